@@ -1,4 +1,4 @@
-//! What every handler and background pass works with.
+//! The state that all handlers and background passes share.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,15 +19,15 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::api::forwarded::TrustedProxies;
-use crate::api::objects::uploads::Uploads;
+use crate::api::objects::uploads::ObjectLocks;
 use crate::auth::passwords::{Busy, Passwords};
-use crate::auth::standing::{Memberships, Standings};
+use crate::auth::revalidation::{MembershipCache, UserCache};
 use crate::auth::throttle::{Attempt, Throttle};
 use crate::auth::tokens::Tokens;
 use crate::dispatch::agents::Agents;
 use crate::dispatch::exchange_batcher::ExchangeBatcher;
 use crate::dispatch::held_attempts::HeldAttemptsReader;
-use crate::dispatch::leases::Leases;
+use crate::dispatch::lease_clock::ClusterClock;
 use crate::dispatch::notifier::Notifier;
 use crate::dispatch::peer_notifier::{Hint, PeerNotifier};
 use crate::dispatch::renewals::Renewals;
@@ -36,13 +36,13 @@ use crate::events::announcer::Announcer;
 use crate::events::feed::Feed;
 use crate::events::output_hub::OutputHub;
 use crate::events::states::States;
-use crate::failures::Failures;
+use crate::failure_log::FailureLog;
 use crate::metrics::Metrics;
 use crate::reconcilers::Passes;
-use crate::shares::{Questions, Requests, Streams};
 use crate::tls::Tls;
+use crate::user_limits::{QueryLimiter, RequestCounter, StreamLimiter};
 
-/// Shared by everything in one coordinator; cheap to clone.
+/// The shared state of one coordinator; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct App(Arc<Parts>);
 
@@ -55,15 +55,15 @@ pub(crate) struct Parts {
     pub(crate) tokens: Tokens,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
-    pub(crate) standings: Standings,
-    pub(crate) memberships: Memberships,
-    /// Notified when tasks became Ready, or a worker may run others.
+    pub(crate) user_cache: UserCache,
+    pub(crate) membership_cache: MembershipCache,
+    /// Notified when tasks become Ready, or when a worker may run other tasks.
     pub(crate) ready: Notifier,
-    /// Notified when a task changed to another state without becoming Ready.
+    /// Notified when a task changes to a state other than Ready.
     pub(crate) changed: Notifier,
     pub(crate) retry: Retry,
     pub(crate) renewals: Renewals,
-    pub(crate) leases: Leases,
+    pub(crate) cluster_clock: ClusterClock,
     pub(crate) agents: Agents,
     pub(crate) batcher: ExchangeBatcher,
     pub(crate) held_attempts: HeldAttemptsReader,
@@ -73,37 +73,37 @@ pub(crate) struct Parts {
     pub(crate) states: States,
     pub(crate) announcer: Announcer,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) questions: Questions,
-    pub(crate) failures: Failures,
-    pub(crate) streams: Streams,
-    pub(crate) requests: Requests,
-    /// Objects that are written or removed at this moment.
-    pub(crate) uploads: Uploads,
-    /// Name of the administrator who was made at the first start.
+    pub(crate) query_limiter: QueryLimiter,
+    pub(crate) failure_log: FailureLog,
+    pub(crate) stream_limiter: StreamLimiter,
+    pub(crate) request_counter: RequestCounter,
+    /// Locks of objects that are being written or deleted.
+    pub(crate) object_locks: ObjectLocks,
+    /// The name of the administrator who was created at the first start.
     pub(crate) first_admin: String,
     /// When this coordinator started.
     pub(crate) started_at: Timestamp,
-    /// The same by the steady clock.
+    /// When this coordinator started, by the steady clock.
     pub(crate) started_steady: Duration,
-    /// How long a worker may be silent.
+    /// The lease of legacy workers: how long a worker may be silent.
     pub(crate) lease: Duration,
-    /// How long an ended task is kept; for ever unless set.
+    /// How long an ended task is kept; forever unless set.
     pub(crate) retain_tasks: Option<Duration>,
-    /// The address by which others know it.
+    /// The configured public address.
     pub(crate) public_url: Option<Url>,
-    /// Its own TLS.
+    /// TLS of the coordinator itself.
     pub(crate) tls: Option<Arc<Tls>>,
-    /// Whether any proxy is trusted, so that requests through others can be told apart.
+    /// Whether trusted proxies are configured.
     pub(crate) knows_its_proxies: bool,
-    /// Proxies whose word about the sender of a request counts.
+    /// Proxies whose headers about the client are trusted.
     pub(crate) trusted_proxies: TrustedProxies,
-    /// Stops the service when an administrator shows it.
+    /// The secret with which an administrator can stop the service.
     pub(crate) shutdown_secret: SecretString,
     /// Runs the background tasks.
     pub(crate) background: Background,
-    /// Outcomes of background passes.
+    /// The last outcomes of background passes.
     pub(crate) passes: Passes,
-    /// Set when the service begins to stop: held requests are answered at once.
+    /// Cancelled when the service starts to stop: held requests then return at once.
     pub(crate) stopping: CancellationToken,
 }
 
@@ -112,7 +112,7 @@ impl App {
         Self(Arc::new(parts))
     }
 
-    /// Writes to the audit log what was done.
+    /// Writes an entry to the audit log.
     pub(crate) async fn record(
         &self,
         actor: &str,
@@ -120,22 +120,22 @@ impl App {
         target: impl Into<String> + Send,
         address: Option<IpAddr>,
     ) -> Result<(), StoreError> {
-        let target = shortened(target.into());
+        let target = truncated(target.into());
         tracing::info!(actor, action, target, "audit");
         self.store.record(actor, action, &target, address, self.now()).await
     }
 
-    /// Removes an object whose record is gone, now or later.
+    /// Deletes an object without a record, now or later.
     pub(crate) async fn discard(&self, key: &ObjectKey) -> Result<(), StoreError> {
         self.store.discard_object(key, self.now()).await?;
-        if let Err(error) = self.uploads.remove(&*self.objects, key).await {
+        if let Err(error) = self.object_locks.remove(&*self.objects, key).await {
             tracing::warn!(%key, %error, "failed to remove an object; it will be retried");
         }
         Ok(())
     }
 
-    /// Whether an attempt that the throttle let pass has the right password.
-    pub(crate) async fn proves(
+    /// Verifies the password of a login attempt that the throttle has admitted.
+    pub(crate) async fn verify_password(
         &self,
         attempt: &Attempt,
         password: &Md5Password,
@@ -150,7 +150,7 @@ impl App {
         outcome
     }
 
-    /// Wakes the poll of a native agent, on whichever coordinator it is.
+    /// Wakes the poll of a native agent, on any coordinator.
     pub(crate) fn wake_agent(&self, agent: Uuid) {
         self.agents.wake(agent);
         self.peers.send(Hint::WakeAgent(agent));
@@ -168,26 +168,26 @@ impl App {
         self.passes.describe(self.background.statuses())
     }
 
-    /// The present moment, by the coordinator's clock.
+    /// The current time, by the clock that all coordinators share.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// The present moment without what the wall clock was set forward since the start: no token of a worker ends
-    /// because somebody sets a clock.
+    /// The current time without forward steps of the wall clock since the start, so that a clock change does not expire
+    /// tokens of workers.
     pub(crate) fn steady_now(&self) -> Timestamp {
         let passed = self.clock.steady().saturating_sub(self.started_steady);
         (self.started_at + passed).min(self.now())
     }
 
-    /// The present moment, with the time that leases are measured in.
+    /// The current time and lease time.
     pub(crate) fn moment(&self) -> Moment {
-        self.leases.moment()
+        self.cluster_clock.moment()
     }
 }
 
-/// What an entry of the audit log is about, as far as there is room for it: a list of members may be long.
-fn shortened(mut target: String) -> String {
+/// Truncates the target of an audit entry: a list of members may be long.
+fn truncated(mut target: String) -> String {
     target.truncate(target.floor_char_boundary(limits::MAX_AUDIT_TARGET_BYTES));
     target
 }
@@ -205,9 +205,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_of_the_audit_log_are_bounded() {
-        assert_eq!(shortened("lab: ann".to_owned()), "lab: ann");
-        let long = shortened("x".to_owned() + &"é".repeat(limits::MAX_AUDIT_TARGET_BYTES));
+    fn targets_of_audit_entries_are_truncated() {
+        assert_eq!(truncated("lab: ann".to_owned()), "lab: ann");
+        let long = truncated("x".to_owned() + &"é".repeat(limits::MAX_AUDIT_TARGET_BYTES));
         assert_eq!(long.len(), limits::MAX_AUDIT_TARGET_BYTES - 1);
     }
 }

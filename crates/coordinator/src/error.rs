@@ -1,6 +1,6 @@
-//! Refusals and failures on their way to the caller. The one place that knows status codes.
+//! Errors of requests, and their conversion to responses. The only place that knows status codes.
 //!
-//! The caller gets a sentence, a stable code and a hint; the log gets the whole chain of causes.
+//! The caller gets a message, a stable code and a hint; the log gets the whole chain of causes.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -13,79 +13,78 @@ use mitosis_objects::ObjectError;
 use mitosis_protocol::{ErrorBody, ErrorCode};
 use mitosis_store::StoreError;
 
-use crate::failures::Failure;
+use crate::failure_log::Failure;
 
-/// Why a request is not answered with a success.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
-    /// The caller asked for something that can't be had.
+    /// The request is rejected because of the caller.
     #[error("{0}")]
-    Refused(Refusal),
-    /// The database did not do its work.
+    Rejected(Rejection),
+    /// The database failed.
     #[error("database error")]
     Store(#[from] StoreError),
-    /// The same, in an operation that served many callers.
+    /// The database failed in an operation for several callers.
     #[error("database error")]
     Shared(#[from] Arc<StoreError>),
-    /// The object store did not do its work.
+    /// The object store failed.
     #[error("object store error")]
     Objects(#[from] ObjectError),
 }
 
-/// What the caller is told about a request that can't be granted.
+/// A rejected request, as the caller sees it.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct Rejection {
     code: ErrorCode,
-    /// Where the contract has another status than that of the code.
+    /// The status, if the contract requires another one than that of the code.
     status: Option<StatusCode>,
     msg: String,
-    /// Never empty: there is no way to make a refusal without one.
+    /// Never empty: the code provides a default.
     hint: Cow<'static, str>,
 }
 
-impl std::fmt::Display for Refusal {
+impl std::fmt::Display for Rejection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.msg)
     }
 }
 
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+impl From<Rejection> for ApiError {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
     }
 }
 
-impl Refusal {
-    /// With what can usually be done about such a code.
+impl Rejection {
+    /// A rejection with the general hint for the code.
     pub(crate) fn new(code: ErrorCode, msg: impl Into<String>) -> Self {
         Self { code, status: None, msg: msg.into(), hint: code.usual_hint().into() }
     }
 
-    /// What does not exist, on a route that answers with the status of something else (HTTP contract §2): one
-    /// mistake has one code, wherever it is made.
+    /// A missing object, on a route that must reply with another status (HTTP contract §2). The code stays `not_found`.
     pub(crate) fn not_found_as(status: StatusCode, msg: impl Into<String>) -> Self {
         Self { status: Some(status), ..Self::new(ErrorCode::NotFound, msg) }
     }
 
-    /// Says better what the caller can do about it.
+    /// Replaces the hint.
     pub(crate) fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.hint = hint.into();
         self
     }
 
-    /// Whatever a check of the input says; its text is the sentence.
+    /// Invalid input; the text of the error becomes the message.
     pub(crate) fn invalid(why: impl std::fmt::Display) -> Self {
         Self::new(ErrorCode::InvalidRequest, why.to_string())
     }
 
-    /// A name that nobody and nothing can have.
+    /// An invalid name of a user or group.
     pub(crate) fn bad_name(error: InvalidName) -> Self {
-        Self::invalid(error).hint("choose something like `vision-lab`")
+        Self::invalid(error).hint("choose a name such as `vision-lab`")
     }
 
     /// A list that must not be empty.
     pub(crate) fn empty_list(of: &str) -> Self {
-        Self::invalid(format!("there are no {of} in this list")).hint("name at least one")
+        Self::invalid(format!("the list of {of} is empty")).hint("at least one is required")
     }
 
     pub(crate) fn no_such(what: ResourceKind, name: impl std::fmt::Display) -> Self {
@@ -106,7 +105,7 @@ impl Refusal {
     }
 }
 
-/// What a request can name in vain.
+/// A kind of object that a request refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ResourceKind {
     User,
@@ -129,19 +128,23 @@ impl ResourceKind {
         }
     }
 
-    /// How to see what there is.
+    /// How to list the existing ones.
     const fn hint(self) -> &'static str {
         match self {
-            Self::User => "check the spelling; an account is made by an administrator",
-            Self::Group => "`mito client users groups` lists yours; `mito client groups create` makes one",
+            Self::User => "check the spelling; administrators create accounts",
+            Self::Group => {
+                "`mito client users groups` lists your groups; `mito client groups create` creates one"
+            }
             Self::Task => {
-                "`mito client tasks query` lists those of your group; old ones may have been removed"
+                "`mito client tasks query` lists the tasks of your group; old tasks may have been deleted"
             }
             Self::Attachment => {
-                "`mito client groups attachments query` lists those of your group; -g names another"
+                "`mito client groups attachments query` lists the attachments of your group; use -g for another group"
             }
-            Self::Worker => "`mito client workers query` lists those of your group; it may have ended",
-            Self::Token => "`mito client tokens list` lists yours",
+            Self::Worker => {
+                "`mito client workers query` lists the workers of your group; the worker may have stopped"
+            }
+            Self::Token => "`mito client tokens list` lists your tokens",
         }
     }
 }
@@ -172,19 +175,19 @@ fn status(code: ErrorCode) -> StatusCode {
 }
 
 impl ApiError {
-    /// Whether the database is away, and the same request may work in a moment.
+    /// Whether the database is unavailable, so that the same request may succeed later.
     pub(crate) fn is_outage(&self) -> bool {
         match self {
             Self::Store(error) => error.is_transient(),
             Self::Shared(error) => error.is_transient(),
-            Self::Refused(_) | Self::Objects(_) => false,
+            Self::Rejected(_) | Self::Objects(_) => false,
         }
     }
 
-    /// What the log is told; nothing where the caller asked for what can't be had.
+    /// What to log; nothing for a rejection.
     fn failure(&self) -> Option<Failure> {
         let is_outage = match self {
-            Self::Refused(_) | Self::Store(StoreError::Nul(_)) => return None,
+            Self::Rejected(_) | Self::Store(StoreError::Nul(_)) => return None,
             Self::Objects(error) => {
                 matches!(error, ObjectError::Unreachable { .. } | ObjectError::NotFound(_))
                     || is_disk_full(error)
@@ -194,51 +197,51 @@ impl ApiError {
         Some(Failure { cause: chain(self), is_outage })
     }
 
-    /// What the caller sees. Nothing of the machinery shows.
-    fn refusal(self) -> Refusal {
+    /// What the caller sees. Internal details are not revealed.
+    fn rejection(self) -> Rejection {
         let busy = |what| {
-            Refusal::new(ErrorCode::Unavailable, format!("{what} can't be reached"))
+            Rejection::new(ErrorCode::Unavailable, format!("{what} can't be reached"))
                 .hint("nothing was changed; try again in a moment")
         };
         let full = || {
-            Refusal::new(ErrorCode::Unavailable, "the disk of the coordinator's database is full")
-                .hint("nothing was changed; make room on the machine of the database, and try again")
+            Rejection::new(ErrorCode::Unavailable, "the disk of the coordinator's database is full")
+                .hint("nothing was changed; free disk space on the machine of the database and try again")
         };
         match self {
-            Self::Refused(refusal) => refusal,
-            Self::Store(StoreError::CommitUnknown(_)) => Refusal::new(
+            Self::Rejected(rejection) => rejection,
+            Self::Store(StoreError::CommitUnknown(_)) => Rejection::new(
                 ErrorCode::Unavailable,
-                "the connection to the database broke at the last moment",
+                "the connection to the database was lost during the commit",
             )
-            .hint("the change may or may not stand; look before you try again"),
+            .hint("the change may have been made; check before you try again"),
             Self::Store(StoreError::Full(_)) => full(),
             Self::Shared(error) if matches!(*error, StoreError::Full(_)) => full(),
             Self::Objects(error) if is_disk_full(&error) => {
-                Refusal::new(ErrorCode::Unavailable, "the disk of the coordinator's object store is full")
-                    .hint("nothing was stored; make room on the machine of the coordinator, and try again")
+                Rejection::new(ErrorCode::Unavailable, "the disk of the coordinator's object store is full")
+                    .hint("nothing was stored; free disk space on the machine of the coordinator and try again")
             }
             Self::Store(error) if error.is_transient() => busy("the database"),
             Self::Shared(error) if error.is_transient() => busy("the database"),
             Self::Store(StoreError::Nul(_)) => {
-                Refusal::invalid("a text holds a character that the database can't store").hint(
-                    "leave out NUL characters, and what the encoding of the database does not have; UTF8 has \
-                     everything else",
+                Rejection::invalid("a text contains a character that the database can't store").hint(
+                    "remove NUL characters, and characters that the encoding of the database does not support; UTF8 \
+                     supports all others",
                 )
             }
             Self::Objects(ObjectError::Unreachable { .. }) => busy("the object store"),
             Self::Objects(ObjectError::NotFound(_)) => {
-                Refusal::new(ErrorCode::NotFound, "the stored object is gone")
-                    .hint("somebody deleted it from the object store; upload it again")
+                Rejection::new(ErrorCode::NotFound, "the object no longer exists in the object store")
+                    .hint("it was deleted there; upload it again")
             }
             Self::Store(_) | Self::Shared(_) | Self::Objects(_) => {
-                Refusal::new(ErrorCode::Internal, "the coordinator failed to do this")
-                    .hint("its log has the cause, under the request_id")
+                Rejection::new(ErrorCode::Internal, "internal error")
+                    .hint("the log of the coordinator has the cause under this request_id")
             }
         }
     }
 }
 
-/// Whether a full disk is at the bottom of it, be it that of the database or that of the objects.
+/// Whether a full disk of the database or of the object store is the cause.
 pub(crate) fn is_disk_full(error: &(dyn Error + 'static)) -> bool {
     use std::io::ErrorKind as E;
     let mut next = Some(error);
@@ -254,15 +257,15 @@ pub(crate) fn is_disk_full(error: &(dyn Error + 'static)) -> bool {
 }
 
 impl IntoResponse for ApiError {
-    /// Leaves the body and the log to [`crate::api::finish`], which knows the id of the request.
+    /// Leaves the body and the log entry to [`crate::api::response_layer`], which knows the id of the request.
     fn into_response(self) -> Response {
         let failure = self.failure();
-        let refusal = self.refusal();
-        let mut response = refusal.status.unwrap_or_else(|| status(refusal.code)).into_response();
+        let rejection = self.rejection();
+        let mut response = rejection.status.unwrap_or_else(|| status(rejection.code)).into_response();
         if let Some(failure) = failure {
             response.extensions_mut().insert(failure);
         }
-        response.extensions_mut().insert(refusal.into_body());
+        response.extensions_mut().insert(rejection.into_body());
         response
     }
 }
@@ -284,18 +287,18 @@ mod tests {
     use super::*;
 
     fn body(error: impl Into<ApiError>) -> ErrorBody {
-        error.into().refusal().into_body()
+        error.into().rejection().into_body()
     }
 
-    fn says_what_to_do(body: &ErrorBody) {
+    fn assert_complete(body: &ErrorBody) {
         assert!(body.code.is_some() && !body.msg.is_empty(), "{body:?}");
         assert!(body.hint.as_ref().is_some_and(|hint| hint.len() > 10), "{body:?}");
     }
 
     #[test]
-    fn a_refusal_of_any_kind_says_what_to_do_about_it() {
+    fn every_rejection_has_a_hint() {
         for code in ErrorCode::ALL {
-            says_what_to_do(&body(Refusal::new(code, "no")));
+            assert_complete(&body(Rejection::new(code, "no")));
         }
         for what in [
             ResourceKind::User,
@@ -305,10 +308,10 @@ mod tests {
             ResourceKind::Worker,
             ResourceKind::Token,
         ] {
-            says_what_to_do(&body(Refusal::no_such(what, "x")));
+            assert_complete(&body(Rejection::no_such(what, "x")));
         }
-        says_what_to_do(&body(Refusal::invalid("no")));
-        says_what_to_do(&body(Refusal::empty_list("tasks")));
+        assert_complete(&body(Rejection::invalid("no")));
+        assert_complete(&body(Rejection::empty_list("tasks")));
         let cause = || "cause".into();
         for error in [
             StoreError::Unavailable(cause()),
@@ -321,47 +324,47 @@ mod tests {
             StoreError::Closed,
             StoreError::Unexpected(cause()),
         ] {
-            says_what_to_do(&body(error));
+            assert_complete(&body(error));
         }
         for error in [ObjectError::ShuttingDown, ObjectError::TooLarge { length: 1 }] {
-            says_what_to_do(&body(error));
+            assert_complete(&body(error));
         }
     }
 
     #[test]
-    fn a_full_disk_is_told_as_such_and_nothing_else_is() {
+    fn full_disk_is_reported_as_such() {
         let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
-        let told = |error: ApiError| error.refusal().into_body().msg;
+        let message = |error: ApiError| error.rejection().into_body().msg;
         let directory = |source| ObjectError::Directory {
             operation: mitosis_objects::FileOperation::Write,
             path: "x".into(),
             source,
         };
         assert_eq!(
-            told(StoreError::Full(full().into()).into()),
+            message(StoreError::Full(full().into()).into()),
             "the disk of the coordinator's database is full"
         );
         let shared = ApiError::Shared(Arc::new(StoreError::Full("cause".into())));
-        assert_eq!(told(shared), "the disk of the coordinator's database is full");
-        assert_eq!(told(directory(full()).into()), "the disk of the coordinator's object store is full");
+        assert_eq!(message(shared), "the disk of the coordinator's database is full");
+        assert_eq!(message(directory(full()).into()), "the disk of the coordinator's object store is full");
         assert!(is_disk_full(&directory(full())) && is_disk_full(&StoreError::Full("x".into())));
         let other = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
         assert!(!is_disk_full(&directory(other)) && !is_disk_full(&StoreError::Closed));
     }
 
     #[test]
-    fn outages_are_told_from_defects_and_refusals() {
+    fn outages_defects_and_rejections_are_distinguished() {
         let is_outage = |error: ApiError| error.failure().map(|failure| failure.is_outage);
         assert_eq!(is_outage(StoreError::Unavailable("cause".into()).into()), Some(true));
         assert_eq!(is_outage(ApiError::Shared(Arc::new(StoreError::Full("cause".into())))), Some(true));
         assert_eq!(is_outage(StoreError::Unexpected("cause".into()).into()), Some(false));
-        assert_eq!(is_outage(Refusal::forbidden("no").into()), None);
+        assert_eq!(is_outage(Rejection::forbidden("no").into()), None);
         assert_eq!(is_outage(StoreError::Nul("cause".into()).into()), None);
     }
 
     #[test]
-    fn a_better_hint_takes_the_place_of_the_usual_one() {
-        let body = body(Refusal::forbidden("no").hint("ask ann"));
+    fn specific_hint_replaces_the_general_one() {
+        let body = body(Rejection::forbidden("no").hint("ask ann"));
         assert_eq!(body.hint.as_deref(), Some("ask ann"));
     }
 }

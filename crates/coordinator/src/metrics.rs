@@ -1,6 +1,6 @@
 //! Counters of this coordinator, in the text format of OpenMetrics.
 //!
-//! Labels take values from fixed sets (routes as declared, status codes, names of passes), so that no caller can make
+//! Labels take values from fixed sets (routes as declared, status codes, names of passes), so that no caller can create
 //! series. Counting a task costs a few atomic additions.
 
 use std::sync::atomic::{AtomicI64, AtomicU64};

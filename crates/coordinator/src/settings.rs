@@ -1,4 +1,4 @@
-//! What a coordinator needs to be told. Reading files and arguments is the binary's business.
+//! The settings of a coordinator. The binary reads them from files and arguments.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -9,130 +9,128 @@ use url::Url;
 
 use crate::api::forwarded::TrustedProxies;
 
-/// Name and password of the first administrator unless others are given: the documentation says them, so
-/// everybody knows them.
+/// The default name and password of the first administrator. They are documented and therefore public.
 pub(crate) const DEFAULT_ADMIN: &str = "mitosis_admin";
 
-/// What the leases of workers are measured by.
+/// The clock that measures the leases of workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseClockSource {
-    /// The clock of the database: coordinators agree, whatever their own clocks say.
+    /// The clock of the database, so that all coordinators agree.
     Database,
-    /// The clock of this process, for one coordinator that stands alone under a test.
+    /// The clock of this process, for a single coordinator in a test.
     Process {
-        /// Time without a look at the leases that does not count.
+        /// A gap between two readings that does not count as lease time.
         standstill: Duration,
     },
 }
 
-/// Everything a coordinator needs to be told. The defaults are those of the contract
-/// (command line §3.1).
+/// The settings of a coordinator. The defaults are those of the contract (command line §3.1).
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where to listen.
     pub bind: SocketAddr,
-    /// Its own certificate, where no proxy stands in front of it.
+    /// The certificate, if the coordinator serves HTTPS itself.
     pub tls: Option<TlsFiles>,
-    /// The address by which others know it, if that is another than the one that their requests name.
+    /// The public address, if it differs from the one in requests.
     pub public_url: Option<Url>,
-    /// Where state is.
+    /// Where state is stored.
     pub database: Database,
-    /// Where objects are.
+    /// Where objects are stored.
     pub objects: Objects,
-    /// Where live states are announced, if anywhere.
+    /// The Redis server on which live states are announced, if any.
     pub redis: Option<RedisSettings>,
-    /// Name of the first administrator, made once.
+    /// The name of the first administrator, who is created once.
     pub admin_user: String,
-    /// Password of the first administrator.
+    /// The password of the first administrator.
     pub admin_password: SecretString,
-    /// The pair that signs tokens.
+    /// The key pair that signs tokens.
     pub keys: KeyFiles,
-    /// Life of a token that does not ask for another.
+    /// The default lifetime of tokens.
     pub token_lifetime: Duration,
-    /// How long a worker may be silent before its tasks are given to others.
+    /// How long a worker may be silent before its tasks are requeued.
     pub heartbeat_timeout: Duration,
-    /// What the leases of workers are measured by.
+    /// The clock that measures the leases of workers.
     pub lease_clock: LeaseClockSource,
-    /// How long an ended task is kept, with its archives; for ever unless set.
+    /// How long an ended task is kept with its archives; forever unless set.
     pub retain_tasks: Option<Duration>,
-    /// Proxies that are believed about the sender of a request and the address that it used.
+    /// Proxies whose headers about the client and the public address are trusted.
     pub trusted_proxies: TrustedProxies,
 }
 
 /// A certificate and its key, in two PEM files.
 #[derive(Debug, Clone)]
 pub struct TlsFiles {
-    /// The certificate, followed by those between it and the authority.
+    /// The certificate, followed by intermediate certificates.
     pub certificate: PathBuf,
-    /// Its key.
+    /// The private key.
     pub key: PathBuf,
 }
 
-/// Where state is.
+/// The database.
 #[derive(Debug, Clone)]
 pub enum Database {
-    /// An embedded file.
+    /// An embedded SQLite file.
     Sqlite(PathBuf),
-    /// A PostgreSQL server, by URL.
+    /// The URL of a PostgreSQL server.
     Postgres(SecretString),
 }
 
-/// Where objects are.
+/// The object store.
 #[derive(Debug, Clone)]
 pub enum Objects {
-    /// A directory; the coordinator serves the bytes itself.
+    /// A directory; the coordinator serves the files.
     Directory(PathBuf),
     /// An S3-compatible service.
     S3(Box<S3Settings>),
 }
 
-/// An S3-compatible service.
+/// The settings of an S3-compatible service.
 #[derive(Debug, Clone)]
 pub struct S3Settings {
-    /// Where it is.
+    /// The address of the service.
     pub endpoint: Url,
-    /// Where clients and workers reach it, if that is another address.
+    /// The address for clients and workers, if it differs.
     pub public_endpoint: Option<Url>,
-    /// Names the account.
+    /// The access key id.
     pub access_key: String,
-    /// Proves it.
+    /// The secret access key.
     pub secret_key: SecretString,
-    /// What requests are signed for.
+    /// The region that requests are signed for.
     pub region: String,
-    /// Put the bucket into the path rather than into the host name.
+    /// Whether the bucket is part of the path instead of the host name.
     pub force_path_style: bool,
-    /// Bucket of artifacts.
+    /// The bucket of artifacts.
     pub artifacts_bucket: String,
-    /// Bucket of attachments.
+    /// The bucket of attachments.
     pub attachments_bucket: String,
 }
 
 /// A Redis server for live execution states (semantics §10).
 #[derive(Debug, Clone)]
 pub struct RedisSettings {
-    /// Where it is, with the password of a user that may manage others.
+    /// The URL of the server, with the password of a user that may manage other users.
     pub url: SecretString,
-    /// Password of the workers' user; drawn at each start unless given.
+    /// The password of the user for workers; generated unless set.
     pub worker_password: Option<SecretString>,
-    /// Password of the clients' user; drawn at each start unless given.
+    /// The password of the user for clients; generated unless set.
     pub client_password: Option<SecretString>,
-    /// Leave the users as they are.
+    /// Whether to leave the users of Redis unchanged.
     pub skip_acl_rules: bool,
 }
 
 /// The Ed25519 pair that signs tokens, in two PEM files.
 #[derive(Debug, Clone)]
 pub struct KeyFiles {
-    /// PKCS#8.
+    /// The private key, in PKCS#8.
     pub private: PathBuf,
-    /// SubjectPublicKeyInfo.
+    /// The public key, as SubjectPublicKeyInfo.
     pub public: PathBuf,
-    /// Make the pair if both files are missing.
+    /// Whether to create the pair if both files are missing.
     pub create: bool,
 }
 
 impl Settings {
-    /// The documented defaults, for state and objects that are given.
+    /// The documented defaults, for this database and object store.
     pub fn new(database: Database, objects: Objects) -> Self {
         Self {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 5000)),

@@ -1,4 +1,4 @@
-//! From settings to a running service, and to its end.
+//! Starts a coordinator from its settings, and stops it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,19 +25,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api;
 use crate::api::forwarded::TrustedProxies;
-use crate::api::objects::uploads::Uploads;
+use crate::api::objects::uploads::ObjectLocks;
 use crate::app::{App, Parts};
 use crate::auth::keys::{self, KeyError};
 use crate::auth::passwords::Passwords;
-use crate::auth::standing::{Memberships, Standings};
+use crate::auth::revalidation::{MembershipCache, UserCache};
 use crate::auth::throttle::Throttle;
 use crate::auth::tokens::Tokens;
 use crate::dispatch::agents::Agents;
 use crate::dispatch::exchange_batcher::{self, ExchangeBatcher};
 use crate::dispatch::held_attempts::HeldAttemptsReader;
-use crate::dispatch::leases::Leases;
+use crate::dispatch::lease_clock::ClusterClock;
 use crate::dispatch::notifier::Notifier;
-use crate::dispatch::peer_notifier::{self, Outbox, PeerNotifier};
+use crate::dispatch::peer_notifier::{self, HintQueue, PeerNotifier};
 use crate::dispatch::renewals::Renewals;
 use crate::dispatch::retry::Retry;
 use crate::events::announcer::{Announcer, RedisConfigError};
@@ -45,41 +45,41 @@ use crate::events::feed::{self, Feed};
 use crate::events::output_hub::OutputHub;
 use crate::events::relay;
 use crate::events::states::States;
-use crate::failures::Failures;
+use crate::failure_log::FailureLog;
 use crate::metrics::Metrics;
 use crate::reconcilers::{self, Passes};
 use crate::serve;
 use crate::settings::{DEFAULT_ADMIN, Database, Objects, S3Settings, Settings};
-use crate::shares::{Questions, Requests, Streams};
 use crate::tls::{Tls, TlsError};
+use crate::user_limits::{QueryLimiter, RequestCounter, StreamLimiter};
 
-/// Name of the task that accepts connections.
+/// The name of the task that accepts connections.
 const HTTP_SERVER: &str = "http-server";
 /// How long background work may take to end.
 const BACKGROUND_LIMIT: Duration = Duration::from_secs(30);
 
-/// Why a coordinator did not start.
+/// Why a coordinator failed to start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// There is no usable pair of keys.
+    /// The key pair can't be used.
     #[error("invalid key pair for access tokens")]
     Keys(#[from] KeyError),
-    /// TLS can't be spoken.
+    /// TLS can't be configured.
     #[error("invalid TLS configuration")]
     Tls(#[from] TlsError),
     /// The database can't be used.
     #[error("the database can't be used")]
     Store(#[from] StoreError),
-    /// The system gives no more threads.
+    /// The system can't start more threads.
     #[error("can't start a thread")]
     Threads(#[source] io::Error),
     /// The object store can't be used.
     #[error("the object store can't be used")]
     Objects(#[from] ObjectError),
-    /// The configured administrator can't be made.
+    /// The name of the first administrator is invalid.
     #[error("admin_user is not a valid name")]
     AdminName(#[from] InvalidName),
-    /// The password is too long.
+    /// The password of the first administrator is too long.
     #[error("admin_password has more than 255 bytes")]
     AdminPassword,
     /// The first administrator would have an empty password.
@@ -93,13 +93,13 @@ pub enum StartError {
     Bind {
         /// The configured address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
 impl StartError {
-    /// The process that has the embedded database, where that is why, and if it left its number.
+    /// The process that uses the embedded database, if that is the reason: its process id, if known.
     pub fn in_use_by(&self) -> Option<Option<u32>> {
         match self {
             Self::Store(StoreError::InUse { owner, .. }) => Some(*owner),
@@ -107,74 +107,74 @@ impl StartError {
         }
     }
 
-    /// What the operator can do about it, where that is known.
+    /// A hint for the operator.
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Keys(KeyError::NoPair { .. }) => {
-                "use the two files of one pair, or remove the public one: it is worked out from the private one"
+                "use the two files of one pair, or remove the public one: it is derived from the private one"
             }
             Self::Keys(_) => KeyError::HINT,
             Self::Tls(_) => {
-                "tls_cert is a PEM file with the certificate and those between it and the authority, tls_key one \
-                 with its key"
+                "tls_cert must be a PEM file with the certificate and the intermediate certificates, tls_key a PEM \
+                 file with the private key"
             }
             Self::Store(StoreError::Unavailable(_)) => {
-                "check that db_url is right and that the database runs; for one machine, `mito dev` needs none"
+                "check db_url and that the database is running; on one machine, `mito dev` needs no database server"
             }
-            Self::Store(StoreError::InUse { .. }) => "stop the other process, or use another file",
+            Self::Store(StoreError::InUse { .. }) => "stop the other process or use another file",
             Self::Store(StoreError::Schema(cause)) if cause.is::<ForeignSchema>() => {
-                "set db_url to an empty database; nothing was changed in this one"
+                "set db_url to an empty database; this one was not changed"
             }
             Self::Store(StoreError::Schema(cause)) if cause.is::<NewerSchema>() => {
                 "use a version of mito that is at least as new as the database"
             }
             Self::Store(StoreError::Schema(_)) => {
-                "a migration failed and was undone; its message says what the database did not do"
+                "a migration failed and was rolled back; see the message of the database"
             }
             Self::Store(StoreError::Setup(setup)) => setup.hint(),
-            Self::Store(StoreError::Full(_)) => "make room on the disk of the database",
+            Self::Store(StoreError::Full(_)) => "free disk space on the machine of the database",
             Self::Store(_) => "check db_url",
             Self::Threads(_) => "raise the limit on processes (`ulimit -u`, TasksMax=)",
             Self::Objects(error) => return error.hint().map(str::to_owned),
             Self::Redis(RedisConfigError::Address(_)) => {
-                "set redis_url to an address that workers and clients can reach, or leave it out"
+                "set redis_url to an address that workers and clients can reach, or remove it"
             }
             Self::Redis(RedisConfigError::PasswordsMissing) => {
                 "set redis_worker_password and redis_client_password"
             }
-            Self::Redis(RedisConfigError::Shared(_)) => "check db_url, or set both passwords of Redis",
-            Self::AdminName(_) | Self::AdminPassword | Self::EmptyAdminPassword => {
-                "choose another and start again"
+            Self::Redis(RedisConfigError::Shared(_)) => {
+                "check db_url, or set redis_worker_password and redis_client_password"
             }
+            Self::AdminName(_) | Self::AdminPassword | Self::EmptyAdminPassword => "set another value",
             Self::Bind { source, .. } => match source.kind() {
-                io::ErrorKind::AddrInUse => "another program has the port; choose another with --bind",
+                io::ErrorKind::AddrInUse => "another program uses this port; choose another one with --bind",
                 io::ErrorKind::AddrNotAvailable => {
-                    "this machine has no such address; choose another with --bind"
+                    "this machine does not have this address; choose another one with --bind"
                 }
                 io::ErrorKind::PermissionDenied => {
-                    "ports below 1024 are for root; choose another with --bind"
+                    "ports below 1024 require root; choose another one with --bind"
                 }
-                _ => "choose another with --bind",
+                _ => "choose another address with --bind",
             },
         };
         Some(text.to_owned())
     }
 }
 
-/// How to stop.
+/// How to stop a coordinator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Let requests that are under way end.
+    /// Wait for requests in flight.
     Gracefully,
-    /// Break them off. Nothing acknowledged is lost.
+    /// Abort requests in flight. Nothing that was acknowledged is lost.
     Now,
 }
 
-/// Turns settings into a running service.
+/// Starts coordinators.
 #[derive(Debug)]
 pub struct Coordinator;
 
-/// A running service.
+/// A running coordinator.
 pub struct Running {
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
@@ -190,8 +190,7 @@ impl std::fmt::Debug for Running {
 }
 
 impl Coordinator {
-    /// Starts everything, in the order in which a mistake in the settings is cheapest to find; when it
-    /// returns, the service answers.
+    /// Starts all parts. Cheap checks of the settings come first. When it returns, the service accepts requests.
     pub async fn start(
         settings: Settings,
         clock: Arc<dyn Clock>,
@@ -201,9 +200,9 @@ impl Coordinator {
         let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
         let admin = Name::new(settings.admin_user.as_str())?;
         let store = open_store(&settings.database).await?;
-        let leases = Leases::new(clock, settings.lease_clock, settings.heartbeat_timeout);
-        leases.observe(&*store).await?;
-        let clock: Arc<dyn Clock> = Arc::new(leases.clone());
+        let cluster_clock = ClusterClock::new(clock, settings.lease_clock, settings.heartbeat_timeout);
+        cluster_clock.refresh(&*store).await?;
+        let clock: Arc<dyn Clock> = Arc::new(cluster_clock.clone());
         let objects = open_objects(&settings.objects, &clock, &entropy).await?;
         let passwords = Passwords::new(entropy.clone()).map_err(StartError::Threads)?;
         bootstrap(&*store, &passwords, admin, &settings.admin_password, &*clock).await?;
@@ -223,16 +222,16 @@ impl Coordinator {
         let metrics = Arc::new(Metrics::new());
         let (batcher, requests) = ExchangeBatcher::new();
         background.spawn_critical("exchange-batcher", {
-            let (store, leases, stopping) = (store.clone(), leases.clone(), stopping.clone());
+            let (store, cluster_clock, stopping) = (store.clone(), cluster_clock.clone(), stopping.clone());
             let (ready, retry, metrics) = (ready.clone(), retry.clone(), metrics.clone());
             let dependencies =
-                exchange_batcher::Dependencies { store, leases, retry, ready, metrics, stopping };
+                exchange_batcher::Dependencies { store, cluster_clock, retry, ready, metrics, stopping };
             exchange_batcher::serve(dependencies, requests)
         });
         let (peers, outbox) = PeerNotifier::new();
         let app = App::new(Parts {
-            renewals: Renewals::start(&background, store.clone(), leases.clone()),
-            leases,
+            renewals: Renewals::start(&background, store.clone(), cluster_clock.clone()),
+            cluster_clock,
             agents: Agents::default(),
             batcher,
             held_attempts: HeldAttemptsReader::start(&background, store.clone()),
@@ -242,8 +241,8 @@ impl Coordinator {
             tokens: Tokens::new(&pair, settings.token_lifetime),
             passwords,
             throttle: Throttle::default(),
-            standings: Standings::default(),
-            memberships: Memberships::default(),
+            user_cache: UserCache::default(),
+            membership_cache: MembershipCache::default(),
             ready,
             changed,
             retry,
@@ -251,11 +250,11 @@ impl Coordinator {
             feed: Feed::new(),
             states: States::default(),
             announcer,
-            uploads: Uploads::default(),
-            questions: Questions::new(matches!(settings.database, Database::Sqlite(_))),
-            streams: Streams::default(),
-            requests: Requests::default(),
-            failures: Failures::default(),
+            object_locks: ObjectLocks::default(),
+            query_limiter: QueryLimiter::new(matches!(settings.database, Database::Sqlite(_))),
+            stream_limiter: StreamLimiter::default(),
+            request_counter: RequestCounter::default(),
+            failure_log: FailureLog::default(),
             metrics,
             first_admin: settings.admin_user.clone(),
             started_at,
@@ -292,27 +291,27 @@ impl Coordinator {
 }
 
 impl Running {
-    /// Where it listens; the port that was chosen if the settings said 0.
+    /// The address it listens on, with the actual port if the settings have port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Reads its certificate and key again, for connections from now on; nothing to do without TLS. If they can't be
-    /// used, those from before are kept.
+    /// Reloads the certificate and key for new connections. If they can't be used, the current ones are kept. Without TLS,
+    /// this does nothing.
     pub fn reload(&self) -> Result<(), TlsError> {
         let Some(tls) = &self.tls else { return Ok(()) };
         tls.reload()?;
-        tracing::info!("the certificate was read again");
+        tracing::info!("reloaded the certificate");
         Ok(())
     }
 
-    /// Ends when the service has stopped by itself: an administrator asked for it, or a part of it failed.
+    /// Returns when the service has stopped by itself: on request of an administrator, or because a critical task failed.
     pub async fn finished(&mut self) -> Result<(), TaskFailed> {
         let served = (&mut self.server).await.map_err(|error| of_server(&error));
         self.background.failure().map_or(served, Err)
     }
 
-    /// Stops the service and lets go of the database.
+    /// Stops the service and closes the database.
     pub async fn stop(mut self, how: Stop) -> Result<(), TaskFailed> {
         crash::point("shutdown.drain:before");
         self.background.stopping().cancel();
@@ -338,8 +337,7 @@ impl Running {
 }
 
 impl Coordinator {
-    /// Whether a start would refuse a PostgreSQL database because of what is in it; nothing is written. An embedded
-    /// one is judged at the start.
+    /// Checks whether a PostgreSQL database can be used, without changing it. An embedded database is checked at the start.
     pub async fn inspect(database: &Database) -> Result<(), StartError> {
         match database {
             Database::Sqlite(_) => Ok(()),
@@ -352,7 +350,7 @@ fn of_server(error: &JoinError) -> TaskFailed {
     TaskFailed { task: HTTP_SERVER, panic: error.is_panic().then(|| error.to_string()) }
 }
 
-fn start_peer_notifier(app: &App, outbox: Outbox) {
+fn start_peer_notifier(app: &App, outbox: HintQueue) {
     let dependencies = peer_notifier::Dependencies {
         store: app.store.clone(),
         entropy: app.entropy.clone(),
@@ -413,7 +411,7 @@ fn s3_config(settings: &S3Settings) -> S3Config {
     }
 }
 
-/// Makes the first administrator, once in the life of the database.
+/// Creates the first administrator, once per database.
 async fn bootstrap(
     store: &dyn Store,
     passwords: &Passwords,
@@ -427,13 +425,13 @@ async fn bootstrap(
     }
     let digest = Md5Password::from_digest(md5::compute(password).0);
     if digest.is_empty() {
-        // After the first start, the setting has no effect, and may be emptied.
+        // After the first start, the setting has no effect and may be empty.
         return match store.user(name.as_str()).await? {
             Some(_) => Ok(()),
             None => Err(StartError::EmptyAdminPassword),
         };
     }
-    let password_hash = passwords.hash(&digest).await.expect("nobody else waits at the start");
+    let password_hash = passwords.hash(&digest).await.expect("the queue is empty at the start");
     let new = NewUser { name, password_hash, admin: true };
     match store.bootstrap_admin(&new, clock.now()).await? {
         Bootstrap::Created(_) => tracing::info!(user = %new.name, "created the first administrator"),
@@ -460,9 +458,8 @@ fn warn_about_the_default_password(settings: &Settings) {
     if is_reached_from_elsewhere && settings.admin_password.expose_secret() == DEFAULT_ADMIN {
         tracing::error!(
             bind = %settings.bind, user = settings.admin_user,
-            "anybody knows the administrator's password: it is the documented default, and logins with it are \
-             refused from other machines. Change it now with `mito client users change-password`, or set \
-             admin_password before the first start"
+            "the administrator still has the documented default password; remote logins with it are rejected. Change \
+             it with `mito client users change-password`, or set admin_password before the first start"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The coordinator's own TLS, for where no proxy stands in front of it.
+//! TLS of the coordinator itself, for deployments without a proxy.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,35 +17,35 @@ use crate::settings::TlsFiles;
 
 /// How long a handshake may take.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
-/// The first one that the client knows, too, is spoken: HTTP/2 takes about twice the memory.
+/// The protocols, in order of preference: a connection of HTTP/2 takes about twice the memory.
 const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"h2"];
 
-/// Why TLS can't be spoken.
+/// Why TLS can't be configured.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file can't be read, or holds something else.
-    #[error("the file {path} of {key} can't be used")]
+    /// A file can't be read or is invalid.
+    #[error("{key}: can't use the file {path}")]
     File {
         /// `tls_cert` or `tls_key`.
         key: &'static str,
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Certificate and key don't belong together, or are of an unknown kind.
+    /// Certificate and key are not a pair, or of an unsupported type.
     #[error("the certificate in {certificate} and the key in {key} can't be used together")]
     Pair {
         /// The file of the certificate.
         certificate: PathBuf,
         /// The file of the key.
         key: PathBuf,
-        /// What is wrong with them.
+        /// The cause.
         source: rustls::Error,
     },
 }
 
-/// A certificate and its key, which can be exchanged while the service runs.
+/// The certificate and its key, which can be reloaded while the service runs.
 #[derive(Debug)]
 pub(crate) struct Tls {
     files: TlsFiles,
@@ -59,18 +59,18 @@ impl Tls {
         Ok(Self { files, config })
     }
 
-    /// Reads both files again, for connections from now on. If they can't be used, what was read before is kept.
+    /// Reads both files again, for new connections. If they can't be used, the current ones are kept.
     pub(crate) fn reload(&self) -> Result<(), TlsError> {
         let config = read(&self.files)?;
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(())
     }
 
-    /// Shakes hands; answers the stream and whether the client wants HTTP/2.
+    /// Performs the handshake. Returns the stream, and whether the client speaks HTTP/2.
     pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, bool)> {
         let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let shaking = TlsAcceptor::from(config).accept(stream);
-        let stream = tokio::time::timeout(HANDSHAKE_LIMIT, shaking).await??;
+        let handshake = TlsAcceptor::from(config).accept(stream);
+        let stream = tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await??;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(PROTOCOLS[1]);
         Ok((stream, is_http2))
     }
@@ -95,7 +95,7 @@ fn read(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match read {
-        Ok(found) if found.is_empty() => Err(unusable("tls_cert", path, "it holds no certificate")),
+        Ok(found) if found.is_empty() => Err(unusable("tls_cert", path, "the file contains no certificate")),
         Ok(found) => Ok(found),
         Err(error) => Err(unusable("tls_cert", path, error)),
     }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn handshake_that_does_not_come_ends_the_connection() {
+    async fn handshake_has_a_timeout() {
         let certificates = Certificates::new().unwrap();
         let (certificate, key) = certificates.server("server", &["localhost"]).unwrap();
         let tls = Tls::load(TlsFiles { certificate, key }).unwrap();

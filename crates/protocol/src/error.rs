@@ -88,35 +88,37 @@ impl ErrorCode {
     pub const fn usual_hint(self) -> &'static str {
         match self {
             Self::InvalidRequest => {
-                "nothing was changed; correct it and try again: the coordinator's page /docs says what it takes"
+                "nothing was changed; see the API description on the coordinator's page /docs"
             }
-            Self::MissingToken => "send `Authorization: Bearer TOKEN`; POST /login gives a token",
+            Self::MissingToken => "send `Authorization: Bearer TOKEN`; `POST /login` returns a token",
             Self::InvalidToken => {
-                "log in again; a login without `retain` and a change of the password end earlier tokens"
+                "log in again; a login without `retain` or a password change ends earlier sessions"
             }
             Self::TokenExpired => "log in and register the worker again, or renew its token earlier",
-            Self::WorkerUnknown => "log in and register the worker again; its tasks may have been given away",
-            Self::WorkerExpired => "start another worker, with a longer lifetime if it is needed for longer",
+            Self::WorkerUnknown => "log in and register the worker again; its tasks may have been requeued",
+            Self::WorkerExpired => "start another worker, with a longer lifetime if necessary",
             Self::WorkerRemoved => "start another worker if it is still needed",
-            Self::WrongCredentials => "check both; an administrator can set a new password",
-            Self::AccountNotActive => "ask an administrator to make it active again",
+            Self::WrongCredentials => "check both; an administrator can reset the password",
+            Self::AccountNotActive => "ask an administrator to restore it",
             Self::Forbidden => "ask a user with the role, or request the role",
-            Self::QuotaExceeded => "remove what is not needed any more, or ask an administrator for more",
-            Self::NotFound => "check the spelling, and whether it is something that you may see",
-            Self::NoSuchRoute => "the coordinator's page /docs lists all routes; it may be an older one",
-            Self::MethodNotAllowed => "the coordinator's page /docs says which methods the route has",
-            Self::LeaseLost => "drop it; another attempt has it or it has ended",
+            Self::QuotaExceeded => {
+                "delete what is no longer needed, or ask an administrator to raise the quota"
+            }
+            Self::NotFound => "check the spelling and your permissions",
+            Self::NoSuchRoute => {
+                "the coordinator's page /docs lists all routes; the coordinator may be older than the client"
+            }
+            Self::MethodNotAllowed => "the coordinator's page /docs lists the methods of the route",
+            Self::LeaseLost => "discard it; the task has ended or another attempt runs it",
             Self::NameTaken => "choose another name",
             Self::KeyReused => "use a new key for a new submission",
-            Self::TooLarge => "send less at once; large inputs can be attachments",
+            Self::TooLarge => "split the request; upload large inputs as attachments",
             Self::NotJson => "send JSON, with `Content-Type: application/json`",
-            Self::WrongShape => {
-                "the sentence says which field is wrong; the coordinator's page /docs shows the right shape"
-            }
-            Self::TooManyRequests => "wait a little, and ask less often",
-            Self::Internal => "its log has the cause, under the request_id",
+            Self::WrongShape => "see the API description on the coordinator's page /docs",
+            Self::TooManyRequests => "wait, and send requests less often",
+            Self::Internal => "the log of the coordinator has the cause under this request_id",
             Self::Unavailable => "nothing was changed; try again in a moment",
-            Self::Unknown => "the server may be newer than this program; the sentence says what happened",
+            Self::Unknown => "the server may be newer than this program",
         }
     }
 

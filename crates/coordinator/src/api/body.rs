@@ -1,4 +1,4 @@
-//! Reading requests: JSON bodies, path and query arguments, each refused in the same form.
+//! Extractors of JSON bodies, path parameters and query parameters. All reject invalid input in the same format.
 
 use std::error::Error;
 
@@ -11,10 +11,10 @@ use mitosis_protocol::ErrorCode;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
-use crate::connections::TooMuchAtOnce;
-use crate::error::{ApiError, Refusal};
+use crate::connections::BodyMemoryExceeded;
+use crate::error::{ApiError, Rejection};
 
-/// A JSON body of the right shape. Fields that nobody knows are ignored.
+/// A JSON body of a valid form. Unknown fields are ignored.
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
@@ -23,33 +23,33 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         match Json::from_request(request, app).await {
             Ok(Json(body)) => Ok(Self(body)),
-            Err(rejection) => Err(refuse_body(&rejection).into()),
+            Err(rejection) => Err(reject_body(&rejection).into()),
         }
     }
 }
 
-fn refuse_body(rejection: &JsonRejection) -> Refusal {
-    if is_for_want_of_memory(rejection) {
-        return Refusal::new(ErrorCode::Unavailable, TooMuchAtOnce.to_string())
-            .hint("nothing was changed; try again in some seconds, or send fewer tasks at a time");
+fn reject_body(rejection: &JsonRejection) -> Rejection {
+    if is_out_of_memory(rejection) {
+        return Rejection::new(ErrorCode::Unavailable, BodyMemoryExceeded.to_string())
+            .hint("nothing was changed; try again in a few seconds, or send fewer tasks at once");
     }
     let text = rejection.body_text();
     match rejection.status() {
-        StatusCode::UNPROCESSABLE_ENTITY => Refusal::new(ErrorCode::WrongShape, text),
+        StatusCode::UNPROCESSABLE_ENTITY => Rejection::new(ErrorCode::WrongShape, text),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-            Refusal::new(ErrorCode::NotJson, "the body is not declared as JSON")
+            Rejection::new(ErrorCode::NotJson, "the Content-Type is not JSON")
                 .hint("send `Content-Type: application/json`")
         }
-        StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(ErrorCode::TooLarge, "the body is over the limit")
-            .hint("send large inputs as attachments, and many tasks in batches of POST /tasks/submit"),
-        _ => Refusal::invalid(text),
+        StatusCode::PAYLOAD_TOO_LARGE => Rejection::new(ErrorCode::TooLarge, "the body is too large")
+            .hint("upload large inputs as attachments, and submit many tasks in several requests"),
+        _ => Rejection::invalid(text),
     }
 }
 
-fn is_for_want_of_memory(error: &(dyn Error + 'static)) -> bool {
+fn is_out_of_memory(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(cause) = next {
-        if cause.is::<TooMuchAtOnce>() {
+        if cause.is::<BodyMemoryExceeded>() {
             return true;
         }
         next = cause.source();
@@ -57,7 +57,7 @@ fn is_for_want_of_memory(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// The values of a key that may come several times after the question mark.
+/// The values of a query parameter that may be repeated.
 pub(crate) fn repeated(query: Option<&str>, key: &str) -> Vec<String> {
     url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
         .filter(|(name, _)| name == key)
@@ -65,26 +65,26 @@ pub(crate) fn repeated(query: Option<&str>, key: &str) -> Vec<String> {
         .collect()
 }
 
-/// Arguments in the path.
+/// Parameters in the path.
 pub(crate) struct InPath<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send> FromRequestParts<App> for InPath<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let refuse = |rejection: PathRejection| Refusal::invalid(rejection.body_text());
+        let refuse = |rejection: PathRejection| Rejection::invalid(rejection.body_text());
         Ok(Self(Path::from_request_parts(parts, app).await.map_err(refuse)?.0))
     }
 }
 
-/// Arguments after the question mark. Those that nobody knows are ignored.
+/// Query parameters. Unknown ones are ignored.
 pub(crate) struct InQuery<T>(pub(crate) T);
 
 impl<T: DeserializeOwned> FromRequestParts<App> for InQuery<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let refuse = |rejection: QueryRejection| Refusal::invalid(rejection.body_text());
+        let refuse = |rejection: QueryRejection| Rejection::invalid(rejection.body_text());
         Ok(Self(Query::from_request_parts(parts, app).await.map_err(refuse)?.0))
     }
 }

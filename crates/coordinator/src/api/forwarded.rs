@@ -1,6 +1,6 @@
-//! What trusted proxies say about a request: its sender, and the address that the sender used.
+//! The headers of trusted proxies: the client of a request, and the address that it used.
 //!
-//! Headers of everybody else are ignored: whoever could write them could take the address of another.
+//! These headers are ignored in requests of other peers, which could otherwise forge the address of a client.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,17 +19,17 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
-/// Networks whose machines are believed about who is behind them.
+/// Networks of proxies whose headers are trusted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<IpNet>);
 
-/// A text that is neither an address nor a network.
+/// A text that is neither an IP address nor a network.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is neither an address nor a network such as 10.0.0.0/8")]
 pub struct InvalidNetwork(String);
 
 impl TrustedProxies {
-    /// Reads addresses and networks in CIDR notation.
+    /// Parses addresses and networks in CIDR notation.
     pub fn parse<'a>(networks: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidNetwork> {
         networks.into_iter().map(network).collect::<Result<_, _>>().map(Self)
     }
@@ -49,16 +49,16 @@ fn network(text: &str) -> Result<IpNet, InvalidNetwork> {
         .map_err(|_| InvalidNetwork(text.to_owned()))
 }
 
-/// Who sent a request, and the address that the sender used as far as a trusted proxy says so.
+/// The client of a request, and the address that it used if a trusted proxy reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Forwarded {
-    /// The sender: the peer, or whom the outermost trusted proxy names.
+    /// The client: the peer, or the client that the outermost trusted proxy reports.
     pub(crate) client: IpAddr,
-    /// `http` or `https`.
+    /// The scheme: `http` or `https`.
     pub(crate) scheme: Option<Scheme>,
-    /// Host and, if any, port.
+    /// The host with an optional port.
     pub(crate) host: Option<Authority>,
-    /// The path that the proxy takes away: it starts with a slash and doesn't end with one.
+    /// The path prefix that the proxy strips: it starts with a slash and doesn't end with one.
     pub(crate) prefix: Option<String>,
 }
 
@@ -73,7 +73,7 @@ impl FromRequestParts<App> for Forwarded {
 }
 
 impl Forwarded {
-    /// Reads the headers of a request that came from `peer`.
+    /// Reads the headers of a request from `peer`.
     pub(crate) fn read(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) -> Self {
         let peer = peer.to_canonical();
         if !trusted.contains(peer) {
@@ -86,8 +86,8 @@ impl Forwarded {
     }
 }
 
-/// `X-Forwarded-For` and its relatives. They come first: most proxies write these and hand on a `Forwarded`
-/// of the sender as it is.
+/// Reads the `X-Forwarded-*` headers. They take precedence: most proxies set these, and pass on a `Forwarded` of the
+/// client unchanged.
 fn from_separate_headers(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) -> Forwarded {
     let hops = list(headers, &X_FORWARDED_FOR);
     let (client, crossed) = outermost(hops.iter().map(|hop| address(hop)), peer, trusted);
@@ -100,7 +100,7 @@ fn from_separate_headers(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedPro
     }
 }
 
-/// `Forwarded` (RFC 7239).
+/// Reads the `Forwarded` header (RFC 7239).
 fn from_one_header(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) -> Forwarded {
     let hops = list(headers, &FORWARDED);
     let client = |hop: &String| parameter(hop, "for").and_then(|node| address(&node));
@@ -115,8 +115,8 @@ fn from_one_header(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) 
     }
 }
 
-/// Goes from the peer outwards for as long as proxies are trusted: the address at the end, and the number of
-/// entries that trusted proxies wrote. An entry that is no address ends the way at the proxy that wrote it.
+/// Follows the hops from the peer outwards while the proxies are trusted. Returns the last address, and the number of
+/// entries that trusted proxies wrote. An entry that is not an address ends the search at the proxy that wrote it.
 fn outermost(
     hops: impl DoubleEndedIterator<Item = Option<IpAddr>>,
     peer: IpAddr,
@@ -136,18 +136,18 @@ fn outermost(
     (nearest, crossed)
 }
 
-/// The entry of the outermost trusted proxy. A proxy that replaces the list leaves a single one.
+/// The entry of the outermost trusted proxy. If a proxy replaces the list, there is only one entry.
 fn seen_by_hop(entries: &[String], crossed: usize) -> Option<String> {
     entries.get(entries.len().saturating_sub(crossed.max(1))).cloned()
 }
 
-/// The entries of a header that may be written in several lines.
+/// The entries of a header that may be repeated.
 fn list(headers: &HeaderMap, name: &HeaderName) -> Vec<String> {
     let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| split(line, ',')).collect()
 }
 
-/// Splits at a separator that is outside of quotes, and drops what is empty.
+/// Splits at separators outside of quotes, and drops empty parts.
 fn split(text: &str, separator: char) -> Vec<String> {
     let mut quoted = false;
     let pieces = text.split(|letter| {
@@ -166,7 +166,7 @@ fn parameter(element: &str, name: &str) -> Option<String> {
     })
 }
 
-/// An address with or without a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`.
+/// Parses an address with or without a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`.
 fn address(text: &str) -> Option<IpAddr> {
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn untrusted_peer_speaks_for_itself_only() {
+    fn headers_of_untrusted_peers_are_ignored() {
         let headers = [
             ("x-forwarded-for", "192.0.2.1"),
             ("x-forwarded-proto", "https"),
@@ -222,11 +222,11 @@ mod tests {
     }
 
     #[test]
-    fn chain_of_proxies_ends_at_the_first_stranger() {
+    fn chain_ends_at_the_first_untrusted_proxy() {
         assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &[("x-forwarded-for", "192.0.2.1")]), "192.0.2.1");
         assert_eq!(client("::ffff:10.0.0.1", &[("x-forwarded-for", "192.0.2.1")]), "192.0.2.1");
-        // What the sender wrote itself stands before what the proxy added.
+        // Entries of the client come before those that the proxy added.
         assert_eq!(
             client("10.0.0.1", &[("x-forwarded-for", "203.0.113.9, 192.0.2.1, 10.0.0.2")]),
             "192.0.2.1"
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_header_names_addresses_in_every_spelling() {
+    fn forwarded_header_is_read_in_every_form() {
         for (spelling, meant) in [
             ("for=192.0.2.1", "192.0.2.1"),
             ("For=\"192.0.2.1:4711\";proto=https", "192.0.2.1"),
@@ -251,13 +251,13 @@ mod tests {
         ] {
             assert_eq!(client("127.0.0.1", &[("forwarded", spelling)]), meant, "{spelling}");
         }
-        // Most proxies hand on a `Forwarded` that they don't know.
+        // Most proxies pass on a `Forwarded` unchanged.
         let both = [("forwarded", "for=203.0.113.9"), ("x-forwarded-for", "192.0.2.1")];
         assert_eq!(client("127.0.0.1", &both), "192.0.2.1");
     }
 
     #[test]
-    fn address_that_the_sender_used_is_read_and_checked() {
+    fn address_that_the_client_used_is_validated() {
         let seen = read(
             "10.0.0.1",
             &[
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn values_before_the_trusted_ones_are_the_senders_own() {
+    fn values_of_the_client_are_skipped() {
         let two = [
             ("x-forwarded-for", "192.0.2.1, 10.0.0.2"),
             ("x-forwarded-proto", "ftp, https, http"),
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_and_addresses_are_read() {
+    fn networks_and_addresses_are_parsed() {
         let trusted = TrustedProxies::parse(["192.0.2.1", "2001:db8::/32"]).unwrap();
         let contains = |text: &str| trusted.contains(text.parse().unwrap());
         assert!(contains("192.0.2.1") && contains("2001:db8::7") && contains("::ffff:192.0.2.1"));

@@ -1,4 +1,4 @@
-//! Leases as requests and replies name them.
+//! Leases in requests and replies.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use mitosis_protocol::agent::AttemptKey;
 use super::openapi::signature::{Reply, Signature};
 use crate::app::App;
 
-/// The lease that an attempt is named by.
+/// The key of the lease of an attempt.
 pub(super) fn lease_key(key: AttemptKey) -> LeaseKey {
     LeaseKey { task: TaskId(key.id), epoch: key.epoch, token: key.token }
 }
 
-/// How long a worker may be silent. Native agents send heartbeats often, so they are missed sooner.
+/// The lease terms of a worker. Native agents send heartbeats more often, so they count as missed sooner.
 pub(super) fn terms(app: &App, is_agent: bool, lost_after: Option<Duration>) -> LeaseTerms {
     match is_agent {
         true => app.agents.terms(app.lease, lost_after),

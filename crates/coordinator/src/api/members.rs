@@ -1,4 +1,4 @@
-//! "May this user do this in this group?" as handlers ask it.
+//! Checks of the permissions of a user in a group, for handlers.
 
 use http::StatusCode;
 use mitosis_domain::account::{Membership, User};
@@ -7,10 +7,10 @@ use mitosis_domain::permission::Action;
 use mitosis_protocol::Role;
 
 use crate::app::App;
-use crate::error::{ApiError, Refusal, ResourceKind};
+use crate::error::{ApiError, Rejection, ResourceKind};
 
-/// The group, if the user may do this in it: 404 for an unknown group, 403 for an outsider or a role
-/// that is too low.
+/// Returns the group if the user may perform the action there. Replies 404 for an unknown group, 403 for an outsider or
+/// an insufficient role.
 pub(crate) async fn require(
     app: &App,
     user: &User,
@@ -21,7 +21,7 @@ pub(crate) async fn require(
     Ok(permit(membership, group, action)?)
 }
 
-/// The same for routes that answer 400 to outsiders and for unknown groups.
+/// Like [`require`], for routes that reply 400 for outsiders and unknown groups.
 pub(crate) async fn require_for_filter(
     app: &App,
     user: &User,
@@ -31,7 +31,7 @@ pub(crate) async fn require_for_filter(
     Ok(role_for_filter(app, user, group, action).await?.0)
 }
 
-/// The same, with the role that the user has.
+/// Like [`require_for_filter`], and also returns the role of the user.
 pub(crate) async fn role_for_filter(
     app: &App,
     user: &User,
@@ -46,22 +46,22 @@ pub(crate) async fn role_for_filter(
     }
 }
 
-/// The decision alone.
-pub(crate) fn permit(membership: Membership, group: &str, action: Action) -> Result<GroupId, Refusal> {
+/// Decides whether a membership permits an action.
+pub(crate) fn permit(membership: Membership, group: &str, action: Action) -> Result<GroupId, Rejection> {
     match membership {
-        Membership::NoSuchGroup => Err(Refusal::no_such(ResourceKind::Group, group)),
+        Membership::NoSuchGroup => Err(Rejection::no_such(ResourceKind::Group, group)),
         Membership::Outsider(_) => Err(not_in(group, StatusCode::FORBIDDEN)),
         Membership::Member(id, role) if action.allowed_to(role) => Ok(id),
-        Membership::Member(_, role) => Err(Refusal::forbidden(format!(
-            "this needs the role {:?} in the group `{group}`; yours is {role:?}",
+        Membership::Member(_, role) => Err(Rejection::forbidden(format!(
+            "this operation requires the role {:?} in the group `{group}`; yours is {role:?}",
             action.least_role()
         ))
         .hint("ask an Admin of the group")),
     }
 }
 
-/// For outsiders there is no such group.
-pub(crate) fn not_in(group: &str, status: StatusCode) -> Refusal {
-    Refusal::not_found_as(status, format!("there is no group `{group}`, or you are not in it"))
-        .hint("`mito client users groups` lists yours")
+/// The rejection of an outsider. It does not reveal whether the group exists.
+pub(crate) fn not_in(group: &str, status: StatusCode) -> Rejection {
+    Rejection::not_found_as(status, format!("there is no group `{group}`, or you are not a member"))
+        .hint("`mito client users groups` lists your groups")
 }

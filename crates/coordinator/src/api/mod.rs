@@ -1,29 +1,28 @@
-//! The HTTP API: a file per verb, and what all verbs share.
+//! The HTTP API: one file per operation, and what all operations share.
 //!
-//! A handler's arguments are the proofs that the caller may be here; its body is the few lines that do
-//! the work. Input is checked with `domain`, the work is an operation of the store, and the answer is a
-//! type of `protocol`.
+//! The arguments of a handler authenticate the caller. The body checks the input with `domain`, runs an operation of the
+//! store, and replies with a type of `protocol`.
 
 mod admin;
 mod agent;
-mod arrival;
+mod base_url;
 mod body;
-mod drain;
-mod finish;
+mod discard_body;
 pub(crate) mod forwarded;
 mod leases;
 mod members;
 pub(crate) mod objects;
 mod openapi;
-mod origin;
 mod public;
 mod reply;
+mod response_layer;
 pub(crate) mod routes;
+mod upload_check;
 mod user;
 mod worker;
 
 pub(crate) use user::artifacts::UPLOAD_VALID;
-pub(crate) use user::groups::delete::cancel_the_rest;
+pub(crate) use user::groups::delete::cancel_remaining;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -35,7 +34,7 @@ use tower_http::cors::CorsLayer;
 use crate::app::App;
 use routes::Routes;
 
-/// Every route, with the limit of its bodies.
+/// All routes, with the size limits of their bodies.
 fn all() -> Routes {
     Routes::new()
         .merge(public::routes())
@@ -49,12 +48,12 @@ fn all() -> Routes {
         .merge(objects::routes())
 }
 
-/// Every route, wrapped in what holds for all of them.
+/// The router of all routes, with the layers that all of them share.
 pub(crate) fn router(app: App) -> Router {
     all()
         .into_router()
-        .layer(CatchPanicLayer::custom(finish::panicked))
-        .layer(from_fn_with_state(app.clone(), finish::finish))
+        .layer(CatchPanicLayer::custom(response_layer::panicked))
+        .layer(from_fn_with_state(app.clone(), response_layer::finish))
         .layer(CorsLayer::permissive())
         .with_state(app)
 }

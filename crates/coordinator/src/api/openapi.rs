@@ -1,7 +1,6 @@
-//! `GET /openapi.json`: the description of the API, and `GET /docs`: a page to read it on, which loads nothing
-//! from elsewhere.
+//! `GET /openapi.json`: the OpenAPI description, and `GET /docs`: a self-contained page that displays it.
 //!
-//! The description consists of what every route is declared with ([`Op`]) and of the signature of its handler
+//! The description is derived from the declaration of each route ([`Op`]) and from the signature of its handler
 //! ([`signature`]).
 
 mod errors;
@@ -19,20 +18,20 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, Info, OpenApi, OpenApiBuilder, Paths};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::routes::{Asks, Declared, Routes};
+use super::routes::{Access, Declared, Routes};
 
 pub(super) use operation::Op;
 
-/// The description as JSON, made once.
+/// The description as JSON, created once.
 static DESCRIPTION: LazyLock<String> = LazyLock::new(|| {
     describe(super::all().declared()).to_pretty_json().expect("a description is plain data")
 });
 
 pub(super) fn routes() -> Routes {
-    Routes::new().undescribed("GET", "/openapi.json", Asks::Nothing, get(description)).undescribed(
+    Routes::new().undescribed("GET", "/openapi.json", Access::Public, get(description)).undescribed(
         "GET",
         "/docs",
-        Asks::Nothing,
+        Access::Public,
         get(page),
     )
 }
@@ -56,7 +55,7 @@ fn describe(routes: &[Declared]) -> OpenApi {
         let signature = (described.signature)();
         let operation = described.op.describe(route, described.tag, &signature);
         schemas.extend(signature.schemas);
-        // In a description, a part of the path that may hold slashes looks like any other.
+        // OpenAPI does not distinguish path parameters that may contain slashes.
         let path = route.path.replace("{*", "{");
         paths.add_path_operation(path, vec![operation::method(route)], operation);
     }
@@ -72,8 +71,8 @@ fn describe(routes: &[Declared]) -> OpenApi {
 fn info() -> Info {
     let mut info = Info::new("Mitosis", env!("CARGO_PKG_VERSION"));
     info.description = Some(
-        "Submit tasks to groups, run them on workers, fetch what they leave behind. Every success has \
-         status 200. Fields and query keys that nobody knows are ignored."
+        "Submit tasks to groups, run them on workers, and download their results. Every successful reply has \
+         status 200. Unknown fields and query parameters are ignored."
             .to_owned(),
     );
     info

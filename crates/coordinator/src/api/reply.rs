@@ -1,13 +1,13 @@
-//! Successes without content (HTTP contract §1): always status 200, in one of two forms.
+//! Successful replies without content (HTTP contract §1): status 200, in one of two forms.
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
 
-/// No body and no content type.
+/// A reply without a body and a content type.
 pub(crate) struct Empty;
 
-/// The JSON literal `null`.
+/// A reply with the JSON literal `null`.
 pub(crate) struct Null;
 
 /// JSON, or the literal `null`.

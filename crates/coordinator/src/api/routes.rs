@@ -1,7 +1,6 @@
-//! Declaring routes: each with what it asks of whoever calls it.
+//! Declarations of routes, each with the access that it requires.
 //!
-//! This is the only way to a router, so there is no route that asks for nothing by mistake, and one list of
-//! all of them.
+//! This is the only way to add a route, so that no route is public by mistake, and there is one list of all.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -15,43 +14,43 @@ use mitosis_protocol::tokens::TokenScope;
 use super::openapi::Op;
 use super::openapi::signature::{Proof, Signature, Verb};
 use crate::app::App;
-use crate::error::Refusal;
+use crate::error::Rejection;
 
-/// What a route asks of whoever calls it.
+/// What a route requires of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asks {
-    /// Nothing.
-    Nothing,
-    /// A user. It changes nothing, so a personal token with the scope `read` will do.
-    Look,
+pub enum Access {
+    /// Anyone may call it.
+    Public,
+    /// A user. The route changes nothing, so the scope `read` of a personal token suffices.
+    Read,
     /// A user. A personal token needs the scope `write`.
-    Change,
+    Write,
     /// A user who has logged in with a password.
     Password,
     /// An administrator of the site. A personal token needs the scope `admin`.
     Admin,
-    /// A worker.
+    /// A registered worker.
     Worker,
-    /// A signed link.
+    /// The holder of a signed link.
     Link,
 }
 
-impl Asks {
-    /// Whether a personal token of this scope will do.
-    pub(crate) fn admits(self, scope: TokenScope) -> bool {
+impl Access {
+    /// Whether a personal token with this scope suffices.
+    pub(crate) fn allows(self, scope: TokenScope) -> bool {
         match self {
-            Self::Look => true,
-            Self::Change => scope >= TokenScope::Write,
+            Self::Read => true,
+            Self::Write => scope >= TokenScope::Write,
             Self::Admin => scope >= TokenScope::Admin,
-            Self::Nothing | Self::Password | Self::Worker | Self::Link => false,
+            Self::Public | Self::Password | Self::Worker | Self::Link => false,
         }
     }
 
-    /// Whether the arguments of a handler prove exactly this.
+    /// Whether the arguments of a handler prove exactly this access.
     fn is_proved_by(self, proof: Option<Proof>) -> bool {
         let required = match self {
-            Self::Nothing | Self::Link => None,
-            Self::Look | Self::Change => Some(Proof::User),
+            Self::Public | Self::Link => None,
+            Self::Read | Self::Write => Some(Proof::User),
             Self::Password => Some(Proof::Password),
             Self::Admin => Some(Proof::Admin),
             Self::Worker => Some(Proof::Worker),
@@ -59,35 +58,36 @@ impl Asks {
         proof == required
     }
 
-    /// What whoever has such a token is told.
-    pub(crate) fn refusal(self) -> Refusal {
+    /// The rejection of a personal token whose scope does not suffice.
+    pub(crate) fn denied(self) -> Rejection {
         let scope = match self {
-            Self::Look | Self::Nothing => "read",
-            Self::Change => "write",
+            Self::Read | Self::Public => "read",
+            Self::Write => "write",
             Self::Admin => "admin",
             Self::Password | Self::Worker | Self::Link => {
-                return Refusal::forbidden("a personal token can't do this").hint("log in");
+                return Rejection::forbidden("a personal token can't be used for this operation")
+                    .hint("log in with a password");
             }
         };
-        Refusal::forbidden(format!("this needs a personal token with the scope `{scope}`"))
-            .hint("make one with that scope, or log in")
+        Rejection::forbidden(format!("this operation requires a personal token with the scope `{scope}`"))
+            .hint("create a token with that scope, or log in with a password")
     }
 }
 
-/// A route as it was declared.
+/// A declared route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
     /// `GET`, `PUT`, `POST` or `DELETE`.
     pub method: &'static str,
-    /// With its parameters in braces.
+    /// The path, with its parameters in braces.
     pub path: &'static str,
-    /// What it asks for.
-    pub asks: Asks,
-    /// The path under which the description of the API has it.
+    /// What it requires of its caller.
+    pub access: Access,
+    /// The path in the API description.
     pub described_as: Option<&'static str>,
 }
 
-/// Routes on their way to the router.
+/// Routes that have been declared, and the router that serves them.
 pub(super) struct Routes {
     router: Router<App>,
     declared: Vec<Declared>,
@@ -99,23 +99,23 @@ pub(super) struct Declared {
     pub(super) operation: Option<Described>,
 }
 
-/// What the description of a route is made of.
+/// What the API description says about a route.
 pub(super) struct Described {
     pub(super) op: Op,
-    /// The part of the API that it belongs to.
+    /// The group of operations that it belongs to.
     pub(super) tag: &'static str,
-    /// Of its handler.
+    /// The signature of its handler.
     pub(super) signature: fn() -> Signature,
 }
 
-/// Declares a route: its path, what it asks of its caller, its handler, and what the description of the API says
-/// beyond the signature of the handler.
+/// Defines a method that adds a route: its path, its required access, its handler, and what the API description says in
+/// addition to the signature of the handler.
 macro_rules! declare {
     ($function:ident, $method:literal) => {
         pub(super) fn $function<H, T>(
             self,
             path: &'static str,
-            asks: Asks,
+            access: Access,
             handler: H,
             op: impl Into<Op>,
         ) -> Self
@@ -123,7 +123,7 @@ macro_rules! declare {
             H: Verb<T>,
             T: 'static,
         {
-            self.described::<H, T>($method, path, asks, routing::$function(handler), op.into())
+            self.described::<H, T>($method, path, access, routing::$function(handler), op.into())
         }
     };
 }
@@ -142,25 +142,29 @@ impl Routes {
         self,
         method: &'static str,
         path: &'static str,
-        asks: Asks,
+        access: Access,
         handler: MethodRouter<App>,
         op: Op,
     ) -> Self {
-        assert!(asks.is_proved_by(H::PROVES), "{method} {path} asks for {asks:?}, proved is {:?}", H::PROVES);
+        assert!(
+            access.is_proved_by(H::PROVES),
+            "{method} {path} requires {access:?}, proved is {:?}",
+            H::PROVES
+        );
         let described_as = op.described_by().or(Some(path));
         let described = Described { op, tag: "", signature: Signature::of::<H, T> };
-        self.on(Route { method, path, asks, described_as }, Some(described), handler)
+        self.on(Route { method, path, access, described_as }, Some(described), handler)
     }
 
-    /// A route that the description of the API leaves out: it serves a person, or a signed link.
+    /// Adds a route that the API description omits: it serves a browser, or a signed link.
     pub(super) fn undescribed(
         self,
         method: &'static str,
         path: &'static str,
-        asks: Asks,
+        access: Access,
         handler: MethodRouter<App>,
     ) -> Self {
-        self.on(Route { method, path, asks, described_as: None }, None, handler)
+        self.on(Route { method, path, access, described_as: None }, None, handler)
     }
 
     fn on(mut self, route: Route, operation: Option<Described>, handler: MethodRouter<App>) -> Self {
@@ -168,7 +172,7 @@ impl Routes {
         Self { router: self.router.route(route.path, handler), ..self }
     }
 
-    /// Puts all routes so far into one part of the description, unless they are in one already.
+    /// Sets the tag of all routes so far that have none.
     pub(super) fn tag(mut self, tag: &'static str) -> Self {
         for described in self.declared.iter_mut().filter_map(|declared| declared.operation.as_mut()) {
             if described.tag.is_empty() {
@@ -183,7 +187,7 @@ impl Routes {
         Self { router: self.router.merge(other.router), ..self }
     }
 
-    /// Bodies of all routes so far have a limit. The limit that was set first holds.
+    /// Limits the bodies of all routes so far. If several limits are set, the first applies.
     pub(super) fn limit(self, limit: DefaultBodyLimit) -> Self {
         self.layered(|router| router.layer(limit))
     }
@@ -207,7 +211,7 @@ pub fn routes() -> Vec<Route> {
     super::all().declared.into_iter().map(|declared| declared.route).collect()
 }
 
-/// By path, since that is what a request knows without taking memory.
+/// Declared routes by path, which a lookup needs no allocation for.
 static DECLARED: LazyLock<HashMap<&'static str, Vec<Route>>> = LazyLock::new(|| {
     let mut declared: HashMap<&'static str, Vec<Route>> = HashMap::new();
     for route in routes() {
@@ -216,13 +220,13 @@ static DECLARED: LazyLock<HashMap<&'static str, Vec<Route>>> = LazyLock::new(|| 
     declared
 });
 
-/// What a route asks for, by the path that it was declared with.
-pub(crate) fn asked(method: &Method, path: &str) -> Option<Asks> {
+/// What a declared route requires of its caller.
+pub(crate) fn access_of(method: &Method, path: &str) -> Option<Access> {
     let method = if *method == Method::HEAD { "GET" } else { method.as_str() };
-    DECLARED.get(path)?.iter().find(|route| route.method == method).map(|route| route.asks)
+    DECLARED.get(path)?.iter().find(|route| route.method == method).map(|route| route.access)
 }
 
-/// Method and path of a declared route.
+/// The method and path of a declared route.
 pub(crate) fn declared(method: &Method, path: &str) -> Option<(&'static str, &'static str)> {
     let method = if *method == Method::HEAD { "GET" } else { method.as_str() };
     let route = DECLARED.get(path)?.iter().find(|route| route.method == method)?;
@@ -236,42 +240,43 @@ mod tests {
     use crate::auth::caller::Caller;
 
     #[test]
-    fn a_wider_scope_is_admitted_wherever_a_narrower_one_is() {
+    fn wider_scope_includes_narrower_ones() {
         use TokenScope::{Admin, Read, Write};
-        for (asks, admitted) in [
-            (Asks::Nothing, [false; 3]),
-            (Asks::Look, [true; 3]),
-            (Asks::Change, [false, true, true]),
-            (Asks::Admin, [false, false, true]),
-            (Asks::Password, [false; 3]),
-            (Asks::Worker, [false; 3]),
-            (Asks::Link, [false; 3]),
+        for (access, allowed) in [
+            (Access::Public, [false; 3]),
+            (Access::Read, [true; 3]),
+            (Access::Write, [false, true, true]),
+            (Access::Admin, [false, false, true]),
+            (Access::Password, [false; 3]),
+            (Access::Worker, [false; 3]),
+            (Access::Link, [false; 3]),
         ] {
-            assert_eq!([Read, Write, Admin].map(|scope| asks.admits(scope)), admitted, "{asks:?}");
+            assert_eq!([Read, Write, Admin].map(|scope| access.allows(scope)), allowed, "{access:?}");
         }
     }
 
     #[test]
-    fn a_route_is_declared_once_and_found_by_its_path() {
+    fn route_is_declared_once_and_found_by_its_path() {
         let mut seen = std::collections::HashSet::new();
-        for Route { method, path, asks, .. } in routes() {
+        for Route { method, path, access, .. } in routes() {
             assert!(seen.insert((method, path)), "{method} {path} is declared twice");
-            assert_eq!(asked(&method.parse().unwrap(), path), Some(asks));
+            assert_eq!(access_of(&method.parse().unwrap(), path), Some(access));
         }
-        assert_eq!(asked(&Method::HEAD, "/tasks/{uuid}"), Some(Asks::Look));
-        assert_eq!(asked(&Method::PATCH, "/tasks/{uuid}"), None);
+        assert_eq!(access_of(&Method::HEAD, "/tasks/{uuid}"), Some(Access::Read));
+        assert_eq!(access_of(&Method::PATCH, "/tasks/{uuid}"), None);
     }
+
     #[test]
-    #[should_panic(expected = "GET /x asks for Admin, proved is Some(User)")]
-    fn arguments_of_a_handler_prove_the_rights_of_its_route() {
+    #[should_panic(expected = "GET /x requires Admin, proved is Some(User)")]
+    fn arguments_of_a_handler_must_prove_its_access() {
         async fn look(_: Caller) -> Empty {
             Empty
         }
-        let _ = Routes::new().get("/x", Asks::Admin, look, "");
+        let _ = Routes::new().get("/x", Access::Admin, look, "");
     }
 
     #[test]
-    fn every_described_route_belongs_to_a_part() {
+    fn every_described_route_has_a_tag() {
         for Declared { route, operation } in crate::api::all().declared {
             let Some(described) = operation else { continue };
             assert_ne!(described.tag, "", "{route:?}");

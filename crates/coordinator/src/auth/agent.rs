@@ -1,4 +1,4 @@
-//! Agents that are registered, as arguments of handlers.
+//! Registered agents, as arguments of handlers.
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -10,11 +10,11 @@ use crate::app::App;
 use crate::auth::worker::{identify, not_registered};
 use crate::error::ApiError;
 
-/// A worker with a valid token that was registered when it was first heard of here. Whether it still is,
-/// every operation finds out by itself, so that a request needs no lookup.
+/// An agent with a valid token that was registered at its first request to this coordinator. Each operation checks by
+/// itself whether it still is, so that a request needs no lookup.
 pub(crate) struct AgentCaller(pub(crate) Agent);
 
-/// The names of an agent.
+/// The identifiers of an agent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Agent {
     pub(crate) id: WorkerId,
@@ -31,7 +31,7 @@ impl FromRequestParts<App> for AgentCaller {
         }
         match app.retry.transient(|| app.store.worker(uuid)).await? {
             Some(worker) if worker.creator_state == AccountState::Active => {
-                app.agents.remember(uuid, worker.id, worker.slots.is_some(), worker.lost_after);
+                app.agents.insert(uuid, worker.id, worker.slots.is_some(), worker.lost_after);
                 Ok(Self(Agent { id: worker.id, uuid }))
             }
             _ => Err(not_registered(app, uuid).await),

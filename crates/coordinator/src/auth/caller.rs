@@ -1,4 +1,4 @@
-//! Users who are allowed in, as arguments of handlers.
+//! Authenticated users, as arguments of handlers.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -12,26 +12,26 @@ use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::tokens::PREFIX;
 use mitosis_store::ops::personal_tokens::TokenOwner;
 
-use super::standing::{LastingCaller, Standing};
-use crate::api::routes::{Asks, asked};
+use super::revalidation::{AuthenticatedCaller, Authentication};
+use crate::api::routes::{Access, access_of};
 use crate::app::App;
 use crate::auth::throttle::{Attempt, Device};
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 
-/// A user with a valid token, a session in force and an active account.
+/// A user with an active account and a valid session or personal token.
 pub(crate) struct Caller(pub(crate) User);
 
-/// The same, logged in with a password: a personal token is not enough.
+/// A [`Caller`] who has logged in with a password: a personal token is not enough.
 pub(crate) struct PasswordCaller(pub(crate) User);
 
-/// The same as [`Caller`], with the administrator's flag.
+/// A [`Caller`] who is an administrator of the site.
 pub(crate) struct AdminCaller(pub(crate) User);
 
-/// What a request shows of an earlier login of the caller: a token, whether or not it is still good.
+/// The token of an earlier login in a request, valid or expired. It identifies a device that has logged in before.
 pub(crate) struct KnownDevice(Option<(String, Device)>);
 
 impl KnownDevice {
-    /// An attempt to prove a password, from the device if it is known to the account.
+    /// The attempt to prove a password, counted for the device if it is known to the account.
     pub(crate) fn attempt(self, account: &str, address: IpAddr) -> Attempt {
         match self.0 {
             Some((owner, device)) if owner == account => Attempt::of_device(account, device),
@@ -46,7 +46,7 @@ impl FromRequestParts<App> for KnownDevice {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         let owner_and_digest = bearer(parts)
             .ok()
-            .and_then(|token| Some((app.tokens.was_given_to(token)?, personal_token_digest(token))));
+            .and_then(|token| Some((app.tokens.owner_of(token)?, personal_token_digest(token))));
         Ok(Self(owner_and_digest))
     }
 }
@@ -55,19 +55,19 @@ impl FromRequestParts<App> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let LastingCaller(user, _) = LastingCaller::from_request_parts(parts, app).await?;
+        let AuthenticatedCaller(user, _) = AuthenticatedCaller::from_request_parts(parts, app).await?;
         Ok(Self(user))
     }
 }
 
-impl FromRequestParts<App> for LastingCaller {
+impl FromRequestParts<App> for AuthenticatedCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let (user, standing) = identify(parts, app).await?;
-        active(&user)?;
-        admit(parts, &user, &standing)?;
-        Ok(Self(user, standing))
+        let (user, authentication) = identify(parts, app).await?;
+        require_active(&user)?;
+        authorize(parts, &user, &authentication)?;
+        Ok(Self(user, authentication))
     }
 }
 
@@ -75,10 +75,11 @@ impl FromRequestParts<App> for PasswordCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let LastingCaller(user, standing) = LastingCaller::from_request_parts(parts, app).await?;
-        match standing.scope() {
+        let AuthenticatedCaller(user, authentication) =
+            AuthenticatedCaller::from_request_parts(parts, app).await?;
+        match authentication.scope() {
             None => Ok(Self(user)),
-            Some(_) => Err(Asks::Password.refusal().into()),
+            Some(_) => Err(Access::Password.denied().into()),
         }
     }
 }
@@ -87,65 +88,65 @@ impl FromRequestParts<App> for AdminCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let (user, standing) = identify(parts, app).await?;
+        let (user, authentication) = identify(parts, app).await?;
         if !user.admin {
             return Err(not_an_administrator().into());
         }
-        active(&user)?;
-        admit(parts, &user, &standing)?;
+        require_active(&user)?;
+        authorize(parts, &user, &authentication)?;
         Ok(Self(user))
     }
 }
 
-/// Only administrators may do this.
-pub(crate) fn not_an_administrator() -> Refusal {
-    Refusal::forbidden("only administrators may do this").hint("ask an administrator of the site")
+/// The rejection of a user who is not an administrator.
+pub(crate) fn not_an_administrator() -> Rejection {
+    Rejection::forbidden("this operation requires an administrator").hint("ask an administrator of the site")
 }
 
-/// The user behind a token, if the token and, with a login, the session are in force.
-async fn identify(parts: &Parts, app: &App) -> Result<(User, Standing), ApiError> {
+/// The user that the token of a request identifies, and the authentication.
+async fn identify(parts: &Parts, app: &App) -> Result<(User, Authentication), ApiError> {
     let token = bearer(parts)?;
     if token.starts_with(PREFIX) {
         let digest = personal_token_digest(token);
         let owner = app.store.owner_of_personal_token(&digest, app.now()).await?;
         let TokenOwner { user, id, scope, expires_at } = owner.ok_or_else(invalid_token)?;
-        return Ok((user, Standing::of_token(digest, id, scope, expires_at)));
+        return Ok((user, Authentication::of_token(digest, id, scope, expires_at)));
     }
     let claims = app.tokens.read_user(token, app.now()).map_err(|_| invalid_token())?;
     let user = app.store.user(&claims.username).await?.ok_or_else(invalid_token)?;
-    let standing = Standing::of_session(claims.username, claims.session, claims.until);
-    Ok((user, standing))
+    let authentication = Authentication::of_session(claims.username, claims.session, claims.until);
+    Ok((user, authentication))
 }
 
-/// Whether the session is in force, or the route that is asked admits this token. What a personal token may do
-/// is declared with the route.
-fn admit(parts: &Parts, user: &User, standing: &Standing) -> Result<(), Refusal> {
-    standing.agrees_with(user)?;
-    let Some(scope) = standing.scope() else { return Ok(()) };
-    let asks = parts.extensions.get::<MatchedPath>().and_then(|path| asked(&parts.method, path.as_str()));
-    match asks {
-        Some(asks) if asks.admits(scope) => Ok(()),
-        Some(asks) => Err(asks.refusal()),
-        None => Err(Asks::Password.refusal()),
+/// Checks that the session is current, or that the route allows the scope of the personal token.
+fn authorize(parts: &Parts, user: &User, authentication: &Authentication) -> Result<(), Rejection> {
+    authentication.check_session(user)?;
+    let Some(scope) = authentication.scope() else { return Ok(()) };
+    let access =
+        parts.extensions.get::<MatchedPath>().and_then(|path| access_of(&parts.method, path.as_str()));
+    match access {
+        Some(access) if access.allows(scope) => Ok(()),
+        Some(access) => Err(access.denied()),
+        None => Err(Access::Password.denied()),
     }
 }
 
-/// What is stored of a personal token. It is random and long, so that a plain digest can't be turned back.
+/// The digest of a personal token that is stored. Tokens are long and random, so a plain digest is enough.
 pub(crate) fn personal_token_digest(token: &str) -> [u8; 32] {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
     digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
-/// Refuses an account that is locked or deleted.
-pub(super) fn active(user: &User) -> Result<(), Refusal> {
+/// Rejects an account that is locked or deleted.
+pub(super) fn require_active(user: &User) -> Result<(), Rejection> {
     match user.state {
         AccountState::Active => Ok(()),
         AccountState::Locked | AccountState::Deleted => Err(not_active()),
     }
 }
 
-/// The token of a request.
-pub(crate) fn bearer(parts: &Parts) -> Result<&str, Refusal> {
+/// The bearer token of a request.
+pub(crate) fn bearer(parts: &Parts) -> Result<&str, Rejection> {
     parts
         .headers
         .get(AUTHORIZATION)
@@ -154,17 +155,17 @@ pub(crate) fn bearer(parts: &Parts) -> Result<&str, Refusal> {
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
         .ok_or_else(|| {
-            Refusal::new(ErrorCode::MissingToken, "the request carries no bearer token")
-                .hint("send `Authorization: Bearer TOKEN`; POST /login gives a token")
+            Rejection::new(ErrorCode::MissingToken, "the request has no bearer token")
+                .hint("send `Authorization: Bearer TOKEN`; `POST /login` returns a token")
         })
 }
 
-pub(crate) fn invalid_token() -> Refusal {
-    Refusal::new(ErrorCode::InvalidToken, "the token is not valid, or not any more")
-        .hint("log in again; a login without `retain` and a change of the password end earlier tokens")
+pub(crate) fn invalid_token() -> Rejection {
+    Rejection::new(ErrorCode::InvalidToken, "the token is invalid or has expired")
+        .hint("log in again; a login without `retain` or a password change ends earlier sessions")
 }
 
-pub(crate) fn not_active() -> Refusal {
-    Refusal::new(ErrorCode::AccountNotActive, "the account is locked or deleted")
-        .hint("ask an administrator to make it active again")
+pub(crate) fn not_active() -> Rejection {
+    Rejection::new(ErrorCode::AccountNotActive, "the account is locked or deleted")
+        .hint("ask an administrator to restore it")
 }

@@ -1,4 +1,4 @@
-//! The documented password of the first administrator, which everybody knows.
+//! The documented default password of the first administrator.
 
 use std::net::{IpAddr, UdpSocket};
 
@@ -9,39 +9,38 @@ use http::{HeaderName, Version};
 use mitosis_protocol::{ErrorCode, Md5Password};
 
 use crate::app::App;
-use crate::error::Refusal;
+use crate::error::Rejection;
 use crate::settings::DEFAULT_ADMIN;
 
-/// What proxies write about the sender.
+/// Headers that proxies add.
 const OF_PROXIES: [HeaderName; 4] =
     [FORWARDED, VIA, HeaderName::from_static("x-forwarded-for"), HeaderName::from_static("x-real-ip")];
 
-/// Whether this is the default.
+/// Whether this is the default password.
 pub(crate) fn is_default(password: &Md5Password) -> bool {
     *password == Md5Password::from_digest(md5::compute(DEFAULT_ADMIN).0)
 }
 
-/// A login with it from elsewhere.
-pub(crate) fn refusal() -> Refusal {
-    Refusal::new(
+/// The rejection of a remote login with the default password.
+pub(crate) fn remote_login_denied() -> Rejection {
+    Rejection::new(
         ErrorCode::Forbidden,
-        "this account still has the default password, which everybody knows; it counts on the coordinator's own \
-         machine only",
+        "this account still has the default password, which is valid only on the machine of the coordinator",
     )
     .hint(
-        "there, run `mito client -c http://127.0.0.1:PORT users change-password`; behind a proxy, set \
+        "run `mito client -c http://127.0.0.1:PORT users change-password` there; behind a proxy, set \
          trusted_proxies first",
     )
 }
 
-/// Whether a request was sent on this machine. Whatever could come through a proxy was not, as long as no
-/// trusted one says so.
-pub(crate) fn is_from_here(app: &App, request: &Parts, client: IpAddr) -> bool {
+/// Whether a request was sent from this machine. A request that may have passed a proxy was not, unless a trusted proxy
+/// says so.
+pub(crate) fn is_local(app: &App, request: &Parts, client: IpAddr) -> bool {
     let may_be_relayed = !app.knows_its_proxies && (app.public_url.is_some() || is_relayed(request));
     is_own(client) && !may_be_relayed
 }
 
-/// Many proxies name the sender, or hand on the name of the host, or speak HTTP/1.0 to whoever is behind them.
+/// Whether a request may have passed a proxy: many proxies add such a header, keep the host, or use HTTP/1.0.
 fn is_relayed(request: &Parts) -> bool {
     let host = request.headers.get(HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
     let is_by_name = host.is_some_and(|host| {

@@ -1,4 +1,4 @@
-//! The Ed25519 pair that signs tokens, in the two PEM files that `openssl` makes.
+//! The Ed25519 key pair that signs tokens, in two PEM files in the format of `openssl`.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -11,10 +11,10 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::settings::KeyFiles;
 
-/// What precedes the 32 bytes of an Ed25519 public key in DER (RFC 8410).
+/// The prefix of the 32 bytes of an Ed25519 public key in DER (RFC 8410).
 const PUBLIC_KEY_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// A usable pair.
+/// A valid key pair.
 pub(crate) struct SigningPair {
     /// PKCS#8 in DER.
     pub(crate) private_der: Vec<u8>,
@@ -22,52 +22,52 @@ pub(crate) struct SigningPair {
     pub(crate) public: Vec<u8>,
 }
 
-/// Why there is no usable pair.
+/// Why the key pair can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// A file is not there and was not to be made.
+    /// A file does not exist and may not be created.
     #[error("the key file {0} does not exist")]
     Missing(PathBuf),
-    /// A file could not be read or written.
+    /// A file can't be read or written.
     #[error("the key file {path} can't be {doing}")]
     File {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
         /// `read` or `written`.
         doing: &'static str,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A file holds something else.
+    /// The content of a file is invalid.
     #[error("{path} is not {expected}")]
     Malformed {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// What it should be.
+        /// The expected content.
         expected: &'static str,
     },
-    /// The two files do not belong together.
+    /// The two keys are not a pair.
     #[error("the keys in {private} and {public} are not a pair")]
     NoPair {
-        /// The private key's file.
+        /// The file of the private key.
         private: PathBuf,
-        /// The public key's file.
+        /// The file of the public key.
         public: PathBuf,
     },
-    /// The machine could not make a key.
-    #[error("a key could not be made")]
-    NotMade,
+    /// The generation of a key failed.
+    #[error("failed to generate a key pair")]
+    Generate,
 }
 
 impl KeyError {
-    /// The two commands that make a pair by hand.
+    /// How to create a key pair manually.
     pub const HINT: &'static str = "check access_token_private_path and access_token_public_path (without them, mito \
-         makes a pair at its first start), or make a pair with `openssl genpkey -algorithm ed25519 -out private.pem` and \
+         creates a pair at its first start), or create a pair with `openssl genpkey -algorithm ed25519 -out private.pem` and \
          `openssl pkey -in private.pem -pubout -out public.pem`";
 }
 
-/// Reads the pair, making it first if both files are missing and that is wanted. A missing public key
-/// is worked out from the private one.
+/// Reads the key pair, and creates it if both files are missing and `create` is set. A missing public key is derived from
+/// the private one.
 pub(crate) fn load(files: &KeyFiles) -> Result<SigningPair, KeyError> {
     if !files.private.exists() && !files.public.exists() && files.create {
         create(files)?;
@@ -95,11 +95,11 @@ fn read_public(path: &Path) -> Result<Vec<u8>, KeyError> {
 }
 
 fn create(files: &KeyFiles) -> Result<(), KeyError> {
-    let pair = Ed25519KeyPair::generate().map_err(|_| KeyError::NotMade)?;
-    let private = pair.to_pkcs8v1().map_err(|_| KeyError::NotMade)?;
+    let pair = Ed25519KeyPair::generate().map_err(|_| KeyError::Generate)?;
+    let private = pair.to_pkcs8v1().map_err(|_| KeyError::Generate)?;
     let public = [&PUBLIC_KEY_PREFIX, pair.public_key().as_ref()].concat();
     if !publish(&files.private, &to_pem(private.as_ref(), "PRIVATE KEY"))? {
-        // Another coordinator was quicker; its pair is the one to use.
+        // Another coordinator has created a pair first; use that one.
         return Ok(());
     }
     publish(&files.public, &to_pem(&public, "PUBLIC KEY"))?;
@@ -114,7 +114,7 @@ fn read(path: &Path) -> Result<String, KeyError> {
     })
 }
 
-/// Makes a file that only its owner can read, whole from its first moment; false when there is one.
+/// Creates a file atomically, readable only by its owner. Returns false if it exists.
 fn publish(path: &Path, text: &str) -> Result<bool, KeyError> {
     let publish = || {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_is_made_once_and_only_its_owner_can_read_it() {
+    fn pair_is_created_once_and_readable_by_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let files = files(folder.path(), true);
         let first = load(&files).unwrap();
@@ -176,14 +176,14 @@ mod tests {
     }
 
     #[test]
-    fn the_pair_that_openssl_makes_works_and_a_stranger_s_public_key_does_not() {
+    fn openssl_pair_is_accepted_and_a_foreign_public_key_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let files = files(folder.path(), false);
         openssl(folder.path(), "genpkey -algorithm ed25519 -out private.pem");
         openssl(folder.path(), "pkey -in private.pem -pubout -out public.pem");
         let pair = load(&files).unwrap();
         std::fs::remove_file(&files.public).unwrap();
-        assert_eq!(load(&files).unwrap().public, pair.public, "it is worked out from the private key");
+        assert_eq!(load(&files).unwrap().public, pair.public, "it is derived from the private key");
         openssl(folder.path(), "genpkey -algorithm ed25519 -out other.pem");
         openssl(folder.path(), "pkey -in other.pem -pubout -out public.pem");
         assert!(matches!(load(&files), Err(KeyError::NoPair { .. })));

@@ -1,4 +1,4 @@
-//! Password hashes, on threads of their own.
+//! Hashing of passwords, on dedicated threads.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -10,78 +10,77 @@ use mitosis_domain::entropy::Entropy;
 use mitosis_protocol::{ErrorCode, Md5Password};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 
-/// Each hash takes 19 MiB and some 20 ms of a core. A thread does one after the other, whether or not the
-/// caller still waits, so this bounds the memory whatever callers do.
+/// Threads that hash. Each hash takes 19 MiB and about 20 ms of a core, whether or not the caller still waits, so the
+/// number of threads bounds the memory.
 const THREADS: usize = 2;
-/// Passwords that may wait for a thread: some ten seconds of work.
-const LINE: usize = 1024;
+/// Passwords that may wait for a thread: about ten seconds of work.
+const QUEUE: usize = 1024;
 
 type Job = Box<dyn FnOnce() + Send>;
-type Line = Arc<Mutex<mpsc::Receiver<Job>>>;
+type Jobs = Arc<Mutex<mpsc::Receiver<Job>>>;
 
-/// Hashes with Argon2id and its recommended cost.
+/// Hashes passwords with Argon2id at its recommended cost.
 pub(crate) struct Passwords {
-    line: mpsc::Sender<Job>,
+    queue: mpsc::Sender<Job>,
     entropy: Arc<dyn Entropy>,
-    /// Checked when the user is unknown, so that a login takes as long as for a known one.
-    nobody: String,
+    /// The hash to check for an unknown user, so that a login takes as long as for a known one.
+    dummy_hash: String,
 }
 
-/// Too many passwords wait to be hashed.
+/// The queue of passwords to hash is full.
 #[derive(Debug)]
 pub(crate) struct Busy;
 
 impl From<Busy> for ApiError {
     fn from(Busy: Busy) -> Self {
-        Refusal::new(ErrorCode::Unavailable, "too many passwords wait to be checked")
-            .hint("nothing was changed; try again in some seconds")
+        Rejection::new(ErrorCode::Unavailable, "too many password checks are waiting")
+            .hint("nothing was changed; try again in a few seconds")
             .into()
     }
 }
 
 impl Passwords {
-    /// Starts the threads; they end when this is dropped.
+    /// Starts the threads. They end when the value is dropped.
     pub(crate) fn new(entropy: Arc<dyn Entropy>) -> std::io::Result<Self> {
-        Self::with_line(entropy, LINE)
+        Self::with_queue(entropy, QUEUE)
     }
 
-    fn with_line(entropy: Arc<dyn Entropy>, length: usize) -> std::io::Result<Self> {
-        let (line, jobs) = mpsc::channel(length);
+    fn with_queue(entropy: Arc<dyn Entropy>, length: usize) -> std::io::Result<Self> {
+        let (queue, jobs) = mpsc::channel(length);
         let jobs = Arc::new(Mutex::new(jobs));
         for _ in 0..THREADS {
-            let jobs: Line = jobs.clone();
+            let jobs: Jobs = jobs.clone();
             thread::Builder::new().name("password".to_owned()).spawn(move || work(&jobs))?;
         }
-        let nobody = hash(&[0; 16], &salt(&*entropy));
-        Ok(Self { line, entropy, nobody })
+        let dummy_hash = hash(&[0; 16], &salt(&*entropy));
+        Ok(Self { queue, entropy, dummy_hash })
     }
 
-    /// The PHC string to store for a password.
+    /// Hashes a password. Returns the PHC string to store.
     pub(crate) async fn hash(&self, password: &Md5Password) -> Result<String, Busy> {
         let (password, salt) = (*password.expose(), salt(&*self.entropy));
-        self.in_line(move || hash(&password, &salt)).await
+        self.enqueue(move || hash(&password, &salt)).await
     }
 
-    /// Whether a password is the one that was stored; `None` for a user that does not exist takes as
-    /// long and is never right.
+    /// Verifies a password against a stored hash. `None`, for an unknown user, takes as long and always fails.
     pub(crate) async fn verify(&self, password: &Md5Password, stored: Option<&str>) -> Result<bool, Busy> {
         let known = stored.is_some();
-        let (password, stored) = (*password.expose(), stored.unwrap_or(&self.nobody).to_owned());
-        Ok(self.in_line(move || verify(&password, &stored)).await? && known)
+        let (password, stored) = (*password.expose(), stored.unwrap_or(&self.dummy_hash).to_owned());
+        Ok(self.enqueue(move || verify(&password, &stored)).await? && known)
     }
 
-    async fn in_line<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+    async fn enqueue<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         let (answer, answered) = oneshot::channel();
-        // Whether somebody still waits for the answer is not the thread's concern.
+        // The caller may have given up.
         let job = Box::new(move || drop(answer.send(work())));
-        self.line.try_send(job).map_err(|_| Busy)?;
+        self.queue.try_send(job).map_err(|_| Busy)?;
         answered.await.map_err(|_| Busy)
     }
 }
 
-fn work(jobs: &Line) {
+fn work(jobs: &Jobs) {
     loop {
         let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
         match next {
@@ -91,10 +90,10 @@ fn work(jobs: &Line) {
     }
 }
 
-/// A password that can be set: any but the empty one.
-pub(crate) fn settable(password: &Md5Password) -> Result<&Md5Password, Refusal> {
+/// Rejects the empty password.
+pub(crate) fn non_empty(password: &Md5Password) -> Result<&Md5Password, Rejection> {
     match password.is_empty() {
-        true => Err(Refusal::invalid("the password is empty").hint("choose one that nobody guesses")),
+        true => Err(Rejection::invalid("the password is empty").hint("choose a password")),
         false => Ok(password),
     }
 }
@@ -127,7 +126,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_the_right_password_of_a_known_user_is_right() {
+    async fn only_the_right_password_of_a_known_user_is_accepted() {
         let passwords = Passwords::new(Arc::new(OsEntropy)).unwrap();
         let (right, wrong) = (Md5Password::from_digest([1; 16]), Md5Password::from_digest([2; 16]));
         let stored = passwords.hash(&right).await.unwrap();
@@ -139,7 +138,7 @@ mod tests {
         assert!(!passwords.verify(&right, Some("nonsense")).await.unwrap());
     }
 
-    /// The time that an answer takes must not tell which names exist.
+    /// The response time must not reveal which names exist.
     #[tokio::test]
     async fn unknown_user_takes_as_long_as_a_known_one() {
         let passwords = Passwords::new(Arc::new(OsEntropy)).unwrap();
@@ -148,19 +147,19 @@ mod tests {
         let mut shortest = [Duration::MAX; 2];
         for _ in 0..3 {
             for (shortest, stored) in shortest.iter_mut().zip([Some(&*stored), None]) {
-                let begun = tokio::time::Instant::now();
+                let started = tokio::time::Instant::now();
                 passwords.verify(&password, stored).await.unwrap();
-                *shortest = begun.elapsed().min(*shortest);
+                *shortest = started.elapsed().min(*shortest);
             }
         }
         let [known, unknown] = shortest;
         assert!(unknown * 3 > known, "{unknown:?} for an unknown user, {known:?} for a known one");
     }
 
-    /// Work of callers that are gone still counts: it is bounded in number and in what waits.
+    /// Jobs whose caller has disconnected still count towards the limits.
     #[tokio::test]
-    async fn work_of_hung_up_callers_is_bounded() {
-        let passwords = Passwords::with_line(Arc::new(OsEntropy), 3).unwrap();
+    async fn jobs_of_disconnected_callers_are_limited() {
+        let passwords = Passwords::with_queue(Arc::new(OsEntropy), 3).unwrap();
         let running = Arc::new(AtomicUsize::new(0));
         let (started, starts) = blocking::channel();
         let (release, gate) = blocking::channel::<()>();
@@ -168,7 +167,7 @@ mod tests {
         let mut accepted = 0;
         for _ in 0..20 {
             let (running, started, gate) = (running.clone(), started.clone(), gate.clone());
-            let job = passwords.in_line(move || {
+            let job = passwords.enqueue(move || {
                 running.fetch_add(1, Ordering::SeqCst);
                 started.send(()).unwrap();
                 let _ = gate.lock().unwrap().recv();
@@ -185,7 +184,7 @@ mod tests {
         }
         assert_eq!(accepted, THREADS + 3);
         let more = starts.recv_timeout(Duration::from_millis(300));
-        assert!(more.is_err(), "what waits is taken by no further thread");
+        assert!(more.is_err(), "no further thread takes a waiting job");
         assert_eq!(running.load(Ordering::SeqCst), THREADS);
         drop(release);
     }

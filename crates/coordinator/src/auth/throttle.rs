@@ -1,9 +1,9 @@
-//! How often a login may fail.
+//! Rate limits for failed logins.
 //!
-//! Every attempt takes a token from some buckets and gets it back if the password was right. Buckets refill with
-//! time. A caller who shows an access token of the account has a bucket of its own, and the others have one for each
-//! account and network: the guesses of a stranger never use up the tokens of the owner. Each coordinator counts for
-//! itself; several of them allow the sum. The algorithm is GCRA: a bucket is stored as the time at which it is full.
+//! Every attempt takes a token from one or more buckets, and returns it if the password was right. Buckets refill with
+//! time. A caller with an access token of the account has its own bucket, all others share one for each pair of account
+//! and network: the guesses of a stranger never use up the tokens of the owner. Each coordinator counts separately. The
+//! algorithm is GCRA: a bucket is stored as the time at which it is full.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,16 +12,16 @@ use std::time::Duration;
 
 use mitosis_protocol::Timestamp;
 
-/// Failures in a row that an account stands from one network or one device.
+/// Failures of an account in a row from one network or one device.
 const PER_PLACE: TokenBucket = TokenBucket { capacity: 20, interval: Duration::from_secs(15) };
 /// Failures of all accounts from one network, which many may share.
 const PER_NETWORK: TokenBucket = TokenBucket { capacity: 100, interval: Duration::from_secs(3) };
-/// Failures of one account from all networks that it never logged in from.
+/// Failures of one account from all networks without an earlier login of it.
 const PER_ACCOUNT: TokenBucket = TokenBucket { capacity: 500, interval: Duration::from_secs(5) };
-/// How long a network is remembered after a login.
-const FAMILIAR: Duration = Duration::from_hours(30 * 24);
-/// Entries at which those that mean nothing any more are looked for.
-const MANY: usize = 100_000;
+/// How long a network counts as known after a login.
+const KNOWN_NETWORK_TTL: Duration = Duration::from_hours(30 * 24);
+/// The number of entries at which stale ones are removed.
+const CLEANUP_THRESHOLD: usize = 100_000;
 
 #[derive(Debug, Clone, Copy)]
 struct TokenBucket {
@@ -30,18 +30,18 @@ struct TokenBucket {
     interval: Duration,
 }
 
-/// A digest of the token that a device has.
+/// The digest of the token that identifies a device.
 pub(crate) type Device = [u8; 32];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Owner {
+enum BucketKey {
     Device(String, Device),
     Pair(String, IpAddr),
     Network(IpAddr),
     Account(String),
 }
 
-impl Owner {
+impl BucketKey {
     const fn bucket(&self) -> TokenBucket {
         match self {
             Self::Device(..) | Self::Pair(..) => PER_PLACE,
@@ -51,26 +51,26 @@ impl Owner {
     }
 }
 
-/// Who tries to log in to which account, and from where.
+/// A login attempt: the account, and where it comes from.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
     account: String,
-    place: Place,
+    source: Source,
 }
 
 #[derive(Debug, Clone)]
-enum Place {
+enum Source {
     Device(Device),
     Network(IpAddr),
 }
 
 impl Attempt {
-    /// Of a caller who shows an earlier token of the account.
+    /// An attempt of a caller with an earlier token of the account.
     pub(crate) fn of_device(account: &str, device: Device) -> Self {
-        Self { account: account.to_owned(), place: Place::Device(device) }
+        Self { account: account.to_owned(), source: Source::Device(device) }
     }
 
-    /// Of any other caller. A network of IPv6 counts as one address: everybody has many.
+    /// An attempt of any other caller. All addresses of an IPv6 /64 network count as one.
     pub(crate) fn from_address(account: &str, address: IpAddr) -> Self {
         let network = match address.to_canonical() {
             IpAddr::V4(address) => IpAddr::V4(address),
@@ -79,35 +79,35 @@ impl Attempt {
                 IpAddr::from([a, b, c, d, 0, 0, 0, 0])
             }
         };
-        Self { account: account.to_owned(), place: Place::Network(network) }
+        Self { account: account.to_owned(), source: Source::Network(network) }
     }
 
-    fn owners(&self, familiar: bool) -> Vec<Owner> {
+    fn keys(&self, known: bool) -> Vec<BucketKey> {
         let account = || self.account.clone();
-        match self.place {
-            Place::Device(device) => vec![Owner::Device(account(), device)],
-            Place::Network(network) => {
-                let mut owners = vec![Owner::Pair(account(), network), Owner::Network(network)];
-                if !familiar {
-                    owners.push(Owner::Account(account()));
+        match self.source {
+            Source::Device(device) => vec![BucketKey::Device(account(), device)],
+            Source::Network(network) => {
+                let mut keys = vec![BucketKey::Pair(account(), network), BucketKey::Network(network)];
+                if !known {
+                    keys.push(BucketKey::Account(account()));
                 }
-                owners
+                keys
             }
         }
     }
 }
 
-/// Counts attempts.
+/// Limits login attempts.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle(Mutex<Buckets>);
 
 #[derive(Debug, Default)]
 struct Buckets {
-    full_at: HashMap<Owner, Timestamp>,
-    /// Networks that accounts logged in from, and until when that counts.
-    familiar: HashMap<(String, IpAddr), Timestamp>,
-    /// Entries at which the next look for stale ones is due.
-    tidy_at: usize,
+    full_at: HashMap<BucketKey, Timestamp>,
+    /// Networks from which accounts have logged in, with the expiry.
+    known_networks: HashMap<(String, IpAddr), Timestamp>,
+    /// The number of entries at which the next cleanup is due.
+    cleanup_at: usize,
 }
 
 impl Throttle {
@@ -116,16 +116,16 @@ impl Throttle {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take(attempt, now)
     }
 
-    /// The password was right: gives the tokens back, and remembers the network.
+    /// Returns the tokens of a successful attempt, and marks the network as known.
     pub(crate) fn succeeded(&self, attempt: &Attempt, now: Timestamp) {
         let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         buckets.refund(attempt, now);
-        if let Place::Network(network) = attempt.place {
-            buckets.familiar.insert((attempt.account.clone(), network), now + FAMILIAR);
+        if let Source::Network(network) = attempt.source {
+            buckets.known_networks.insert((attempt.account.clone(), network), now + KNOWN_NETWORK_TTL);
         }
     }
 
-    /// Gives the tokens of an undecided attempt back.
+    /// Returns the tokens of an attempt whose outcome is unknown.
     pub(crate) fn undecided(&self, attempt: &Attempt, now: Timestamp) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).refund(attempt, now);
     }
@@ -133,49 +133,49 @@ impl Throttle {
 
 impl Buckets {
     fn take(&mut self, attempt: &Attempt, now: Timestamp) -> Result<(), Duration> {
-        let owners = attempt.owners(self.is_familiar(attempt, now));
-        let wait = owners.iter().filter_map(|owner| {
-            let until = self.full_at.get(owner)?;
-            let TokenBucket { capacity, interval } = owner.bucket();
+        let keys = attempt.keys(self.is_known_network(attempt, now));
+        let wait = keys.iter().filter_map(|key| {
+            let until = self.full_at.get(key)?;
+            let TokenBucket { capacity, interval } = key.bucket();
             let earliest = *until - interval * (capacity - 1);
             (earliest > now).then(|| earliest.since(now))
         });
         if let Some(wait) = wait.max() {
             return Err(wait);
         }
-        self.tidy(now);
-        for owner in owners {
-            let interval = owner.bucket().interval;
-            let until = self.full_at.entry(owner).or_insert(now);
+        self.clean_up(now);
+        for key in keys {
+            let interval = key.bucket().interval;
+            let until = self.full_at.entry(key).or_insert(now);
             *until = (*until).max(now) + interval;
         }
         Ok(())
     }
 
     fn refund(&mut self, attempt: &Attempt, now: Timestamp) {
-        for owner in attempt.owners(self.is_familiar(attempt, now)) {
-            let interval = owner.bucket().interval;
-            if let Some(until) = self.full_at.get_mut(&owner) {
+        for key in attempt.keys(self.is_known_network(attempt, now)) {
+            let interval = key.bucket().interval;
+            if let Some(until) = self.full_at.get_mut(&key) {
                 *until = *until - interval;
             }
         }
     }
 
-    fn is_familiar(&self, attempt: &Attempt, now: Timestamp) -> bool {
-        let Place::Network(network) = attempt.place else { return false };
-        let until = self.familiar.get(&(attempt.account.clone(), network));
+    fn is_known_network(&self, attempt: &Attempt, now: Timestamp) -> bool {
+        let Source::Network(network) = attempt.source else { return false };
+        let until = self.known_networks.get(&(attempt.account.clone(), network));
         until.is_some_and(|until| *until > now)
     }
 
-    /// Removes full buckets and old logins. Nobody can add more than the hashing of passwords lets through,
-    /// so that what is left is bounded; the mark moves up so that it isn't looked at over and over.
-    fn tidy(&mut self, now: Timestamp) {
-        if self.full_at.len() + self.familiar.len() < self.tidy_at.max(MANY) {
+    /// Removes full buckets and expired networks. The rate of password hashing bounds the entries that are left; the
+    /// threshold grows with them, so that the cleanup does not run at every attempt.
+    fn clean_up(&mut self, now: Timestamp) {
+        if self.full_at.len() + self.known_networks.len() < self.cleanup_at.max(CLEANUP_THRESHOLD) {
             return;
         }
         self.full_at.retain(|_, until| *until > now);
-        self.familiar.retain(|_, until| *until > now);
-        self.tidy_at = 2 * (self.full_at.len() + self.familiar.len());
+        self.known_networks.retain(|_, until| *until > now);
+        self.cleanup_at = 2 * (self.full_at.len() + self.known_networks.len());
     }
 }
 
@@ -193,24 +193,24 @@ mod tests {
         Attempt::from_address(account, HERE)
     }
 
-    /// Tries until it may not; answers how often it could.
+    /// Attempts logins until the limit is reached. Returns their number.
     fn exhaust(throttle: &Throttle, attempt: &Attempt) -> usize {
         (0..100_000).take_while(|_| throttle.attempt(attempt, start()).is_ok()).count()
     }
 
     #[test]
-    fn failures_are_counted_and_forgotten_with_time() {
+    fn tokens_refill_with_time() {
         let (throttle, now) = (Throttle::default(), start());
         assert_eq!(exhaust(&throttle, &here("ann")), 20);
         assert_eq!(throttle.attempt(&here("ann"), now), Err(PER_PLACE.interval));
-        throttle.attempt(&here("raj"), now).expect("another account is free to try");
+        throttle.attempt(&here("raj"), now).expect("another account has its own bucket");
         let later = now + PER_PLACE.interval;
-        throttle.attempt(&here("ann"), later).expect("one token is back");
+        throttle.attempt(&here("ann"), later).expect("one token was added");
         assert!(throttle.attempt(&here("ann"), later).is_err());
     }
 
     #[test]
-    fn right_passwords_cost_nothing() {
+    fn successful_logins_take_no_tokens() {
         let throttle = Throttle::default();
         for _ in 0..1000 {
             throttle.attempt(&here("ann"), start()).unwrap();
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn network_that_tries_many_accounts_is_stopped() {
+    fn network_with_many_accounts_is_limited() {
         let throttle = Throttle::default();
         let network = |last: u16| IpAddr::from([0x2001, 0xdb8, 1, 2, 9, 9, 9, last]);
         let tried = (0..1000).take_while(|number| {
@@ -231,25 +231,25 @@ mod tests {
     }
 
     #[test]
-    fn strangers_guesses_leave_the_owner_alone() {
+    fn guesses_of_strangers_do_not_lock_out_the_owner() {
         let (throttle, device) = (Throttle::default(), Attempt::of_device("ann", [7; 32]));
         throttle.succeeded(&here("ann"), start());
         for number in 0..200 {
             exhaust(&throttle, &Attempt::from_address("ann", IpAddr::from([192, 0, 2, number])));
         }
         let elsewhere = Attempt::from_address("ann", IpAddr::from([198, 51, 100, 1]));
-        assert!(throttle.attempt(&elsewhere, start()).is_err(), "all strangers together are bounded");
-        throttle.attempt(&here("ann"), start()).expect("ann logged in from here before");
+        assert!(throttle.attempt(&elsewhere, start()).is_err(), "all unknown networks share a limit");
+        throttle.attempt(&here("ann"), start()).expect("ann has logged in from here before");
         exhaust(&throttle, &here("ann"));
         for number in 0..200 {
             exhaust(&throttle, &here(&format!("user-{number}")));
         }
-        throttle.attempt(&device, start()).expect("a token of ann's counts for itself, wherever it is");
-        assert_eq!(exhaust(&throttle, &device), 19, "and is bounded, too");
+        throttle.attempt(&device, start()).expect("a token of ann has its own bucket");
+        assert_eq!(exhaust(&throttle, &device), 19, "this bucket is limited, too");
     }
 
     #[test]
-    fn stale_entries_are_forgotten() {
+    fn stale_entries_are_removed() {
         let throttle = Throttle::default();
         let address = |number: u32| IpAddr::from(number.to_be_bytes());
         for number in 0..33_334 {

@@ -1,6 +1,6 @@
-//! Bearer tokens (HTTP contract §3): a signed JWT, encoded in base64 once more.
+//! Bearer tokens (HTTP contract §3): a signed JWT, encoded in base64.
 //!
-//! Tokens that a coordinator of the old system issued with the same key pair are honoured.
+//! Tokens that a legacy coordinator issued with the same key pair are valid.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::auth::keys::SigningPair;
 
-/// How long past its end a worker's token is still taken, so that it can report.
+/// How long the token of a worker is accepted after its expiry, so that the worker can report.
 const WORKER_LEEWAY: Duration = Duration::from_mins(1);
 
 /// Signs and reads tokens.
@@ -31,29 +31,29 @@ struct Claims {
     sign: i64,
 }
 
-/// What a valid user token says. Whether the session is still in force is for the store to say.
+/// The claims of a valid user token. The store decides whether the session is still current.
 pub(crate) struct UserClaims {
     pub(crate) username: String,
     pub(crate) session: i64,
-    /// When the token ends.
+    /// When the token expires.
     pub(crate) until: Timestamp,
 }
 
-/// A token that is malformed, signed by somebody else, of the wrong kind, or over.
+/// A token that is malformed, signed with another key, of the wrong kind, or expired.
 #[derive(Debug)]
-pub(crate) struct BadToken;
+pub(crate) struct InvalidToken;
 
-/// Why a worker's token is not taken.
+/// Why the token of a worker is rejected.
 #[derive(Debug)]
-pub(crate) enum BadWorkerToken {
-    /// It was good for this worker, and is over.
+pub(crate) enum WorkerTokenError {
+    /// The token of this worker has expired.
     Expired(Uuid),
-    /// It was never good.
+    /// The token was never valid.
     Invalid,
 }
 
-impl From<BadToken> for BadWorkerToken {
-    fn from(BadToken: BadToken) -> Self {
+impl From<InvalidToken> for WorkerTokenError {
+    fn from(InvalidToken: InvalidToken) -> Self {
         Self::Invalid
     }
 }
@@ -67,12 +67,12 @@ impl Tokens {
         }
     }
 
-    /// A token for a user's session.
+    /// Issues a token for the session of a user.
     pub(crate) fn for_user(&self, username: &str, session: i64, now: Timestamp) -> String {
         self.issue(username.to_owned(), session, now + self.lifetime)
     }
 
-    /// A token for a worker: for the lifetime that it asks for, or the default one, and not beyond `until`.
+    /// Issues a token for a worker with the requested lifetime or the default one, but not beyond `until`.
     pub(crate) fn for_worker(
         &self,
         worker: Uuid,
@@ -84,8 +84,8 @@ impl Tokens {
         self.issue(worker.to_string(), 0, until.map_or(end, |until| end.min(until)))
     }
 
-    /// Another token for a worker that is registered. None lasts longer than the default, unless the worker
-    /// was registered for longer.
+    /// Issues a new token for a registered worker. It lasts no longer than the default, unless the worker was registered
+    /// for longer.
     pub(crate) fn renewed(
         &self,
         worker: Uuid,
@@ -97,38 +97,38 @@ impl Tokens {
         self.for_worker(worker, lifetime, Some(most), now)
     }
 
-    /// Reads a user's token.
-    pub(crate) fn read_user(&self, token: &str, now: Timestamp) -> Result<UserClaims, BadToken> {
+    /// Verifies the token of a user.
+    pub(crate) fn read_user(&self, token: &str, now: Timestamp) -> Result<UserClaims, InvalidToken> {
         let claims = self.read(token)?;
         if claims.exp <= now.unix_seconds() || Uuid::try_parse(&claims.sub).is_ok() && claims.sign == 0 {
-            return Err(BadToken);
+            return Err(InvalidToken);
         }
         let until = Timestamp::from_unix_micros(claims.exp.saturating_mul(1_000_000));
         Ok(UserClaims { username: claims.sub, session: claims.sign, until })
     }
 
-    /// The user whom a token was given to, also when it has ended since: who has it was logged in once.
-    pub(crate) fn was_given_to(&self, token: &str) -> Option<String> {
+    /// The user to whom a token was issued, even if it has expired: its holder has logged in before.
+    pub(crate) fn owner_of(&self, token: &str) -> Option<String> {
         let claims = self.read(token).ok()?;
         (Uuid::try_parse(&claims.sub).is_err() || claims.sign != 0).then_some(claims.sub)
     }
 
-    /// Reads a worker's token.
-    pub(crate) fn read_worker(&self, token: &str, now: Timestamp) -> Result<Uuid, BadWorkerToken> {
+    /// Verifies the token of a worker.
+    pub(crate) fn read_worker(&self, token: &str, now: Timestamp) -> Result<Uuid, WorkerTokenError> {
         let (uuid, end) = self.read_any_worker(token)?;
         if end <= (now - WORKER_LEEWAY).unix_seconds() {
-            return Err(BadWorkerToken::Expired(uuid));
+            return Err(WorkerTokenError::Expired(uuid));
         }
         Ok(uuid)
     }
 
-    /// The worker that a token was issued to, also when it has expired, and when it expires.
-    fn read_any_worker(&self, token: &str) -> Result<(Uuid, i64), BadToken> {
+    /// The worker to whom a token was issued, even if it has expired, and the expiry.
+    fn read_any_worker(&self, token: &str) -> Result<(Uuid, i64), InvalidToken> {
         let claims = self.read(token)?;
         if claims.sign != 0 {
-            return Err(BadToken);
+            return Err(InvalidToken);
         }
-        Ok((Uuid::try_parse(&claims.sub).map_err(|_| BadToken)?, claims.exp))
+        Ok((Uuid::try_parse(&claims.sub).map_err(|_| InvalidToken)?, claims.exp))
     }
 
     fn issue(&self, sub: String, sign: i64, end: Timestamp) -> String {
@@ -138,16 +138,16 @@ impl Tokens {
         STANDARD.encode(jws)
     }
 
-    fn read(&self, token: &str) -> Result<Claims, BadToken> {
-        let jws = STANDARD.decode(token).map_err(|_| BadToken)?;
+    fn read(&self, token: &str) -> Result<Claims, InvalidToken> {
+        let jws = STANDARD.decode(token).map_err(|_| InvalidToken)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
-        // The end is compared with the coordinator's own clock, not with the library's.
+        // The expiry is checked by the clock of the coordinator, not by that of the library.
         validation.validate_exp = false;
         validation.validate_aud = false;
         validation.required_spec_claims.clear();
         jsonwebtoken::decode::<Claims>(&jws, &self.verify, &validation)
             .map(|token| token.claims)
-            .map_err(|_| BadToken)
+            .map_err(|_| InvalidToken)
     }
 }
 
@@ -169,20 +169,20 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix_micros(1_900_000_000_000_000);
 
     #[test]
-    fn a_token_is_good_until_its_end_and_a_worker_s_a_minute_longer() {
+    fn tokens_expire_and_workers_get_a_leeway() {
         let tokens = tokens();
         let user = tokens.for_user("ann", 7, NOW);
         let claims = tokens.read_user(&user, NOW + Duration::from_secs(59)).unwrap();
         assert_eq!((claims.username.as_str(), claims.session), ("ann", 7));
         assert!(tokens.read_user(&user, NOW + Duration::from_secs(60)).is_err());
-        assert_eq!(tokens.was_given_to(&user).as_deref(), Some("ann"), "it says so for ever");
+        assert_eq!(tokens.owner_of(&user).as_deref(), Some("ann"), "also after the expiry");
         let worker = tokens.for_worker(Uuid::from_u128(5), None, None, NOW);
         assert_eq!(tokens.read_worker(&worker, NOW + Duration::from_secs(119)).unwrap(), Uuid::from_u128(5));
         assert!(tokens.read_worker(&worker, NOW + Duration::from_secs(120)).is_err());
     }
 
     #[test]
-    fn a_renewed_token_ends_where_the_registration_does() {
+    fn renewed_token_ends_with_the_registration() {
         let tokens = tokens();
         let (worker, hour) = (Uuid::from_u128(5), Duration::from_hours(1));
         let ends = |token: String, after: Duration| {
@@ -202,21 +202,21 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_not_mixed_up_and_nothing_forged_is_read() {
-        let ours = tokens();
-        let user = ours.for_user("ann", 7, NOW);
-        let worker = ours.for_worker(Uuid::from_u128(5), None, None, NOW);
-        assert!(ours.read_worker(&user, NOW).is_err());
-        assert!(ours.read_user(&worker, NOW).is_err());
-        assert!(ours.was_given_to(&worker).is_none() && tokens().was_given_to(&user).is_none());
-        assert!(tokens().read_user(&user, NOW).is_err(), "another key signed it");
+    fn wrong_kinds_and_forged_tokens_are_rejected() {
+        let issuer = tokens();
+        let user = issuer.for_user("ann", 7, NOW);
+        let worker = issuer.for_worker(Uuid::from_u128(5), None, None, NOW);
+        assert!(issuer.read_worker(&user, NOW).is_err());
+        assert!(issuer.read_user(&worker, NOW).is_err());
+        assert!(issuer.owner_of(&worker).is_none() && tokens().owner_of(&user).is_none());
+        assert!(tokens().read_user(&user, NOW).is_err(), "it was signed with another key");
         for nonsense in ["", "abc", "e30=", &user[1..]] {
-            assert!(ours.read_user(nonsense, NOW).is_err(), "{nonsense}");
+            assert!(issuer.read_user(nonsense, NOW).is_err(), "{nonsense}");
         }
     }
 
     #[test]
-    fn the_layout_is_the_one_of_the_old_system() {
+    fn layout_is_that_of_the_legacy_system() {
         let token = tokens().for_user("ann", 7, NOW);
         let jws = String::from_utf8(STANDARD.decode(token).unwrap()).unwrap();
         assert_eq!(jws.split('.').count(), 3);

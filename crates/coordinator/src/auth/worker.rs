@@ -1,4 +1,4 @@
-//! Workers that are registered, as arguments of handlers.
+//! Registered workers, as arguments of handlers.
 
 use std::convert::Infallible;
 
@@ -13,34 +13,33 @@ use mitosis_store::ops::workers::Departure;
 
 use crate::app::App;
 use crate::auth::caller::{bearer, invalid_token};
-use crate::auth::tokens::BadWorkerToken;
-use crate::error::{ApiError, Refusal};
+use crate::auth::tokens::WorkerTokenError;
+use crate::error::{ApiError, Rejection};
 
-/// A worker with a valid token, whose record exists and whose owner's account is active.
+/// A registered worker with a valid token, whose owner's account is active.
 ///
-/// The database being away is not a reason to refuse: published workers take any refusal as an order
-/// to exit, so the request waits for a while.
+/// A legacy worker exits when a request is rejected, so the request waits for a while if the database is unavailable.
 pub(crate) struct WorkerCaller(pub(crate) Worker);
 
-/// The name in a valid token of a worker. Whether the worker is still registered is not looked up.
+/// The UUID in a valid token of a worker. Its registration is not checked.
 pub(crate) struct WorkerToken(pub(crate) Uuid);
 
-/// A worker that only wants to leave: its token may have expired.
+/// A worker that signs off. Its token may have expired.
 pub(crate) struct LeavingWorker(pub(crate) Worker);
 
-/// Whether the caller is a worker of ours. Published workers announce their states by themselves, and any
-/// refusal ends them.
-pub(crate) struct IsOurs(pub(crate) bool);
+/// Whether the caller is a native worker. Legacy workers announce their states themselves, and exit when a request is
+/// rejected.
+pub(crate) struct IsNative(pub(crate) bool);
 
-impl IsOurs {
-    /// Who sent a request with these headers.
+impl IsNative {
+    /// Reads the `User-Agent` header.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
         Self(agent.is_some_and(|agent| agent.starts_with("mito/")))
     }
 }
 
-impl FromRequestParts<App> for IsOurs {
+impl FromRequestParts<App> for IsNative {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Infallible> {
@@ -57,7 +56,7 @@ impl FromRequestParts<App> for WorkerToken {
 }
 
 impl WorkerCaller {
-    /// What the record of a worker makes of its token.
+    /// Accepts a worker that is registered and whose owner is active.
     pub(crate) async fn of(app: &App, uuid: Uuid, worker: Option<Worker>) -> Result<Self, ApiError> {
         match worker {
             Some(worker) if worker.creator_state == AccountState::Active => Ok(Self(worker)),
@@ -80,8 +79,8 @@ impl FromRequestParts<App> for LeavingWorker {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let uuid = match app.tokens.read_worker(bearer(parts)?, app.steady_now()) {
-            Ok(uuid) | Err(BadWorkerToken::Expired(uuid)) => uuid,
-            Err(BadWorkerToken::Invalid) => return Err(invalid_token().into()),
+            Ok(uuid) | Err(WorkerTokenError::Expired(uuid)) => uuid,
+            Err(WorkerTokenError::Invalid) => return Err(invalid_token().into()),
         };
         match app.retry.transient(|| app.store.worker(uuid)).await? {
             Some(worker) => Ok(Self(worker)),
@@ -90,25 +89,25 @@ impl FromRequestParts<App> for LeavingWorker {
     }
 }
 
-/// The worker that the token of a request belongs to.
+/// The UUID of the worker that the token of a request identifies.
 pub(crate) async fn identify(parts: &Parts, app: &App) -> Result<Uuid, ApiError> {
     match app.tokens.read_worker(bearer(parts)?, app.steady_now()) {
         Ok(uuid) => Ok(uuid),
-        Err(BadWorkerToken::Invalid) => Err(invalid_token().into()),
-        Err(BadWorkerToken::Expired(uuid)) => Err(expired(app, uuid).await),
+        Err(WorkerTokenError::Invalid) => Err(invalid_token().into()),
+        Err(WorkerTokenError::Expired(uuid)) => Err(expired(app, uuid).await),
     }
 }
 
-/// The refusal of a worker whose token has expired: it may come back, unless its lifetime is over or a user
-/// removed it.
+/// The rejection of an expired token, with the reason: the worker may register again unless its lifetime has ended or a
+/// user has removed it.
 async fn expired(app: &App, uuid: Uuid) -> ApiError {
     match app.retry.transient(|| app.store.worker(uuid)).await {
         Ok(Some(worker)) if worker.token_until.is_some_and(|end| end <= app.steady_now()) => {
-            lifetime_over().into()
+            lifetime_ended().into()
         }
         Ok(Some(_)) => token_expired().into(),
         Ok(None) => match departure(app, uuid).await {
-            Ok(Some(refusal)) => refusal.into(),
+            Ok(Some(rejection)) => rejection.into(),
             Ok(None) => token_expired().into(),
             Err(error) => error,
         },
@@ -116,31 +115,31 @@ async fn expired(app: &App, uuid: Uuid) -> ApiError {
     }
 }
 
-/// The refusal of a worker that is not registered any more, with the reason: one that a user removed must leave,
-/// any other may register again.
+/// The rejection of a worker that is not registered, with the reason: a worker that a user has removed must exit, others
+/// may register again.
 pub(crate) async fn not_registered(app: &App, uuid: Uuid) -> ApiError {
     match departure(app, uuid).await {
-        Ok(refusal) => refusal.unwrap_or_else(unknown_worker).into(),
+        Ok(rejection) => rejection.unwrap_or_else(unknown_worker).into(),
         Err(error) => error,
     }
 }
 
-async fn departure(app: &App, uuid: Uuid) -> Result<Option<Refusal>, ApiError> {
+async fn departure(app: &App, uuid: Uuid) -> Result<Option<Rejection>, ApiError> {
     let departure = app.store.departure(uuid).await?;
     Ok(departure.map(|departure| match departure {
-        Departure::Removed => Refusal::new(ErrorCode::WorkerRemoved, "a user removed this worker"),
-        Departure::Expired => lifetime_over(),
+        Departure::Removed => Rejection::new(ErrorCode::WorkerRemoved, "a user removed this worker"),
+        Departure::Expired => lifetime_ended(),
     }))
 }
 
-fn lifetime_over() -> Refusal {
-    Refusal::new(ErrorCode::WorkerExpired, "the lifetime of this worker has ended")
+fn lifetime_ended() -> Rejection {
+    Rejection::new(ErrorCode::WorkerExpired, "the lifetime of this worker has ended")
 }
 
-fn token_expired() -> Refusal {
-    Refusal::new(ErrorCode::TokenExpired, "the token of this worker has expired")
+fn token_expired() -> Rejection {
+    Rejection::new(ErrorCode::TokenExpired, "the token of this worker has expired")
 }
 
-fn unknown_worker() -> Refusal {
-    Refusal::new(ErrorCode::WorkerUnknown, "the worker is not registered, or not any more")
+fn unknown_worker() -> Rejection {
+    Rejection::new(ErrorCode::WorkerUnknown, "the worker is not registered")
 }

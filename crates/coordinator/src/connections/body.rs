@@ -1,4 +1,4 @@
-//! The body of a request: how fast it comes, and how much of all bodies is in memory.
+//! Request bodies: their rate, and the memory that all of them use.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,60 +8,60 @@ use std::task::{Context, Poll};
 use axum::body::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{BODIES, Connections, State};
+use super::{Connections, MAX_BODY_MEMORY, State};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// More bodies are being read than memory is meant for.
+/// Request bodies use more memory than allowed.
 #[derive(Debug, thiserror::Error)]
-#[error("too many large requests at once")]
-pub(crate) struct TooMuchAtOnce;
+#[error("too many large requests at the same time")]
+pub(crate) struct BodyMemoryExceeded;
 
-/// What a request keeps in memory, given back when the last part of it is dropped.
+/// The body memory that a request uses. Dropping it releases the memory.
 #[derive(Debug)]
-pub(crate) struct Share {
+pub(crate) struct BodyMemory {
     all: Arc<Connections>,
     bytes: AtomicU64,
 }
 
-impl Share {
-    fn take(&self, bytes: u64) -> Result<(), TooMuchAtOnce> {
-        if self.all.bodies.fetch_add(bytes, Relaxed) + bytes > BODIES {
+impl BodyMemory {
+    fn take(&self, bytes: u64) -> Result<(), BodyMemoryExceeded> {
+        if self.all.bodies.fetch_add(bytes, Relaxed) + bytes > MAX_BODY_MEMORY {
             self.all.bodies.fetch_sub(bytes, Relaxed);
-            return Err(TooMuchAtOnce);
+            return Err(BodyMemoryExceeded);
         }
         self.bytes.fetch_add(bytes, Relaxed);
         Ok(())
     }
 }
 
-impl Drop for Share {
+impl Drop for BodyMemory {
     fn drop(&mut self) {
         self.all.bodies.fetch_sub(*self.bytes.get_mut(), Relaxed);
     }
 }
 
-/// A body that counts its bytes.
+/// A request body that counts its bytes.
 #[derive(Debug)]
-pub(crate) struct Counted<B> {
+pub(crate) struct CountedBody<B> {
     body: B,
     state: Arc<State>,
-    /// None where the bytes are passed on and not kept.
-    share: Option<Arc<Share>>,
-    begun: bool,
+    /// `None` if the bytes are streamed and not kept.
+    memory: Option<Arc<BodyMemory>>,
+    started: bool,
 }
 
-impl<B: Body> Counted<B> {
-    /// Counts a body, and says what has to be held for as long as its bytes are needed: nothing if there
-    /// are none, or if they are passed on.
-    pub(crate) fn new(body: B, state: Arc<State>, is_kept: bool) -> (Self, Option<Arc<Share>>) {
+impl<B: Body> CountedBody<B> {
+    /// Wraps a body. Also returns the memory guard, which must be held as long as the bytes are needed; `None` if the body
+    /// is empty or streamed.
+    pub(crate) fn new(body: B, state: Arc<State>, is_kept: bool) -> (Self, Option<Arc<BodyMemory>>) {
         let kept = is_kept && !body.is_end_stream();
-        let share = kept.then(|| Arc::new(Share { all: state.all.clone(), bytes: AtomicU64::new(0) }));
-        (Self { body, state, share: share.clone(), begun: false }, share)
+        let memory = kept.then(|| Arc::new(BodyMemory { all: state.all.clone(), bytes: AtomicU64::new(0) }));
+        (Self { body, state, memory: memory.clone(), started: false }, memory)
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Counted<B>
+impl<B: Body<Data = Bytes> + Unpin> Body for CountedBody<B>
 where
     B::Error: Into<Error>,
 {
@@ -73,8 +73,8 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        if !this.begun {
-            this.begun = true;
+        if !this.started {
+            this.started = true;
             this.state.body_bytes.store(0, Relaxed);
             this.state.body_since.store(this.state.now(), Relaxed);
         }
@@ -85,9 +85,9 @@ where
         };
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
         this.state.body_bytes.fetch_add(length, Relaxed);
-        match this.share.as_ref().map_or(Ok(()), |share| share.take(length)) {
+        match this.memory.as_ref().map_or(Ok(()), |memory| memory.take(length)) {
             Ok(()) => Poll::Ready(Some(Ok(frame))),
-            Err(refused) => Poll::Ready(Some(Err(refused.into()))),
+            Err(exceeded) => Poll::Ready(Some(Err(exceeded.into()))),
         }
     }
 
@@ -100,7 +100,7 @@ where
     }
 }
 
-impl<B> Drop for Counted<B> {
+impl<B> Drop for CountedBody<B> {
     fn drop(&mut self) {
         self.state.wants_body.store(false, Relaxed);
     }

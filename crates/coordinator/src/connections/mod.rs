@@ -1,9 +1,8 @@
-//! Open connections, and which of them have been given enough time.
+//! Open connections, their number and their timeouts.
 //!
-//! A connection notes what happens on it in a few counters; once a second one pass looks at all of them
-//! and ends those that keep the coordinator waiting. So a limit costs neither a timer nor a look at the clock
-//! in any request. Requests that are held and streams of events are answers that take long: they have no
-//! limit, as long as what is sent is read.
+//! Each connection counts its activity; once a second, a pass over all of them closes those that are idle or too slow.
+//! A timeout therefore costs a request neither a timer nor a clock reading. Held requests and event streams have no time
+//! limit as long as the peer reads what is sent.
 
 mod body;
 #[cfg(test)]
@@ -21,156 +20,166 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::AbortHandle;
 
-pub(crate) use body::{Counted, TooMuchAtOnce};
+pub(crate) use body::{BodyMemoryExceeded, CountedBody};
 
-/// How often the pass looks; what is counted below.
+/// The period of the pass, and the unit of the timeouts below.
 const TICK: Duration = Duration::from_secs(1);
-/// Ticks until the first request has to be there.
+/// Ticks until the first request must have arrived.
 const FIRST_REQUEST: u32 = 10;
-/// Ticks between two requests: more than clients keep an idle connection, so that they close it first.
-const BETWEEN_REQUESTS: u32 = 120;
-/// The same while most seats are taken.
-const BETWEEN_REQUESTS_IN_A_CROWD: u32 = 15;
-/// Ticks without a byte of a body that is waited for.
+/// Ticks that a connection may be idle: more than clients keep an idle connection, so that they close it first.
+const IDLE: u32 = 120;
+/// Ticks that a connection may be idle while most slots are taken.
+const IDLE_UNDER_LOAD: u32 = 15;
+/// Ticks without a byte of an expected body.
 const SILENT_BODY: u32 = 30;
-/// Bytes of a body that have to come in each tick, on average.
+/// The lowest average rate of a body, in bytes per tick.
 const BODY_RATE: u64 = 1024;
-/// Ticks in which a caller takes nothing of an answer.
-const UNREAD_ANSWER: u32 = 60;
+/// Ticks in which the peer reads nothing of a response.
+const UNREAD_RESPONSE: u32 = 60;
 
-/// Most connections, and most of one address.
-const MOST: usize = 65_536;
-const MOST_OF_AN_ADDRESS: usize = 4_096;
+/// The largest number of connections.
+const MAX_TOTAL: usize = 65_536;
+/// The largest number of connections from one address.
+const MAX_PER_ADDRESS: usize = 4_096;
 /// Open files that the rest of the coordinator needs.
 const OTHER_FILES: u64 = 128;
-/// Bytes of request bodies that are held in memory at once. A batch of the largest size fits twice.
-const BODIES: u64 = 512 * 1024 * 1024;
+/// Bytes of all request bodies in memory. Two bodies of the largest size fit.
+const MAX_BODY_MEMORY: u64 = 512 * 1024 * 1024;
 
-/// How many connections there may be.
+/// The limits on the number of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Room {
+pub(crate) struct Limits {
     total: usize,
-    of_an_address: usize,
+    per_address: usize,
 }
 
-impl Room {
-    /// What the limit on open files leaves.
+impl Limits {
+    /// Derives the limits from the limit on open files.
     pub(crate) fn of_this_process() -> Self {
         use nix::sys::resource::{Resource, getrlimit};
         Self::within(getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft))
     }
 
     fn within(files: u64) -> Self {
-        let left = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(MOST);
-        let total = left.clamp(64, MOST);
-        Self { total, of_an_address: (total / 2).min(MOST_OF_AN_ADDRESS) }
+        let left = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(MAX_TOTAL);
+        let total = left.clamp(64, MAX_TOTAL);
+        Self { total, per_address: (total / 2).min(MAX_PER_ADDRESS) }
     }
 }
 
-/// Why a connection is not let in.
+/// Why a connection is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Full {
-    /// There are too many.
-    Everywhere,
-    /// There are too many of this address.
-    FromThere,
+pub(crate) enum LimitReached {
+    /// There are too many connections.
+    Total,
+    /// There are too many connections from this address.
+    PerAddress,
 }
 
 /// All open connections.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    room: Room,
-    seats: Mutex<Seats>,
+    limits: Limits,
+    slots: Mutex<Slots>,
     clock: AtomicU32,
     /// Bytes of bodies in memory.
     bodies: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Seats {
+struct Slots {
     last: u64,
     open: HashMap<u64, (Arc<State>, Option<AbortHandle>)>,
     of_address: HashMap<IpAddr, usize>,
 }
 
 impl Connections {
-    pub(crate) fn new(room: Room) -> Arc<Self> {
-        Arc::new(Self { room, seats: Mutex::default(), clock: AtomicU32::new(0), bodies: AtomicU64::new(0) })
+    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            slots: Mutex::default(),
+            clock: AtomicU32::new(0),
+            bodies: AtomicU64::new(0),
+        })
     }
 
-    fn seats(&self) -> std::sync::MutexGuard<'_, Seats> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    fn slots(&self) -> std::sync::MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A seat for a connection; a proxy, which speaks for many, has no limit of its own.
-    pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr, is_proxy: bool) -> Result<Seat, Full> {
-        let mut seats = self.seats();
-        if seats.open.len() >= self.room.total {
-            return Err(Full::Everywhere);
+    /// Admits a connection. A trusted proxy has no limit per address, because it has many clients.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        peer: IpAddr,
+        is_proxy: bool,
+    ) -> Result<ConnectionSlot, LimitReached> {
+        let mut slots = self.slots();
+        if slots.open.len() >= self.limits.total {
+            return Err(LimitReached::Total);
         }
         let address = peer.to_canonical();
-        let taken = seats.of_address.entry(address).or_default();
-        if *taken >= self.room.of_an_address && !is_proxy {
-            return Err(Full::FromThere);
+        let taken = slots.of_address.entry(address).or_default();
+        if *taken >= self.limits.per_address && !is_proxy {
+            return Err(LimitReached::PerAddress);
         }
         *taken += 1;
-        seats.last += 1;
-        let id = seats.last;
+        slots.last += 1;
+        let id = slots.last;
         let state = Arc::new(State::new(self.clone()));
-        seats.open.insert(id, (state.clone(), None));
-        Ok(Seat { id, address, state })
+        slots.open.insert(id, (state.clone(), None));
+        Ok(ConnectionSlot { id, address, state })
     }
 
-    /// Says which task serves a connection. It holds the seat, so that its end is that of the seat.
-    pub(crate) fn is_served_by(&self, id: u64, task: AbortHandle) {
-        if let Some((_, place)) = self.seats().open.get_mut(&id) {
-            *place = Some(task);
+    /// Sets the task that serves a connection. The task owns the slot, so that the slot is freed when the task ends.
+    pub(crate) fn set_task(&self, id: u64, task: AbortHandle) {
+        if let Some((_, handle)) = self.slots().open.get_mut(&id) {
+            *handle = Some(task);
         }
     }
 
-    /// Ends overdue connections until the last one is gone.
+    /// Closes overdue connections, until the application stops.
     pub(crate) async fn watch(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             self.clock.fetch_add(1, Relaxed);
-            self.end_overdue();
+            self.close_overdue();
         }
     }
 
-    fn end_overdue(&self) {
+    fn close_overdue(&self) {
         let now = self.clock.load(Relaxed);
-        let seats = self.seats();
-        let crowded = seats.open.len() * 10 >= self.room.total * 9;
-        for (state, handle) in seats.open.values() {
-            if let (Some(why), Some(handle)) = (state.overdue(now, crowded), handle) {
+        let slots = self.slots();
+        let is_loaded = slots.open.len() * 10 >= self.limits.total * 9;
+        for (state, handle) in slots.open.values() {
+            if let (Some(why), Some(handle)) = (state.overdue(now, is_loaded), handle) {
                 tracing::debug!(why, "closed a connection");
                 handle.abort();
             }
         }
     }
 
-    /// Ends all connections at once.
-    pub(crate) fn end_all(&self) {
-        self.seats().open.values().filter_map(|(_, handle)| handle.as_ref()).for_each(AbortHandle::abort);
+    /// Closes all connections at once.
+    pub(crate) fn close_all(&self) {
+        self.slots().open.values().filter_map(|(_, handle)| handle.as_ref()).for_each(AbortHandle::abort);
     }
 
-    /// How many there are.
+    /// The number of open connections.
     pub(crate) fn open(&self) -> usize {
-        self.seats().open.len()
+        self.slots().open.len()
     }
 }
 
-/// The place of one connection; it is free again when this is dropped.
+/// The slot of one connection; dropping it frees the slot.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct ConnectionSlot {
     id: u64,
     address: IpAddr,
     state: Arc<State>,
 }
 
-impl Seat {
+impl ConnectionSlot {
     pub(crate) fn state(&self) -> Arc<State> {
         self.state.clone()
     }
@@ -184,34 +193,34 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let mut seats = self.state.all.seats();
-        seats.open.remove(&self.id);
-        if let Some(taken) = seats.of_address.get_mut(&self.address) {
+        let mut slots = self.state.all.slots();
+        slots.open.remove(&self.id);
+        if let Some(taken) = slots.of_address.get_mut(&self.address) {
             *taken -= 1;
             if *taken == 0 {
-                seats.of_address.remove(&self.address);
+                slots.of_address.remove(&self.address);
             }
         }
     }
 }
 
-/// What happens on a connection, in ticks.
+/// The activity of a connection. Times are in ticks.
 #[derive(Debug)]
 pub(crate) struct State {
     all: Arc<Connections>,
     opened: u32,
-    /// A request has come.
+    /// Whether a request has arrived.
     served: AtomicBool,
-    /// Requests without an answer.
-    under_way: AtomicU32,
+    /// Requests without a response.
+    in_flight: AtomicU32,
     answered: AtomicU32,
     received: AtomicU32,
     sent: AtomicU32,
-    /// The peer takes nothing.
+    /// Whether the peer reads nothing.
     stuck: AtomicBool,
-    /// A handler waits for more of a body.
+    /// Whether a handler waits for more of a body.
     wants_body: AtomicBool,
     body_since: AtomicU32,
     body_bytes: AtomicU64,
@@ -225,7 +234,7 @@ impl State {
             all,
             opened: now,
             served: AtomicBool::new(false),
-            under_way: AtomicU32::new(0),
+            in_flight: AtomicU32::new(0),
             answered: tick(),
             received: tick(),
             sent: tick(),
@@ -240,57 +249,57 @@ impl State {
         self.all.clock.load(Relaxed)
     }
 
-    /// A request has begun; it is under way until this is dropped.
-    pub(crate) fn begin(self: &Arc<Self>) -> UnderWay {
+    /// Counts a request until the guard is dropped.
+    pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
         self.served.store(true, Relaxed);
-        self.under_way.fetch_add(1, Relaxed);
-        UnderWay(self.clone())
+        self.in_flight.fetch_add(1, Relaxed);
+        InFlight(self.clone())
     }
 
-    /// Why the connection has to end.
-    fn overdue(&self, now: u32, crowded: bool) -> Option<&'static str> {
+    /// Why the connection must be closed, if it must.
+    fn overdue(&self, now: u32, is_loaded: bool) -> Option<&'static str> {
         let since = |tick: &AtomicU32| now.saturating_sub(tick.load(Relaxed));
         if !self.served.load(Relaxed) {
-            return (now - self.opened > FIRST_REQUEST).then_some("no request came");
+            return (now - self.opened > FIRST_REQUEST).then_some("no request arrived");
         }
-        if self.stuck.load(Relaxed) && since(&self.sent) > UNREAD_ANSWER {
-            return Some("the answer is not read");
+        if self.stuck.load(Relaxed) && since(&self.sent) > UNREAD_RESPONSE {
+            return Some("the peer does not read the response");
         }
         if self.wants_body.load(Relaxed) {
             let (elapsed, bytes) = (since(&self.body_since), self.body_bytes.load(Relaxed));
             let slow = elapsed > SILENT_BODY && bytes < u64::from(elapsed) * BODY_RATE;
-            return (slow || since(&self.received) > SILENT_BODY).then_some("the body comes too slowly");
+            return (slow || since(&self.received) > SILENT_BODY).then_some("the request body is too slow");
         }
-        let idle = if crowded { BETWEEN_REQUESTS_IN_A_CROWD } else { BETWEEN_REQUESTS };
+        let idle = if is_loaded { IDLE_UNDER_LOAD } else { IDLE };
         let quiet = since(&self.answered).min(since(&self.sent)) > idle;
-        (self.under_way.load(Relaxed) == 0 && quiet).then_some("no further request came")
+        (self.in_flight.load(Relaxed) == 0 && quiet).then_some("the connection is idle")
     }
 }
 
-/// A request without an answer.
+/// A request without a response.
 #[derive(Debug)]
-pub(crate) struct UnderWay(Arc<State>);
+pub(crate) struct InFlight(Arc<State>);
 
-impl Drop for UnderWay {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.answered.store(self.0.now(), Relaxed);
-        self.0.under_way.fetch_sub(1, Relaxed);
+        self.0.in_flight.fetch_sub(1, Relaxed);
     }
 }
 
-/// A stream of bytes that notes when something moves.
+/// A byte stream that records its activity.
 #[derive(Debug)]
-pub(crate) struct Noted<S> {
+pub(crate) struct Monitored<S> {
     stream: S,
     state: Arc<State>,
 }
 
-impl<S> Noted<S> {
+impl<S> Monitored<S> {
     pub(crate) fn new(stream: S, state: Arc<State>) -> Self {
         Self { stream, state }
     }
 
-    fn note_sent(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn record_sent(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match outcome {
             Poll::Pending => self.state.stuck.store(true, Relaxed),
             Poll::Ready(_) => {
@@ -302,7 +311,7 @@ impl<S> Noted<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Monitored<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -316,14 +325,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Monitored<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.note_sent(outcome)
+        self.record_sent(outcome)
     }
 
     fn poll_write_vectored(
@@ -332,7 +341,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        self.note_sent(outcome)
+        self.record_sent(outcome)
     }
 
     fn is_write_vectored(&self) -> bool {

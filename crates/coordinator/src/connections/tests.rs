@@ -8,7 +8,7 @@ use super::*;
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn connections(total: usize) -> Arc<Connections> {
-    Connections::new(Room { total, of_an_address: total / 2 })
+    Connections::new(Limits { total, per_address: total / 2 })
 }
 
 fn tick(connections: &Connections, ticks: u32) {
@@ -20,43 +20,43 @@ fn overdue(state: &State) -> Option<&'static str> {
 }
 
 #[test]
-fn seats_are_bounded_in_all_and_for_each_address() {
+fn connections_are_limited_in_total_and_per_address() {
     let all = connections(4);
     let there = IpAddr::from([192, 0, 2, 1]);
     let first = all.admit(HERE, false).unwrap();
     let _second = all.admit(HERE, false).unwrap();
-    assert_eq!(all.admit(HERE, false).unwrap_err(), Full::FromThere);
+    assert_eq!(all.admit(HERE, false).unwrap_err(), LimitReached::PerAddress);
     drop(first);
     let _third = all.admit(HERE, false).unwrap();
-    let _fourth = all.admit(HERE, true).expect("a proxy speaks for many");
+    let _fourth = all.admit(HERE, true).expect("a proxy has many clients");
     let _fifth = all.admit(there, false).unwrap();
-    assert_eq!(all.admit(there, true).unwrap_err(), Full::Everywhere);
+    assert_eq!(all.admit(there, true).unwrap_err(), LimitReached::Total);
     assert_eq!(all.open(), 4);
 }
 
 #[tokio::test]
-async fn bodies_that_are_kept_are_bounded_together() {
-    let seat = connections(2).admit(HERE, false).unwrap();
+async fn memory_of_all_bodies_is_limited() {
+    let slot = connections(2).admit(HERE, false).unwrap();
     // Nothing writes to it, so it takes no memory.
-    let large = Bytes::from(vec![0; usize::try_from(BODIES / 2 + 1).unwrap()]);
-    let counted = |is_kept| Counted::new(Body::from(large.clone()), seat.state(), is_kept);
-    let read = async |body: &mut Counted<Body>| {
+    let large = Bytes::from(vec![0; usize::try_from(MAX_BODY_MEMORY / 2 + 1).unwrap()]);
+    let counted = |is_kept| CountedBody::new(Body::from(large.clone()), slot.state(), is_kept);
+    let read = async |body: &mut CountedBody<Body>| {
         std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await.unwrap().map(drop)
     };
-    let (mut first, share) = counted(true);
+    let (mut first, memory) = counted(true);
     read(&mut first).await.unwrap();
-    let refused = read(&mut counted(true).0).await.unwrap_err();
-    assert!(refused.is::<TooMuchAtOnce>(), "{refused}");
-    read(&mut counted(false).0).await.expect("what is passed on is not kept");
-    drop((first, share));
-    read(&mut counted(true).0).await.expect("the first is gone");
+    let exceeded = read(&mut counted(true).0).await.unwrap_err();
+    assert!(exceeded.is::<BodyMemoryExceeded>(), "{exceeded}");
+    read(&mut counted(false).0).await.expect("streamed bytes are not counted");
+    drop((first, memory));
+    read(&mut counted(true).0).await.expect("the first was dropped");
 }
 
 #[test]
-fn room_follows_the_limit_on_open_files() {
-    assert_eq!(Room::within(1024), Room { total: 896, of_an_address: 448 });
-    assert_eq!(Room::within(u64::MAX), Room { total: MOST, of_an_address: MOST_OF_AN_ADDRESS });
-    assert_eq!(Room::within(10).total, 64);
+fn limits_follow_the_limit_on_open_files() {
+    assert_eq!(Limits::within(1024), Limits { total: 896, per_address: 448 });
+    assert_eq!(Limits::within(u64::MAX), Limits { total: MAX_TOTAL, per_address: MAX_PER_ADDRESS });
+    assert_eq!(Limits::within(10).total, 64);
 }
 
 #[test]
@@ -67,44 +67,44 @@ fn connection_without_a_request_is_closed_soon() {
     assert_eq!(overdue(&state), None);
     tick(&all, 1);
     state.received.store(state.now(), Relaxed);
-    assert_eq!(overdue(&state), Some("no request came"), "bytes of a head that never ends don't count");
+    assert_eq!(overdue(&state), Some("no request arrived"), "an incomplete head does not count");
 }
 
 #[test]
-fn held_request_has_no_limit_and_an_idle_connection_has_one() {
+fn held_request_has_no_timeout_but_an_idle_connection_has() {
     let all = connections(4);
     let state = all.admit(HERE, false).unwrap().state();
-    let under_way = state.begin();
+    let in_flight = state.begin();
     tick(&all, 100_000);
     assert_eq!(overdue(&state), None);
-    drop(under_way);
-    tick(&all, BETWEEN_REQUESTS_IN_A_CROWD + 1);
+    drop(in_flight);
+    tick(&all, IDLE_UNDER_LOAD + 1);
     assert_eq!(overdue(&state), None);
-    assert!(state.overdue(state.now(), true).is_some(), "in a crowd");
-    tick(&all, BETWEEN_REQUESTS);
-    assert_eq!(overdue(&state), Some("no further request came"));
+    assert!(state.overdue(state.now(), true).is_some(), "under load");
+    tick(&all, IDLE);
+    assert_eq!(overdue(&state), Some("the connection is idle"));
     state.sent.store(state.now(), Relaxed);
-    assert_eq!(overdue(&state), None, "a stream of events goes on");
+    assert_eq!(overdue(&state), None, "an event stream stays open");
 }
 
 #[test]
-fn answer_that_is_not_read_ends_the_connection() {
+fn unread_response_closes_the_connection() {
     let all = connections(4);
-    let seat = all.admit(HERE, false).unwrap();
-    let noted = Noted::new((), seat.state());
-    let _under_way = seat.state().begin();
-    assert!(noted.note_sent(Poll::Pending).is_pending());
-    tick(&all, UNREAD_ANSWER + 1);
-    assert_eq!(overdue(&seat.state()), Some("the answer is not read"));
-    assert!(noted.note_sent(Poll::Ready(Ok(1))).is_ready());
-    assert_eq!(overdue(&seat.state()), None);
+    let slot = all.admit(HERE, false).unwrap();
+    let monitored = Monitored::new((), slot.state());
+    let _in_flight = slot.state().begin();
+    assert!(monitored.record_sent(Poll::Pending).is_pending());
+    tick(&all, UNREAD_RESPONSE + 1);
+    assert_eq!(overdue(&slot.state()), Some("the peer does not read the response"));
+    assert!(monitored.record_sent(Poll::Ready(Ok(1))).is_ready());
+    assert_eq!(overdue(&slot.state()), None);
 }
 
 #[test]
-fn body_has_to_come_at_a_rate() {
+fn slow_body_closes_the_connection() {
     let all = connections(4);
     let state = all.admit(HERE, false).unwrap().state();
-    let _under_way = state.begin();
+    let _in_flight = state.begin();
     state.body_since.store(state.now(), Relaxed);
     state.wants_body.store(true, Relaxed);
     let receive = |bytes| {
@@ -115,9 +115,9 @@ fn body_has_to_come_at_a_rate() {
     assert_eq!(overdue(&state), None);
     receive(1);
     tick(&all, 1);
-    assert!(overdue(&state).is_some(), "a byte now and then is not enough");
+    assert!(overdue(&state).is_some(), "the rate is too low");
     receive(BODY_RATE * 60);
     assert_eq!(overdue(&state), None);
     tick(&all, SILENT_BODY + 1);
-    assert!(overdue(&state).is_some(), "nor is a lot, and then nothing");
+    assert!(overdue(&state).is_some(), "it has been silent for too long");
 }

@@ -1,4 +1,6 @@
-//! Agents that are connected here, and how to get a word in while their request is held.
+//! The agents that are connected to this coordinator, and the messages for them.
+//!
+//! A message wakes the held poll of its agent.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,76 +12,76 @@ use mitosis_protocol::Uuid;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// An agent is missed soon after it is gone.
+/// Silence after which an agent counts as missed, unless the fleet is large.
 const MISSED_AFTER: Duration = Duration::from_secs(30);
-/// Polls that a coordinator has to answer in a second, at the most, only because time has passed.
+/// The largest rate of polls that end without a message.
 const POLLS_PER_SECOND: u32 = 500;
-/// Time between two comparisons of what an agent holds with what the store says.
-const COMPARE_AGAIN: Duration = Duration::from_secs(10);
-/// An agent that is connected asks again within this time.
+/// Time between two comparisons of the attempts that an agent holds with the store.
+const COMPARE_INTERVAL: Duration = Duration::from_secs(10);
+/// A connected agent polls again within this time.
 const CONNECTED: Duration = Duration::from_secs(30);
-/// An agent that was not heard of for so long is forgotten here.
-const FORGET: Duration = Duration::from_secs(600);
+/// Silence after which the entry of an agent is removed.
+const ENTRY_TTL: Duration = Duration::from_secs(600);
 
-/// Tasks that are remembered of one agent: more than it ever has in hand.
-const MOST_VOUCHED: usize = 10_000;
+/// Watched tasks that are stored per agent: more than an agent ever holds.
+const MAX_WATCHED: usize = 10_000;
 
-/// A count of the fleet holds for so long.
-const COUNT_AGAIN: Duration = Duration::from_secs(1);
+/// How long the size of the fleet is cached.
+const COUNT_TTL: Duration = Duration::from_secs(1);
 
-/// What is known here of the agents.
+/// The agents that have polled this coordinator recently.
 #[derive(Debug, Default)]
 pub(crate) struct Agents(Mutex<Fleet>);
 
 #[derive(Debug, Default)]
 struct Fleet {
-    known: HashMap<Uuid, Known>,
+    agents: HashMap<Uuid, AgentEntry>,
     /// Their number, and when they were counted.
     counted: Option<(Instant, u32)>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct AgentEntry {
     id: WorkerId,
-    /// Whether it registered as an agent, and so is heard of often.
+    /// Whether it is a native agent, which polls often.
     is_agent: bool,
-    /// The limit of silence that it asked for.
+    /// The `lost_after` of the worker.
     lost_after: Option<Duration>,
     seen: Instant,
     renewed: Option<Instant>,
     compared: Option<Instant>,
-    /// To be told at the next occasion.
+    /// What to deliver with the next reply.
     message: Message,
-    /// What was told with this number, until it is known to have been heard.
-    told: Option<(u64, Message)>,
-    /// Whether it announces the states of its tasks by itself.
-    tells_states: bool,
-    /// Tasks that it is known to hold, with their timeouts, where their states matter.
-    vouched: HashMap<Uuid, Duration>,
+    /// What was delivered with the numbered reply, until the agent acknowledges it.
+    unacknowledged: Option<(u64, Message)>,
+    /// Whether it reports the live states of its tasks.
+    reports_states: bool,
+    /// Tasks that it is known to hold and whose states are watched, with their timeouts.
+    watched_tasks: HashMap<Uuid, Duration>,
     wake: Arc<Notify>,
 }
 
-/// What is due when an agent asks.
+/// What is due when an agent polls.
 #[derive(Debug, Clone)]
 pub(crate) struct Due {
-    /// Its lease has to be renewed.
+    /// Whether to renew its lease.
     pub(crate) renewal: bool,
-    /// How long it may be silent then.
+    /// How long it may be silent after that.
     pub(crate) terms: LeaseTerms,
-    /// What it holds has to be compared with what the store says.
+    /// Whether to compare the attempts that it holds with the store.
     pub(crate) comparison: bool,
-    /// Woken when there is something to be told, until the agent asks again.
+    /// Notified when there is a message, until the agent polls again.
     pub(crate) wake: Arc<Notify>,
 }
 
-/// What an agent has to be told.
+/// What an agent must be notified of.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Message {
-    /// Tasks whose output somebody waits for.
+    /// Tasks whose output is followed.
     pub(crate) followed: Vec<Uuid>,
-    /// Tasks whose states somebody waits for.
+    /// Tasks whose states are watched.
     pub(crate) watched: Vec<Uuid>,
-    /// What it holds has to be compared with the store.
+    /// Whether to compare the attempts that it holds with the store.
     pub(crate) compare: bool,
 }
 
@@ -105,15 +107,15 @@ fn add_once(tasks: &mut Vec<Uuid>, task: Uuid) {
 }
 
 impl Agents {
-    /// The row of an agent, if it is known here.
+    /// The row id of an agent that has an entry.
     pub(crate) fn id(&self, uuid: Uuid) -> Option<WorkerId> {
-        self.fleet().known.get(&uuid).map(|known| known.id)
+        self.fleet().agents.get(&uuid).map(|agent| agent.id)
     }
 
-    /// Remembers an agent.
-    pub(crate) fn remember(&self, uuid: Uuid, id: WorkerId, is_agent: bool, lost_after: Option<Duration>) {
+    /// Adds an agent.
+    pub(crate) fn insert(&self, uuid: Uuid, id: WorkerId, is_agent: bool, lost_after: Option<Duration>) {
         let now = Instant::now();
-        self.fleet().known.entry(uuid).or_insert_with(|| Known {
+        self.fleet().agents.entry(uuid).or_insert_with(|| AgentEntry {
             id,
             is_agent,
             lost_after,
@@ -121,22 +123,22 @@ impl Agents {
             renewed: None,
             compared: None,
             message: Message::default(),
-            told: None,
-            tells_states: false,
-            vouched: HashMap::new(),
+            unacknowledged: None,
+            reports_states: false,
+            watched_tasks: HashMap::new(),
             wake: Arc::default(),
         });
     }
 
-    /// Forgets an agent that is gone.
-    pub(crate) fn forget(&self, uuid: Uuid) {
-        self.fleet().known.remove(&uuid);
+    /// Removes an agent that is no longer registered.
+    pub(crate) fn remove(&self, uuid: Uuid) {
+        self.fleet().agents.remove(&uuid);
     }
 
-    /// An agent asks, and `resync` says whether it doubts what it knows. Others may be silent for `longest`. What
-    /// was told with another number than the one that it has `heard` has to be told again: it gives up requests
-    /// that may have been answered.
-    pub(crate) fn asks(
+    /// Notes a poll of an agent and returns what is due; `None` without an entry. `resync` requests a full comparison.
+    /// `longest` is the lease of legacy workers. A message that was delivered with another number than `heard` is
+    /// delivered again: the agent may have given up the request before the reply arrived.
+    pub(crate) fn poll(
         &self,
         uuid: Uuid,
         resync: bool,
@@ -145,135 +147,134 @@ impl Agents {
     ) -> Option<Due> {
         let missed_after = self.missed_after();
         let mut fleet = self.fleet();
-        let known = fleet.known.get_mut(&uuid)?;
+        let agent = fleet.agents.get_mut(&uuid)?;
         let now = Instant::now();
-        let terms = match known.is_agent {
-            true => known.terms(missed_after, longest),
+        let terms = match agent.is_agent {
+            true => agent.terms(missed_after, longest),
             false => LeaseTerms::legacy(longest),
         };
-        known.seen = now;
-        if let (Some((number, message)), Some(heard)) = (known.told.take(), heard)
+        agent.seen = now;
+        if let (Some((number, message)), Some(heard)) = (agent.unacknowledged.take(), heard)
             && number != heard
         {
-            known.message.add(message);
+            agent.message.add(message);
         }
-        // A request that the agent has given up hears nothing any more.
-        known.wake = Arc::default();
+        // An earlier request of the agent is no longer notified.
+        agent.wake = Arc::default();
         let is_due = |last: Option<Instant>, after| last.is_none_or(|last| now - last >= after);
-        let comparison = resync || is_due(known.compared, COMPARE_AGAIN);
+        let comparison = resync || is_due(agent.compared, COMPARE_INTERVAL);
         if comparison {
-            known.compared = Some(now);
+            agent.compared = Some(now);
         }
-        let renewal = is_due(known.renewed, terms.missed_after / 6);
-        Some(Due { renewal, terms, comparison, wake: known.wake.clone() })
+        let renewal = is_due(agent.renewed, terms.missed_after / 6);
+        Some(Due { renewal, terms, comparison, wake: agent.wake.clone() })
     }
 
-    /// An agent is told that its lease was renewed at that moment; since then, its request may have been
-    /// held for long.
+    /// Notes when the lease of an agent was renewed. Its request may have been held since then.
     pub(crate) fn renewed(&self, uuid: Uuid, at: Instant) {
-        if let Some(known) = self.fleet().known.get_mut(&uuid) {
-            known.renewed = Some(at);
+        if let Some(agent) = self.fleet().agents.get_mut(&uuid) {
+            agent.renewed = Some(at);
         }
     }
 
-    /// What there is to be told to an agent, with the number of the reply if there is anything.
-    pub(crate) fn message(&self, uuid: Uuid, number: impl FnOnce() -> u64) -> (Message, Option<u64>) {
+    /// Takes the message for an agent, with the number of the reply if there is any.
+    pub(crate) fn take_message(&self, uuid: Uuid, number: impl FnOnce() -> u64) -> (Message, Option<u64>) {
         let mut fleet = self.fleet();
-        let Some(known) = fleet.known.get_mut(&uuid) else { return (Message::default(), None) };
-        let message = std::mem::take(&mut known.message);
-        let number = (!message.is_empty()).then(|| known.tells(message.clone(), number));
+        let Some(agent) = fleet.agents.get_mut(&uuid) else { return (Message::default(), None) };
+        let message = std::mem::take(&mut agent.message);
+        let number = (!message.is_empty()).then(|| agent.deliver(message.clone(), number));
         (message, number)
     }
 
-    /// An agent is told what the store knows; answers the number of the reply.
-    pub(crate) fn tells(&self, uuid: Uuid, number: impl FnOnce() -> u64) -> Option<u64> {
+    /// Notes that the result of a comparison is delivered, and returns the number of the reply.
+    pub(crate) fn deliver_comparison(&self, uuid: Uuid, number: impl FnOnce() -> u64) -> Option<u64> {
         let message = Message { compare: true, ..Message::default() };
-        self.fleet().known.get_mut(&uuid).map(|known| known.tells(message, number))
+        self.fleet().agents.get_mut(&uuid).map(|agent| agent.deliver(message, number))
     }
 
-    /// Wakes the poll of an agent, which then compares what it holds with the store.
+    /// Wakes the poll of an agent, which then compares its attempts with the store.
     pub(crate) fn wake(&self, uuid: Uuid) {
-        if let Some(known) = self.fleet().known.get_mut(&uuid) {
-            known.message.compare = true;
-            known.wake.notify_one();
+        if let Some(agent) = self.fleet().agents.get_mut(&uuid) {
+            agent.message.compare = true;
+            agent.wake.notify_one();
         }
     }
 
     /// Wakes all polls: hints may have been lost.
     pub(crate) fn wake_all(&self) {
-        for known in self.fleet().known.values_mut() {
-            known.message.compare = true;
-            known.wake.notify_one();
+        for agent in self.fleet().agents.values_mut() {
+            agent.message.compare = true;
+            agent.wake.notify_one();
         }
     }
 
-    /// Somebody waits for the output of a task that an agent runs; answers whether the agent is connected
-    /// here.
+    /// Notifies an agent that the output of a task is followed. Returns whether the agent is connected to this
+    /// coordinator.
     pub(crate) fn follow(&self, uuid: Uuid, task: Uuid) -> bool {
         let mut fleet = self.fleet();
-        let Some(known) = fleet.known.get_mut(&uuid).filter(|known| known.seen.elapsed() < CONNECTED) else {
+        let Some(agent) = fleet.agents.get_mut(&uuid).filter(|agent| agent.seen.elapsed() < CONNECTED) else {
             return false;
         };
-        add_once(&mut known.message.followed, task);
-        known.wake.notify_one();
+        add_once(&mut agent.message.followed, task);
+        agent.wake.notify_one();
         true
     }
 
-    /// Somebody waits for the states of a task that an agent holds; answers whether the agent is connected
-    /// here.
+    /// Notifies an agent that the states of a task are watched. Returns whether the agent is connected to this
+    /// coordinator.
     pub(crate) fn watch(&self, uuid: Uuid, task: Uuid, timeout: Duration) -> bool {
         let mut fleet = self.fleet();
-        let Some(known) = fleet.known.get_mut(&uuid).filter(|known| known.seen.elapsed() < CONNECTED) else {
+        let Some(agent) = fleet.agents.get_mut(&uuid).filter(|agent| agent.seen.elapsed() < CONNECTED) else {
             return false;
         };
-        known.vouch(task, timeout);
-        add_once(&mut known.message.watched, task);
-        known.wake.notify_one();
+        agent.add_watched(task, timeout);
+        add_once(&mut agent.message.watched, task);
+        agent.wake.notify_one();
         true
     }
 
-    /// An agent says whether it announces the states of its tasks by itself.
-    pub(crate) fn tells_states(&self, uuid: Uuid, tells: bool) {
-        if let Some(known) = self.fleet().known.get_mut(&uuid) {
-            known.tells_states = tells;
+    /// Notes whether an agent reports the live states of its tasks.
+    pub(crate) fn set_reports_states(&self, uuid: Uuid, reports: bool) {
+        if let Some(agent) = self.fleet().agents.get_mut(&uuid) {
+            agent.reports_states = reports;
         }
     }
 
-    /// Whether it does.
-    pub(crate) fn does_tell_states(&self, uuid: Uuid) -> bool {
-        self.fleet().known.get(&uuid).is_some_and(|known| known.tells_states)
+    /// Whether an agent reports the live states of its tasks.
+    pub(crate) fn reports_states(&self, uuid: Uuid) -> bool {
+        self.fleet().agents.get(&uuid).is_some_and(|agent| agent.reports_states)
     }
 
-    /// An agent holds a task that may run this long.
-    pub(crate) fn vouch(&self, uuid: Uuid, task: Uuid, timeout: Duration) {
-        if let Some(known) = self.fleet().known.get_mut(&uuid) {
-            known.vouch(task, timeout);
+    /// Notes that an agent holds a task with this timeout.
+    pub(crate) fn add_watched(&self, uuid: Uuid, task: Uuid, timeout: Duration) {
+        if let Some(agent) = self.fleet().agents.get_mut(&uuid) {
+            agent.add_watched(task, timeout);
         }
     }
 
-    /// An agent does not hold a task any more.
-    pub(crate) fn let_go(&self, uuid: Uuid, task: Uuid) {
-        if let Some(known) = self.fleet().known.get_mut(&uuid) {
-            known.vouched.remove(&task);
+    /// Notes that an agent no longer holds a task.
+    pub(crate) fn remove_watched(&self, uuid: Uuid, task: Uuid) {
+        if let Some(agent) = self.fleet().agents.get_mut(&uuid) {
+            agent.watched_tasks.remove(&task);
         }
     }
 
-    /// How long a task may run, if the agent is known to hold it.
+    /// The timeout of a task, if the agent is known to hold it.
     pub(crate) fn timeout_of(&self, uuid: Uuid, task: Uuid) -> Option<Duration> {
-        self.fleet().known.get(&uuid)?.vouched.get(&task).copied()
+        self.fleet().agents.get(&uuid)?.watched_tasks.get(&task).copied()
     }
 
-    /// How long an agent may be silent.
+    /// The lease terms of an agent.
     pub(crate) fn terms(&self, longest: Duration, lost_after: Option<Duration>) -> LeaseTerms {
         agent_terms(self.missed_after(), longest, lost_after)
     }
 
-    /// After how much silence an agent is missed. The more there are, the later, so that their mere presence
-    /// never costs more than a bounded part of a coordinator.
+    /// Silence after which an agent counts as missed. It grows with the fleet, so that idle agents cost a coordinator only
+    /// a bounded number of polls per second.
     fn missed_after(&self) -> Duration {
         // A poll is held for a third of it.
-        let crowded = Duration::from_secs(3) * (self.fleet().count() / POLLS_PER_SECOND);
-        MISSED_AFTER.max(crowded)
+        let for_large_fleet = Duration::from_secs(3) * (self.fleet().count() / POLLS_PER_SECOND);
+        MISSED_AFTER.max(for_large_fleet)
     }
 
     fn fleet(&self) -> MutexGuard<'_, Fleet> {
@@ -281,20 +282,20 @@ impl Agents {
     }
 }
 
-impl Known {
-    /// Remembers what is told, together with what this request was told before.
-    fn tells(&mut self, message: Message, number: impl FnOnce() -> u64) -> u64 {
-        let (number, told) = self.told.get_or_insert_with(|| (number(), Message::default()));
-        told.add(message);
+impl AgentEntry {
+    /// Notes what is delivered, in addition to earlier messages of the same reply.
+    fn deliver(&mut self, message: Message, number: impl FnOnce() -> u64) -> u64 {
+        let (number, delivered) = self.unacknowledged.get_or_insert_with(|| (number(), Message::default()));
+        delivered.add(message);
         *number
     }
 
-    fn vouch(&mut self, task: Uuid, timeout: Duration) {
-        if self.vouched.len() >= MOST_VOUCHED {
-            // Tasks that were taken from it unheard; the others are looked up again.
-            self.vouched.clear();
+    fn add_watched(&mut self, task: Uuid, timeout: Duration) {
+        if self.watched_tasks.len() >= MAX_WATCHED {
+            // Drops tasks that it has lost without a report. The others are looked up again.
+            self.watched_tasks.clear();
         }
-        self.vouched.insert(task, timeout);
+        self.watched_tasks.insert(task, timeout);
     }
 
     fn terms(&self, missed_after: Duration, longest: Duration) -> LeaseTerms {
@@ -307,16 +308,16 @@ fn agent_terms(missed_after: Duration, longest: Duration, lost_after: Option<Dur
 }
 
 impl Fleet {
-    /// How many there are. Those that were not heard of for long are forgotten.
+    /// The number of agents, without those that have been silent for long.
     fn count(&mut self) -> u32 {
         let now = Instant::now();
         if let Some((at, count)) = self.counted
-            && now - at < COUNT_AGAIN
+            && now - at < COUNT_TTL
         {
             return count;
         }
-        self.known.retain(|_, known| now - known.seen < FORGET);
-        let count = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
+        self.agents.retain(|_, agent| now - agent.seen < ENTRY_TTL);
+        let count = u32::try_from(self.agents.len()).unwrap_or(u32::MAX);
         self.counted = Some((now, count));
         count
     }
@@ -330,34 +331,34 @@ mod tests {
     const LEASE: Duration = Duration::from_secs(600);
 
     #[tokio::test(start_paused = true)]
-    async fn an_agent_is_renewed_and_compared_now_and_then_and_when_it_is_in_doubt() {
+    async fn polls_renew_and_compare_periodically_and_on_resync() {
         let agents = Agents::default();
-        assert!(agents.asks(AGENT, false, None, LEASE).is_none(), "not known yet");
-        agents.remember(AGENT, WorkerId(1), true, None);
+        assert!(agents.poll(AGENT, false, None, LEASE).is_none(), "it has no entry yet");
+        agents.insert(AGENT, WorkerId(1), true, None);
         let due = |resync| {
-            let due = agents.asks(AGENT, resync, None, LEASE).unwrap();
+            let due = agents.poll(AGENT, resync, None, LEASE).unwrap();
             (due.renewal, due.comparison)
         };
         assert_eq!(due(false), (true, true));
-        assert_eq!(due(false), (true, false), "not renewed until it is told so");
+        assert_eq!(due(false), (true, false), "due until the renewal is noted");
         agents.renewed(AGENT, Instant::now());
         assert_eq!(due(false), (false, false));
         assert_eq!(due(true), (false, true));
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!(due(false), (true, true));
-        tokio::time::advance(FORGET).await;
+        tokio::time::advance(ENTRY_TTL).await;
         agents.terms(LEASE, None);
         assert_eq!(agents.id(AGENT), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_renewal_counts_from_when_it_was_written_however_long_the_request_is_held() {
+    async fn renewal_counts_from_the_time_of_the_write() {
         let agents = Agents::default();
-        agents.remember(AGENT, WorkerId(1), true, None);
-        let (asked, mut until) = (Instant::now(), Instant::now() + LEASE);
+        agents.insert(AGENT, WorkerId(1), true, None);
+        let (started, mut until) = (Instant::now(), Instant::now() + LEASE);
         for _ in 0..10 {
-            assert!(Instant::now() < until, "it was taken for dead after {:?}", asked.elapsed());
-            let due = agents.asks(AGENT, false, None, LEASE).unwrap();
+            assert!(Instant::now() < until, "its lease expired after {:?}", started.elapsed());
+            let due = agents.poll(AGENT, false, None, LEASE).unwrap();
             let at = Instant::now();
             tokio::time::advance(Duration::from_secs(20)).await;
             if due.renewal {
@@ -368,63 +369,63 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_larger_the_fleet_the_longer_the_lease_within_what_was_configured() {
+    async fn missed_after_grows_with_the_fleet_within_the_lease() {
         let agents = Agents::default();
         let lease = |agents: &Agents| agents.terms(Duration::from_secs(600), None).missed_after.as_secs();
         assert_eq!(lease(&agents), 30);
         for number in 0..10_000 {
-            agents.remember(Uuid::from_u128(number), WorkerId(1), true, None);
+            agents.insert(Uuid::from_u128(number), WorkerId(1), true, None);
         }
-        tokio::time::advance(COUNT_AGAIN).await;
+        tokio::time::advance(COUNT_TTL).await;
         assert_eq!(lease(&agents), 60);
         assert_eq!(agents.terms(Duration::from_secs(30), None).missed_after.as_secs(), 20);
     }
 
     #[tokio::test]
-    async fn a_word_for_an_agent_wakes_its_request_also_if_it_comes_a_moment_before() {
+    async fn message_wakes_the_poll_even_if_it_came_before() {
         let agents = Agents::default();
-        agents.remember(AGENT, WorkerId(1), true, None);
+        agents.insert(AGENT, WorkerId(1), true, None);
         agents.follow(AGENT, Uuid::nil());
         agents.follow(AGENT, Uuid::nil());
         agents.wake(AGENT);
-        let wake = agents.asks(AGENT, false, None, LEASE).unwrap().wake;
-        let (message, number) = agents.message(AGENT, || 5);
+        let wake = agents.poll(AGENT, false, None, LEASE).unwrap().wake;
+        let (message, number) = agents.take_message(AGENT, || 5);
         assert_eq!((message.followed, message.compare, number), (vec![Uuid::nil()], true, Some(5)));
-        assert_eq!(agents.message(AGENT, || 6), (Message::default(), None), "told once");
+        assert_eq!(agents.take_message(AGENT, || 6), (Message::default(), None), "delivered once");
         agents.wake(AGENT);
         wake.notified().await;
     }
 
     #[tokio::test]
-    async fn what_was_not_heard_is_told_again() {
+    async fn unacknowledged_messages_are_delivered_again() {
         let agents = Agents::default();
-        agents.remember(AGENT, WorkerId(1), true, None);
-        let asks = |heard| agents.asks(AGENT, false, heard, LEASE).unwrap();
-        let told = |number| agents.message(AGENT, || number);
-        asks(Some(0));
+        agents.insert(AGENT, WorkerId(1), true, None);
+        let poll = |heard| agents.poll(AGENT, false, heard, LEASE).unwrap();
+        let take = |number| agents.take_message(AGENT, || number);
+        poll(Some(0));
         agents.follow(AGENT, Uuid::nil());
-        let (message, number) = told(5);
+        let (message, number) = take(5);
         assert_eq!((&message.followed, number), (&vec![Uuid::nil()], Some(5)));
-        assert_eq!(agents.tells(AGENT, || 6), Some(5), "it is the same reply");
+        assert_eq!(agents.deliver_comparison(AGENT, || 6), Some(5), "it is the same reply");
         let everything = Message { compare: true, ..message };
-        asks(Some(0));
-        assert_eq!(told(7), (everything.clone(), Some(7)));
-        asks(Some(5));
-        assert_eq!(told(8), (everything, Some(8)), "the last one has to be heard");
-        asks(Some(8));
-        assert_eq!(told(9), (Message::default(), None));
+        poll(Some(0));
+        assert_eq!(take(7), (everything.clone(), Some(7)));
+        poll(Some(5));
+        assert_eq!(take(8), (everything, Some(8)), "only the last number counts");
+        poll(Some(8));
+        assert_eq!(take(9), (Message::default(), None));
         agents.wake(AGENT);
-        told(10);
-        asks(None);
-        assert_eq!(told(11), (Message::default(), None), "it knows no numbers");
+        take(10);
+        poll(None);
+        assert_eq!(take(11), (Message::default(), None), "a client without numbers gets no repetition");
 
-        // A request that was given up takes nothing from the one that followed it.
-        let given_up = asks(Some(10)).wake;
-        let mut first_in_line = std::pin::pin!(given_up.notified());
-        assert!(!first_in_line.as_mut().enable(), "it waits");
-        let present = asks(Some(10)).wake;
+        // A request that was given up does not consume the notification of its successor.
+        let given_up = poll(Some(10)).wake;
+        let mut first = std::pin::pin!(given_up.notified());
+        assert!(!first.as_mut().enable(), "it is pending");
+        let present = poll(Some(10)).wake;
         agents.wake(AGENT);
         assert!(tokio::time::timeout(Duration::from_secs(5), present.notified()).await.is_ok());
-        assert!(!first_in_line.as_mut().enable());
+        assert!(!first.as_mut().enable());
     }
 }

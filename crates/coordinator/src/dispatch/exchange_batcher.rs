@@ -10,14 +10,14 @@ use std::time::Duration;
 use mitosis_domain::crash;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::task::LeaseKey;
-use mitosis_store::ops::dispatch::{Class, Exchange, ExchangeOutcome, Exchanged, Given, Verdict};
+use mitosis_store::ops::dispatch::{Assigned, Class, Exchange, ExchangeOutcome, Exchanged, Verdict};
 use mitosis_store::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::leases::Leases;
+use super::lease_clock::ClusterClock;
 use super::notifier::Notifier;
 use super::poll_queue::{Generation, PollQueue, Waiter};
 use super::retry::Retry;
@@ -50,9 +50,9 @@ struct Request {
 
 impl ExchangeBatcher {
     /// A batcher, and the receiving end for [`serve`].
-    pub(crate) fn new() -> (Self, Requests) {
+    pub(crate) fn new() -> (Self, RequestReceiver) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), Requests(receiver))
+        (Self(sender), RequestReceiver(receiver))
     }
 
     /// Reports ends and claims tasks; returns at once, with or without tasks.
@@ -76,14 +76,14 @@ impl ExchangeBatcher {
     }
 }
 
-/// Requests to the dispatcher.
-pub(crate) struct Requests(mpsc::UnboundedReceiver<Request>);
+/// The receiving end of an [`ExchangeBatcher`].
+pub(crate) struct RequestReceiver(mpsc::UnboundedReceiver<Request>);
 
-/// What the dispatcher needs.
+/// The dependencies of the dispatcher.
 #[derive(Debug, Clone)]
 pub(crate) struct Dependencies {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) leases: Leases,
+    pub(crate) cluster_clock: ClusterClock,
     pub(crate) retry: Retry,
     /// Notified when tasks became Ready.
     pub(crate) ready: Notifier,
@@ -92,7 +92,7 @@ pub(crate) struct Dependencies {
 }
 
 /// Serves requests until the application stops.
-pub(crate) async fn serve(dependencies: Dependencies, mut requests: Requests) {
+pub(crate) async fn serve(dependencies: Dependencies, mut requests: RequestReceiver) {
     let mut ready = dependencies.ready.subscribe();
     let mut dispatcher = Dispatcher {
         incoming: VecDeque::new(),
@@ -180,7 +180,7 @@ impl Dispatcher {
         }
     }
 
-    /// Tasks became Ready, or a worker may run others now.
+    /// Handles a notification: tasks became Ready, or a worker may run other tasks.
     fn notified(&mut self) {
         self.classes.clear();
         self.waiting.notify();
@@ -247,7 +247,7 @@ impl Dispatcher {
         batch
     }
 
-    /// Answers the requests of a finished transaction. Waiting requests that got no task keep waiting.
+    /// Replies to the requests of a finished transaction. Waiting requests that got no task keep waiting.
     fn conclude(&mut self, dependencies: &Dependencies, ended: Ended) {
         let Ended { generation, requests, outcome } = ended;
         if requests.iter().any(|request| !request.exchange.ended.is_empty()) {
@@ -272,8 +272,8 @@ impl Dispatcher {
         count(&dependencies.metrics, &outcome.each);
         for (request, exchanged) in requests.into_iter().zip(outcome.each) {
             let class = self.note_class(&request, &exchanged, generation);
-            match &exchanged.given {
-                Given::Work(work, _) if work.is_empty() && request.waits => {
+            match &exchanged.assigned {
+                Assigned::Work(work, _) if work.is_empty() && request.waits => {
                     self.waiting.requeue(request, class, generation);
                 }
                 _ => self.reply(request, exchanged),
@@ -288,7 +288,7 @@ impl Dispatcher {
         exchanged: &Exchanged,
         generation: Generation,
     ) -> Option<Class> {
-        let Given::Work(work, class) = &exchanged.given else { return None };
+        let Assigned::Work(work, class) = &exchanged.assigned else { return None };
         if work.len() < request.exchange.want {
             self.waiting.exhausted(*class, generation);
         }
@@ -298,10 +298,10 @@ impl Dispatcher {
         Some(*class)
     }
 
-    /// Answers a request. If it was given up, its tasks are requeued at once.
+    /// Replies to a request. If it was given up, its tasks are requeued at once.
     fn reply(&mut self, request: Request, exchanged: Exchanged) {
         let Err(Ok(undelivered)) = request.reply.send(Ok(exchanged)) else { return };
-        let Given::Work(work, _) = undelivered.given else { return };
+        let Assigned::Work(work, _) = undelivered.assigned else { return };
         if request.waits && !work.is_empty() {
             let returned: Vec<LeaseKey> = work.iter().map(|work| work.lease).collect();
             let exchange = Exchange { returned, want: 0, ..request.exchange };
@@ -310,7 +310,7 @@ impl Dispatcher {
     }
 
     /// Waits for transactions in flight, and drops the other requests.
-    async fn close(mut self, mut requests: Requests) {
+    async fn close(mut self, mut requests: RequestReceiver) {
         requests.0.close();
         while let Some(ended) = self.running.join_next().await {
             if let Ok(Ended { requests, outcome: Ok(outcome), .. }) = ended {
@@ -331,7 +331,7 @@ impl Request {
 
 fn count(metrics: &Metrics, exchanged: &[Exchanged]) {
     for one in exchanged {
-        if let Given::Work(work, _) = &one.given {
+        if let Assigned::Work(work, _) = &one.assigned {
             metrics.claimed.inc_by(work.len() as u64);
         }
         let completed = one.verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Committed(_)));
@@ -342,10 +342,10 @@ fn count(metrics: &Metrics, exchanged: &[Exchanged]) {
 /// Runs one transaction. If it fails for another reason than an outage, each agent is tried alone, so that one
 /// does not fail for another.
 async fn run(
-    Dependencies { store, leases, retry, .. }: &Dependencies,
+    Dependencies { store, cluster_clock, retry, .. }: &Dependencies,
     batch: &[Exchange],
 ) -> Result<ExchangeOutcome, Arc<StoreError>> {
-    let together = retry.transient(|| store.exchange(batch, leases.moment())).await;
+    let together = retry.transient(|| store.exchange(batch, cluster_clock.moment())).await;
     match together {
         Err(error) if !error.is_transient() && batch.len() > 1 => {
             tracing::error!(%error, agents = batch.len(), "an exchange failed; trying each agent alone");
@@ -354,7 +354,8 @@ async fn run(
     }
     let mut all = ExchangeOutcome { each: Vec::with_capacity(batch.len()), made_ready: false };
     for one in batch {
-        let alone = retry.transient(|| store.exchange(std::slice::from_ref(one), leases.moment())).await;
+        let alone =
+            retry.transient(|| store.exchange(std::slice::from_ref(one), cluster_clock.moment())).await;
         match alone {
             Ok(outcome) => {
                 all.each.extend(outcome.each);

@@ -9,55 +9,60 @@ use mitosis_domain::ids::{TaskId, WorkerId};
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::agent::AttemptRef;
 use mitosis_protocol::worker::WorkerState;
-use mitosis_store::ops::workers::Duties;
+use mitosis_store::ops::workers::HeldAttempts;
 use mitosis_store::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
-/// An attempt that the agent does not name may still be on its way to it for so long.
-const ON_ITS_WAY: Duration = Duration::from_secs(5);
+/// How long a new assignment may take to reach the agent.
+const DELIVERY_TIME: Duration = Duration::from_secs(5);
 /// How long the first request waits for others.
 const WINDOW: Duration = Duration::from_millis(10);
 /// How long it waits shortly after another batch: many agents cost little more than a few.
 const BUSY_WINDOW: Duration = Duration::from_millis(200);
-/// Most agents in one statement.
+/// The largest number of agents in one statement.
 const BATCH: usize = 1_000;
 
-/// What differs between an agent and the store.
+/// The differences between an agent and the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Differences {
-    /// Not the agent's any more.
+    /// Attempts that the agent no longer holds.
     pub(crate) dropped: Vec<AttemptRef>,
-    /// A user wants these to be stopped.
+    /// Attempts that a user has requested to stop.
     pub(crate) stop: Vec<AttemptRef>,
-    /// The agent's, and it does not know.
+    /// Attempts that the agent does not know of.
     pub(crate) unknown: Vec<TaskId>,
-    /// It shall take no more.
+    /// Whether the agent is draining.
     pub(crate) drain: bool,
 }
 
-/// Compares what an agent says it holds with what the store says. With `resync` nothing can be on its way
-/// to the agent.
-pub(crate) fn compare(held: &[AttemptRef], duties: &Duties, resync: bool, now: Timestamp) -> Differences {
-    let says: HashSet<AttemptRef> = held.iter().copied().collect();
-    let mut is: HashSet<AttemptRef> = HashSet::with_capacity(duties.held.len());
+/// Compares the attempts that an agent holds with those in the store. With `resync`, no assignment can still be in
+/// transit.
+pub(crate) fn compare(
+    held: &[AttemptRef],
+    known: &HeldAttempts,
+    resync: bool,
+    now: Timestamp,
+) -> Differences {
+    let reported: HashSet<AttemptRef> = held.iter().copied().collect();
+    let mut stored: HashSet<AttemptRef> = HashSet::with_capacity(known.attempts.len());
     let mut differences =
-        Differences { drain: duties.state == WorkerState::GracefulShutdown, ..Differences::default() };
-    for attempt in &duties.held {
+        Differences { drain: known.state == WorkerState::GracefulShutdown, ..Differences::default() };
+    for attempt in &known.attempts {
         let named = AttemptRef { id: attempt.task.0, epoch: attempt.epoch };
-        is.insert(named);
-        // The request may be older than the attempt, so one that it does not name can be running there.
+        stored.insert(named);
+        // The request may be older than the attempt, so an attempt that it does not list can be running.
         if attempt.stop_asked {
             differences.stop.push(named);
         }
-        if !says.contains(&named) && (resync || attempt.claimed_at + ON_ITS_WAY <= now) {
+        if !reported.contains(&named) && (resync || attempt.claimed_at + DELIVERY_TIME <= now) {
             differences.unknown.push(attempt.task);
         }
     }
-    differences.dropped = held.iter().copied().filter(|named| !is.contains(named)).collect();
+    differences.dropped = held.iter().copied().filter(|named| !stored.contains(named)).collect();
     differences
 }
 
-type Answer = Result<Option<Duties>, Arc<StoreError>>;
+type Answer = Result<Option<HeldAttempts>, Arc<StoreError>>;
 type Request = (WorkerId, oneshot::Sender<Answer>);
 
 /// Reads the held attempts of many agents in one query; cheap to clone.
@@ -65,7 +70,7 @@ type Request = (WorkerId, oneshot::Sender<Answer>);
 pub(crate) struct HeldAttemptsReader(mpsc::Sender<Request>);
 
 impl HeldAttemptsReader {
-    /// Starts the task that reads.
+    /// Starts the task that reads batches.
     pub(crate) fn start(background: &Background, store: Arc<dyn Store>) -> Self {
         let (sender, receiver) = mpsc::channel(BATCH);
         background.spawn_serving("held-attempts", read_batches(store, receiver));
@@ -94,10 +99,10 @@ async fn read_batches(store: Arc<dyn Store>, mut requests: mpsc::Receiver<Reques
         }
         last = Some(tokio::time::Instant::now());
         let workers: Vec<WorkerId> = batch.iter().map(|(worker, _)| *worker).collect();
-        let mut duties: Result<HashMap<_, _>, _> = store.duties(&workers).await.map_err(Arc::new);
+        let mut known: Result<HashMap<_, _>, _> = store.held_attempts(&workers).await.map_err(Arc::new);
         for (worker, reply) in batch {
-            let answer = match &mut duties {
-                // Two requests of one agent may meet here.
+            let answer = match &mut known {
+                // A batch may have two requests of one agent.
                 Ok(known) => Ok(known.get(&worker).cloned()),
                 Err(error) => Err(error.clone()),
             };
@@ -125,16 +130,16 @@ mod tests {
     }
 
     #[test]
-    fn what_agrees_is_not_mentioned() {
-        let duties = Duties { state: WorkerState::Normal, held: vec![attempt(1, 60, false)] };
-        assert_eq!(compare(&[named(1)], &duties, false, NOW), Differences::default());
+    fn equal_attempts_have_no_differences() {
+        let known = HeldAttempts { state: WorkerState::Normal, attempts: vec![attempt(1, 60, false)] };
+        assert_eq!(compare(&[named(1)], &known, false, NOW), Differences::default());
     }
 
     #[test]
-    fn an_attempt_of_somebody_else_is_dropped_and_one_to_be_stopped_is_named() {
-        let duties = Duties {
+    fn foreign_attempt_is_dropped_and_stop_is_reported() {
+        let known = HeldAttempts {
             state: WorkerState::GracefulShutdown,
-            held: vec![attempt(1, 60, true), attempt(2, 1, false)],
+            attempts: vec![attempt(1, 60, true), attempt(2, 1, false)],
         };
         let older = AttemptRef { id: 2, epoch: 0 };
         let expected = Differences {
@@ -143,21 +148,23 @@ mod tests {
             unknown: vec![],
             drain: true,
         };
-        assert_eq!(compare(&[named(1), older, named(3)], &duties, false, NOW), expected);
+        assert_eq!(compare(&[named(1), older, named(3)], &known, false, NOW), expected);
     }
 
     #[test]
     fn attempt_younger_than_the_request_is_stopped_at_once() {
-        let duties = Duties { state: WorkerState::Normal, held: vec![attempt(2, 1, true)] };
-        let differences = compare(&[], &duties, false, NOW);
+        let known = HeldAttempts { state: WorkerState::Normal, attempts: vec![attempt(2, 1, true)] };
+        let differences = compare(&[], &known, false, NOW);
         assert_eq!((differences.stop, differences.unknown), (vec![named(2)], vec![]));
     }
 
     #[test]
-    fn an_attempt_that_the_agent_never_heard_of_is_told_again_once_it_can_t_be_on_its_way() {
-        let duties =
-            Duties { state: WorkerState::Normal, held: vec![attempt(1, 4, false), attempt(2, 5, false)] };
-        assert_eq!(compare(&[], &duties, false, NOW).unknown, [TaskId(2)]);
-        assert_eq!(compare(&[], &duties, true, NOW).unknown, [TaskId(1), TaskId(2)]);
+    fn unknown_attempt_is_reported_after_the_delivery_time() {
+        let known = HeldAttempts {
+            state: WorkerState::Normal,
+            attempts: vec![attempt(1, 4, false), attempt(2, 5, false)],
+        };
+        assert_eq!(compare(&[], &known, false, NOW).unknown, [TaskId(2)]);
+        assert_eq!(compare(&[], &known, true, NOW).unknown, [TaskId(1), TaskId(2)]);
     }
 }

@@ -52,7 +52,7 @@ pub(crate) enum Hint {
     Follow {
         agent: Uuid,
         task: Uuid,
-        /// First byte wanted of each stream.
+        /// The first byte to send of each stream.
         stdout: u64,
         stderr: u64,
     },
@@ -69,7 +69,7 @@ pub(crate) enum Hint {
     Output { task: Uuid, chunk: OutputChunk },
 }
 
-/// What a peer had to say.
+/// A message from a peer.
 #[derive(Debug)]
 pub(crate) enum Received {
     Hint(Hint),
@@ -78,7 +78,7 @@ pub(crate) enum Received {
 }
 
 impl Hint {
-    /// Its approximate size in an envelope.
+    /// The approximate size in an envelope.
     fn bytes(&self) -> usize {
         match self {
             Self::WakeAgent(_) => 60,
@@ -92,14 +92,14 @@ impl Hint {
 #[derive(Debug, Clone)]
 pub(crate) struct PeerNotifier(mpsc::UnboundedSender<Hint>);
 
-/// Hints to be sent.
+/// The queue of hints to send.
 #[derive(Debug, Clone)]
-pub(crate) struct Outbox(Arc<Mutex<mpsc::UnboundedReceiver<Hint>>>);
+pub(crate) struct HintQueue(Arc<Mutex<mpsc::UnboundedReceiver<Hint>>>);
 
 impl PeerNotifier {
-    pub(crate) fn new() -> (Self, Outbox) {
+    pub(crate) fn new() -> (Self, HintQueue) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), Outbox(Arc::new(Mutex::new(receiver))))
+        (Self(sender), HintQueue(Arc::new(Mutex::new(receiver))))
     }
 
     /// Sends a hint to all other coordinators.
@@ -109,7 +109,7 @@ impl PeerNotifier {
     }
 }
 
-/// What the exchange of hints needs.
+/// The dependencies of the exchange of hints.
 #[derive(Debug, Clone)]
 pub(crate) struct Dependencies {
     pub(crate) store: Arc<dyn Store>,
@@ -120,7 +120,7 @@ pub(crate) struct Dependencies {
 }
 
 /// Sends and receives hints until the application stops. A store without peers sends and receives none.
-pub(crate) async fn serve(dependencies: Dependencies, outbox: Outbox, apply: impl Fn(Received)) {
+pub(crate) async fn serve(dependencies: Dependencies, outbox: HintQueue, apply: impl Fn(Received)) {
     let Some(heard) = dependencies.store.listen() else { return dependencies.stopping.cancelled().await };
     let name = dependencies.entropy.number().unsigned_abs();
     let mut outbox = outbox.0.lock().await;

@@ -12,20 +12,20 @@ use mitosis_store::ops::dispatch::Class;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Generation(u64);
 
-/// An entry of the queue.
+/// A waiting request.
 #[derive(Debug)]
 pub(super) struct Waiter<T> {
     pub(super) request: T,
-    /// What its worker may run, if known.
+    /// The eligibility class of its worker, if known.
     pub(super) class: Option<Class>,
 }
 
 /// A queue of requests that wait for tasks.
 #[derive(Debug)]
 pub(super) struct PollQueue<T> {
-    /// To be served.
+    /// Waiters to serve.
     due: VecDeque<Waiter<T>>,
-    /// Served in vain since the last notification.
+    /// Waiters that got no task since the last notification.
     parked: VecDeque<Waiter<T>>,
     exhausted: HashSet<Class>,
     generation: Generation,
@@ -114,7 +114,7 @@ mod tests {
         std::iter::from_fn(|| queue.next()).map(|waiter| waiter.request).collect()
     }
 
-    /// A queue whose waiters have all been served in vain.
+    /// A queue whose waiters have all got no task.
     fn parked(waiters: &[(&'static str, Class)]) -> PollQueue<&'static str> {
         let mut queue = PollQueue::new();
         for (name, class) in waiters {

@@ -12,7 +12,7 @@ use mitosis_store::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::leases::Leases;
+use super::lease_clock::ClusterClock;
 
 /// How long the first renewal waits for others.
 const WINDOW: Duration = Duration::from_millis(20);
@@ -20,7 +20,7 @@ const WINDOW: Duration = Duration::from_millis(20);
 const BUSY_WINDOW: Duration = Duration::from_millis(250);
 /// How long a batch counts as recent.
 const RECENT: Duration = Duration::from_secs(1);
-/// Most renewals in one statement.
+/// The largest number of renewals in one statement.
 const BATCH: usize = 1000;
 
 /// Whether a worker is still registered.
@@ -38,10 +38,10 @@ type Request = (WorkerId, LeaseTerms, oneshot::Sender<Answer>);
 pub(crate) struct Renewals(mpsc::Sender<Request>);
 
 impl Renewals {
-    /// Starts the task that writes them.
-    pub(crate) fn start(background: &Background, store: Arc<dyn Store>, leases: Leases) -> Self {
+    /// Starts the task that writes renewals.
+    pub(crate) fn start(background: &Background, store: Arc<dyn Store>, clock: ClusterClock) -> Self {
         let (sender, receiver) = mpsc::channel(BATCH);
-        background.spawn_serving("lease-renewals", write_batches(store, leases, receiver));
+        background.spawn_serving("lease-renewals", write_batches(store, clock, receiver));
         Self(sender)
     }
 
@@ -63,7 +63,7 @@ pub(super) fn window(last: Option<Instant>, short: Duration, long: Duration) -> 
     }
 }
 
-async fn write_batches(store: Arc<dyn Store>, leases: Leases, mut requests: mpsc::Receiver<Request>) {
+async fn write_batches(store: Arc<dyn Store>, clock: ClusterClock, mut requests: mpsc::Receiver<Request>) {
     let mut batch = Vec::new();
     let mut last = None;
     while let Some(first) = requests.recv().await {
@@ -75,15 +75,15 @@ async fn write_batches(store: Arc<dyn Store>, leases: Leases, mut requests: mpsc
             batch.push(next);
         }
         last = Some(Instant::now());
-        write(&*store, &leases, &mut batch).await;
+        write(&*store, &clock, &mut batch).await;
     }
 }
 
-async fn write(store: &dyn Store, leases: &Leases, batch: &mut Vec<Request>) {
+async fn write(store: &dyn Store, clock: &ClusterClock, batch: &mut Vec<Request>) {
     let renewals: Vec<(WorkerId, LeaseTerms)> =
         batch.iter().map(|(worker, terms, _)| (*worker, *terms)).collect();
     crash::point("renew.flush:before");
-    let outcome = store.renew_leases(&renewals, leases.moment()).await.map_err(Arc::new);
+    let outcome = store.renew_leases(&renewals, clock.moment()).await.map_err(Arc::new);
     crash::point("renew.flush:after");
     let gone = outcome.map(|gone| gone.into_iter().collect::<HashSet<_>>());
     for (worker, _, reply) in batch.drain(..) {

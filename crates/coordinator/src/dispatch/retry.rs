@@ -8,17 +8,17 @@ use mitosis_domain::entropy::Entropy;
 use mitosis_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
-/// How long a request is held. Clients and native agents repeat it after a refusal.
+/// How long a request is held. Clients and native agents repeat a rejected request.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// How long the request of a legacy worker is held. It has no time limit of its own, and any refusal ends the worker
-/// together with the task that it runs.
+/// How long the request of a legacy worker is held. The worker has no timeout, and exits with its running task when a
+/// request is rejected.
 const LEGACY_TIMEOUT: Duration = Duration::from_secs(600);
 
 tokio::task_local! {
     static CALLER_TIMEOUT: Duration;
 }
 
-/// Handles `request` with the timeout that suits its caller.
+/// Handles `request` with the timeout for its caller.
 pub(crate) async fn within_timeout_of_caller<F: Future>(is_native: bool, request: F) -> F::Output {
     let timeout = if is_native { TIMEOUT } else { LEGACY_TIMEOUT };
     CALLER_TIMEOUT.scope(timeout, request).await

@@ -1,9 +1,9 @@
-//! Live execution states on Redis (semantics §10): who may read and write them, and those of our own
+//! Live execution states on Redis (semantics §10): the users that may read and write them, and the states of native
 //! agents.
 //!
-//! Nothing waits for Redis. Announcements go through a queue and are dropped when it is full or Redis is
-//! away; published workers announce by themselves. A connection that comes back finds its users set up
-//! again, since a Redis without persistence forgets them.
+//! Nothing waits for Redis. Announcements pass through a queue, and are dropped if it is full or Redis can't be reached.
+//! Legacy workers announce their states themselves. The users are created again with every new connection, because a
+//! Redis without persistence loses them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,26 +29,26 @@ use crate::settings::RedisSettings;
 const QUEUE: usize = 10_000;
 /// Announcements in one round trip.
 const BATCH: usize = 500;
-/// How long Redis may take to answer.
+/// How long Redis may take to respond.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
-/// How often a connection, or its absence, is looked at.
+/// How often the connection is checked or attempted.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Why `redis_url` can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisConfigError {
-    /// It is no address of a server that workers and clients could reach.
+    /// The URL has no address that workers and clients could reach.
     #[error("redis_url must have the form redis://:PASSWORD@HOST:PORT, or rediss:// for TLS")]
     Address(#[source] Option<RedisError>),
-    /// Passwords that are neither given nor to be set.
-    #[error("redis_skip_acl_rules leaves the users of Redis alone, so their passwords must be configured")]
+    /// Passwords are neither configured nor managed by the coordinator.
+    #[error("with redis_skip_acl_rules, redis_worker_password and redis_client_password are required")]
     PasswordsMissing,
     /// The passwords that the coordinators share can't be read.
-    #[error("the passwords of Redis that all coordinators share can't be read from the database")]
+    #[error("can't read the shared passwords of Redis from the database")]
     Shared(#[from] StoreError),
 }
 
-/// One state of one task.
+/// A state of a task to announce.
 #[derive(Debug, Clone, Copy)]
 struct Announcement {
     task: Uuid,
@@ -56,23 +56,23 @@ struct Announcement {
     kept_for: Option<Duration>,
 }
 
-/// What was announced last of a task.
-type Question = (Uuid, oneshot::Sender<Option<ExecState>>);
+/// A lookup of the last announced state of a task.
+type Lookup = (Uuid, oneshot::Sender<Option<ExecState>>);
 
-/// Takes announcements; does nothing when Redis is not configured.
+/// Announces states; does nothing if Redis is not configured.
 #[derive(Debug)]
-pub(crate) struct Announcer(Option<Link>);
+pub(crate) struct Announcer(Option<Connection>);
 
 #[derive(Debug)]
-struct Link {
+struct Connection {
     worker_url: SecretString,
     client_url: SecretString,
     announcements: mpsc::Sender<Announcement>,
-    questions: mpsc::Sender<Question>,
+    lookups: mpsc::Sender<Lookup>,
     contact: watch::Receiver<RedisContact>,
 }
 
-/// A user of Redis, with the rules that the contract names.
+/// A user of Redis, with the ACL rules of the contract.
 struct RedisUser {
     name: &'static str,
     password: SecretString,
@@ -80,7 +80,7 @@ struct RedisUser {
 }
 
 impl Announcer {
-    /// Without Redis.
+    /// An announcer without Redis.
     pub(crate) const fn off() -> Self {
         Self(None)
     }
@@ -90,113 +90,113 @@ impl Announcer {
         self.0.is_some()
     }
 
-    /// Starts the task that keeps a connection, and waits a moment for the first one.
+    /// Starts the task that maintains the connection, and waits a moment for the first one.
     pub(crate) async fn start(
         settings: &RedisSettings,
         store: &dyn Store,
         entropy: &dyn Entropy,
         background: &Background,
     ) -> Result<Self, RedisConfigError> {
-        let refused = |error| RedisConfigError::Address(Some(error));
-        let info = settings.url.expose_secret().into_connection_info().map_err(refused)?;
-        let place = match info.addr().clone() {
-            ConnectionAddr::Tcp(host, port) => Place { scheme: "redis", host, port },
-            ConnectionAddr::TcpTls { host, port, .. } => Place { scheme: "rediss", host, port },
+        let invalid = |error| RedisConfigError::Address(Some(error));
+        let info = settings.url.expose_secret().into_connection_info().map_err(invalid)?;
+        let address = match info.addr().clone() {
+            ConnectionAddr::Tcp(host, port) => ServerAddress { scheme: "redis", host, port },
+            ConnectionAddr::TcpTls { host, port, .. } => ServerAddress { scheme: "rediss", host, port },
             _ => return Err(RedisConfigError::Address(None)),
         };
-        let client = Client::open(info).map_err(refused)?;
+        let client = Client::open(info).map_err(invalid)?;
         let worker = user(settings, settings.worker_password.as_ref(), store, entropy, WORKER).await?;
         let reader = user(settings, settings.client_password.as_ref(), store, entropy, CLIENT).await?;
         let (announcements, inbox) = mpsc::channel(QUEUE);
-        let (questions, asked) = mpsc::channel(QUEUE);
+        let (lookups, lookup_requests) = mpsc::channel(QUEUE);
         let (contact, mut looked) = watch::channel(RedisContact::Unreachable);
-        let link = Link {
-            worker_url: url(&worker, &place)?,
-            client_url: url(&reader, &place)?,
+        let link = Connection {
+            worker_url: url(&worker, &address)?,
+            client_url: url(&reader, &address)?,
             announcements,
-            questions,
+            lookups,
             contact: looked.clone(),
         };
         let users = if settings.skip_acl_rules { Vec::new() } else { vec![worker, reader] };
         let link_to_redis = Arc::new((client, users, contact));
-        let inboxes = Arc::new(Mutex::new((inbox, asked)));
+        let inboxes = Arc::new(Mutex::new((inbox, lookup_requests)));
         let stopping = background.stopping().clone();
         background.spawn_restarting("redis-announcer", move || {
             let (stopping, link, inboxes) = (stopping.clone(), link_to_redis.clone(), inboxes.clone());
             async move {
                 let (client, users, contact) = &*link;
-                let (inbox, asked) = &mut *inboxes.lock().await;
-                stopping.run_until_cancelled(keep(client, users, inbox, asked, contact)).await;
+                let (inbox, lookup_requests) = &mut *inboxes.lock().await;
+                stopping.run_until_cancelled(maintain(client, users, inbox, lookup_requests, contact)).await;
             }
         });
         let connected = looked.wait_for(|contact| *contact == RedisContact::Connected);
         if tokio::time::timeout(2 * ANSWER_LIMIT, connected).await.is_err() {
-            tracing::warn!("Redis can't be used at redis_url; live states begin when it can");
+            tracing::warn!("can't connect to Redis; live states are announced once it is available");
         }
         Ok(Self(Some(link)))
     }
 
-    /// Where a worker announces and watches; nothing without Redis.
+    /// The URL for workers; `None` without Redis.
     pub(crate) fn worker_url(&self) -> Option<&str> {
         self.0.as_ref().map(|link| link.worker_url.expose_secret())
     }
 
-    /// Where a client watches; nothing without Redis.
+    /// The URL for clients; `None` without Redis.
     pub(crate) fn client_url(&self) -> Option<&str> {
         self.0.as_ref().map(|link| link.client_url.expose_secret())
     }
 
-    /// Whether Redis answers; nothing when it is not configured.
+    /// Whether Redis is connected; `None` if it is not configured.
     pub(crate) fn is_connected(&self) -> Option<bool> {
         self.contact().map(|contact| contact == RedisContact::Connected)
     }
 
-    /// How Redis gets on; nothing when it is not configured.
+    /// The state of the connection; `None` if Redis is not configured.
     pub(crate) fn contact(&self) -> Option<RedisContact> {
         self.0.as_ref().map(|link| link.contact.borrow().clone())
     }
 
-    /// An agent that does not announce states was given a task that may run this long.
+    /// Announces that a task with this timeout was assigned to an agent that does not report states.
     pub(crate) fn assigned(&self, task: Uuid, timeout: Duration, fetches_first: bool) {
         let state = if fetches_first { ExecState::FetchResource } else { ExecState::ExecPending };
         self.announce(task, state, timeout);
     }
 
-    /// The command ended by itself.
+    /// Announces that the command has finished.
     pub(crate) fn finished(&self, task: Uuid) {
         self.announce(task, ExecState::ExecFinished, Duration::ZERO);
     }
 
-    /// Artifacts are on their way.
+    /// Announces that artifacts are being uploaded.
     pub(crate) fn uploads(&self, task: Uuid) {
         self.announce(task, ExecState::UploadResult, Duration::ZERO);
     }
 
-    /// The task is over. A failure is announced before the end.
+    /// Announces that the task has ended, after a failure if there was one.
     pub(crate) fn committed(&self, task: Uuid, msg: Option<TaskResultMessage>) {
         for state in msg.and_then(of_failure).into_iter().chain([ExecState::TaskCommitted]) {
             self.announce(task, state, Duration::ZERO);
         }
     }
 
-    /// The worker that held it is gone.
+    /// Announces that the worker of a task is gone.
     pub(crate) fn left(&self, task: Uuid) {
         self.announce(task, ExecState::WorkerExited, Duration::ZERO);
     }
 
-    /// Announces a state of a task that may run this long.
+    /// Announces a state of a task with this timeout.
     pub(crate) fn announce(&self, task: Uuid, state: ExecState, timeout: Duration) {
         if let Some(link) = &self.0 {
             let kept_for = kept_for(state, timeout);
-            // A full queue means that Redis is slow; what is dropped here is stale by then.
+            // A full queue means that Redis is slow; dropped states would be stale by then.
             let _ = link.announcements.try_send(Announcement { task, state, kept_for });
         }
     }
 
-    /// What was announced last of a task; nothing without Redis.
+    /// The last announced state of a task; `None` without Redis.
     pub(crate) async fn announced(&self, task: Uuid) -> Option<ExecState> {
         let (reply, answer) = oneshot::channel();
-        self.0.as_ref()?.questions.try_send((task, reply)).ok()?;
+        self.0.as_ref()?.lookups.try_send((task, reply)).ok()?;
         answer.await.ok()?
     }
 }
@@ -207,7 +207,7 @@ const WORKER: UserRules = (
     "mitosis_worker",
     &["~task:*", "&task:*", "+@read", "+@write", "+@connection", "+@pubsub", "-@dangerous"],
 );
-/// Listens, and says nothing: `+@pubsub` would let it publish states that are not true.
+/// Only subscribes: `+@pubsub` would allow it to publish false states.
 const CLIENT: UserRules = (
     "mitosis_client",
     &[
@@ -223,8 +223,8 @@ const CLIENT: UserRules = (
     ],
 );
 
-/// A user without a configured password gets one that was drawn once for all coordinators of the database:
-/// each sets up the users anew, and must not shut out whoever was let in by another.
+/// Creates the settings of a user. Without a configured password, all coordinators of the database share a generated
+/// one: each of them sets up the users, and must not lock out the workers and clients of another.
 async fn user(
     settings: &RedisSettings,
     password: Option<&SecretString>,
@@ -236,23 +236,26 @@ async fn user(
         Some(password) => password.clone(),
         None if settings.skip_acl_rules => return Err(RedisConfigError::PasswordsMissing),
         None => {
-            let mut drawn = [0; 32];
-            entropy.fill(&mut drawn);
-            let proposal = URL_SAFE_NO_PAD.encode(drawn);
+            let mut bytes = [0; 32];
+            entropy.fill(&mut bytes);
+            let proposal = URL_SAFE_NO_PAD.encode(bytes);
             store.shared_secret(&format!("redis {name}"), &proposal).await?.into()
         }
     };
     Ok(RedisUser { name, password, rules })
 }
 
-/// Where the server is, for everybody alike.
-struct Place {
+/// The address of the server.
+struct ServerAddress {
     scheme: &'static str,
     host: String,
     port: u16,
 }
 
-fn url(user: &RedisUser, Place { scheme, host, port }: &Place) -> Result<SecretString, RedisConfigError> {
+fn url(
+    user: &RedisUser,
+    ServerAddress { scheme, host, port }: &ServerAddress,
+) -> Result<SecretString, RedisConfigError> {
     let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
     let unusable = |()| RedisConfigError::Address(None);
     let mut url = Url::parse(&format!("{scheme}://{host}:{port}/?protocol=resp3"))
@@ -262,12 +265,12 @@ fn url(user: &RedisUser, Place { scheme, host, port }: &Place) -> Result<SecretS
     Ok(String::from(url).into())
 }
 
-/// Keeps a connection and passes announcements on, until every sender is gone.
-async fn keep(
+/// Maintains a connection and publishes announcements until all senders are dropped.
+async fn maintain(
     client: &Client,
     users: &[RedisUser],
     inbox: &mut mpsc::Receiver<Announcement>,
-    asked: &mut mpsc::Receiver<Question>,
+    lookup_requests: &mut mpsc::Receiver<Lookup>,
     contact: &watch::Sender<RedisContact>,
 ) {
     let mut look = tokio::time::interval(POLL_INTERVAL);
@@ -286,7 +289,7 @@ async fn keep(
                     None => continue,
                 }
             }
-            Some((task, reply)) = asked.recv() => match &mut connection {
+            Some((task, reply)) = lookup_requests.recv() => match &mut connection {
                 Some(connection) => look_up(connection, task, reply).await,
                 None => continue,
             },
@@ -297,15 +300,15 @@ async fn keep(
         };
         let now = match outcome {
             Ok(()) => RedisContact::Connected,
-            Err(error) => trouble(&error, connection.take().is_some()),
+            Err(error) => contact_of(&error, connection.take().is_some()),
         };
         contact.send_replace(now);
     }
 }
 
-/// What an error means. Its text stays out of the log and of every answer: that of a refused command can
-/// quote a password.
-fn trouble(error: &RedisError, was_connected: bool) -> RedisContact {
+/// Converts an error. Its text is neither logged nor returned, because that of a rejected command can contain a
+/// password.
+fn contact_of(error: &RedisError, was_connected: bool) -> RedisContact {
     let contact = match error.code() {
         Some(code) => RedisContact::Refused { code: code.to_owned() },
         None if error.kind() == ErrorKind::AuthenticationFailed => {
@@ -316,7 +319,7 @@ fn trouble(error: &RedisError, was_connected: bool) -> RedisContact {
     if was_connected {
         tracing::warn!(?contact, "lost the connection to Redis");
     } else {
-        tracing::debug!(?contact, "Redis can't be used");
+        tracing::debug!(?contact, "can't connect to Redis");
     }
     contact
 }
@@ -347,12 +350,12 @@ async fn look_up(
     reply: oneshot::Sender<Option<ExecState>>,
 ) -> Result<(), RedisError> {
     let number: Option<i32> = redis::cmd("GET").arg(channel(task)).query_async(connection).await?;
-    // Whoever asked may have hung up meanwhile.
+    // The caller may have given up.
     let _ = reply.send(number.map(ExecState::from_i32));
     Ok(())
 }
 
-/// Whoever listens hears of every state; only the last one of each task is there to be looked up.
+/// Publishes every state, and stores only the last one of each task.
 async fn publish(connection: &mut MultiplexedConnection, batch: &[Announcement]) -> Result<(), RedisError> {
     let last: HashMap<Uuid, usize> = batch.iter().enumerate().map(|(place, one)| (one.task, place)).collect();
     let mut pipeline = redis::pipe();

@@ -1,7 +1,7 @@
-//! What changed, read once for all streams of this coordinator.
+//! The feed of changes, read once for all event streams of this coordinator.
 //!
-//! One task looks at the store when something happens, and hands out what it finds. A stream that falls behind, or
-//! that begins in the past, looks by itself until it has caught up. Nothing is read while there are no streams.
+//! One task queries the store when something changes, and publishes the result. A stream that lags, or that starts in the
+//! past, queries the store itself until it has caught up. Nothing is read while there are no streams.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -19,40 +19,40 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::error::chain;
 
-/// How much earlier than the last change to look: clocks differ a little, and commits overtake.
+/// The overlap of two queries: clocks differ slightly, and transactions commit out of order.
 pub(crate) const OVERLAP: Duration = Duration::from_secs(5);
-/// The same for looks that follow one another closely. Each second there is one with the whole overlap.
+/// The overlap of queries in quick succession. Once per second, there is one with the full overlap.
 const SHORT_OVERLAP: Duration = Duration::from_millis(500);
-/// How long to rely on being woken.
+/// How long to rely on notifications.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Positions of one look at the store.
+/// Positions in one query.
 const POSITIONS: u64 = 10_000;
-/// Changes that are fetched and published at once.
+/// Changes that are loaded and published together.
 const PAGE: usize = 1_000;
-/// Pages that are kept for streams that are slow.
+/// Published pages that are buffered for slow streams.
 const PAGES: usize = 32;
-/// The shortest time between two looks.
+/// The shortest pause between two queries.
 const PAUSE: Duration = Duration::from_millis(20);
-/// A pause is at least so many times as long as the look before, so that looking takes a small share of the database.
-const SHARE: u32 = 4;
-/// A pause is at least this long for each stream, since waking it costs something whatever has changed.
+/// A pause is at least this many times as long as the query before it, to limit the load on the database.
+const PAUSE_FACTOR: u32 = 4;
+/// A pause is at least this long per stream, because waking each stream has a cost.
 const PAUSE_PER_STREAM: Duration = Duration::from_micros(100);
-/// Streams that catch up at once.
-const CATCHING_UP: usize = 2;
+/// Streams that catch up concurrently.
+const CONCURRENT_CATCH_UPS: usize = 2;
 
-/// What one look found that was not known before.
+/// The new changes of one query.
 #[derive(Debug)]
 pub(crate) struct Changes {
-    /// When the look began.
+    /// When the query started.
     pub(crate) since: Instant,
     /// The time of the last change.
     pub(crate) newest: Timestamp,
-    /// Groups in which something changed.
+    /// The groups of the changes.
     pub(crate) groups: HashSet<GroupId>,
     pub(crate) found: Vec<Found>,
 }
 
-/// A change, and the message that streams send for it.
+/// A change, and its serialized event.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) position: Position,
@@ -61,14 +61,14 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// The message, written once for all streams.
+    /// The event, serialized once for all streams.
     pub(crate) fn message(&self, write: impl FnOnce(Position, &TaskEvent) -> Event) -> Event {
         self.message.get_or_init(|| write(self.position, &self.change.event)).clone()
     }
 }
 
 impl Changes {
-    /// None without any change.
+    /// Returns `None` without changes.
     fn of(since: Instant, changes: Vec<(Position, Change)>) -> Option<Self> {
         let newest = changes.iter().map(|(position, _)| position.cursor.at).max()?;
         let groups = changes.iter().map(|(_, change)| change.group).collect();
@@ -78,21 +78,21 @@ impl Changes {
     }
 }
 
-/// Streams of single tasks: each hears the last change of its own.
+/// Streams of single tasks: each receives the last change of its task.
 type Topics = HashMap<Uuid, watch::Sender<Option<(Position, TaskEvent)>>>;
 
-/// A look at the store that has ended.
+/// A finished query.
 #[derive(Debug, Clone)]
-struct Look {
-    /// When it began.
+struct Query {
+    /// When it started.
     since: Instant,
     outcome: Result<(), Arc<StoreError>>,
 }
 
-/// Hands out what changed.
+/// Publishes changes to event streams.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    looks: watch::Sender<Option<Look>>,
+    queries: watch::Sender<Option<Query>>,
     all: broadcast::Sender<Arc<Changes>>,
     tasks: Mutex<Topics>,
     wanted: Notify,
@@ -102,35 +102,35 @@ pub(crate) struct Feed {
 impl Feed {
     pub(crate) fn new() -> Self {
         Self {
-            looks: watch::Sender::new(None),
+            queries: watch::Sender::new(None),
             all: broadcast::Sender::new(PAGES),
             tasks: Mutex::default(),
             wanted: Notify::new(),
-            catching_up: Semaphore::new(CATCHING_UP),
+            catching_up: Semaphore::new(CONCURRENT_CATCH_UPS),
         }
     }
 
-    /// Begins to listen to all changes. Listen first, then look at the store: nothing in between is missed.
-    pub(crate) fn listen(&self) -> broadcast::Receiver<Arc<Changes>> {
+    /// Subscribes to all changes. Subscribe before querying the store, so that nothing in between is missed.
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Changes>> {
         let receiver = self.all.subscribe();
         self.wanted.notify_one();
         receiver
     }
 
-    /// Waits for a look that begins after this call, and answers when it began. Streams that begin share it: what it
-    /// and the looks before it found was there before them.
-    pub(crate) async fn look(&self) -> Result<Instant, Arc<StoreError>> {
+    /// Waits for a query that starts after this call, and returns its start. Streams that start at the same time share it:
+    /// its changes, and those of earlier queries, happened before them.
+    pub(crate) async fn next_query(&self) -> Result<Instant, Arc<StoreError>> {
         let called = Instant::now();
-        let mut looks = self.looks.subscribe();
+        let mut queries = self.queries.subscribe();
         self.wanted.notify_one();
-        let is_later = |look: &Option<Look>| look.as_ref().is_some_and(|look| look.since >= called);
-        let look = looks.wait_for(is_later).await.expect("the sender lives as long as this does").clone();
-        let look = look.expect("it was waited for");
-        look.outcome.map(|()| look.since)
+        let is_later = |query: &Option<Query>| query.as_ref().is_some_and(|query| query.since >= called);
+        let query = queries.wait_for(is_later).await.expect("the sender lives as long as this does").clone();
+        let query = query.expect("the predicate requires a value");
+        query.outcome.map(|()| query.since)
     }
 
-    /// Waits for the right to look at the store for one stream alone.
-    pub(crate) async fn turn_to_catch_up(&self) -> SemaphorePermit<'_> {
+    /// Waits for the permit to query the store for a single stream.
+    pub(crate) async fn catch_up_permit(&self) -> SemaphorePermit<'_> {
         self.catching_up.acquire().await.expect("it is never closed")
     }
 
@@ -161,7 +161,7 @@ impl Feed {
     }
 }
 
-/// Hears of the changes of one task.
+/// Receives the changes of one task.
 pub(crate) struct TaskChanges {
     app: App,
     task: Uuid,
@@ -169,14 +169,14 @@ pub(crate) struct TaskChanges {
 }
 
 impl TaskChanges {
-    /// Begins to listen; look at the store afterwards.
-    pub(crate) fn listen(app: App, task: Uuid) -> Self {
+    /// Subscribes to the changes of a task. Query the store after that.
+    pub(crate) fn subscribe(app: App, task: Uuid) -> Self {
         let last = app.feed.tasks().entry(task).or_insert_with(|| watch::Sender::new(None)).subscribe();
         app.feed.wanted.notify_one();
         Self { app, task, last: Some(last) }
     }
 
-    /// The next change; only the last one where several were missed.
+    /// The next change; only the last one if several were missed.
     pub(crate) async fn next(&mut self) -> (Position, TaskEvent) {
         if let Some(last) = &mut self.last
             // The sender lives as long as this does.
@@ -199,19 +199,19 @@ impl Drop for TaskChanges {
     }
 }
 
-/// Reads for the streams until the application stops.
+/// Queries the store for the streams until the application stops.
 pub(crate) async fn serve(app: App) {
     while app.stopping.run_until_cancelled(app.feed.wanted.notified()).await.is_some() {
         let mut reader = Reader::from(app.now());
         while app.feed.is_wanted() && !app.stopping.is_cancelled() {
             let (mut ready, mut changed) = (app.ready.subscribe(), app.changed.subscribe());
-            let begun = Instant::now();
-            let outcome = reader.look(&app, begun).await.map_err(Arc::new);
+            let started = Instant::now();
+            let outcome = reader.query(&app, started).await.map_err(Arc::new);
             if let Err(error) = &outcome {
                 tracing::debug!(cause = chain(error), "failed to read changes; event streams wait");
             }
-            app.feed.looks.send_replace(Some(Look { since: begun, outcome }));
-            let pause = (begun.elapsed() * SHARE).max(app.feed.shortest_pause());
+            app.feed.queries.send_replace(Some(Query { since: started, outcome }));
+            let pause = (started.elapsed() * PAUSE_FACTOR).max(app.feed.shortest_pause());
             tokio::time::sleep(pause.clamp(PAUSE, POLL_INTERVAL)).await;
             tokio::select! {
                 () = ready.notified() => {}
@@ -224,25 +224,25 @@ pub(crate) async fn serve(app: App) {
     }
 }
 
-/// How far the looks have come.
+/// The position of the queries.
 struct Reader {
     /// The time of the last change.
     newest: Timestamp,
-    /// When there was a look with the whole overlap.
-    looked_back: Option<Instant>,
-    /// What was told lately, so that the overlap is not told twice.
-    told: HashMap<TaskId, Position>,
+    /// When the last query with the full overlap started.
+    full_overlap_at: Option<Instant>,
+    /// Recently published changes, so that the overlap is not published twice.
+    published: HashMap<TaskId, Position>,
 }
 
 impl Reader {
     fn from(now: Timestamp) -> Self {
-        Self { newest: now, looked_back: None, told: HashMap::new() }
+        Self { newest: now, full_overlap_at: None, published: HashMap::new() }
     }
 
-    async fn look(&mut self, app: &App, since: Instant) -> Result<(), StoreError> {
-        let looks_back = self.looked_back.is_none_or(|at| since - at >= POLL_INTERVAL);
-        let overlap = if looks_back { OVERLAP } else { SHORT_OVERLAP };
-        // A change that bears a time to come does not hide those of now.
+    async fn query(&mut self, app: &App, since: Instant) -> Result<(), StoreError> {
+        let is_full = self.full_overlap_at.is_none_or(|at| since - at >= POLL_INTERVAL);
+        let overlap = if is_full { OVERLAP } else { SHORT_OVERLAP };
+        // A change with a time in the future must not hide current ones.
         let begin = self.newest.min(app.now()) - overlap;
         let mut after = Cursor { at: begin, task: TaskId(0) };
         loop {
@@ -251,12 +251,12 @@ impl Reader {
             if let Some(last) = page.last() {
                 after = last.cursor;
             }
-            // Nearly all of the overlap is known already, and is not fetched.
+            // Most of the overlap is known already and need not be loaded.
             let unknown: Vec<_> = page.into_iter().filter(|position| self.is_new(*position)).collect();
             for part in unknown.chunks(PAGE) {
                 let tasks: Vec<_> = part.iter().map(|position| position.cursor.task).collect();
                 let found = app.store.last_changes(&tasks).await?;
-                if let Some(changes) = Changes::of(since, self.news(found)) {
+                if let Some(changes) = Changes::of(since, self.unpublished(found)) {
                     app.feed.publish(changes);
                 }
             }
@@ -265,23 +265,24 @@ impl Reader {
             }
         }
         self.newest = self.newest.max(after.at);
-        if looks_back {
-            self.looked_back = Some(since);
-            self.told.retain(|_, position| position.cursor.at >= begin);
+        if is_full {
+            self.full_overlap_at = Some(since);
+            self.published.retain(|_, position| position.cursor.at >= begin);
         }
         Ok(())
     }
 
     fn is_new(&self, position: Position) -> bool {
-        self.told.get(&position.cursor.task) != Some(&position)
+        self.published.get(&position.cursor.task) != Some(&position)
     }
 
-    /// Those that are not known yet.
-    fn news(&mut self, found: Vec<Change>) -> Vec<(Position, Change)> {
-        let news = found.into_iter().filter_map(|change| {
+    /// The changes that are not yet published.
+    fn unpublished(&mut self, found: Vec<Change>) -> Vec<(Position, Change)> {
+        let new = found.into_iter().filter_map(|change| {
             let position = Position::of(change.cursor, &change.event);
-            (self.told.insert(change.cursor.task, position) != Some(position)).then_some((position, change))
+            (self.published.insert(change.cursor.task, position) != Some(position))
+                .then_some((position, change))
         });
-        news.collect()
+        new.collect()
     }
 }

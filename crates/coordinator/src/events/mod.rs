@@ -1,4 +1,4 @@
-//! What happens to tasks while they run, passed on to whoever asks.
+//! Changes, live states and live output of tasks, for those who follow them.
 
 pub(crate) mod announcer;
 pub(crate) mod feed;

@@ -1,6 +1,6 @@
-//! Brings followers of a task's output together with the worker that has it.
+//! Connects the followers of the output of a task with the worker that runs it.
 //!
-//! Keeps no bytes: only who waits for which offset, and whether a worker waits to be asked.
+//! It stores no output: only the offsets that followers wait for, and the waiting requests of workers.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,21 +9,21 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::output::{OutputChunk, OutputDemand};
 use tokio::sync::{oneshot, watch};
 
-/// What a follower is woken with.
+/// What wakes a follower.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
-    /// Bytes from exactly the offsets it asked for; one of the two may be empty.
+    /// Bytes from the requested offsets; one of the two may be empty.
     Bytes {
-        /// Of standard output.
+        /// Standard output.
         stdout: Vec<u8>,
-        /// Of standard error.
+        /// Standard error.
         stderr: Vec<u8>,
     },
-    /// Something about the task changed; look at it.
+    /// The task has changed and must be read again.
     Changed,
 }
 
-/// A task's followers, and the demand that they add up to.
+/// The followers of a task, and their combined demand.
 struct Topic {
     followers: Vec<Follower>,
     demand: watch::Sender<OutputDemand>,
@@ -42,11 +42,11 @@ struct Topics {
     last_follower: u64,
 }
 
-/// All tasks that somebody follows, or whose worker asks.
+/// The tasks with followers, or with a waiting request of their worker.
 #[derive(Default)]
 pub(crate) struct OutputHub(Mutex<Topics>);
 
-/// A follower's place in line; giving it up leaves the line.
+/// A registered follower; dropping it ends the registration.
 pub(crate) struct Following<'a> {
     hub: &'a OutputHub,
     task: Uuid,
@@ -55,7 +55,7 @@ pub(crate) struct Following<'a> {
 }
 
 impl OutputHub {
-    /// Asks for output from these offsets on.
+    /// Registers a follower for output from these offsets on.
     pub(crate) fn follow(&self, task: Uuid, stdout: u64, stderr: u64) -> Following<'_> {
         let (wake, woken) = oneshot::channel();
         let mut topics = self.topics();
@@ -67,12 +67,12 @@ impl OutputHub {
         Following { hub: self, task, id, wake: woken }
     }
 
-    /// Hears of demands for a task's output; the present one is the first.
+    /// Subscribes to the demand for the output of a task, starting with the current one.
     pub(crate) fn demands(&self, task: Uuid) -> watch::Receiver<OutputDemand> {
         self.topics().by_task.entry(task).or_insert_with(Topic::new).demand.subscribe()
     }
 
-    /// Hands a chunk to every follower that waits for a byte of it; answers what is wanted next.
+    /// Delivers a chunk to all followers that wait for a byte of it. Returns the remaining demand.
     pub(crate) fn publish(&self, task: Uuid, chunk: &OutputChunk) -> OutputDemand {
         let mut topics = self.topics();
         let Some(topic) = topics.by_task.get_mut(&task) else { return OutputDemand::default() };
@@ -85,7 +85,7 @@ impl OutputHub {
         *topic.demand.borrow()
     }
 
-    /// Wakes everybody who follows a task: it moved on, or ended.
+    /// Wakes all followers of a task, because it has changed or ended.
     pub(crate) fn changed(&self, task: Uuid) {
         let mut topics = self.topics();
         let Some(topic) = topics.by_task.get_mut(&task) else { return };
@@ -93,14 +93,14 @@ impl OutputHub {
             let _ = follower.wake.send(Wake::Changed);
         }
         topic.update_demand();
-        topics.forget_if_idle(task);
+        topics.remove_if_idle(task);
     }
 
-    /// Called by a worker's request when it is over.
-    pub(crate) fn worker_left(&self, task: Uuid, listener: watch::Receiver<OutputDemand>) {
+    /// Ends the request of a worker.
+    pub(crate) fn end_request(&self, task: Uuid, listener: watch::Receiver<OutputDemand>) {
         let mut topics = self.topics();
         drop(listener);
-        topics.forget_if_idle(task);
+        topics.remove_if_idle(task);
     }
 
     fn topics(&self) -> MutexGuard<'_, Topics> {
@@ -109,7 +109,7 @@ impl OutputHub {
 }
 
 impl Topics {
-    fn forget_if_idle(&mut self, task: Uuid) {
+    fn remove_if_idle(&mut self, task: Uuid) {
         let idle = |topic: &Topic| topic.followers.is_empty() && topic.demand.receiver_count() == 0;
         if self.by_task.get(&task).is_some_and(idle) {
             self.by_task.remove(&task);
@@ -138,7 +138,7 @@ impl Follower {
     }
 
     fn serve(self, chunk: &OutputChunk) {
-        // Whoever asked may have hung up meanwhile.
+        // The follower may have given up.
         let _ = self.wake.send(Wake::Bytes {
             stdout: from(&chunk.stdout, chunk.stdout_offset, self.stdout).to_vec(),
             stderr: from(&chunk.stderr, chunk.stderr_offset, self.stderr).to_vec(),
@@ -146,7 +146,7 @@ impl Follower {
     }
 }
 
-/// The part of `bytes`, which start at `offset`, from `wanted` on; empty when `wanted` is not among them.
+/// The part of `bytes`, which start at `offset`, from `wanted` on; empty if `wanted` is out of range.
 fn from(bytes: &[u8], offset: u64, wanted: u64) -> &[u8] {
     wanted
         .checked_sub(offset)
@@ -156,7 +156,7 @@ fn from(bytes: &[u8], offset: u64, wanted: u64) -> &[u8] {
 }
 
 impl Following<'_> {
-    /// Waits to be woken.
+    /// Waits for output or a change.
     pub(crate) async fn woken(&mut self) -> Wake {
         (&mut self.wake).await.unwrap_or(Wake::Changed)
     }
@@ -168,7 +168,7 @@ impl Drop for Following<'_> {
         if let Some(topic) = topics.by_task.get_mut(&self.task) {
             topic.followers.retain(|follower| follower.id != self.id);
             topic.update_demand();
-            topics.forget_if_idle(self.task);
+            topics.remove_if_idle(self.task);
         }
     }
 }
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_follower_that_the_chunk_does_not_reach_keeps_waiting() {
+    async fn follower_beyond_the_chunk_keeps_waiting() {
         let hub = OutputHub::default();
         let mut far = hub.follow(TASK, 10, 0);
         assert_eq!(hub.publish(TASK, &chunk(0, "abc")).stdout, Some(10));
@@ -204,12 +204,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_for_tasks_that_nobody_asks_about() {
+    fn idle_tasks_are_removed() {
         let hub = OutputHub::default();
         drop(hub.follow(TASK, 0, 0));
         assert!(hub.topics().by_task.is_empty());
         let listener = hub.demands(TASK);
-        hub.worker_left(TASK, listener);
+        hub.end_request(TASK, listener);
         assert!(hub.topics().by_task.is_empty());
     }
 }

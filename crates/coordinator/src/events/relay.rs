@@ -1,8 +1,8 @@
 //! Hints of other coordinators, and live output across them: the agent of a task may be connected to one coordinator,
 //! and the follower to another.
 //!
-//! The follower's coordinator says which bytes are wanted. The agent's coordinator follows on its behalf, and relays
-//! output in small chunks, so that only what is followed is sent. A lost chunk is requested again.
+//! The coordinator of the follower requests bytes. The coordinator of the agent follows on its behalf and relays the
+//! output in small chunks. A lost chunk is requested again.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::output::OutputChunk;
 
 use super::output_hub::Wake;
-use super::states::Live;
+use super::states::LiveReport;
 use crate::app::App;
 use crate::dispatch::peer_notifier::{Hint, OUTPUT_BYTES, Received};
 
-/// How long to follow on behalf of a peer before it has to ask again.
+/// How long to follow on behalf of a peer without a further request.
 const RELAY_TTL: Duration = Duration::from_secs(8);
-/// Time without output after which the other coordinator is asked again.
-pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(6);
+/// Time without output after which the request to the other coordinators is repeated.
+pub(crate) const RENEW_AFTER: Duration = Duration::from_secs(6);
 
 /// Applies what another coordinator sent.
 pub(crate) fn apply(app: &App, received: Received) {
@@ -33,7 +33,7 @@ pub(crate) fn apply(app: &App, received: Received) {
             }
         }
         Received::Hint(Hint::State { agent, task, state }) => {
-            app.states.publish(Live { holder: agent, state }, task);
+            app.states.publish(LiveReport { holder: agent, state }, task);
         }
         Received::Hint(Hint::Output { task, chunk }) => drop(app.output.publish(task, &chunk)),
     }

@@ -1,7 +1,7 @@
-//! Live execution states of tasks that another task watches: from the agent that has the one to the worker
-//! that holds the other, also when they are connected to different coordinators.
+//! Live execution states of tasks that another task watches. They are forwarded from the agent that runs the watched
+//! task to the worker that waits for it, also between coordinators.
 //!
-//! A state is kept only while somebody waits for it.
+//! A state is kept only while a watcher waits for it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,52 +16,52 @@ use crate::app::App;
 use crate::auth::agent::Agent;
 use crate::dispatch::peer_notifier::Hint;
 
-/// How long to pass states on to another coordinator before being asked again.
+/// How long to forward states to another coordinator without a further request.
 const RELAY_TTL: Duration = Duration::from_secs(15);
-/// Tasks in one report that are looked up, because an agent speaks of them that was not known to hold them.
-const LOOKUPS: usize = 64;
+/// Tasks in one report that are looked up because the agent is not known to hold them.
+const MAX_LOOKUPS: usize = 64;
 
-/// What an agent said last.
+/// The last state that an agent has reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Live {
+pub(crate) struct LiveReport {
     pub(crate) holder: Uuid,
     pub(crate) state: ExecState,
 }
 
 struct Topic {
-    last: watch::Sender<Option<Live>>,
-    /// Another coordinator waits for it until then.
+    last: watch::Sender<Option<LiveReport>>,
+    /// When the interest of another coordinator expires.
     for_peer_until: Option<Instant>,
 }
 
-/// All tasks that somebody watches.
+/// The tasks that are watched.
 #[derive(Default)]
 pub(crate) struct States(Mutex<HashMap<Uuid, Topic>>);
 
-/// Hears of the states of one task; giving it up ends the interest.
+/// Receives the states of one task until it is dropped.
 pub(crate) struct Watching<'a> {
     states: &'a States,
     task: Uuid,
-    last: Option<watch::Receiver<Option<Live>>>,
+    last: Option<watch::Receiver<Option<LiveReport>>>,
 }
 
 impl States {
-    /// Begins to listen.
+    /// Starts to watch a task.
     pub(crate) fn watch(&self, task: Uuid) -> Watching<'_> {
         let last = self.topics().entry(task).or_insert_with(Topic::new).last.subscribe();
         Watching { states: self, task, last: Some(last) }
     }
 
-    /// Another coordinator wants to hear of a task.
+    /// Forwards the states of a task to another coordinator for a while.
     pub(crate) fn watch_for_peer(&self, task: Uuid) {
         let now = Instant::now();
         let mut topics = self.topics();
-        topics.retain(|_, topic| topic.is_of_use(now));
+        topics.retain(|_, topic| topic.is_needed(now));
         topics.entry(task).or_insert_with(Topic::new).for_peer_until = Some(now + RELAY_TTL);
     }
 
-    /// An agent says where a task stands; answers whether another coordinator wants to hear of it.
-    pub(crate) fn publish(&self, live: Live, task: Uuid) -> bool {
+    /// Publishes the state of a task. Returns whether another coordinator watches the task.
+    pub(crate) fn publish(&self, live: LiveReport, task: Uuid) -> bool {
         let topics = self.topics();
         let Some(topic) = topics.get(&task) else { return false };
         topic.last.send_replace(Some(live));
@@ -78,21 +78,21 @@ impl Topic {
         Self { last: watch::Sender::new(None), for_peer_until: None }
     }
 
-    fn is_of_use(&self, now: Instant) -> bool {
+    fn is_needed(&self, now: Instant) -> bool {
         self.last.receiver_count() > 0 || self.for_peer_until.is_some_and(|until| now < until)
     }
 }
 
 impl Watching<'_> {
-    /// What the holder said last.
+    /// The last state that this holder has reported.
     pub(crate) fn of(&mut self, holder: Uuid) -> Option<ExecState> {
         let last = *self.last.as_mut()?.borrow_and_update();
         last.filter(|live| live.holder == holder).map(|live| live.state)
     }
 
-    /// Returns when something was said since.
+    /// Returns when a new state was reported.
     pub(crate) async fn changed(&mut self) {
-        // The sender lives as long as somebody listens.
+        // The sender lives as long as there is a receiver.
         if let Some(last) = &mut self.last
             && last.changed().await.is_ok()
         {
@@ -106,39 +106,39 @@ impl Drop for Watching<'_> {
     fn drop(&mut self) {
         let mut topics = self.states.topics();
         self.last = None;
-        if topics.get(&self.task).is_some_and(|topic| !topic.is_of_use(Instant::now())) {
+        if topics.get(&self.task).is_some_and(|topic| !topic.is_needed(Instant::now())) {
             topics.remove(&self.task);
         }
     }
 }
 
-/// Passes on what an agent says about tasks that it holds.
-pub(crate) async fn pass_on(app: &App, agent: Agent, said: Vec<LiveState>) {
-    let mut lookups = LOOKUPS;
-    for LiveState { task, state } in said {
+/// Announces and publishes the states that an agent reports about tasks that it holds.
+pub(crate) async fn forward(app: &App, agent: Agent, reported: Vec<LiveState>) {
+    let mut lookups = MAX_LOOKUPS;
+    for LiveState { task, state } in reported {
         let timeout = match app.agents.timeout_of(agent.uuid, task) {
             Some(timeout) => timeout,
             None if lookups > 0 => {
                 lookups -= 1;
                 let Some(timeout) = timeout_if_held(app, agent, task).await else { continue };
-                app.agents.vouch(agent.uuid, task, timeout);
+                app.agents.add_watched(agent.uuid, task, timeout);
                 timeout
             }
             None => continue,
         };
         app.announcer.announce(task, state, timeout);
-        tell(app, agent.uuid, task, state);
+        publish(app, agent.uuid, task, state);
     }
 }
 
-/// Tells whoever watches a task, here or at another coordinator.
-pub(crate) fn tell(app: &App, holder: Uuid, task: Uuid, state: ExecState) {
-    if app.states.publish(Live { holder, state }, task) {
+/// Publishes the state of a task, on this and on other coordinators.
+pub(crate) fn publish(app: &App, holder: Uuid, task: Uuid, state: ExecState) {
+    if app.states.publish(LiveReport { holder, state }, task) {
         app.peers.send(Hint::State { agent: holder, task, state });
     }
 }
 
-/// An agent speaks only for tasks that it holds. A database that is away costs an announcement.
+/// The timeout of a task, if the agent holds it. During an outage of the database, the state is dropped.
 async fn timeout_if_held(app: &App, agent: Agent, task: Uuid) -> Option<Duration> {
     use mitosis_domain::task::Phase::{Reported, Running};
     let task = app.store.task(task).await.ok()??;
@@ -157,16 +157,16 @@ mod tests {
     const TASK: Uuid = Uuid::from_u128(1);
     const HOLDER: Uuid = Uuid::from_u128(2);
 
-    fn live(state: ExecState) -> Live {
-        Live { holder: HOLDER, state }
+    fn live(state: ExecState) -> LiveReport {
+        LiveReport { holder: HOLDER, state }
     }
 
     #[tokio::test]
-    async fn watcher_hears_states_of_the_holder_only() {
+    async fn watcher_receives_states_of_the_holder_only() {
         let states = States::default();
         assert!(!states.publish(live(ExecState::ExecSpawned), TASK));
         let mut watching = states.watch(TASK);
-        assert_eq!(watching.of(HOLDER), None, "nothing was kept");
+        assert_eq!(watching.of(HOLDER), None, "earlier states are not kept");
         states.publish(live(ExecState::ExecSpawned), TASK);
         watching.changed().await;
         assert_eq!(watching.of(Uuid::nil()), None);
@@ -174,13 +174,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_is_kept_when_no_one_waits_here_or_elsewhere() {
+    async fn states_without_watchers_are_not_kept() {
         let states = States::default();
         drop(states.watch(TASK));
         assert!(states.topics().is_empty());
         states.watch_for_peer(TASK);
         drop(states.watch(TASK));
-        assert!(states.publish(live(ExecState::ExecPending), TASK), "another coordinator waits");
+        assert!(states.publish(live(ExecState::ExecPending), TASK), "another coordinator watches");
         tokio::time::advance(RELAY_TTL).await;
         assert!(!states.publish(live(ExecState::ExecSpawned), TASK));
         states.watch_for_peer(HOLDER);

@@ -1,4 +1,4 @@
-//! Deletes objects that no record needs any more.
+//! Deletes objects that no record refers to.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use mitosis_store::{Store, StoreError};
 
 use super::Report;
 use crate::api::UPLOAD_VALID;
-use crate::api::objects::uploads::Uploads;
+use crate::api::objects::uploads::ObjectLocks;
 use crate::app::App;
 use crate::error::ApiError;
 
-/// How often to look.
+/// How often the pass runs.
 pub(super) const PERIOD: Duration = Duration::from_secs(30);
-/// Most objects that one pass deletes.
+/// The largest number of objects in one batch.
 const BATCH_SIZE: u32 = 100;
-/// How long links to an object may work after it was noted: a late upload is removed after that. Their
-/// bytes may be on the way for a while.
-const LINKS: Duration = Duration::from_secs(UPLOAD_VALID.as_secs() + 600);
-/// When to try again what could not be deleted.
-const PATIENCE: Duration = Duration::from_mins(5);
+/// How long upload links of an object may be valid after it became garbage, with some time for the transfer. The object
+/// is deleted again after that, in case of a late upload.
+const LINK_LIFETIME: Duration = Duration::from_secs(UPLOAD_VALID.as_secs() + 600);
+/// When to retry a failed deletion.
+const RETRY_AFTER: Duration = Duration::from_mins(5);
 
 /// Deletes objects without a record.
 pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
@@ -29,13 +29,13 @@ pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
         let garbage = app.store.garbage(BATCH_SIZE, app.now()).await?;
         let (mut gone, mut left) = (Vec::new(), Vec::new());
         for key in &garbage {
-            match delete(&*app.store, &*app.objects, &app.uploads, key).await? {
+            match delete(&*app.store, &*app.objects, &app.object_locks, key).await? {
                 true => gone.push(key.clone()),
                 false => left.push(key.clone()),
             }
         }
-        app.store.settle_garbage(&gone, LINKS, app.now()).await?;
-        app.store.defer_garbage(&left, app.now() + PATIENCE).await?;
+        app.store.settle_garbage(&gone, LINK_LIFETIME, app.now()).await?;
+        app.store.defer_garbage(&left, app.now() + RETRY_AFTER).await?;
         deleted += gone.len();
         if garbage.len() < BATCH_SIZE as usize {
             return Ok(Report::new([("deleted objects", deleted as u64)]));
@@ -43,15 +43,15 @@ pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
     }
 }
 
-/// Whether an object is gone. One that can't be deleted does not keep the others.
+/// Deletes an object. Returns false if it must be retried.
 async fn delete(
     store: &dyn Store,
     objects: &dyn ObjectStore,
-    uploads: &Uploads,
+    object_locks: &ObjectLocks,
     key: &ObjectKey,
 ) -> Result<bool, StoreError> {
-    // Nobody stores it meanwhile, and whoever has announced it since then is seen.
-    let Some(_place) = uploads.enter(key) else { return Ok(false) };
+    // The lock keeps uploads out, and the record shows an upload that was reserved in the meantime.
+    let Some(_guard) = object_locks.lock(key) else { return Ok(false) };
     if store.upload_target(key).await?.is_some() {
         return Ok(true);
     }
@@ -79,9 +79,9 @@ mod tests {
 
     use super::*;
 
-    /// A name may be announced again between the look for garbage and the removal.
+    /// A name may be reserved again between the query for garbage and the deletion.
     #[tokio::test]
-    async fn object_that_is_needed_again_is_left_alone() {
+    async fn object_with_a_new_record_is_not_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("state.db")).unwrap());
         let objects: Arc<dyn ObjectStore> =
@@ -91,18 +91,18 @@ mod tests {
         store.create_user(By::Site, &ann, now).await.unwrap();
         let group = store.group("ann").await.unwrap().unwrap().id;
         store.reserve_attachment(By::Site, group, "x", 3, None, now).await.unwrap();
-        let (key, uploads) = (ObjectKey::attachment(&name, "x").unwrap(), Uploads::default());
+        let (key, object_locks) = (ObjectKey::attachment(&name, "x").unwrap(), ObjectLocks::default());
         let body = futures_util::stream::once(async { Ok("abc".into()) }).boxed();
         objects.put(&key, body, 3).await.unwrap();
 
-        let delete = async || delete(&*store, &*objects, &uploads, &key).await.unwrap();
+        let delete = async || delete(&*store, &*objects, &object_locks, &key).await.unwrap();
         let is_there = async || objects.head(&key).await.unwrap().is_some();
-        assert!(delete().await, "it is no garbage any more");
-        assert!(is_there().await, "a record needs it");
+        assert!(delete().await, "it is no longer garbage");
+        assert!(is_there().await, "a record refers to it");
         store.remove_attachment(By::Site, group, "x", now).await.unwrap();
-        let upload = uploads.enter(&key).unwrap();
-        assert!(!delete().await, "it has to be looked at again");
-        assert!(is_there().await, "a request stores it at this moment");
+        let upload = object_locks.lock(&key).unwrap();
+        assert!(!delete().await, "the deletion must be retried");
+        assert!(is_there().await, "a request is writing it");
         drop(upload);
         assert!(delete().await);
         assert!(!is_there().await);

@@ -1,4 +1,4 @@
-//! Takes tasks back from workers that are silent for too long, or that hold one for too long.
+//! Requeues the tasks of workers that are silent for too long, or that hold a task for too long.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use super::Report;
 use crate::app::App;
 use crate::error::ApiError;
 
-/// Most workers that one pass takes tasks from, so that it stays short.
+/// The largest number of workers in one transaction, so that it stays short.
 const BATCH_SIZE: u32 = 100;
 
-/// About a second, less if the lease is short.
+/// How often the pass runs: about once a second, more often if the lease is short.
 pub(super) fn period(app: &App) -> Duration {
     (app.lease / 10).clamp(Duration::from_millis(50), Duration::from_secs(1))
 }
 
-/// Takes tasks back from workers whose lease has ended.
+/// Requeues the tasks of workers whose lease has expired.
 ///
-/// The time of leases stands still while no coordinator gets through with it, so an outage costs no worker its lease.
+/// Lease time stands still while no coordinator can reach the database, so an outage ends no lease.
 pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
-    let watch = app.leases.observe(&*app.store).await?;
+    let watch = app.cluster_clock.refresh(&*app.store).await?;
     if !watch.due {
         return Ok(Report::default());
     }
@@ -30,7 +30,7 @@ pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
     loop {
         let reaped = app.store.reap(at, BATCH_SIZE).await?;
         for lost in &reaped {
-            took_back(&app, lost);
+            report_reaped(&app, lost);
             tasks += lost.returned.len() as u64;
         }
         workers += reaped.len() as u64;
@@ -45,13 +45,13 @@ pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
     }
 }
 
-fn took_back(app: &App, Reaped { worker, reason, returned }: &Reaped) {
+fn report_reaped(app: &App, Reaped { worker, reason, returned }: &Reaped) {
     match reason {
         ReapReason::Silent | ReapReason::Overdue => {
             tracing::warn!(%worker, ?reason, ?returned, "removed a worker; its tasks are requeued");
         }
         ReapReason::TaskLimit => {
-            tracing::warn!(%worker, ?returned, "a worker is silent; requeued the tasks whose limit has passed");
+            tracing::warn!(%worker, ?returned, "a worker is silent; requeued the tasks whose `lost_after` has passed");
             app.wake_agent(*worker);
         }
     }

@@ -1,15 +1,15 @@
-//! Passes over the truth that repair what time and failures leave behind.
+//! Periodic passes that repair the effects of failures and delete expired records.
 //!
-//! A pass takes no input, can be run at any time by any coordinator and twice at once, and answers with a
-//! [`Report`]. A pass that fails is logged and tried again in its next period; one that panics is restarted. The
-//! outcome of the last pass is kept in [`Passes`].
+//! A pass takes no input, may run at any time and concurrently on several coordinators, and returns a [`Report`]. A
+//! failed pass is logged and repeated in its next period; a pass that panics is restarted. [`Passes`] keeps the last
+//! outcome of each.
 
 mod deletions;
 mod garbage;
 mod lost_workers;
 mod passes;
 mod retention;
-mod uploads;
+mod upload_sizes;
 
 use std::time::Duration;
 
@@ -23,22 +23,22 @@ pub(crate) use passes::{Passes, Report};
 use crate::app::App;
 use crate::error::{ApiError, chain};
 
-/// When a pass runs.
+/// The name and the schedule of a pass.
 #[derive(Debug, Clone, Copy)]
 struct Schedule {
     name: &'static str,
     period: Duration,
-    /// Also when the coordinator starts.
+    /// Whether it also runs when the coordinator starts.
     at_start: bool,
 }
 
-/// Starts every pass; all end when the application stops.
+/// Starts all passes. They end when the application stops.
 pub(crate) fn start(app: &App, background: &Background) {
     let every = |name, period| Schedule { name, period, at_start: false };
     let at_start = |name, period| Schedule { name, period, at_start: true };
     repeat(app, background, every("lost-workers", lost_workers::period(app)), lost_workers::pass);
     repeat(app, background, every("garbage", garbage::PERIOD), garbage::pass);
-    repeat(app, background, every("uploads", uploads::PERIOD), uploads::pass);
+    repeat(app, background, every("uploads", upload_sizes::PERIOD), upload_sizes::pass);
     repeat(app, background, at_start("retention", retention::PERIOD), retention::pass);
     repeat(app, background, at_start("deletions", deletions::PERIOD), deletions::pass);
 }
@@ -72,14 +72,14 @@ where
             app.background.recovered(name);
         }
         app.metrics.pass(name, started.elapsed(), outcome.is_ok());
-        app.passes.note(name, at, started.elapsed(), outcome.as_ref().map_err(|error| chain(error)));
+        app.passes.record(name, at, started.elapsed(), outcome.as_ref().map_err(|error| chain(error)));
         if !wait(&app.stopping, period).await {
             return;
         }
     }
 }
 
-/// Waits for a while; false when the application stops meanwhile.
+/// Waits for a period. Returns false if the application stops meanwhile.
 async fn wait(stopping: &CancellationToken, period: Duration) -> bool {
     tokio::select! {
         () = tokio::time::sleep(period) => true,

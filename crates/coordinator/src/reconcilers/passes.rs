@@ -9,10 +9,10 @@ use mitosis_background::TaskStatus;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::doctor::{BackgroundTask, PassOutcome};
 
-/// A pass that fails this often in a row is reported as failing.
-const FAILURES: u64 = 3;
+/// The number of consecutive failures after which a pass is reported as failing.
+const FAILURE_THRESHOLD: u64 = 3;
 
-/// What a pass changed: how many of what.
+/// The changes of a pass: counts by description.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Report(Vec<(&'static str, u64)>);
 
@@ -41,8 +41,8 @@ impl fmt::Display for Report {
 pub(crate) struct Passes(Mutex<BTreeMap<&'static str, PassOutcome>>);
 
 impl Passes {
-    /// Notes the outcome of a run that began at `at`.
-    pub(crate) fn note(
+    /// Records the outcome of a run that started at `at`.
+    pub(crate) fn record(
         &self,
         name: &'static str,
         at: Timestamp,
@@ -65,7 +65,7 @@ impl Passes {
         let passes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let describe = |status: TaskStatus| {
             let last_pass = passes.get(status.name).cloned();
-            let fails = last_pass.as_ref().is_some_and(|last| last.failures_in_a_row >= FAILURES);
+            let fails = last_pass.as_ref().is_some_and(|last| last.failures_in_a_row >= FAILURE_THRESHOLD);
             BackgroundTask {
                 name: status.name.to_owned(),
                 failing: status.is_failing || fails,
@@ -82,18 +82,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pass_that_keeps_failing_is_reported_until_it_succeeds() {
+    fn failing_pass_is_reported_until_it_succeeds() {
         let (passes, took) = (Passes::default(), Duration::from_millis(7));
         let status = || TaskStatus { name: "garbage", restarts: 2, is_failing: false };
         let task = || passes.describe(vec![status()]).remove(0);
         assert_eq!(task().last_pass, None);
-        for failures in 1..=FAILURES {
-            passes.note("garbage", Timestamp::UNIX_EPOCH, took, Err("no route to host".to_owned()));
-            assert_eq!(task().failing, failures == FAILURES);
+        for failures in 1..=FAILURE_THRESHOLD {
+            passes.record("garbage", Timestamp::UNIX_EPOCH, took, Err("no route to host".to_owned()));
+            assert_eq!(task().failing, failures == FAILURE_THRESHOLD);
         }
         assert_eq!(task().last_pass.unwrap().error.as_deref(), Some("no route to host"));
         let report = Report::new([("objects", 3), ("others", 0)]);
-        passes.note("garbage", Timestamp::UNIX_EPOCH, took, Ok(&report));
+        passes.record("garbage", Timestamp::UNIX_EPOCH, took, Ok(&report));
         let BackgroundTask { failing, restarts, last_pass, .. } = task();
         let last = last_pass.unwrap();
         assert_eq!((failing, restarts, last.duration_ms), (false, 2, 7));

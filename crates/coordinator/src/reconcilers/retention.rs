@@ -1,4 +1,4 @@
-//! Forgets tasks that ended long ago, if it is told to, and idempotency keys that nobody repeats any more.
+//! Deletes ended tasks after `retain_tasks`, if that is set, and expired idempotency keys.
 
 use std::time::Duration;
 
@@ -9,84 +9,85 @@ use tokio_util::sync::CancellationToken;
 
 use super::Report;
 use crate::app::App;
-use crate::dispatch::leases::Leases;
+use crate::dispatch::lease_clock::ClusterClock;
 use crate::error::ApiError;
 
-/// How often to look.
+/// How often the pass runs.
 pub(super) const PERIOD: Duration = Duration::from_mins(10);
-/// Tasks that one transaction looks at: few, so that nobody who waits for it notices.
+/// Records in one transaction: few, so that other transactions do not wait long.
 const BATCH_SIZE: u32 = 250;
-/// Between two transactions everybody else has their turn.
+/// The pause between two transactions, for the sake of others.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Deletes expired tasks and idempotency keys.
 pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
-    Ok(forget(&Forgetting::of(&app)).await?)
+    Ok(run(&RetentionPass::of(&app)).await?)
 }
 
-/// What a pass works with.
-struct Forgetting<'a> {
+/// The state of one pass.
+struct RetentionPass<'a> {
     store: &'a dyn Store,
-    leases: &'a Leases,
+    clock: &'a ClusterClock,
     retain_tasks: Option<Duration>,
     stopping: &'a CancellationToken,
 }
 
-/// After a jump of the wall clock nothing is removed until the clock has been watched for a while: it may be wrong.
-async fn forget(forgetting: &Forgetting<'_>) -> Result<Report, StoreError> {
-    let watch = forgetting.leases.observe(forgetting.store).await?;
+/// Runs a pass. After a jump of the wall clock, nothing is deleted until the clock has been observed for a while: it
+/// may be wrong.
+async fn run(pass: &RetentionPass<'_>) -> Result<Report, StoreError> {
+    let watch = pass.clock.refresh(pass.store).await?;
     if !watch.is_settled() {
         tracing::info!(
-            "the clock jumped, or no coordinator ran for long; nothing is deleted by its age for a while"
+            "the clock jumped, or no coordinator ran for a long time; deletion by age is suspended"
         );
         return Ok(Report::default());
     }
-    let tasks = match forgetting.retain_tasks {
-        Some(retain) => forgetting.tasks(watch.now - retain, watch.now).await?,
+    let tasks = match pass.retain_tasks {
+        Some(retain) => pass.tasks(watch.now - retain, watch.now).await?,
         None => 0,
     };
-    let keys = forgetting.keys(watch.now - limits::IDEMPOTENCY_KEY_LIFE).await?;
-    forgetting.departures(watch.now - limits::DEPARTURE_LIFE).await?;
+    let keys = pass.keys(watch.now - limits::IDEMPOTENCY_KEY_LIFE).await?;
+    pass.departures(watch.now - limits::DEPARTURE_LIFE).await?;
     Ok(Report::new([("deleted tasks", tasks), ("deleted idempotency keys", keys)]))
 }
 
-impl<'a> Forgetting<'a> {
+impl<'a> RetentionPass<'a> {
     fn of(app: &'a App) -> Self {
-        let (store, leases) = (&*app.store, &app.leases);
-        Self { store, leases, retain_tasks: app.retain_tasks, stopping: &app.stopping }
+        let (store, clock) = (&*app.store, &app.cluster_clock);
+        Self { store, clock, retain_tasks: app.retain_tasks, stopping: &app.stopping }
     }
 
     async fn tasks(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
-        let (mut forgotten, mut after) = (0, None);
+        let (mut deleted, mut after) = (0, None);
         loop {
-            let round = self.store.forget_tasks(ended_before, after, BATCH_SIZE, now).await?;
-            forgotten += round.tasks;
-            if round.next.is_none() || !self.breathe().await {
-                return Ok(forgotten);
+            let round = self.store.delete_ended_tasks(ended_before, after, BATCH_SIZE, now).await?;
+            deleted += round.tasks;
+            if round.next.is_none() || !self.pause().await {
+                return Ok(deleted);
             }
             after = round.next;
         }
     }
 
     async fn keys(&self, submitted_before: Timestamp) -> Result<u64, StoreError> {
-        let mut forgotten = 0;
+        let mut deleted = 0;
         loop {
-            let some = self.store.forget_submissions(submitted_before, BATCH_SIZE).await?;
-            forgotten += some;
-            if some < u64::from(BATCH_SIZE) || !self.breathe().await {
-                return Ok(forgotten);
+            let some = self.store.delete_submissions(submitted_before, BATCH_SIZE).await?;
+            deleted += some;
+            if some < u64::from(BATCH_SIZE) || !self.pause().await {
+                return Ok(deleted);
             }
         }
     }
 
     async fn departures(&self, gone_before: Timestamp) -> Result<(), StoreError> {
         while self.store.delete_departures(gone_before, BATCH_SIZE).await? == u64::from(BATCH_SIZE)
-            && self.breathe().await
+            && self.pause().await
         {}
         Ok(())
     }
 
-    async fn breathe(&self) -> bool {
+    async fn pause(&self) -> bool {
         super::wait(self.stopping, PAUSE).await
     }
 }
@@ -110,18 +111,23 @@ mod tests {
 
     const HOUR: Duration = Duration::from_hours(1);
 
-    /// Years ahead of the truth, everything would be past its time.
+    /// With a clock that is years ahead, every record would have expired.
     #[tokio::test]
-    async fn clock_that_jumps_ahead_makes_nothing_old_at_once() {
+    async fn clock_jump_does_not_expire_records_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("state.db")).unwrap());
         let clock = Arc::new(SteppedClock::at(Timestamp::parse("2031-02-09T17:04:05Z").unwrap()));
-        let leases = || Leases::new(clock.clone(), LeaseClockSource::Process { standstill: HOUR }, HOUR);
+        let new_clock =
+            || ClusterClock::new(clock.clone(), LeaseClockSource::Process { standstill: HOUR }, HOUR);
         let stopping = CancellationToken::new();
-        let pass = async |leases: &Leases| {
-            let forgetting =
-                Forgetting { store: &*store, leases, retain_tasks: Some(HOUR), stopping: &stopping };
-            forget(&forgetting).await.unwrap()
+        let pass = async |cluster_clock: &ClusterClock| {
+            let pass = RetentionPass {
+                store: &*store,
+                clock: cluster_clock,
+                retain_tasks: Some(HOUR),
+                stopping: &stopping,
+            };
+            run(&pass).await.unwrap()
         };
         let ann = NewUser { name: Name::new("ann").unwrap(), password_hash: String::new(), admin: false };
         let UserCreation::Created(ann) = store.create_user(By::Site, &ann, clock.now()).await.unwrap() else {
@@ -139,15 +145,15 @@ mod tests {
         };
         store.submit(ann, &[waiting], Some(&key), clock.now()).await.unwrap();
 
-        let running = leases();
+        let running = new_clock();
         assert_eq!(pass(&running).await, Report::default());
         clock.step_forward(HOUR * 24 * 3_650);
         assert_eq!(pass(&running).await, Report::default(), "the clock may be wrong");
-        let restarted = leases();
-        assert_eq!(pass(&restarted).await, Report::default(), "a restart makes it no better");
+        let restarted = new_clock();
+        assert_eq!(pass(&restarted).await, Report::default(), "a restart does not help");
         for _ in 0..23 {
             clock.advance(HOUR);
-            assert_eq!(pass(&restarted).await, Report::default(), "it has not been watched for long");
+            assert_eq!(pass(&restarted).await, Report::default(), "the clock was not observed long enough");
         }
         clock.advance(HOUR);
         assert_eq!(pass(&restarted).await, Report::new([("deleted idempotency keys", 1)]));

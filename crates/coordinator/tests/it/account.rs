@@ -1,11 +1,11 @@
-//! Logging in, and the own account.
+//! Logins, and the account of the caller.
 
 use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::{ADMIN, Harness};
 
-pub(crate) async fn health_tells_the_truth_about_each_part(mut harness: Harness) {
+pub(crate) async fn health_reports_each_part(mut harness: Harness) {
     let well = harness.send(Method::GET, "/health", None, None).await.expect(200).json();
     assert_eq!(well["status"], "ok");
     harness.lose_objects();
@@ -14,19 +14,19 @@ pub(crate) async fn health_tells_the_truth_about_each_part(mut harness: Harness)
     assert!(ill.text.contains("objects"), "{}", ill.text);
 }
 
-pub(crate) async fn the_name_behind_a_token_comes_bare(harness: Harness) {
+pub(crate) async fn auth_returns_the_bare_name(harness: Harness) {
     let answer = harness.admin().await.get("/auth").await.expect(200);
     assert_eq!(answer.text, ADMIN);
     assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
 }
 
-pub(crate) async fn a_wrong_password_and_an_unknown_name_are_told_apart_by_nothing(harness: Harness) {
+pub(crate) async fn wrong_password_and_unknown_name_get_the_same_reply(harness: Harness) {
     let wrong = harness.login(ADMIN, "wrong").await.expect_refused(401, "wrong_credentials").json();
-    let unknown = harness.login("nobody", "wrong").await.expect_refused(401, "wrong_credentials").json();
+    let unknown = harness.login("unknown", "wrong").await.expect_refused(401, "wrong_credentials").json();
     assert_eq!(wrong["msg"], unknown["msg"]);
 }
 
-pub(crate) async fn a_login_that_does_not_retain_ends_the_other_sessions(harness: Harness) {
+pub(crate) async fn login_without_retain_ends_other_sessions(harness: Harness) {
     let (first, second) = (harness.admin().await, harness.admin().await);
     first.get("/auth").await.expect(200);
     second.get("/auth").await.expect(200);
@@ -37,7 +37,7 @@ pub(crate) async fn a_login_that_does_not_retain_ends_the_other_sessions(harness
     harness.send(Method::GET, "/auth", Some(token), None).await.expect(200);
 }
 
-pub(crate) async fn another_password_ends_every_session_and_gives_a_new_token(harness: Harness) {
+pub(crate) async fn password_change_ends_sessions_and_returns_a_token(harness: Harness) {
     let ann = harness.user("ann").await;
     let body = json!({"old_md5_password": md5::compute("ann").0, "new_md5_password": md5::compute("new").0});
     ann.post("/users/raj/password", &body).await.expect(401);
@@ -48,7 +48,7 @@ pub(crate) async fn another_password_ends_every_session_and_gives_a_new_token(ha
     harness.login("ann", "new").await.expect(200);
 }
 
-pub(crate) async fn a_token_that_is_missing_damaged_or_old_is_refused(harness: Harness) {
+pub(crate) async fn missing_damaged_or_expired_token_is_rejected(harness: Harness) {
     let admin = harness.admin().await;
     harness.send(Method::GET, "/auth", None, None).await.expect_refused(400, "missing_token");
     harness.send(Method::GET, "/auth", Some("nonsense"), None).await.expect_refused(401, "invalid_token");
@@ -62,13 +62,13 @@ pub(crate) async fn a_token_that_is_missing_damaged_or_old_is_refused(harness: H
     admin.get("/auth").await.expect_refused(401, "invalid_token");
 }
 
-pub(crate) async fn a_token_outlives_a_restart(mut harness: Harness) {
+pub(crate) async fn token_outlives_a_restart(mut harness: Harness) {
     let token = harness.admin().await.token;
     harness.restart().await;
     harness.send(Method::GET, "/auth", Some(&token), None).await.expect(200);
 }
 
-pub(crate) async fn a_user_has_a_group_of_the_same_name_and_may_make_seven_more(harness: Harness) {
+pub(crate) async fn user_has_a_personal_group_and_may_create_seven_more(harness: Harness) {
     let ann = harness.user("ann").await;
     assert_eq!(ann.get("/users/groups").await.json(), json!({"groups": {"ann": "Admin"}}));
     for number in 1..=7 {
@@ -83,7 +83,7 @@ pub(crate) async fn a_user_has_a_group_of_the_same_name_and_may_make_seven_more(
         .expect_refused(409, "name_taken");
 }
 
-pub(crate) async fn http2_without_asking_is_served_as_before(harness: Harness) {
+pub(crate) async fn http2_with_prior_knowledge_is_served(harness: Harness) {
     let http2 = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
     let url = format!("http://{}/health", harness.address());
     let asked = (0..8).map(|_| http2.get(&url).send());

@@ -1,4 +1,4 @@
-//! What ends with a membership, an account, a password, a session or a token.
+//! Effects of the end of a membership, an account, a password, a session or a token.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use serde_json::{Value, json};
 use crate::events::Listening;
 use crate::harness::{Answer, Harness, Someone, task};
 
-/// In force everywhere after this time.
+/// The time after which a change applies everywhere.
 const IN_FORCE: Duration = Duration::from_secs(5);
 
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(IN_FORCE, future).await.unwrap_or_else(|_| panic!("{what} within {IN_FORCE:?}"))
 }
 
-/// Ann's group `lab` with raj in it, and raj's worker at its service.
+/// A group `lab` of ann with the member raj, and a worker of raj that serves it.
 async fn lab<'a>(ann: &Someone<'_>, raj: &'a Someone<'a>) -> Someone<'a> {
     ann.post("/groups", &json!({"group_name": "lab"})).await.expect(200);
     ann.put("/groups/lab/users", &json!({"relations": {"raj": "Write"}})).await.expect(200);
     raj.worker(&json!({"groups": ["lab"]})).await
 }
 
-pub(crate) async fn member_who_leaves_takes_the_workers_along(harness: Harness) {
+pub(crate) async fn workers_of_a_removed_member_leave_the_group(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let worker = lab(&ann, &raj).await;
     let uuid = ann.submits_to("lab", &json!({})).await;
@@ -38,7 +38,7 @@ pub(crate) async fn member_who_leaves_takes_the_workers_along(harness: Harness) 
     worker.post("/workers/heartbeat", &json!(null)).await.expect(200);
 }
 
-pub(crate) async fn admin_of_a_group_takes_any_worker_off(harness: Harness) {
+pub(crate) async fn group_admin_removes_any_worker(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let worker = lab(&ann, &raj).await;
     let uuid = ann.submits_to("lab", &json!({})).await;
@@ -51,7 +51,7 @@ pub(crate) async fn admin_of_a_group_takes_any_worker_off(harness: Harness) {
     assert_eq!(worker.fetches().await, Value::Null);
 }
 
-pub(crate) async fn agent_of_a_removed_member_drops_its_task_at_once(harness: Harness) {
+pub(crate) async fn agent_of_a_removed_member_drops_its_task(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     lab(&ann, &raj).await;
     let agent = raj.worker(&json!({"groups": ["lab"], "slots": 1})).await;
@@ -62,32 +62,32 @@ pub(crate) async fn agent_of_a_removed_member_drops_its_task_at_once(harness: Ha
     };
     let given = poll(json!([])).await["tasks"][0].clone();
     let named = json!([{"id": given["task"]["id"], "epoch": given["epoch"]}]);
-    // What is due at each poll is done.
+    // The renewal and the comparison of the first poll are done.
     let body = json!({"held": named, "wait": "0s"});
     agent.post("/v1/agents/poll", &body).await.expect(200);
-    let (told, _) = soon("a held request is answered", async {
+    let (reply, _) = soon("a held request is answered", async {
         tokio::join!(poll(named.clone()), async {
             ann.delete("/groups/lab/users?users=raj").await.expect_empty()
         })
     })
     .await;
-    assert_eq!(told["dropped"], named);
+    assert_eq!(reply["dropped"], named);
 }
 
-pub(crate) async fn held_requests_of_a_locked_owner_end_on_every_coordinator(harness: Harness) {
+pub(crate) async fn held_requests_of_a_locked_owner_end_everywhere(harness: Harness) {
     let (admin, ann) = (harness.admin().await, harness.user("ann").await);
     let (running, there) = harness.another().await;
     let agent = ann.worker(&json!({"slots": 1})).await;
     let published = ann.worker(&json!({})).await;
     let poll = format!("{there}/v1/agents/poll");
-    // One that has its hands full asks for nothing, and is held until something is to be told.
+    // A poll of an agent without free slots is held until there is a message.
     let busy = ann.worker(&json!({"slots": 1})).await;
     ann.submits(&json!({})).await;
     let given =
         busy.post(&poll, &json!({"want": 1, "wait": "20s"})).await.expect(200).json()["tasks"][0].clone();
     let held = json!([{"id": given["task"]["id"], "epoch": given["epoch"]}]);
     let held = json!({"want": 0, "held": held, "wait": "20s"});
-    // What is due at each poll is done.
+    // The renewal and the comparison of the first poll are done.
     busy.post(&poll, &json!({"want": 0, "held": held["held"], "wait": "0s"})).await.expect(200);
     agent.post(&poll, &json!({"want": 1, "wait": "0s"})).await.expect(200);
     let lock = async {
@@ -116,7 +116,7 @@ async fn personal_token<'a>(owner: &Someone<'a>, scope: &str) -> (Someone<'a>, i
     (owner.with(reply["token"].as_str().unwrap()), reply["id"].as_i64().unwrap())
 }
 
-pub(crate) async fn reset_password_ends_workers_and_tokens_if_asked_to(harness: Harness) {
+pub(crate) async fn password_reset_ends_workers_and_optionally_tokens(harness: Harness) {
     let (admin, ann) = (harness.admin().await, harness.user("ann").await);
     let (token, _) = personal_token(&ann, "write").await;
     for (revoke, expected) in [(false, 200), (true, 401)] {
@@ -155,7 +155,7 @@ pub(crate) async fn worker_ends_with_the_token_that_registered_it(harness: Harne
     }
 }
 
-pub(crate) async fn locked_administrator_administers_nothing(harness: Harness) {
+pub(crate) async fn locked_administrator_is_rejected(harness: Harness) {
     let admin = harness.admin().await;
     let body = json!({"username": "boss", "md5_password": md5::compute("boss").0, "admin": true});
     admin.post("/admin/users", &body).await.expect_empty();
@@ -183,7 +183,7 @@ pub(crate) async fn locked_account_gets_no_session(harness: Harness) {
     }
 }
 
-/// Each user is cut off in another way, with a stream open here, and one elsewhere if there are others.
+/// Locks out each user in another way, with one stream open here and one on another coordinator if there is one.
 async fn streams_end(harness: &Harness, address: &str) {
     let admin = harness.admin().await;
     let mut streams = Vec::new();
@@ -221,7 +221,7 @@ async fn streams_end(harness: &Harness, address: &str) {
     }
 }
 
-pub(crate) async fn streams_end_with_what_let_them_in(harness: Harness) {
+pub(crate) async fn streams_end_with_their_authentication(harness: Harness) {
     streams_end(&harness, "").await;
     let ann = harness.user("ann").await;
     let mut stream = Listening::to(&harness, &ann, "/v1/events", None).await;
@@ -245,7 +245,7 @@ pub(crate) async fn stream_of_a_task_ends_with_the_membership(harness: Harness) 
     assert!(soon("the stream ends", stream.next()).await.is_none());
 }
 
-pub(crate) async fn follower_is_refused_while_the_request_is_held(harness: Harness) {
+pub(crate) async fn follower_is_revalidated_while_its_request_is_held(harness: Harness) {
     let (admin, ann, raj) = (harness.admin().await, harness.user("ann").await, harness.user("raj").await);
     lab(&ann, &raj).await;
     let uuid = ann.submits_to("lab", &json!({})).await;
@@ -258,7 +258,7 @@ pub(crate) async fn follower_is_refused_while_the_request_is_held(harness: Harne
     followed.expect_refused(403, "account_not_active");
 }
 
-pub(crate) async fn link_to_an_archive_needs_the_creator_still_in_its_group(harness: Harness) {
+pub(crate) async fn artifact_link_needs_the_creator_in_the_group(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let uuid = ann.submits(&json!({})).await;
     let archive = json!({"content_type": "result", "content_length": 5});
@@ -279,8 +279,8 @@ pub(crate) async fn link_to_an_archive_needs_the_creator_still_in_its_group(harn
     }
 }
 
-/// The worker of ann holds a task of raj: it sees what raj may see, as long as raj may.
-pub(crate) async fn held_task_shows_its_worker_what_its_creator_may_see(harness: Harness) {
+/// The worker of ann holds a task of raj: it sees what raj may view, as long as raj may.
+pub(crate) async fn worker_sees_only_what_the_creator_may_view(harness: Harness) {
     let (admin, ann, raj) = (harness.admin().await, harness.user("ann").await, harness.user("raj").await);
     lab(&ann, &raj).await;
     let file = json!({"key": "in/x", "content_length": 5});
@@ -300,7 +300,7 @@ pub(crate) async fn held_task_shows_its_worker_what_its_creator_may_see(harness:
     raj.get("/v1/tasks/find?selector=last").await.expect_refused(403, "not_found");
 }
 
-pub(crate) async fn follow_up_of_a_removed_member_is_refused(harness: Harness) {
+pub(crate) async fn follow_up_of_a_removed_member_is_rejected(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     lab(&ann, &raj).await;
     raj.submits_to("lab", &json!({})).await;
@@ -312,7 +312,7 @@ pub(crate) async fn follow_up_of_a_removed_member_is_refused(harness: Harness) {
     worker.reports(&held, &follow_up).await.expect_refused(403, "forbidden");
 }
 
-pub(crate) async fn empty_password_is_refused_wherever_one_is_set(harness: Harness) {
+pub(crate) async fn empty_password_is_rejected_everywhere(harness: Harness) {
     let (admin, ann) = (harness.admin().await, harness.user("ann").await);
     let empty = md5::compute("").0;
     let create = json!({"username": "raj", "md5_password": empty, "admin": false});
@@ -329,7 +329,7 @@ pub(crate) async fn empty_password_is_refused_wherever_one_is_set(harness: Harne
     ann.get("/auth").await.expect(200);
 }
 
-/// A link to a file of the lab, and whether it still gives it.
+/// A link to a file of the lab, and whether it is still valid.
 async fn link_to_a_file(user: &Someone<'_>, key: &str) -> String {
     let upload = json!({"key": key, "content_length": 3});
     let reply = user.post("/groups/lab/attachments", &upload).await.expect(200).json();
@@ -345,7 +345,7 @@ async fn ends_soon(user: &Someone<'_>, link: &str) {
     soon("the link ends", ended()).await;
 }
 
-pub(crate) async fn links_end_with_what_let_them_in(harness: Harness) {
+pub(crate) async fn links_end_with_the_rights_of_their_owner(harness: Harness) {
     let (admin, ann, raj) = (harness.admin().await, harness.user("ann").await, harness.user("raj").await);
     lab(&ann, &raj).await;
     let raj_s = link_to_a_file(&raj, "raj.txt").await;

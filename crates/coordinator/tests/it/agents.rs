@@ -1,4 +1,4 @@
-//! Agents of ours: many tasks in one request, and a word in between.
+//! Native agents: many tasks per request, and messages to held polls.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl Someone<'_> {
         self.post("/v1/agents/poll", &body).await.expect(200).json()
     }
 
-    /// Reports these as ended well, and asks for more.
+    /// Reports these tasks as successful, and requests more.
     async fn ends(&self, tasks: &[&Value], want: u32) -> Value {
         let ended: Vec<Value> = tasks.iter().map(|task| ended(task)).collect();
         self.post("/v1/agents/report", &json!({"ended": ended, "want": want})).await.expect(200).json()
@@ -42,7 +42,7 @@ fn tasks(reply: &Value) -> Vec<Value> {
     reply["tasks"].as_array().unwrap().clone()
 }
 
-pub(crate) async fn an_agent_is_given_as_many_as_it_wants_and_ends_them_together(harness: Harness) {
+pub(crate) async fn agent_gets_and_ends_many_tasks_at_once(harness: Harness) {
     let ann = harness.user("ann").await;
     let mut uuids = Vec::new();
     for _ in 0..5 {
@@ -63,7 +63,7 @@ pub(crate) async fn an_agent_is_given_as_many_as_it_wants_and_ends_them_together
     assert_eq!(reply["verdicts"], json!(["accepted", "accepted"]));
     let rest = tasks(&reply);
     assert_eq!(rest.len(), 2);
-    // A repetition is answered alike, and gives nothing twice.
+    // A repetition gets the same reply, and no further task.
     let again = agent.ends(&[first, second], 9).await;
     assert_eq!((&again["verdicts"], &again["tasks"]), (&reply["verdicts"], &json!([])));
     agent.ends(&[third, &rest[0], &rest[1]], 0).await;
@@ -73,16 +73,14 @@ pub(crate) async fn an_agent_is_given_as_many_as_it_wants_and_ends_them_together
     }
 }
 
-pub(crate) async fn an_idle_agent_is_answered_when_a_task_comes(harness: Harness) {
+pub(crate) async fn held_poll_returns_when_a_task_arrives(harness: Harness) {
     let ann = harness.user("ann").await;
     let agent = agent(&ann, 2).await;
     let (reply, uuid) = tokio::join!(agent.polls(2, &[], "20s"), async { ann.submits(&json!({})).await });
     assert_eq!(tasks(&reply)[0]["task"]["uuid"], json!(uuid));
 }
 
-pub(crate) async fn a_task_that_was_handed_out_unheard_is_told_again_and_a_foreign_one_dropped(
-    harness: Harness,
-) {
+pub(crate) async fn undelivered_task_is_repeated_and_foreign_one_dropped(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let agent = agent(&ann, 2).await;
@@ -95,7 +93,7 @@ pub(crate) async fn a_task_that_was_handed_out_unheard_is_told_again_and_a_forei
     assert_eq!(ann.state(&uuid).await, "Finished");
 }
 
-pub(crate) async fn a_user_stops_a_task_that_an_agent_runs(harness: Harness) {
+pub(crate) async fn user_stops_a_running_task(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let uuid = ann.submits(&json!({})).await;
     let stop = format!("/v1/tasks/{uuid}/stop");
@@ -121,7 +119,7 @@ pub(crate) async fn a_user_stops_a_task_that_an_agent_runs(harness: Harness) {
     ann.post(&format!("/v1/tasks/{uuid}/stop"), &json!(null)).await.expect_refused(400, "invalid_request");
 }
 
-pub(crate) async fn an_agent_that_is_to_go_is_told_at_once_and_goes_with_its_last_task(harness: Harness) {
+pub(crate) async fn draining_agent_is_notified_and_ends_with_its_last_task(harness: Harness) {
     let ann = harness.user("ann").await;
     ann.submits(&json!({})).await;
     let waiting = ann.submits(&json!({"priority": -1})).await;
@@ -141,7 +139,7 @@ pub(crate) async fn an_agent_that_is_to_go_is_told_at_once_and_goes_with_its_las
     assert_eq!(ann.state(&waiting).await, "Ready");
 }
 
-pub(crate) async fn an_agent_that_is_forced_off_learns_it_from_the_request_that_is_held(harness: Harness) {
+pub(crate) async fn held_poll_of_a_removed_agent_returns(harness: Harness) {
     let ann = harness.user("ann").await;
     let agent = agent(&ann, 1).await;
     let poll = json!({"want": 1, "wait": "20s"});
@@ -152,7 +150,7 @@ pub(crate) async fn an_agent_that_is_forced_off_learns_it_from_the_request_that_
     agent.post("/v1/agents/report", &json!({"want": 1})).await.expect_refused(401, "worker_removed");
 }
 
-pub(crate) async fn an_agent_whose_request_was_held_for_long_is_renewed_by_the_next(harness: Harness) {
+pub(crate) async fn lease_is_renewed_after_a_long_held_poll(harness: Harness) {
     let ann = harness.user("ann").await;
     let agent = agent(&ann, 1).await;
     let first = agent.polls(1, &[], "5500ms").await;
@@ -184,17 +182,17 @@ pub(crate) async fn missed_agent_keeps_its_task_until_its_lease_ends(harness: Ha
     let other = ann.worker(&json!({})).await;
     assert_eq!(ann.state(&uuid).await, "Running", "nine minutes of silence cost nothing");
     harness.clock.advance(Duration::from_secs(2));
-    // Held until the lost agent's task is free again.
+    // Held until the task of the lost agent is requeued.
     let again = other.get("/workers/tasks?wait=20s").await.expect(200).json();
     assert_eq!(again["uuid"], json!(uuid));
 }
 
-/// How long somebody may be silent: until it is lost, and until it is missed.
-fn told(answer: &Answer) -> [&str; 2] {
+/// The lease terms in a reply: the lease, and the time after which the worker is missed.
+fn lease_terms(answer: &Answer) -> [&str; 2] {
     ["x-mito-lease", "x-mito-missed-after"].map(|name| answer.headers[name].to_str().unwrap())
 }
 
-pub(crate) async fn workers_are_told_how_long_they_may_be_silent(harness: Harness) {
+pub(crate) async fn workers_get_their_lease_terms(harness: Harness) {
     let ann = harness.user("ann").await;
     let body = json!({"tags": [], "labels": [], "groups": []});
     for (asks, limits, by_poll) in [
@@ -204,10 +202,10 @@ pub(crate) async fn workers_are_told_how_long_they_may_be_silent(harness: Harnes
         (json!({"slots": 1, "lost_after": "1s"}), ["30", "30"], ["30s", "30s"]),
     ] {
         let registered = ann.post("/workers", &changed(body.clone(), &asks)).await.expect(200);
-        assert_eq!(told(&registered), limits, "{asks}");
+        assert_eq!(lease_terms(&registered), limits, "{asks}");
         let worker = ann.with(registered.json()["token"].as_str().unwrap());
         let heartbeat = worker.post("/workers/heartbeat", &json!(null)).await.expect(200);
-        assert_eq!(told(&heartbeat), limits, "{asks}");
+        assert_eq!(lease_terms(&heartbeat), limits, "{asks}");
         let reply = worker.polls(0, &[], "1s").await;
         assert_eq!([&reply["lease"], &reply["missed_after"]], by_poll.map(|limit| json!(limit)).each_ref());
     }
@@ -221,7 +219,7 @@ pub(crate) async fn workers_are_told_how_long_they_may_be_silent(harness: Harnes
     }
 }
 
-pub(crate) async fn administrators_are_told_how_many_workers_are_missed(harness: Harness) {
+pub(crate) async fn doctor_counts_missed_workers(harness: Harness) {
     let (admin, ann) = (harness.admin().await, harness.user("ann").await);
     let agents = [agent(&ann, 1).await, agent(&ann, 1).await];
     let missed = async || admin.get("/v1/admin/doctor").await.expect(200).json()["missed_workers"].clone();
@@ -236,7 +234,7 @@ pub(crate) async fn administrators_are_told_how_many_workers_are_missed(harness:
     assert_eq!([&shown["missed"], &shown["lost_at"]], [&json!(null); 2], "{shown}");
 }
 
-pub(crate) async fn idempotent_task_of_a_missed_agent_is_given_to_another(harness: Harness) {
+pub(crate) async fn idempotent_task_of_a_missed_agent_is_requeued(harness: Harness) {
     let ann = harness.user("ann").await;
     let agent = agent(&ann, 2).await;
     let spec = json!({"timeout": "3h", "task_spec": {"args": ["true"], "envs": {}, "resources": [], "terminal_output": false,
@@ -244,23 +242,27 @@ pub(crate) async fn idempotent_task_of_a_missed_agent_is_given_to_another(harnes
     let (twice, once) = (ann.submits(&spec).await, ann.submits(&json!({"timeout": "3h"})).await);
     let mut given = tasks(&agent.polls(2, &[], "20s").await);
     given.sort_by_key(|task| task["task"]["uuid"] == json!(once));
-    // The first sign of life is written by the time that the next one is.
+    // The first renewal is written before the next one.
     agent.polls(0, &[&given[0], &given[1]], "1s").await;
     harness.clock.advance(Duration::from_secs(31));
     let other = ann.worker(&json!({})).await;
     assert_eq!(other.get("/workers/tasks?wait=20s").await.expect(200).json()["uuid"], json!(twice));
-    let told = agent.polls(0, &[&given[0], &given[1]], "1s").await;
-    assert_eq!(told["dropped"].as_array().unwrap().len(), 1, "it is back, and knows: {told}");
+    let reply = agent.polls(0, &[&given[0], &given[1]], "1s").await;
+    assert_eq!(
+        reply["dropped"].as_array().unwrap().len(),
+        1,
+        "the agent is notified of the lost task: {reply}"
+    );
     assert_eq!(ann.state(&once).await, "Running");
 }
 
-pub(crate) async fn registration_after_a_reboot_frees_the_tasks_of_before(harness: Harness) {
+pub(crate) async fn registration_after_a_reboot_requeues_earlier_tasks(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({"timeout": "3h"})).await;
     let on = |boot| json!({"slots": 1, "machine": {"id": "machine-1", "boot": boot}});
     let before = ann.worker(&on("1")).await;
     let held = tasks(&before.polls(1, &[], "20s").await).remove(0);
-    // The first sign of life is written by the time that the next one is.
+    // The first renewal is written before the next one.
     before.polls(0, &[&held], "1s").await;
     harness.clock.advance(Duration::from_secs(60));
     let after = ann.worker(&on("2")).await;
@@ -270,7 +272,7 @@ pub(crate) async fn registration_after_a_reboot_frees_the_tasks_of_before(harnes
     before.post("/v1/agents/poll", &resync).await.expect_refused(401, "worker_unknown");
 }
 
-pub(crate) async fn task_ends_after_five_dead_workers_and_says_so(harness: Harness) {
+pub(crate) async fn task_is_cancelled_after_five_lost_attempts(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     for died in [false, true, true, true, true, true] {
@@ -278,13 +280,13 @@ pub(crate) async fn task_ends_after_five_dead_workers_and_says_so(harness: Harne
         tasks(&agent.polls(1, &[], "20s").await).remove(0);
         agent.delete(&format!("/workers?died={died}")).await.expect(200);
     }
-    let told = ann.explained(&uuid).await;
-    assert_eq!((&told["state"], &told["code"]), (&json!("Cancelled"), &json!("ended")), "{told}");
+    let reply = ann.explained(&uuid).await;
+    assert_eq!((&reply["state"], &reply["code"]), (&json!("Cancelled"), &json!("ended")), "{reply}");
     assert_eq!(ann.task(&uuid).await["result"]["reason"], json!("workers_lost"));
 }
 
-/// An agent gives up a request when it wants something else, and what it was told meanwhile is lost.
-pub(crate) async fn word_that_an_agent_did_not_hear_is_told_again(harness: Harness) {
+/// An agent gives up a request when it needs another one, and a reply that was sent meanwhile is lost.
+pub(crate) async fn lost_message_to_an_agent_is_repeated(harness: Harness) {
     let ann = harness.user("ann").await;
     let agent = agent(&ann, 1).await;
     let uuid = ann.submits(&json!({})).await;
@@ -297,7 +299,7 @@ pub(crate) async fn word_that_an_agent_did_not_hear_is_told_again(harness: Harne
     assert_eq!(ask(0, "0s").await["number"], json!(null));
     ann.post(&format!("/v1/tasks/{uuid}/stop"), &json!(null)).await.expect_empty();
     for _ in 0..2 {
-        assert_eq!(ask(0, "5s").await["stop"], held, "it is told until it is heard");
+        assert_eq!(ask(0, "5s").await["stop"], held, "it is repeated until it is acknowledged");
     }
     let number = ask(0, "5s").await["number"].as_u64().unwrap();
     assert_eq!(ask(number, "0s").await["stop"], json!([]));
@@ -315,21 +317,21 @@ pub(crate) async fn steps_and_stops_of_clocks_cost_no_worker_its_task(mut harnes
         match step {
             0 | 2 => harness.clock.step_forward(hour),
             1 => harness.clock.step_back(hour * 2),
-            // Nothing ran meanwhile.
+            // Nothing ran in the meantime.
             _ => harness.clock.advance(hour),
         }
-        // Longer than a pass.
+        // Longer than the period of a pass.
         agent.polls(0, &[&given], "1500ms").await;
         assert_eq!(ann.state(&uuid).await, "Running", "after step {step}");
     }
     let info = ann.get(&format!("/workers/{}", agent.name)).await.expect(200).json()["info"].clone();
     assert_eq!(info["missed"], json!(null), "{info}");
-    // Longer than a token lasts.
+    // Longer than the lifetime of a token.
     harness.clock.step_forward(hour * 24 * 30);
     agent.polls(0, &[&given], "1500ms").await;
 }
 
-pub(crate) async fn what_was_given_to_a_request_that_is_gone_goes_back(harness: Harness) {
+pub(crate) async fn task_assigned_to_an_abandoned_request_is_requeued(harness: Harness) {
     let ann = harness.user("ann").await;
     let gone = agent(&ann, 1).await;
     for _ in 0..20 {
@@ -337,16 +339,16 @@ pub(crate) async fn what_was_given_to_a_request_that_is_gone_goes_back(harness: 
         let given_up = tokio::time::timeout(Duration::from_millis(5), gone.post("/v1/agents/poll", &poll));
         let (_, uuid) = tokio::join!(given_up, async { ann.submits(&json!({})).await });
         let other = ann.worker(&json!({})).await;
-        // Either the agent never got it, or it was in doubt and is told again.
+        // Either the agent never got the task, or it requests a comparison and gets the task again.
         let resync = json!({"held": [], "resync": true, "want": 1, "wait": "20s"});
-        let told = gone.post("/v1/agents/poll", &resync).await.expect(200).json();
-        assert_eq!(tasks(&told)[0]["task"]["uuid"], json!(uuid));
-        gone.ends(&[&tasks(&told)[0]], 0).await;
+        let reply = gone.post("/v1/agents/poll", &resync).await.expect(200).json();
+        assert_eq!(tasks(&reply)[0]["task"]["uuid"], json!(uuid));
+        gone.ends(&[&tasks(&reply)[0]], 0).await;
         assert_eq!(other.fetches().await, Value::Null);
     }
 }
 
-pub(crate) async fn other_tags_count_for_a_request_that_is_held(harness: Harness) {
+pub(crate) async fn new_tags_apply_to_a_held_poll(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({"tags": ["gpu"]})).await;
     let agent = agent(&ann, 1).await;
@@ -356,7 +358,7 @@ pub(crate) async fn other_tags_count_for_a_request_that_is_held(harness: Harness
     assert_eq!(tasks(&reply)[0]["task"]["uuid"], json!(uuid));
 }
 
-pub(crate) async fn an_agent_is_told_whose_output_is_wanted(harness: Harness) {
+pub(crate) async fn agent_is_notified_of_followers(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let agent = agent(&ann, 1).await;
@@ -364,8 +366,8 @@ pub(crate) async fn an_agent_is_told_whose_output_is_wanted(harness: Harness) {
     let (follow, channel) =
         (format!("/v1/tasks/{uuid}/output?wait=20s"), format!("/v1/workers/tasks/{uuid}/output"));
     let (seen, _) = tokio::join!(ann.get(&follow), async {
-        let told = agent.polls(0, &[&given], "20s").await;
-        assert_eq!(told["followed"], json!([uuid]));
+        let reply = agent.polls(0, &[&given], "20s").await;
+        assert_eq!(reply["followed"], json!([uuid]));
         let demand = agent.get(&format!("{channel}?wait=20s")).await.expect(200).json();
         assert_eq!(demand["stdout"], 0);
         let chunk = json!({"stdout_offset": 0, "stdout": "aGVsbG8=", "stderr_offset": 0, "stderr": ""});
@@ -374,7 +376,7 @@ pub(crate) async fn an_agent_is_told_whose_output_is_wanted(harness: Harness) {
     assert_eq!(seen.expect(200).json()["stdout"], "aGVsbG8=");
 }
 
-pub(crate) async fn an_archive_that_an_agent_announced_has_to_be_there(harness: Harness) {
+pub(crate) async fn announced_artifact_of_an_agent_must_exist(harness: Harness) {
     let ann = harness.user("ann").await;
     let (there, missing) = (ann.submits(&json!({})).await, ann.submits(&json!({})).await);
     let agent = agent(&ann, 2).await;
@@ -398,7 +400,7 @@ pub(crate) async fn an_archive_that_an_agent_announced_has_to_be_there(harness: 
     assert_eq!(ann.task(&there).await["result"]["msg"], Value::Null);
 }
 
-pub(crate) async fn odd_words_of_an_agent_are_refused_and_change_nothing(harness: Harness) {
+pub(crate) async fn invalid_reports_of_an_agent_are_rejected(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let agent = agent(&ann, 1).await;
@@ -420,7 +422,7 @@ pub(crate) async fn odd_words_of_an_agent_are_refused_and_change_nothing(harness
     }
 }
 
-pub(crate) async fn warnings_of_a_task_are_bounded_in_number_and_length(harness: Harness) {
+pub(crate) async fn warnings_of_a_task_are_limited(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let agent = agent(&ann, 1).await;
@@ -433,28 +435,28 @@ pub(crate) async fn warnings_of_a_task_are_bounded_in_number_and_length(harness:
     assert!(warnings.iter().all(|warning| warning["text"].as_str().unwrap().len() < 510));
 }
 
-/// Through any coordinator: it is submitted at one, runs by way of another, and is stopped from the first.
-pub(crate) async fn coordinators_of_one_database_are_one_system(harness: Harness) {
+/// A task is submitted to one coordinator, runs through another, and is stopped through the first.
+pub(crate) async fn coordinators_of_one_database_act_as_one(harness: Harness) {
     let ann = harness.user("ann").await;
     let (running, there) = harness.another().await;
     let agent = agent(&ann, 1).await;
     let poll =
         async |body: Value| agent.post(&format!("{there}/v1/agents/poll"), &body).await.expect(200).json();
-    let (told, uuid) =
+    let (reply, uuid) =
         tokio::join!(poll(json!({"want": 1, "wait": "20s"})), async { ann.submits(&json!({})).await });
-    let given = tasks(&told).remove(0);
+    let given = tasks(&reply).remove(0);
     assert_eq!(given["task"]["uuid"], json!(uuid));
-    let (told, _) = tokio::join!(poll(json!({"held": [named(&given)], "wait": "20s"})), async {
-        // The other one hears of it while it holds the request.
+    let (reply, _) = tokio::join!(poll(json!({"held": [named(&given)], "wait": "20s"})), async {
+        // The other coordinator is notified while it holds the request.
         ann.post(&format!("/v1/tasks/{uuid}/stop"), &json!(null)).await.expect_empty()
     });
-    assert_eq!(told["stop"], json!([named(&given)]));
-    // Whoever follows here sees what the agent says there.
+    assert_eq!(reply["stop"], json!([named(&given)]));
+    // A follower of one coordinator gets the output that the agent sends to the other.
     let channel = format!("{there}/v1/workers/tasks/{uuid}/output");
     let follow = format!("/v1/tasks/{uuid}/output?stdout=2&wait=20s");
     let (seen, ()) = tokio::join!(ann.get(&follow), async {
-        let told = poll(json!({"held": [named(&given)], "wait": "20s"})).await;
-        assert_eq!(told["followed"], json!([uuid]));
+        let reply = poll(json!({"held": [named(&given)], "wait": "20s"})).await;
+        assert_eq!(reply["followed"], json!([uuid]));
         let demand = agent.get(&format!("{channel}?wait=20s")).await.expect(200).json();
         assert_eq!(demand["stdout"], 2);
         let chunk = json!({"stdout_offset": 2, "stdout": "aGVsbG8=", "stderr_offset": 0, "stderr": ""});

@@ -1,4 +1,4 @@
-//! What tasks leave behind.
+//! Artifacts of tasks.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ async fn uploads(worker: &Someone<'_>, task: &Value, bytes: &[u8]) {
     assert!(worker.uploads(reply["url"].as_str().unwrap(), bytes).await.is_success());
 }
 
-pub(crate) async fn what_an_attempt_left_that_was_lost_is_never_seen(harness: Harness) {
+pub(crate) async fn artifacts_of_a_lost_attempt_are_never_visible(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let path = format!("/tasks/{uuid}/download/artifacts/result");
@@ -33,7 +33,7 @@ pub(crate) async fn what_an_attempt_left_that_was_lost_is_never_seen(harness: Ha
     assert_eq!(ann.downloads(link["url"].as_str().unwrap()).await.expect(200).text, "of the second");
 }
 
-pub(crate) async fn an_upload_has_exactly_the_announced_length(harness: Harness) {
+pub(crate) async fn upload_must_have_the_announced_length(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let body = json!({"content_type": "result", "content_length": 5});
@@ -47,7 +47,7 @@ pub(crate) async fn an_upload_has_exactly_the_announced_length(harness: Harness)
     assert_eq!(reply["exist"], true);
 }
 
-pub(crate) async fn a_link_ends_after_its_hour_and_can_t_be_turned_to_another_object(harness: Harness) {
+pub(crate) async fn link_expires_and_is_bound_to_its_object(harness: Harness) {
     let ann = harness.user("ann").await;
     let (mine, other) = (ann.submits(&json!({})).await, ann.submits(&json!({})).await);
     let body = json!({"content_type": "result", "content_length": 5});
@@ -58,7 +58,7 @@ pub(crate) async fn a_link_ends_after_its_hour_and_can_t_be_turned_to_another_ob
     assert!(ann.uploads(url, b"fivef").await.is_client_error());
 }
 
-pub(crate) async fn an_artifact_can_be_deleted_an_hour_after_its_upload(harness: Harness) {
+pub(crate) async fn artifact_can_be_deleted_after_an_hour(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let body = json!({"content_type": "result", "content_length": 5});
@@ -71,7 +71,7 @@ pub(crate) async fn an_artifact_can_be_deleted_an_hour_after_its_upload(harness:
     ann.delete(&path).await.expect_refused(404, "not_found");
 }
 
-pub(crate) async fn an_archive_that_never_came_is_told_in_the_result(harness: Harness) {
+pub(crate) async fn missing_artifact_is_reported_in_the_result(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
@@ -102,14 +102,14 @@ async fn announced(worker: &Someone<'_>) -> (Value, String) {
     (task, reply["url"].as_str().unwrap().to_owned())
 }
 
-/// A link as our own clients and workers ask for it.
+/// A link as native clients and workers request it.
 async fn conditional(harness: &Harness, someone: &Someone<'_>, path: &str, body: &Value) -> String {
     let request = harness.request(Method::POST, path).bearer_auth(&someone.token).json(body);
     let reply = Answer::read(request.header("x-mito-upload", "once")).await.expect(200).json();
     reply["url"].as_str().unwrap().to_owned()
 }
 
-/// Sends bytes as our own clients and workers do.
+/// Sends bytes like native clients and workers.
 async fn put(harness: &Harness, url: &str, bytes: &'static str) -> u16 {
     let mut request = harness.request(Method::PUT, url).body(bytes);
     if url.contains("if-none-match") {
@@ -118,7 +118,7 @@ async fn put(harness: &Harness, url: &str, bytes: &'static str) -> u16 {
     request.send().await.unwrap().status().as_u16()
 }
 
-pub(crate) async fn no_link_changes_an_archive_after_the_commit(harness: Harness) {
+pub(crate) async fn no_link_changes_an_artifact_after_the_commit(harness: Harness) {
     let ann = harness.user("ann").await;
     for (knows, task) in [(true, ann.submits(&json!({})).await), (false, ann.submits(&json!({})).await)] {
         let worker = ann.worker(&json!({})).await;
@@ -143,7 +143,7 @@ pub(crate) async fn no_link_changes_an_archive_after_the_commit(harness: Harness
     }
 }
 
-pub(crate) async fn file_that_is_new_goes_straight_to_s3_once(harness: Harness) {
+pub(crate) async fn new_file_is_uploaded_directly_to_s3_once(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     for (path, body) in [
@@ -161,7 +161,7 @@ pub(crate) async fn file_that_is_new_goes_straight_to_s3_once(harness: Harness) 
     }
 }
 
-pub(crate) async fn nothing_is_stored_for_an_attempt_that_is_lost(harness: Harness) {
+pub(crate) async fn lost_attempt_can_not_upload(harness: Harness) {
     let ann = harness.user("ann").await;
     ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
@@ -187,7 +187,7 @@ pub(crate) async fn nothing_changes_after_the_commit(harness: Harness) {
     assert_eq!(read.headers["x-content-type-options"], "nosniff");
     assert_eq!(read.headers["content-disposition"], "attachment");
 
-    // A user may, with a link of the own.
+    // A user may, with another link.
     let body = json!({"content_type": "result", "content_length": 5});
     let reply = ann.post(&format!("/tasks/{uuid}/artifacts"), &body).await.expect(200).json();
     assert_eq!(ann.uploads(reply["url"].as_str().unwrap(), b"BETTR").await, 200);
@@ -204,7 +204,7 @@ pub(crate) async fn link_of_a_user_stores_once(harness: Harness) {
     assert_eq!(ann.uploads(&url, b"four").await, 400, "nothing was stored, so it is good for another try");
     assert_eq!(ann.uploads(&url, b"fivef").await, 200);
     assert_eq!(ann.uploads(&url, b"again").await, 409);
-    // Also one that is announced in the same moment is another link.
+    // A link of the same moment is a different one.
     assert_eq!(ann.uploads(&announce().await, b"again").await, 200);
 
     let other = announce().await;
@@ -212,18 +212,18 @@ pub(crate) async fn link_of_a_user_stores_once(harness: Harness) {
     assert_eq!(ann.uploads(&other, b"fivef").await, 409);
 }
 
-/// Begins to upload through a link; answers the connection and the beginning of what came back.
+/// Starts an upload through a link. Returns the connection and the start of the response.
 async fn begun(harness: &Harness, url: &str, headers: &str) -> (TcpStream, String) {
     let mut connection = TcpStream::connect(harness.address()).await.unwrap();
     let target = url.strip_prefix(&format!("http://{}", harness.address())).unwrap();
     let head = format!("PUT {target} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n{headers}\r\n\r\n");
     connection.write_all(head.as_bytes()).await.unwrap();
-    // It is asked for its body when it is under way.
+    // `100 Continue` is sent once the upload has started.
     let status = status(&mut connection).await;
     (connection, status)
 }
 
-/// An archive of five bytes that the worker has announced, and a request that has brought `ab` of it.
+/// An announced artifact of five bytes, and a request that has sent `ab` of it.
 async fn half_uploaded(harness: &Harness, worker: &Someone<'_>) -> (String, TcpStream) {
     let (_, url) = announced(worker).await;
     let (mut slow, status) = begun(harness, &url, "content-length: 5").await;
@@ -238,7 +238,7 @@ async fn status(connection: &mut TcpStream) -> String {
     String::from_utf8(line.to_vec()).unwrap()
 }
 
-/// The rest of `HTTP/1.1 100 Continue` and the status of the answer behind it.
+/// Reads the rest of `HTTP/1.1 100 Continue`, and returns the status of the response after it.
 async fn answer(connection: &mut TcpStream) -> String {
     let mut rest = [0; 13];
     connection.read_exact(&mut rest).await.unwrap();
@@ -246,7 +246,7 @@ async fn answer(connection: &mut TcpStream) -> String {
     status(connection).await
 }
 
-pub(crate) async fn upload_that_outlives_its_attempt_stores_nothing(harness: Harness) {
+pub(crate) async fn upload_beyond_its_attempt_stores_nothing(harness: Harness) {
     let ann = harness.user("ann").await;
     ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
@@ -257,15 +257,15 @@ pub(crate) async fn upload_that_outlives_its_attempt_stores_nothing(harness: Har
     assert_eq!(stored(&harness.folder.path().join("objects/artifacts")), 0);
 }
 
-pub(crate) async fn body_of_another_length_takes_nothing_from_the_link(harness: Harness) {
+pub(crate) async fn wrong_length_does_not_consume_the_link(harness: Harness) {
     let ann = harness.user("ann").await;
     let body = json!({"key": "in/x", "content_length": 5});
     let reply = ann.post("/groups/ann/attachments", &body).await.expect(200).json();
     let url = reply["url"].as_str().unwrap();
     let refused = Answer::read(harness.request(Method::PUT, url).body("sixsix")).await;
     assert_eq!(refused.status, 400);
-    assert!(refused.text.contains("this link is for exactly 5 bytes"), "{}", refused.text);
-    // One that does not say its length is seen to be short at its end only.
+    assert!(refused.text.contains("exactly 5 bytes"), "{}", refused.text);
+    // Without a length, a short body is only noticed at its end.
     let (mut short, status) = begun(&harness, url, "transfer-encoding: chunked").await;
     assert_eq!(status, "HTTP/1.1 100");
     short.write_all(b"4\r\nfour\r\n0\r\n\r\n").await.unwrap();
@@ -273,8 +273,8 @@ pub(crate) async fn body_of_another_length_takes_nothing_from_the_link(harness: 
     assert_eq!(ann.uploads(url, b"fivef").await, 200);
 }
 
-/// A link from before the file was deleted is no way around what is charged for its successor.
-pub(crate) async fn link_for_more_than_is_charged_stores_nothing(harness: Harness) {
+/// A link from before the deletion of a file can't exceed the charged size of its successor.
+pub(crate) async fn link_beyond_the_charged_size_stores_nothing(harness: Harness) {
     let ann = harness.user("ann").await;
     let announce = async |length: u64| {
         let body = json!({"key": "in/x", "content_length": length});
@@ -288,7 +288,7 @@ pub(crate) async fn link_for_more_than_is_charged_stores_nothing(harness: Harnes
     assert_eq!(ann.uploads(&small, b"abc").await, 200);
 }
 
-pub(crate) async fn commit_during_or_without_an_announced_upload_says_so(harness: Harness) {
+pub(crate) async fn commit_without_a_finished_upload_is_reported(harness: Harness) {
     let ann = harness.user("ann").await;
     let incomplete = json!({"exit_status": 0, "msg": "UploadResultTimeout"});
     for again in [false, true] {
@@ -297,7 +297,7 @@ pub(crate) async fn commit_during_or_without_an_announced_upload_says_so(harness
         let (task, url) = announced(&worker).await;
         assert_eq!(worker.uploads(&url, b"fivef").await, 200);
         let _under_way = if again {
-            // A longer one is announced, and does not come.
+            // A longer one is announced but not uploaded.
             let upload = json!({"Upload": {"content_type": "result", "content_length": 9}});
             worker.reports(&task, &upload).await.expect(200);
             None
@@ -312,7 +312,7 @@ pub(crate) async fn commit_during_or_without_an_announced_upload_says_so(harness
     }
 }
 
-pub(crate) async fn reader_deletes_no_archive_by_a_filter(harness: Harness) {
+pub(crate) async fn reader_deletes_no_artifact_by_filter(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     ann.put("/groups/ann/users", &json!({"relations": {"raj": "Read"}})).await.expect(200);
     let uuid = ann.submits(&json!({})).await;
@@ -328,7 +328,7 @@ pub(crate) async fn reader_deletes_no_archive_by_a_filter(harness: Harness) {
     }
 }
 
-pub(crate) async fn object_is_uploaded_by_one_request_at_a_time(harness: Harness) {
+pub(crate) async fn uploads_of_an_object_are_exclusive(harness: Harness) {
     let ann = harness.user("ann").await;
     ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
@@ -338,13 +338,13 @@ pub(crate) async fn object_is_uploaded_by_one_request_at_a_time(harness: Harness
     eventually("the first is given up", async || worker.uploads(&url, b"fivef").await == 200).await;
 }
 
-/// What is recorded of a file, and what its group is charged.
+/// The recorded size of a file, and the charge of its group.
 async fn recorded(ann: &Someone<'_>) -> (Value, Value) {
     let file = ann.get("/groups/ann/attachments/in/x").await.expect(200).json();
     (file["size"].clone(), ann.get("/groups/ann").await.expect(200).json()["storage_used"].clone())
 }
 
-pub(crate) async fn smaller_replacement_gives_the_difference_back(harness: Harness) {
+pub(crate) async fn smaller_replacement_frees_quota(harness: Harness) {
     let ann = harness.user("ann").await;
     let announce = async |length: u64| {
         let body = json!({"key": "in/x", "content_length": length});
@@ -360,7 +360,7 @@ pub(crate) async fn smaller_replacement_gives_the_difference_back(harness: Harne
     assert_eq!(recorded(&ann).await, (json!(12), json!(12)));
     assert_eq!(put(&harness, &announce(4).await, "four").await, 200);
     assert_eq!(recorded(&ann).await, (json!(4), json!(4)));
-    // A link that fails is good for another try.
+    // A link can be used again after a failure.
     let broken = announce(6).await;
     assert_eq!(put(&harness, &broken, "sevensx").await, 400);
     assert_eq!(recorded(&ann).await, (json!(6), json!(6)));
@@ -378,8 +378,8 @@ pub(crate) async fn smaller_replacement_gives_the_difference_back(harness: Harne
     }
 }
 
-/// A link straight to the storage can't be ended with its record.
-pub(crate) async fn link_of_a_removed_record_is_charged_until_its_end(harness: Harness) {
+/// A link directly to the object store can't be revoked with its record.
+pub(crate) async fn link_of_a_deleted_record_is_charged_until_it_expires(harness: Harness) {
     let (admin, ann) = (harness.admin().await, harness.user("ann").await);
     let announce = async |length: u64| {
         let body = json!({"key": "in/x", "content_length": length});

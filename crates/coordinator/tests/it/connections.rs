@@ -1,4 +1,4 @@
-//! Callers that keep the coordinator waiting.
+//! Slow and idle connections.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::harness::{Harness, task};
 
-/// Connections that send what is given, and then nothing.
+/// Opens connections that send this text, and then nothing.
 async fn open(harness: &Harness, number: usize, bytes: &[u8]) -> Vec<TcpStream> {
     let mut streams = Vec::new();
     for _ in 0..number {
@@ -23,13 +23,13 @@ async fn open(harness: &Harness, number: usize, bytes: &[u8]) -> Vec<TcpStream> 
 
 pub(crate) async fn slow_connections_are_closed_and_others_are_served(harness: Harness) {
     let ann = harness.user("ann").await;
-    let worker = ann.worker(&json!({"tags": ["of nobody"]})).await;
+    let worker = ann.worker(&json!({"tags": ["of no worker"]})).await;
     let held = worker.get("/workers/tasks?wait=14s");
     let silent = open(&harness, 150, b"").await;
     let slow = open(&harness, 150, b"GET /health HTTP/1.1\r\nhost: x\r\nx-drip: ").await;
     let begun = Instant::now();
     let served = async {
-        // For the life of all of them.
+        // As long as all of them are open.
         while begun.elapsed() < Duration::from_secs(8) {
             let asked = Instant::now();
             ann.post("/tasks", &task("ann", &json!({}))).await.expect(200);

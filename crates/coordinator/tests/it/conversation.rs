@@ -1,10 +1,10 @@
-//! What a published worker says, in its order, and every refusal (HTTP contract §12).
+//! The requests of a legacy worker in their order, and all rejections (HTTP contract §12).
 
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, task};
 
-pub(crate) async fn the_normal_sequence_goes_from_fetch_to_commit(harness: Harness) {
+pub(crate) async fn normal_sequence_goes_from_fetch_to_commit(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
@@ -38,7 +38,7 @@ pub(crate) async fn the_normal_sequence_goes_from_fetch_to_commit(harness: Harne
     assert!(!got.headers.contains_key("content-encoding"));
 }
 
-pub(crate) async fn without_a_task_the_answer_is_the_word_null(harness: Harness) {
+pub(crate) async fn fetch_without_a_task_returns_null(harness: Harness) {
     let worker = harness.user("ann").await.worker(&json!({})).await.token;
     let answer =
         harness.send(reqwest::Method::GET, "/workers/tasks?wait=0s", Some(&worker), None).await.expect(200);
@@ -57,7 +57,7 @@ pub(crate) async fn without_a_task_the_answer_is_the_word_null(harness: Harness)
         .expect_refused(401, "worker_unknown");
 }
 
-pub(crate) async fn reports_out_of_order_or_from_somebody_else_are_refused(harness: Harness) {
+pub(crate) async fn reports_out_of_order_or_of_others_are_rejected(harness: Harness) {
     let ann = harness.user("ann").await;
     ann.submits(&json!({})).await;
     let (worker, other) = (ann.worker(&json!({})).await, ann.worker(&json!({})).await);
@@ -77,7 +77,7 @@ pub(crate) async fn reports_out_of_order_or_from_somebody_else_are_refused(harne
     worker.reports(&fetched, &json!("Finish")).await.expect(404);
 }
 
-pub(crate) async fn a_commit_whose_answer_was_lost_can_be_repeated(harness: Harness) {
+pub(crate) async fn commit_can_be_repeated(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
@@ -88,7 +88,7 @@ pub(crate) async fn a_commit_whose_answer_was_lost_can_be_repeated(harness: Harn
     assert_eq!(ann.task(&uuid).await["result"]["exit_status"], 256);
 }
 
-pub(crate) async fn a_fetch_whose_answer_was_lost_gives_the_same_task_again(harness: Harness) {
+pub(crate) async fn repeated_fetch_returns_the_same_task(harness: Harness) {
     let ann = harness.user("ann").await;
     ann.submits(&json!({})).await;
     ann.submits(&json!({})).await;
@@ -99,13 +99,13 @@ pub(crate) async fn a_fetch_whose_answer_was_lost_gives_the_same_task_again(harn
     assert_ne!(worker.fetches().await["uuid"], first["uuid"]);
 }
 
-pub(crate) async fn a_follow_up_waits_for_its_upstream_and_knows_it(harness: Harness) {
+pub(crate) async fn follow_up_waits_for_its_upstream(harness: Harness) {
     let ann = harness.user("ann").await;
     let upstream = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
     let fetched = worker.fetches().await;
     worker.reports(&fetched, &json!("Finish")).await.expect(200);
-    let elsewhere = json!({"Submit": task("nobody", &json!({}))});
+    let elsewhere = json!({"Submit": task("unknown", &json!({}))});
     worker.reports(&fetched, &elsewhere).await.expect(400);
     worker.reports(&fetched, &json!({"Submit": task("ann", &json!({}))})).await.expect(200);
     let downstream = ann.task(&upstream).await["downstream_task_uuid"].as_str().unwrap().to_owned();
@@ -116,7 +116,7 @@ pub(crate) async fn a_follow_up_waits_for_its_upstream_and_knows_it(harness: Har
     assert_eq!((&next["uuid"], &next["upstream_task_uuid"]), (&json!(downstream), &json!(upstream)));
 }
 
-pub(crate) async fn a_follow_up_of_an_attempt_that_was_lost_goes_with_it(harness: Harness) {
+pub(crate) async fn follow_up_of_a_lost_attempt_is_dropped(harness: Harness) {
     let ann = harness.user("ann").await;
     let upstream = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;

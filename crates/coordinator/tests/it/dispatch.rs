@@ -1,4 +1,4 @@
-//! Who gets which task, and when.
+//! The assignment of tasks to workers.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Harness, LEASE, Someone};
 
-pub(crate) async fn larger_priorities_go_first_and_the_older_among_equals(harness: Harness) {
+pub(crate) async fn higher_priority_goes_first_then_the_older(harness: Harness) {
     let ann = harness.user("ann").await;
     let mut uuids = Vec::new();
     for priority in [0, 5, -3, 5] {
@@ -22,7 +22,7 @@ pub(crate) async fn larger_priorities_go_first_and_the_older_among_equals(harnes
     assert_eq!(order, [1, 3, 0, 2]);
 }
 
-pub(crate) async fn a_worker_gets_only_tasks_whose_tags_it_has_and_whose_groups_it_serves(harness: Harness) {
+pub(crate) async fn worker_gets_only_tasks_with_its_tags_and_groups(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     ann.submits(&json!({"tags": ["gpu", "eu"]})).await;
     let plain = ann.worker(&json!({})).await;
@@ -34,8 +34,8 @@ pub(crate) async fn a_worker_gets_only_tasks_whose_tags_it_has_and_whose_groups_
     assert_ne!(ann.worker(&json!({"tags": ["us", "eu", "gpu"]})).await.fetches().await, Value::Null);
 }
 
-/// A published worker exits when a request breaks off that is under way, as all are when a coordinator crashes.
-pub(crate) async fn unasked_fetch_without_a_task_is_answered_at_once(harness: Harness) {
+/// A legacy worker exits when an open request breaks off, for example because the coordinator crashes.
+pub(crate) async fn fetch_without_wait_returns_at_once(harness: Harness) {
     let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({})).await;
     let begun = std::time::Instant::now();
@@ -43,7 +43,7 @@ pub(crate) async fn unasked_fetch_without_a_task_is_answered_at_once(harness: Ha
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }
 
-pub(crate) async fn a_request_that_is_held_is_answered_when_a_task_comes(harness: Harness) {
+pub(crate) async fn held_fetch_returns_when_a_task_arrives(harness: Harness) {
     let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({})).await;
     let (held, uuid) =
@@ -51,9 +51,7 @@ pub(crate) async fn a_request_that_is_held_is_answered_when_a_task_comes(harness
     assert_eq!(held.expect(200).json()["uuid"], json!(uuid));
 }
 
-pub(crate) async fn a_worker_that_is_silent_for_a_lease_loses_its_task_and_its_late_report_is_refused(
-    harness: Harness,
-) {
+pub(crate) async fn silent_worker_loses_its_task_and_late_report_is_rejected(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({"timeout": "3h"})).await;
     let lost = ann.worker(&json!({})).await;
@@ -64,7 +62,7 @@ pub(crate) async fn a_worker_that_is_silent_for_a_lease_loses_its_task_and_its_l
     patient.post("/workers/heartbeat", &json!(null)).await.expect(200);
     assert_eq!(ann.state(&uuid).await, "Running");
     harness.clock.advance(Duration::from_secs(2));
-    // Held until the lost worker's task is free again.
+    // Held until the task of the lost worker is requeued.
     let again = patient.get("/workers/tasks?wait=20s").await.expect(200).json();
     assert_eq!(again["uuid"], fetched["uuid"]);
 
@@ -89,12 +87,12 @@ pub(crate) async fn after_a_restart_every_worker_has_a_whole_lease_and_its_task(
     assert_eq!(ann.state(&uuid).await, "Finished");
 }
 
-pub(crate) async fn a_task_that_runs_far_over_its_time_is_taken_back(harness: Harness) {
+pub(crate) async fn task_far_beyond_its_timeout_is_requeued(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({"timeout": "90s"})).await;
     let worker = ann.worker(&json!({})).await;
     worker.fetches().await;
-    // Preparation may take half an hour, the command its time, and a minute is for the grace.
+    // The limit is half an hour for the preparation, the timeout of the command, and a minute of grace.
     let allowed = Duration::from_secs(30 * 60 + 90 + 60);
     let mut waited = Duration::ZERO;
     while waited + LEASE / 2 < allowed {
@@ -108,7 +106,7 @@ pub(crate) async fn a_task_that_runs_far_over_its_time_is_taken_back(harness: Ha
     assert_eq!(other.get("/workers/tasks?wait=20s").await.expect(200).json()["uuid"], json!(uuid));
 }
 
-pub(crate) async fn of_many_workers_that_ask_at_once_each_gets_another_task(harness: Harness) {
+pub(crate) async fn concurrent_fetches_get_different_tasks(harness: Harness) {
     let ann = harness.user("ann").await;
     for _ in 0..8 {
         ann.submits(&json!({})).await;

@@ -1,4 +1,4 @@
-//! What a coordinator tells about itself.
+//! The diagnostic routes of a coordinator.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use tokio::time::{Instant, sleep};
 
 use crate::harness::{ADMIN, Harness, Someone};
 
-/// Nothing here takes this long.
+/// The timeout of a test step.
 const LIMIT: Duration = Duration::from_secs(30);
 
-async fn told(someone: &Someone<'_>) -> Value {
+async fn doctor(someone: &Someone<'_>) -> Value {
     someone.get("/v1/doctor").await.expect(200).json()
 }
 
-fn link<'a>(told: &'a Value, which: &str) -> &'a str {
-    told["probe"][which].as_str().unwrap()
+fn link<'a>(reply: &'a Value, which: &str) -> &'a str {
+    reply["probe"][which].as_str().unwrap()
 }
 
-pub(crate) async fn the_links_of_a_probe_are_for_its_bytes_only_and_cost_nobody(harness: Harness) {
+pub(crate) async fn probe_links_are_limited_and_not_charged(harness: Harness) {
     let ann = harness.user("ann").await;
-    let reply = told(&ann).await;
+    let reply = doctor(&ann).await;
     assert_eq!(reply["now"], json!(harness.clock.now()));
     assert_eq!(reply["schema"], reply["schema_known"]);
     for _ in 0..2 {
@@ -35,16 +35,16 @@ pub(crate) async fn the_links_of_a_probe_are_for_its_bytes_only_and_cost_nobody(
     assert_eq!(ann.get("/groups/ann").await.expect(200).json()["storage_used"], json!(0));
 }
 
-pub(crate) async fn the_links_of_a_probe_end_after_a_minute(harness: Harness) {
+pub(crate) async fn probe_links_expire_after_a_minute(harness: Harness) {
     let ann = harness.user("ann").await;
-    let reply = told(&ann).await;
+    let reply = doctor(&ann).await;
     assert_eq!(ann.uploads(link(&reply, "upload"), PROBE).await, 200);
     harness.clock.advance(Duration::from_secs(61));
     assert_eq!(ann.uploads(link(&reply, "upload"), PROBE).await, 403);
     ann.downloads(link(&reply, "download")).await.expect(403);
 }
 
-pub(crate) async fn administrators_are_told_that_the_default_password_works(harness: Harness) {
+pub(crate) async fn doctor_reports_the_default_password(harness: Harness) {
     let admin = harness.admin().await;
     let body = json!({"username": "chief", "md5_password": md5::compute("chief").0, "admin": true});
     admin.post("/admin/users", &body).await.expect(200);
@@ -59,7 +59,7 @@ pub(crate) async fn administrators_are_told_that_the_default_password_works(harn
 
     let state = format!("/admin/users/{ADMIN}/state");
     chief.post(&state, &json!({"state": "Locked"})).await.expect(200);
-    assert_eq!(default().await, None, "nobody gets in with it");
+    assert_eq!(default().await, None, "it is not accepted");
     chief.post(&state, &json!({"state": "Active"})).await.expect(200);
     assert_eq!(default().await, Some(json!(ADMIN)));
     let new = json!({"new_md5_password": md5::compute("better").0});
@@ -67,7 +67,7 @@ pub(crate) async fn administrators_are_told_that_the_default_password_works(harn
     assert_eq!(default().await, None);
 }
 
-pub(crate) async fn administrators_are_told_how_redis_gets_on(harness: Harness) {
+pub(crate) async fn doctor_reports_the_state_of_redis(harness: Harness) {
     let admin = harness.admin().await;
     let until = async |wanted: Value| {
         let deadline = Instant::now() + LIMIT;

@@ -10,16 +10,16 @@ use tokio::net::TcpSocket;
 
 use crate::harness::{Harness, Someone, task};
 
-/// Nothing here takes this long.
+/// The timeout of a test step.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A stream, read event by event.
+/// A stream that is read event by event.
 pub(crate) struct Listening {
     response: reqwest::Response,
     read: String,
 }
 
-pub(crate) struct Told {
+pub(crate) struct Event {
     id: String,
     data: Value,
 }
@@ -37,17 +37,17 @@ impl Listening {
         Self { response, read: String::new() }
     }
 
-    /// The next event; nothing when the stream is over.
-    pub(crate) async fn next(&mut self) -> Option<Told> {
+    /// The next event, or `None` when the stream has ended.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(end) = self.read.find("\n\n") {
                 let event: String = self.read.drain(..end + 2).collect();
                 let field =
                     |name| event.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()));
                 let Some((id, data)) = field("id:").zip(field("data:")) else { continue };
-                return Some(Told { id, data: serde_json::from_str(&data).unwrap() });
+                return Some(Event { id, data: serde_json::from_str(&data).unwrap() });
             }
-            let chunk = tokio::time::timeout(LIMIT, self.response.chunk()).await.expect("something is told");
+            let chunk = tokio::time::timeout(LIMIT, self.response.chunk()).await.expect("an event arrives");
             self.read.push_str(std::str::from_utf8(&chunk.unwrap()?).unwrap());
         }
     }
@@ -55,17 +55,17 @@ impl Listening {
     async fn states(&mut self, count: usize) -> Vec<(String, String)> {
         let mut states = Vec::new();
         while states.len() < count {
-            let told = self.next().await.expect("the stream goes on").data;
+            let event = self.next().await.expect("the stream goes on").data;
             states.push((
-                told["uuid"].as_str().unwrap().to_owned(),
-                told["state"].as_str().unwrap().to_owned(),
+                event["uuid"].as_str().unwrap().to_owned(),
+                event["state"].as_str().unwrap().to_owned(),
             ));
         }
         states
     }
 }
 
-pub(crate) async fn a_stream_of_one_task_ends_with_the_task(harness: Harness) {
+pub(crate) async fn stream_of_a_task_ends_with_the_task(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let mut stream = Listening::to(&harness, &ann, &format!("/v1/tasks/{uuid}/events"), None).await;
@@ -78,55 +78,53 @@ pub(crate) async fn a_stream_of_one_task_ends_with_the_task(harness: Harness) {
     harness.clock.advance(Duration::from_secs(1));
     worker.finishes(&task, 256).await;
     let last = loop {
-        let told = stream.next().await.expect("the end is told");
-        if told.data["result"] != Value::Null {
-            break told;
+        let event = stream.next().await.expect("the end is an event");
+        if event.data["result"] != Value::Null {
+            break event;
         }
     };
     assert_eq!(last.data["result"]["exit_status"], 256);
     assert!(stream.next().await.is_none(), "nothing follows");
     let path = format!("/v1/tasks/{uuid}/events");
     let mut again = Listening::to(&harness, &ann, &path, Some(&last.id)).await;
-    assert!(again.next().await.is_none(), "all was told before");
+    assert!(again.next().await.is_none(), "all events were sent before");
 }
 
-pub(crate) async fn a_stream_of_a_group_tells_what_happens_in_it_and_goes_on_after_a_break(harness: Harness) {
+pub(crate) async fn stream_of_a_group_resumes_after_an_interruption(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let mut stream = Listening::to(&harness, &ann, "/v1/events?label=mine", None).await;
     harness.clock.advance(Duration::from_secs(1));
     raj.submits(&json!({"labels": ["mine"]})).await;
     ann.submits(&json!({"labels": ["other"]})).await;
     let uuid = ann.submits(&json!({"labels": ["mine"]})).await;
-    let told = stream.next().await.unwrap();
-    assert_eq!((&told.data["uuid"], &told.data["state"]), (&json!(uuid), &json!("Ready")));
+    let event = stream.next().await.unwrap();
+    assert_eq!((&event.data["uuid"], &event.data["state"]), (&json!(uuid), &json!("Ready")));
     drop(stream);
 
     harness.clock.advance(Duration::from_secs(60));
     let missed = ann.submits(&json!({"labels": ["mine"]})).await;
     harness.clock.advance(Duration::from_secs(60));
-    let mut stream = Listening::to(&harness, &ann, "/v1/events?label=mine", Some(&told.id)).await;
+    let mut stream = Listening::to(&harness, &ann, "/v1/events?label=mine", Some(&event.id)).await;
     let mut seen = stream.states(1).await;
-    // The last seconds before the break may be told again.
+    // Events of the last seconds before the interruption may be repeated.
     if seen[0].0 == uuid {
         seen = stream.states(1).await;
     }
     assert_eq!(seen, [(missed, "Ready".to_owned())]);
 }
 
-pub(crate) async fn what_bears_a_time_before_a_stream_and_is_written_after_its_start_is_told(
-    harness: Harness,
-) {
+pub(crate) async fn change_with_an_earlier_time_is_sent(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     harness.clock.advance(Duration::from_secs(3));
     let mut stream = Listening::to(&harness, &ann, "/v1/events", None).await;
-    // A commit that was under way, or a coordinator whose clock is behind.
+    // A commit in progress, or a coordinator with a slow clock.
     harness.clock.step_back(Duration::from_secs(2));
     ann.delete(&format!("/tasks/{uuid}")).await.expect(200);
     assert_eq!(stream.states(1).await, [(uuid, "Cancelled".to_owned())], "and nothing of before");
 }
 
-pub(crate) async fn nobody_hears_of_tasks_of_others(harness: Harness) {
+pub(crate) async fn streams_hide_tasks_of_others(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let uuid = ann.submits(&json!({})).await;
     raj.get("/v1/events?group=ann").await.expect_refused(403, "not_found");
@@ -146,21 +144,21 @@ pub(crate) async fn nobody_hears_of_tasks_of_others(harness: Harness) {
     assert!(stream.next().await.is_none(), "a stream ends with the membership");
 }
 
-pub(crate) async fn a_stream_is_taken_up_again_on_another_coordinator(harness: Harness) {
+pub(crate) async fn stream_resumes_on_another_coordinator(harness: Harness) {
     let ann = harness.user("ann").await;
     let (other, address) = harness.another().await;
     let mut there = Listening::to(&harness, &ann, &format!("{address}/v1/events"), None).await;
     harness.clock.advance(Duration::from_secs(1));
     let uuid = ann.submits(&json!({})).await;
-    let told = there.next().await.unwrap();
-    assert_eq!((&told.data["uuid"], &told.data["state"]), (&json!(uuid), &json!("Ready")));
+    let event = there.next().await.unwrap();
+    assert_eq!((&event.data["uuid"], &event.data["state"]), (&json!(uuid), &json!("Ready")));
     other.stop(mitosis_coordinator::Stop::Now).await.unwrap();
 
     harness.clock.advance(Duration::from_secs(60));
     let worker = ann.worker(&json!({})).await;
     let task = worker.fetches().await;
     worker.finishes(&task, 0).await;
-    let mut here = Listening::to(&harness, &ann, "/v1/events", Some(&told.id)).await;
+    let mut here = Listening::to(&harness, &ann, "/v1/events", Some(&event.id)).await;
     let mut seen = here.next().await.unwrap().data;
     if seen["state"] == "Ready" {
         seen = here.next().await.unwrap().data;
@@ -193,12 +191,12 @@ pub(crate) async fn many_streams_share_each_look_for_changes(mut harness: Harnes
     };
     harness.stop().await;
     let after = harness.postgres().await.transactions().await.unwrap();
-    // A submission with its checks is some ten transactions; 200 looks at each change would be 40,000 and more. What
-    // the start of the streams cost may be counted here too.
+    // A submission takes about ten transactions; 200 queries per change would be 40,000 and more. The start of the
+    // streams may be included.
     assert!(after - before < 8_000, "{} transactions", after - before);
 }
 
-pub(crate) async fn stream_hears_of_a_group_that_its_user_joins_later(harness: Harness) {
+pub(crate) async fn stream_covers_groups_joined_later(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let mut stream = Listening::to(&harness, &raj, "/v1/events", None).await;
     harness.clock.advance(Duration::from_secs(1));
@@ -210,7 +208,7 @@ pub(crate) async fn stream_hears_of_a_group_that_its_user_joins_later(harness: H
 pub(crate) async fn slow_stream_misses_nothing(harness: Harness) {
     const BATCHES: usize = 70;
     const TASKS: usize = 200;
-    // A long name makes long events, which fill what the connection buffers.
+    // A long name makes long events, which fill the buffers of the connection.
     let name = "ann".repeat(70);
     let ann = harness.user(&name).await;
     let socket = TcpSocket::new_v4().unwrap();
@@ -231,13 +229,13 @@ pub(crate) async fn slow_stream_misses_nothing(harness: Harness) {
             .iter()
             .map(|one| one["Ok"]["uuid"].as_str().unwrap().to_owned());
         submitted.extend(uuids);
-        // One by one, so that there are as many looks.
+        // One by one, so that each causes a query.
         other.states(TASKS).await;
     }
     let (mut heard, mut text) = (BTreeSet::new(), Vec::new());
     let end = tokio::time::Instant::now() + LIMIT;
     while heard.len() < BATCHES * TASKS {
-        tokio::time::timeout_at(end, stream.read_buf(&mut text)).await.expect("all are told").unwrap();
+        tokio::time::timeout_at(end, stream.read_buf(&mut text)).await.expect("all events arrive").unwrap();
         let whole = text.iter().rposition(|byte| *byte == b'\n').unwrap_or_default();
         let events: Vec<u8> = text.drain(..whole).collect();
         let events = String::from_utf8_lossy(&events);

@@ -1,4 +1,4 @@
-//! Why a task waits, asked at every turn of its life.
+//! Explanations of a task in each of its states.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::{Harness, LEASE, Someone};
 
 impl Someone<'_> {
-    /// The answer, which always has a sentence.
+    /// The reply, which always has a message.
     pub(crate) async fn explained(&self, uuid: &str) -> Value {
         let answer = self.get(&format!("/v1/tasks/{uuid}/explain")).await.expect(200).json();
         assert!(answer["text"].as_str().is_some_and(|text| text.ends_with('.')), "{answer}");
@@ -30,13 +30,13 @@ impl Someone<'_> {
     }
 }
 
-pub(crate) async fn a_task_that_nobody_can_run_says_what_is_missing(harness: Harness) {
+pub(crate) async fn task_without_workers_says_what_is_missing(harness: Harness) {
     let ann = harness.user("ann").await;
     ann.post("/groups", &json!({"group_name": "lab"})).await.expect(200);
     let uuid = ann.submits_to("lab", &json!({"tags": ["gpu", "eu"]})).await;
-    let nobody = ann.explained(&uuid).await;
-    assert_eq!((&nobody["code"], &nobody["state"]), (&json!("no_worker"), &json!("Ready")));
-    assert!(nobody["hint"].as_str().unwrap().contains("--groups lab"), "{nobody}");
+    let explained = ann.explained(&uuid).await;
+    assert_eq!((&explained["code"], &explained["state"]), (&json!("no_worker"), &json!("Ready")));
+    assert!(explained["hint"].as_str().unwrap().contains("--groups lab"), "{explained}");
 
     let reads = ann.worker(&json!({"tags": ["gpu", "eu"], "groups": ["lab:read"]})).await;
     assert_eq!(ann.why(&uuid).await, "role_missing");
@@ -53,7 +53,7 @@ pub(crate) async fn a_task_that_nobody_can_run_says_what_is_missing(harness: Har
     assert_eq!(ann.why(&uuid).await, "next_in_turn");
 }
 
-pub(crate) async fn a_task_in_line_says_how_many_go_first(harness: Harness) {
+pub(crate) async fn queued_task_reports_its_position(harness: Harness) {
     let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({})).await;
     let first = ann.submits(&json!({})).await;
@@ -88,7 +88,7 @@ pub(crate) async fn a_task_in_line_says_how_many_go_first(harness: Harness) {
     assert!(cancelled["text"].as_str().unwrap().contains("cancelled by a user"), "{cancelled}");
 }
 
-pub(crate) async fn a_task_whose_only_workers_stop_says_so(harness: Harness) {
+pub(crate) async fn task_with_only_draining_workers_says_so(harness: Harness) {
     let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({})).await;
     ann.submits(&json!({})).await;
@@ -101,7 +101,7 @@ pub(crate) async fn a_task_whose_only_workers_stop_says_so(harness: Harness) {
     assert_eq!(ann.why(&uuid).await, "next_in_turn");
 }
 
-pub(crate) async fn a_task_of_a_silent_worker_says_when_it_is_given_to_another(harness: Harness) {
+pub(crate) async fn task_of_a_silent_worker_says_when_it_is_requeued(harness: Harness) {
     let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({})).await;
     let uuid = ann.submits(&json!({"timeout": "3h"})).await;
@@ -110,7 +110,7 @@ pub(crate) async fn a_task_of_a_silent_worker_says_when_it_is_given_to_another(h
     let idle = ann.worker(&json!({"tags": ["gpu"]})).await;
     let waiting = ann.submits(&json!({"tags": ["gpu"]})).await;
 
-    // The coordinator's own first lease is over, so that it is not taken for a start.
+    // The first lease of the coordinator has passed, so that this does not count as a start.
     for _ in 0..3 {
         harness.clock.advance(LEASE / 2);
         worker.gives_a_sign_of_life().await;
@@ -157,7 +157,7 @@ pub(crate) async fn after_a_start_a_task_waits_for_workers_to_come_back(mut harn
     assert_eq!(ann.why(&waiting).await, "coordinator_just_started");
 }
 
-pub(crate) async fn a_task_that_waits_for_another_names_it(harness: Harness) {
+pub(crate) async fn pending_task_names_its_upstream(harness: Harness) {
     let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({})).await;
     let upstream = ann.submits(&json!({})).await;
@@ -183,7 +183,7 @@ pub(crate) async fn a_task_that_waits_for_another_names_it(harness: Harness) {
     assert_eq!(ann.why(&watching).await, "running");
 }
 
-pub(crate) async fn nothing_is_told_of_a_watched_task_after_leaving_its_group(harness: Harness) {
+pub(crate) async fn watched_task_is_hidden_after_leaving_its_group(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let secret = raj.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;

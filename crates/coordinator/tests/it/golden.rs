@@ -1,5 +1,5 @@
-//! Whole conversations, byte for byte, as the contract writes them. What differs from run to run (ids,
-//! tokens, links) is named in the order of its appearance.
+//! Complete conversations, byte for byte, as in the contract. Values that differ between runs (ids, tokens, links) are
+//! replaced by names in the order of their appearance.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{ADMIN, Answer, Harness, task};
 
-/// Everything that was said.
+/// The recorded conversation.
 struct Transcript<'a> {
     harness: &'a Harness,
     text: String,
@@ -20,7 +20,7 @@ impl<'a> Transcript<'a> {
         Self { harness, text: String::new(), names: Vec::new() }
     }
 
-    /// From now on, this is written as that.
+    /// Replaces a value by a name from now on.
     fn call(&mut self, value: &Value, name: &str) -> String {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         self.names.push((value.clone(), name.to_owned()));
@@ -35,12 +35,12 @@ impl<'a> Transcript<'a> {
         text
     }
 
-    /// All of it; what got its name later has it from the beginning.
+    /// The whole conversation, with all names replaced from the start.
     fn whole(&self) -> String {
         self.named(&self.text)
     }
 
-    /// Says something and writes down both sides.
+    /// Sends a request, and records it with the response.
     async fn say(&mut self, token: Option<&str>, line: &str, body: Option<Value>) -> Answer {
         let (method, path) = line.split_once(' ').unwrap();
         let method: Method = method.parse().unwrap();
@@ -65,7 +65,7 @@ fn digest(password: &str) -> Value {
     json!(md5::compute(password).0)
 }
 
-pub(crate) async fn a_worker_says_what_published_workers_say(harness: Harness) {
+pub(crate) async fn conversation_of_a_legacy_worker_is_unchanged(harness: Harness) {
     let mut t = Transcript::of(&harness);
     let login = json!({"username": ADMIN, "md5_password": digest(ADMIN), "retain": true});
     let token = harness.send(Method::POST, "/login", None, Some(&login)).await.json()["token"].clone();
@@ -107,7 +107,7 @@ pub(crate) async fn a_worker_says_what_published_workers_say(harness: Harness) {
     insta::assert_snapshot!("worker", t.whole());
 }
 
-pub(crate) async fn a_client_says_what_published_clients_say(harness: Harness) {
+pub(crate) async fn conversation_of_a_legacy_client_is_unchanged(harness: Harness) {
     let mut t = Transcript::of(&harness);
     t.say(None, "GET /auth", None).await;
     t.say(Some("nonsense"), "GET /auth", None).await;

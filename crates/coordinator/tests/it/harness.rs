@@ -1,4 +1,4 @@
-//! A coordinator in this process, a clock that only the test moves, and a plain HTTP client.
+//! A coordinator in this process, a clock that the test controls, and a plain HTTP client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,23 +22,23 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
-/// How long workers may be silent.
+/// The lease of workers.
 pub(crate) const LEASE: Duration = Duration::from_secs(600);
-/// The documented default.
+/// The documented default administrator.
 pub(crate) const ADMIN: &str = "mitosis_admin";
 
-/// A running coordinator and what surrounds it.
+/// A running coordinator and its environment.
 pub(crate) struct Harness {
     running: Option<Running>,
-    /// Ended tasks are forgotten after this time.
+    /// How long ended tasks are kept.
     pub(crate) retain_tasks: Option<Duration>,
-    /// Time without a look at the leases that does not count, from the next start.
+    /// The gap between two readings that does not count as lease time, from the next start on.
     pub(crate) standstill: Duration,
-    /// How long workers may be silent, from the next start.
+    /// The lease of workers, from the next start on.
     pub(crate) lease: Duration,
-    /// Whose forwarding headers count.
+    /// The trusted proxies.
     pub(crate) trusted_proxies: TrustedProxies,
-    /// The address by which others know it, from the next start.
+    /// The public address, from the next start on.
     pub(crate) public_url: Option<url::Url>,
     address: String,
     http: reqwest::Client,
@@ -48,7 +48,7 @@ pub(crate) struct Harness {
     pub(crate) folder: TempDir,
 }
 
-/// What a coordinator in a cluster needs around it.
+/// The servers of a cluster.
 struct Services {
     postgres: Mutex<PostgresServer>,
     db_url: String,
@@ -77,18 +77,18 @@ impl Services {
     }
 }
 
-/// What a coordinator is started with.
+/// The environment of a coordinator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Surroundings {
-    /// A file and a directory.
+    /// A SQLite file and a directory.
     Alone,
     /// PostgreSQL and S3.
     Cluster,
-    /// A file, a directory, and Redis.
+    /// A SQLite file, a directory, and Redis.
     WithRedis,
 }
 
-/// An answer, read to its end.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -96,7 +96,7 @@ pub(crate) struct Answer {
     pub(crate) text: String,
 }
 
-/// Somebody with a token.
+/// A caller with a token.
 #[derive(Clone)]
 pub(crate) struct Someone<'a> {
     harness: &'a Harness,
@@ -111,7 +111,7 @@ impl Harness {
             Surroundings::Alone | Surroundings::WithRedis => {
                 (None, Timestamp::parse("2031-02-09T17:04:05.25Z").unwrap())
             }
-            // S3 looks at its own clock.
+            // The S3 server uses its own clock.
             Surroundings::Cluster => (Some(Services::start().await), SystemClock.now()),
         };
         let redis = match surroundings {
@@ -123,7 +123,7 @@ impl Harness {
         let mut harness = Self {
             running: None,
             retain_tasks: None,
-            // The clock goes in leaps.
+            // The clock moves in steps.
             standstill: Duration::MAX,
             lease: LEASE,
             trusted_proxies: TrustedProxies::default(),
@@ -146,7 +146,7 @@ impl Harness {
         self.running = Some(running);
     }
 
-    /// Another coordinator of the same cluster, and where it is.
+    /// Starts another coordinator of the same cluster, and returns its address.
     pub(crate) async fn another(&self) -> (Running, String) {
         assert!(self.services.is_some(), "one that stands alone is alone");
         let running = self.start_one().await;
@@ -183,7 +183,7 @@ impl Harness {
         Coordinator::start(settings, self.clock.clone(), Arc::new(OsEntropy)).await.unwrap()
     }
 
-    /// Stops the coordinator and starts it again on the same data.
+    /// Restarts the coordinator on the same data.
     pub(crate) async fn restart(&mut self) {
         self.running.take().unwrap().stop(Stop::Gracefully).await.unwrap();
         self.start().await;
@@ -194,7 +194,7 @@ impl Harness {
         self.running.take().unwrap().stop(Stop::Now).await.unwrap();
     }
 
-    /// The database, while no coordinator has it open.
+    /// Opens the database while no coordinator uses it.
     pub(crate) async fn store(&self) -> Box<dyn Store> {
         assert!(self.running.is_none(), "the coordinator has to be stopped");
         match &self.services {
@@ -203,12 +203,12 @@ impl Harness {
         }
     }
 
-    /// Host and port.
+    /// The host and port.
     pub(crate) fn address(&self) -> &str {
         self.address.strip_prefix("http://").unwrap()
     }
 
-    /// The object store breaks down.
+    /// Makes the object store fail.
     pub(crate) fn lose_objects(&mut self) {
         match &mut self.services {
             Some(services) => drop(services.s3.take()),
@@ -221,7 +221,7 @@ impl Harness {
         self.services.as_ref().expect("a cluster").postgres.lock().await
     }
 
-    /// Nobody else gets at a table of the database until the answer is dropped.
+    /// Locks a table of the database until the result is dropped.
     pub(crate) async fn locked(&self, table: &str) -> Locked {
         let services = self.services.as_ref().expect("a cluster");
         services.postgres.lock().await.locked(&services.db_url, table).await.unwrap()
@@ -250,13 +250,13 @@ impl Harness {
         Answer::read(request).await
     }
 
-    /// A request that the short forms can't make.
+    /// Starts a request that the other methods do not cover.
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.address) };
         self.http.request(method, url)
     }
 
-    /// Logs in; other sessions of the user stay.
+    /// Logs in and retains other sessions of the user.
     pub(crate) async fn login(&self, name: &str, password: &str) -> Answer {
         let digest = md5::compute(password).0;
         let body = json!({"username": name, "md5_password": digest, "retain": true});
@@ -272,7 +272,7 @@ impl Harness {
         self.logged_in(ADMIN, ADMIN).await
     }
 
-    /// A new user, logged in; the password is the name.
+    /// Creates a user and logs in; the password is the name.
     pub(crate) async fn user(&self, name: &str) -> Someone<'_> {
         let body = json!({"username": name, "md5_password": md5::compute(name).0, "admin": false});
         self.admin().await.post("/admin/users", &body).await.expect(200);
@@ -297,7 +297,7 @@ impl Answer {
         self
     }
 
-    /// A refusal with this status and stable code, and a sentence.
+    /// Expects a rejection with this status, code and a message.
     #[track_caller]
     pub(crate) fn expect_refused(self, status: u16, code: &str) -> Self {
         let answer = self.expect(status);
@@ -309,7 +309,7 @@ impl Answer {
         answer
     }
 
-    /// A success without anything to read.
+    /// Expects a success without content.
     #[track_caller]
     pub(crate) fn expect_empty(self) -> Self {
         let answer = self.expect(200);
@@ -320,7 +320,7 @@ impl Answer {
 }
 
 impl Someone<'_> {
-    /// The same with another token.
+    /// The same caller with another token.
     pub(crate) fn with(&self, token: &str) -> Self {
         Self { token: token.to_owned(), ..self.clone() }
     }
@@ -341,7 +341,7 @@ impl Someone<'_> {
         self.harness.send(Method::DELETE, path, Some(&self.token), None).await
     }
 
-    /// Submits a task to a group; answers its UUID.
+    /// Submits a task to a group and returns its UUID.
     pub(crate) async fn submits_to(&self, group: &str, changes: &Value) -> String {
         let answer = self.post("/tasks", &task(group, changes)).await.expect(200);
         answer.json()["uuid"].as_str().unwrap().to_owned()
@@ -370,7 +370,7 @@ impl Someone<'_> {
         }
     }
 
-    /// Asks for a task as a worker, without waiting.
+    /// Fetches a task as a worker, without waiting.
     pub(crate) async fn fetches(&self) -> Value {
         self.get("/workers/tasks?wait=0s").await.expect(200).json()
     }
@@ -380,7 +380,7 @@ impl Someone<'_> {
         self.post("/workers/tasks", &json!({"id": task["id"], "op": op})).await
     }
 
-    /// Reports the normal end of a task, up to its commit.
+    /// Reports the normal end of a task, including the commit.
     pub(crate) async fn finishes(&self, task: &Value, exit_status: i32) {
         self.reports(task, &json!("Finish")).await.expect(200);
         self.reports(task, &json!({"Commit": {"exit_status": exit_status, "msg": null}})).await.expect(200);
@@ -398,7 +398,7 @@ impl Someone<'_> {
     }
 }
 
-/// Asks again until it is so; ten seconds are enough for anything.
+/// Polls a condition until it holds, for at most ten seconds.
 pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let end = tokio::time::Instant::now() + Duration::from_secs(10);
     while !holds().await {

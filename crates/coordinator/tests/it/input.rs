@@ -1,4 +1,4 @@
-//! Requests that make no sense.
+//! Invalid requests.
 
 use reqwest::Method;
 use serde_json::json;
@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::harness::{Answer, Harness, Someone, task};
 
-pub(crate) async fn list_of_keys_counts_each_once_and_has_a_limit(harness: Harness) {
+pub(crate) async fn list_of_keys_is_deduplicated_and_limited(harness: Harness) {
     let ann = harness.user("ann").await;
     ann.post("/groups/ann/attachments", &json!({"key": "x", "content_length": 0})).await.expect(200);
     let links = "/groups/ann/download/attachments/list";
@@ -19,7 +19,7 @@ pub(crate) async fn list_of_keys_counts_each_once_and_has_a_limit(harness: Harne
     }
 }
 
-pub(crate) async fn routes_and_methods_that_do_not_exist_answer_without_a_body(harness: Harness) {
+pub(crate) async fn unknown_routes_and_methods_reply_without_a_body(harness: Harness) {
     for path in ["/nowhere", "/groups/", "//groups", "/tasks/x/y/z"] {
         let answer = harness.send(Method::GET, path, None, None).await.expect(404);
         assert_eq!(answer.text, "", "{path}");
@@ -29,7 +29,7 @@ pub(crate) async fn routes_and_methods_that_do_not_exist_answer_without_a_body(h
     assert_eq!((answer.text.as_str(), &answer.headers["allow"]), ("", &"POST".parse().unwrap()));
 }
 
-pub(crate) async fn a_body_that_is_not_json_or_of_the_wrong_shape_is_refused(harness: Harness) {
+pub(crate) async fn body_of_a_wrong_type_or_form_is_rejected(harness: Harness) {
     let admin = harness.admin().await;
     let send = |content_type: &'static str, body: &'static str| {
         let request = harness.request(Method::POST, "/tasks").bearer_auth(&admin.token);
@@ -51,7 +51,7 @@ pub(crate) async fn a_body_that_is_not_json_or_of_the_wrong_shape_is_refused(har
     send("application/json", Box::leak(deep.into_boxed_str())).await.expect(400);
 }
 
-pub(crate) async fn a_body_that_is_far_too_long_is_refused_with_an_answer(harness: Harness) {
+pub(crate) async fn huge_body_is_rejected_with_a_response(harness: Harness) {
     let admin = harness.admin().await;
     let body = vec![b' '; 64 << 20];
     let mut connection = tokio::net::TcpStream::connect(harness.address()).await.unwrap();
@@ -68,7 +68,7 @@ pub(crate) async fn a_body_that_is_far_too_long_is_refused_with_an_answer(harnes
     assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("too_large"), "{answer}");
 }
 
-pub(crate) async fn a_task_that_could_never_run_is_refused_when_it_is_submitted(harness: Harness) {
+pub(crate) async fn invalid_task_is_rejected_at_submission(harness: Harness) {
     let admin = harness.admin().await;
     let spec = |changes: serde_json::Value| {
         let mut spec = json!({"args": ["true"]});
@@ -97,7 +97,7 @@ pub(crate) async fn a_task_that_could_never_run_is_refused_when_it_is_submitted(
     assert_eq!(count, 0);
 }
 
-pub(crate) async fn a_body_over_the_limit_is_refused_and_the_service_goes_on(harness: Harness) {
+pub(crate) async fn body_beyond_the_limit_is_rejected(harness: Harness) {
     let admin = harness.admin().await;
     let huge = json!({"task_spec": {"args": ["x".repeat(5 * 1024 * 1024)]}});
     admin.post("/tasks", &task("mitosis_admin", &huge)).await.expect_refused(413, "too_large");
@@ -112,7 +112,7 @@ pub(crate) async fn names_are_letters_digits_dashes_and_underscores(harness: Har
     admin.post("/groups", &json!({"group_name": "x".repeat(255)})).await.expect_empty();
 }
 
-pub(crate) async fn unknown_arguments_and_fields_are_ignored_and_every_origin_may_ask(harness: Harness) {
+pub(crate) async fn unknown_input_is_ignored_and_cors_allows_all(harness: Harness) {
     let admin = harness.admin().await;
     let answer = admin.get("/users/groups?op=force").await.expect(200);
     assert_eq!(answer.headers["access-control-allow-origin"], "*");
@@ -120,7 +120,7 @@ pub(crate) async fn unknown_arguments_and_fields_are_ignored_and_every_origin_ma
     admin.post("/tasks", &task("mitosis_admin", &json!({"colour": "green"}))).await.expect(200);
 }
 
-/// What everybody may see of the admin's group: nothing that is asked below may change it.
+/// The visible state of the group of the administrator. No request below may change it.
 async fn picture(admin: &Someone<'_>) -> String {
     let tasks = admin.post("/tasks/query", &json!({"count": false})).await.expect(200).text;
     let files = admin
@@ -132,7 +132,7 @@ async fn picture(admin: &Someone<'_>) -> String {
     format!("{tasks}{files}{group}")
 }
 
-pub(crate) async fn odd_texts_are_refused_or_match_nothing_and_change_nothing(harness: Harness) {
+pub(crate) async fn odd_texts_are_rejected_or_match_nothing(harness: Harness) {
     let admin = harness.admin().await;
     admin.submits(&json!({"labels": ["a_c", "100%"]})).await;
     admin
@@ -188,7 +188,7 @@ pub(crate) async fn odd_texts_are_refused_or_match_nothing_and_change_nothing(ha
     }
 }
 
-pub(crate) async fn keys_that_leave_their_group_are_refused(harness: Harness) {
+pub(crate) async fn keys_outside_their_group_are_rejected(harness: Harness) {
     let admin = harness.admin().await;
     let before = picture(&admin).await;
     for key in ["../x", "a/../../x", "/etc/passwd", "a//b", "a/./b", "a/", "..", "", "a\u{0}", "a\nb"] {
@@ -198,7 +198,7 @@ pub(crate) async fn keys_that_leave_their_group_are_refused(harness: Harness) {
     assert_eq!(picture(&admin).await, before);
 }
 
-pub(crate) async fn wildcards_are_characters_like_any_other(harness: Harness) {
+pub(crate) async fn wildcards_match_literally(harness: Harness) {
     let admin = harness.admin().await;
     for key in ["abc", "a_c", "a%c"] {
         admin
@@ -213,7 +213,7 @@ pub(crate) async fn wildcards_are_characters_like_any_other(harness: Harness) {
     }
 }
 
-pub(crate) async fn numbers_out_of_range_are_refused_and_large_ones_are_bounded(harness: Harness) {
+pub(crate) async fn numbers_out_of_range_are_rejected_or_capped(harness: Harness) {
     let admin = harness.admin().await;
     admin.submits(&json!({})).await;
     for (field, number) in
@@ -242,7 +242,7 @@ pub(crate) async fn numbers_out_of_range_are_refused_and_large_ones_are_bounded(
     }
 }
 
-pub(crate) async fn duplicates_count_once_and_lists_are_bounded_by_their_size(harness: Harness) {
+pub(crate) async fn lists_are_deduplicated_and_limited(harness: Harness) {
     let admin = harness.admin().await;
     let uuid = admin.submits(&json!({"tags": ["a", "a", "b"], "labels": ["x", "x"]})).await;
     let shown = admin.task(&uuid).await;

@@ -1,4 +1,4 @@
-//! Output on its way from a worker to those who follow.
+//! Live output, from a worker to its followers.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::Harness;
 
-pub(crate) async fn a_follower_gets_the_bytes_it_asked_for_and_the_worker_is_told_which(harness: Harness) {
+pub(crate) async fn follower_gets_the_requested_bytes(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
@@ -29,7 +29,7 @@ pub(crate) async fn a_follower_gets_the_bytes_it_asked_for_and_the_worker_is_tol
     assert_eq!((&reply["state"], &reply["result"]), (&json!("Running"), &Value::Null));
 }
 
-pub(crate) async fn a_follower_is_told_of_the_end_at_once(harness: Harness) {
+pub(crate) async fn follower_is_notified_of_the_end(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
@@ -42,7 +42,7 @@ pub(crate) async fn a_follower_is_told_of_the_end_at_once(harness: Harness) {
     assert_eq!(reply.expect(200).json()["result"], json!({"exit_status": 7, "msg": null}));
 }
 
-pub(crate) async fn a_worker_can_only_speak_for_the_task_it_holds(harness: Harness) {
+pub(crate) async fn worker_sends_output_only_of_its_task(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let (holder, other) = (ann.worker(&json!({})).await, ann.worker(&json!({})).await);

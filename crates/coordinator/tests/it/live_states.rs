@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Harness, LEASE, Someone};
 
-/// Nothing here takes this long.
+/// The timeout of a test step.
 const LIMIT: Duration = Duration::from_secs(30);
 
 async fn connection(url: &str) -> MultiplexedConnection {
@@ -32,7 +32,7 @@ async fn worker_url(someone: &Someone<'_>) -> String {
     reply["redis_url"].as_str().unwrap().to_owned()
 }
 
-/// What one of our own agents sends.
+/// The headers of a native agent.
 async fn as_agent(harness: &Harness, worker: &Someone<'_>, method: Method, body: Option<&Value>) -> Value {
     let mut request = harness.request(method, "/workers/tasks?wait=0s").bearer_auth(&worker.token);
     request = request.header("user-agent", "mito/1.2.3");
@@ -42,7 +42,7 @@ async fn as_agent(harness: &Harness, worker: &Someone<'_>, method: Method, body:
     Answer::read(request).await.expect(200).json()
 }
 
-pub(crate) async fn workers_write_and_clients_read_and_neither_does_more(harness: Harness) {
+pub(crate) async fn redis_users_have_minimal_rights(harness: Harness) {
     let (client_url, worker_url) = (client_url(&harness).await, worker_url(&harness.admin().await).await);
     assert!(client_url.starts_with("redis://mitosis_client:") && client_url.ends_with("/?protocol=resp3"));
     assert!(worker_url.starts_with("redis://mitosis_worker:") && worker_url.ends_with("/?protocol=resp3"));
@@ -68,7 +68,7 @@ pub(crate) async fn workers_write_and_clients_read_and_neither_does_more(harness
     refused(redis::cmd("ACL").arg("LIST").query_async(&mut worker).await);
 }
 
-/// Another coordinator of the database would find the same, as this one does when it starts again.
+/// Another coordinator of the database would get the same passwords, like this one after a restart.
 pub(crate) async fn drawn_redis_password_is_the_same_at_every_start(mut harness: Harness) {
     let before = client_url(&harness).await;
     let mut held = connection(&before).await;
@@ -78,7 +78,7 @@ pub(crate) async fn drawn_redis_password_is_the_same_at_every_start(mut harness:
     redis::cmd("GET").arg("task:x").query_async::<Option<i32>>(&mut held).await.unwrap();
 }
 
-pub(crate) async fn states_of_our_agents_are_announced_and_expire(harness: Harness) {
+pub(crate) async fn states_of_native_agents_are_announced_and_expire(harness: Harness) {
     let ann = harness.user("ann").await;
     let url = client_url(&harness).await;
     let uuid = ann.submits(&json!({})).await;
@@ -105,13 +105,13 @@ pub(crate) async fn states_of_our_agents_are_announced_and_expire(harness: Harne
     assert!((1..=60).contains(&left), "{left}");
 }
 
-pub(crate) async fn published_workers_announce_by_themselves(harness: Harness) {
+pub(crate) async fn legacy_workers_announce_themselves(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
     let task = worker.fetches().await;
     worker.finishes(&task, 0).await;
-    // What our agent announces next comes after whatever might have been announced before.
+    // The next announcement of the agent comes after all earlier ones.
     let next = ann.submits(&json!({})).await;
     as_agent(&harness, &worker, Method::GET, None).await;
     let mut reader = connection(&client_url(&harness).await).await;
@@ -136,7 +136,7 @@ async fn until(reader: &mut MultiplexedConnection, uuid: &str) {
     .expect("the state of a task of our agent is announced");
 }
 
-pub(crate) async fn tasks_go_on_without_redis_and_states_come_back_with_it(harness: Harness) {
+pub(crate) async fn tasks_continue_without_redis(harness: Harness) {
     let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({})).await;
     harness.redis().await.kill().unwrap();
@@ -155,7 +155,7 @@ pub(crate) async fn tasks_go_on_without_redis_and_states_come_back_with_it(harne
     until(&mut reader, &next).await;
 }
 
-/// Waits until the health report says so; Redis never makes the coordinator ill.
+/// Waits until the health report has this state. Redis never makes the coordinator unhealthy.
 async fn redis_is(harness: &Harness, wanted: &str) {
     tokio::time::timeout(LIMIT, async {
         loop {
@@ -170,8 +170,8 @@ async fn redis_is(harness: &Harness, wanted: &str) {
     .unwrap_or_else(|_| panic!("Redis is {wanted}"));
 }
 
-/// What an agent that tells its states says at first; answers what it is given.
-async fn tells(agent: &Someone<'_>, more: &Value) -> Value {
+/// Sends the first poll of an agent that reports states, and returns the reply.
+async fn first_poll(agent: &Someone<'_>, more: &Value) -> Value {
     let mut poll = json!({"want": 1, "tells_states": true, "wait": "20s"});
     poll.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     agent.post("/v1/agents/poll", &poll).await.expect(200).json()
@@ -191,9 +191,9 @@ pub(crate) async fn agent_states_are_announced_in_the_order_of_0_6_8(harness: Ha
     let mut subscription = Client::open(url.as_str()).unwrap().get_async_pubsub().await.unwrap();
     subscription.subscribe(format!("task:{uuid}")).await.unwrap();
     let agent = ann.worker(&json!({"slots": 1})).await;
-    let told = tells(&agent, &json!({})).await;
-    assert_eq!(told["announce"], json!(true), "the states of all tasks matter");
-    let given = &told["tasks"][0];
+    let reply = first_poll(&agent, &json!({})).await;
+    assert_eq!(reply["announce"], json!(true), "the states of all tasks matter");
+    let given = &reply["tasks"][0];
     states(&agent, &given["task"], &["ExecPending", "ExecSpawned"]).await;
     let mut reader = connection(&url).await;
     let left: i64 = redis::cmd("TTL").arg(format!("task:{uuid}")).query_async(&mut reader).await.unwrap();
@@ -219,9 +219,9 @@ pub(crate) async fn agent_announces_states_of_what_it_holds_only(harness: Harnes
     let mut subscription = Client::open(url.as_str()).unwrap().get_async_pubsub().await.unwrap();
     subscription.subscribe(format!("task:{uuid}")).await.unwrap();
     let holder = ann.worker(&json!({"slots": 1})).await;
-    let given = tells(&holder, &json!({})).await["tasks"][0].clone();
+    let given = first_poll(&holder, &json!({})).await["tasks"][0].clone();
     let other = raj.worker(&json!({"slots": 1})).await;
-    // What it says goes in before what the holder says, so nothing has to be waited for in vain.
+    // Its report comes before that of the holder, so the test need not wait for something that does not happen.
     states(&other, &given["task"], &["TaskCommitted"]).await;
     states(&holder, &given["task"], &["ExecSpawned"]).await;
     let mut seen = Vec::new();
@@ -233,28 +233,28 @@ pub(crate) async fn agent_announces_states_of_what_it_holds_only(harness: Harnes
     assert_eq!(seen, [1, 11]);
 }
 
-pub(crate) async fn agent_that_leaves_its_task_is_announced_as_exited(harness: Harness) {
+pub(crate) async fn departed_agent_is_announced_as_exited(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let agent = ann.worker(&json!({"slots": 1})).await;
-    tells(&agent, &json!({})).await;
+    first_poll(&agent, &json!({})).await;
     let leave = harness.request(Method::DELETE, "/workers").header("user-agent", "mito/1.2.3");
     Answer::read(leave.bearer_auth(&agent.token)).await.expect(200);
     has_exited(&harness, &uuid).await;
 }
 
-pub(crate) async fn agent_that_is_lost_with_its_task_is_announced_as_exited(harness: Harness) {
+pub(crate) async fn lost_agent_is_announced_as_exited(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let agent = ann.worker(&json!({"slots": 1})).await;
-    tells(&agent, &json!({})).await;
-    // Written when this is answered.
+    first_poll(&agent, &json!({})).await;
+    // It is stored when this returns.
     agent.post("/workers/heartbeat", &json!(null)).await.expect(200);
     harness.clock.advance(LEASE);
     has_exited(&harness, &uuid).await;
 }
 
-/// Waits until it is announced that the worker of a task is gone.
+/// Waits until the exit of the worker of a task is announced.
 async fn has_exited(harness: &Harness, uuid: &str) {
     let mut reader = connection(&client_url(harness).await).await;
     let key = format!("task:{uuid}");
@@ -269,8 +269,8 @@ async fn has_exited(harness: &Harness, uuid: &str) {
     }
 }
 
-/// A published worker that has Redis says where its task stands, and ours hears of it.
-pub(crate) async fn watched_task_of_a_published_worker_is_read_from_redis(harness: Harness) {
+/// A legacy worker announces its state on Redis, and a native worker receives it.
+pub(crate) async fn watched_task_of_a_legacy_worker_is_read_from_redis(harness: Harness) {
     let ann = harness.user("ann").await;
     let file = json!([{"remote_file": {"Attachment": {"key": "k"}}, "local_path": "f"}]);
     let spec =
@@ -283,7 +283,7 @@ pub(crate) async fn watched_task_of_a_published_worker_is_read_from_redis(harnes
         "watch": [uuid, "ExecSpawned"]});
     ann.submits(&json!({"task_spec": watch})).await;
     let watcher = ann.worker(&json!({"slots": 1})).await;
-    tells(&watcher, &json!({})).await;
+    first_poll(&watcher, &json!({})).await;
     let ask = |wait: &str| format!("/v1/workers/tasks/{uuid}/reached?target=ExecSpawned&wait={wait}");
     let reply = watcher.get(&ask("0s")).await.expect(200).json();
     assert_eq!(reply, json!({"reached": false}), "it fetches its file");
@@ -292,9 +292,9 @@ pub(crate) async fn watched_task_of_a_published_worker_is_read_from_redis(harnes
     assert_eq!(watcher.get(&ask("20s")).await.expect(200).json(), json!({"reached": true}));
 }
 
-/// Passwords that a coordinator draws are of use only where it sets up the users itself.
+/// Generated passwords only work if the coordinator sets up the users itself.
 #[tokio::test]
-async fn users_of_redis_that_are_left_alone_need_passwords() {
+async fn unmanaged_redis_users_need_passwords() {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
     let redis = RedisSettings {

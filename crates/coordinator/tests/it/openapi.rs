@@ -1,4 +1,4 @@
-//! The API's description of itself.
+//! The OpenAPI description.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ async fn description(harness: &Harness) -> Value {
     harness.send(Method::GET, "/openapi.json", None, None).await.expect(200).json()
 }
 
-/// Method and path of each operation.
+/// The method and path of each operation.
 fn operations(description: &Value) -> BTreeSet<(String, String)> {
     let paths = description["paths"].as_object().unwrap();
     let each = paths.iter().flat_map(|(path, item)| {
@@ -21,11 +21,11 @@ fn operations(description: &Value) -> BTreeSet<(String, String)> {
     each.collect()
 }
 
-/// The description itself, and bytes behind links.
+/// Routes without a description: the description itself, and downloads through links.
 const UNDESCRIBED: [&str; 4] =
     ["GET /openapi.json", "GET /docs", "GET /v1/objects/{*path}", "PUT /v1/objects/{*path}"];
 
-pub(crate) async fn every_route_is_described_and_every_description_leads_somewhere(harness: Harness) {
+pub(crate) async fn routes_and_descriptions_agree(harness: Harness) {
     let known = operations(&description(&harness).await);
     let (mut declared, mut undescribed) = (BTreeSet::new(), Vec::new());
     for Route { method, path, described_as, .. } in mitosis_coordinator::routes() {
@@ -45,14 +45,14 @@ pub(crate) async fn every_route_is_described_and_every_description_leads_somewhe
     }
 }
 
-pub(crate) async fn the_description_changes_only_on_purpose(harness: Harness) {
+pub(crate) async fn description_matches_its_snapshot(harness: Harness) {
     let mut description = description(&harness).await;
     assert_eq!(description["openapi"], "3.1.0");
     description["info"]["version"] = "any".into();
     insta::assert_snapshot!("openapi", serde_json::to_string_pretty(&description).unwrap());
 }
 
-pub(crate) async fn the_page_needs_nothing_from_elsewhere(harness: Harness) {
+pub(crate) async fn docs_page_is_self_contained(harness: Harness) {
     let page = harness.send(Method::GET, "/docs", None, None).await.expect(200);
     assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));
     assert!(!page.text.contains("http://") && !page.text.contains("https://"), "{}", page.text);

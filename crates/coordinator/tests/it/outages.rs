@@ -1,4 +1,4 @@
-//! The database goes away, and comes back.
+//! Outages of the database.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::harness::{Answer, Harness};
 
-pub(crate) async fn an_outage_of_the_database_is_told_and_passes(harness: Harness) {
+pub(crate) async fn database_outage_is_reported_and_passes(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let path = format!("/tasks/{uuid}");
@@ -21,8 +21,8 @@ pub(crate) async fn an_outage_of_the_database_is_told_and_passes(harness: Harnes
     harness.send(Method::GET, "/health", None, None).await.expect(200);
 }
 
-/// Published workers give up at the first error, so they are left waiting instead.
-pub(crate) async fn a_worker_does_not_notice_an_outage_of_the_database(harness: Harness) {
+/// Legacy workers exit at the first error, so their requests are held instead.
+pub(crate) async fn worker_survives_a_database_outage(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
@@ -39,8 +39,8 @@ pub(crate) async fn a_worker_does_not_notice_an_outage_of_the_database(harness: 
     assert_eq!(ann.state(&uuid).await, "Finished");
 }
 
-/// What ends a published worker is any answer but the usual one, and a request that breaks off.
-pub(crate) async fn published_worker_survives_a_database_outage(harness: Harness) {
+/// A legacy worker exits at any other reply than the usual one, and when a request breaks off.
+pub(crate) async fn legacy_worker_survives_a_database_outage(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     let (busy, idle) = (ann.worker(&json!({})).await, ann.worker(&json!({})).await);
@@ -49,7 +49,7 @@ pub(crate) async fn published_worker_survives_a_database_outage(harness: Harness
 
     let finish = json!("Finish");
     let (reported, ()) = tokio::join!(busy.reports(&task, &finish), async {
-        // Longer than a request of ours is held.
+        // Longer than a request of a native worker is held.
         let until = Instant::now() + Duration::from_secs(23);
         while Instant::now() < until {
             assert_eq!(idle.get("/workers/tasks").await.expect(200).text, "null");
@@ -64,8 +64,8 @@ pub(crate) async fn published_worker_survives_a_database_outage(harness: Harness
     idle.post("/workers/heartbeat", &json!(null)).await.expect(200);
 }
 
-/// A database that accepts connections and answers nothing is an outage, too.
-pub(crate) async fn published_worker_is_answered_while_the_database_hangs(harness: Harness) {
+/// A database that accepts connections but does not respond is an outage, too.
+pub(crate) async fn legacy_worker_gets_replies_while_the_database_hangs(harness: Harness) {
     let ann = harness.user("ann").await;
     ann.submits(&json!({})).await;
     let idle = ann.worker(&json!({})).await;
@@ -81,8 +81,8 @@ pub(crate) async fn published_worker_is_answered_while_the_database_hangs(harnes
     idle.fetches().await;
 }
 
-/// A worker of ours would rely on a lease that nothing says.
-pub(crate) async fn own_heartbeat_is_refused_while_the_database_is_away(harness: Harness) {
+/// A native worker would rely on a lease that was not renewed.
+pub(crate) async fn native_heartbeat_fails_during_a_database_outage(harness: Harness) {
     let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({"slots": 1})).await;
     harness.postgres().await.kill().unwrap();

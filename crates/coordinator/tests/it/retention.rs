@@ -1,4 +1,4 @@
-//! Tasks that ended long ago.
+//! Deletion of old tasks.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::harness::{Harness, Someone};
 
-/// Runs one task that leaves an archive; answers its UUID.
+/// Runs one task with an artifact, and returns its UUID.
 async fn run_one(ann: &Someone<'_>) -> String {
     let uuid = ann.submits(&json!({})).await;
     let worker = ann.worker(&json!({})).await;
@@ -23,12 +23,12 @@ async fn run_one(ann: &Someone<'_>) -> String {
 pub(crate) async fn a_task_is_forgotten_after_its_time_and_not_before(mut harness: Harness) {
     let ann = harness.user("ann").await;
     let old = run_one(&ann).await;
-    let waiting = ann.submits(&json!({"tags": ["of nobody"]})).await;
+    let waiting = ann.submits(&json!({"tags": ["of no worker"]})).await;
     let token = ann.token.clone();
     let hours = |hours| Duration::from_hours(hours);
     harness.clock.advance(hours(3));
 
-    // A coordinator that was not told to forgets nothing.
+    // Without the setting, nothing is deleted.
     harness.restart().await;
     let ann = harness.logged_in("ann", "ann").await;
     let young = run_one(&ann).await;
@@ -38,12 +38,12 @@ pub(crate) async fn a_task_is_forgotten_after_its_time_and_not_before(mut harnes
     harness.restart().await;
     let get =
         async |uuid: &str| harness.send(Method::GET, &format!("/tasks/{uuid}"), Some(&token), None).await;
-    let forgotten = async {
+    let deleted = async {
         while get(&old).await.status != 404 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), forgotten).await.expect("the task is forgotten");
+    tokio::time::timeout(Duration::from_secs(30), deleted).await.expect("the task is deleted");
     get(&young).await.expect(200);
     get(&waiting).await.expect(200);
     let group = harness.send(Method::GET, "/groups/ann", Some(&token), None).await.expect(200).json();

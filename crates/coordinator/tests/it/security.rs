@@ -1,4 +1,4 @@
-//! Passwords, personal tokens, and what is written down about them.
+//! Passwords, personal tokens, and their audit entries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::harness::{ADMIN, Harness, Someone, eventually, task};
 
-/// A personal token of somebody, and its id.
+/// Creates a personal token. Returns it and its id.
 async fn personal_token<'a>(owner: &Someone<'a>, scope: &str, lifetime: Option<&str>) -> (Someone<'a>, i64) {
     let body = json!({"name": "script", "scope": scope, "lifetime": lifetime});
     let reply = owner.post("/v1/tokens", &body).await.expect(200).json();
@@ -23,9 +23,9 @@ async fn personal_token<'a>(owner: &Someone<'a>, scope: &str, lifetime: Option<&
     (owner.with(&token), reply["id"].as_i64().unwrap())
 }
 
-/// No administrator is made with a password that everybody guesses.
+/// The first administrator is not created with an empty password.
 #[tokio::test]
-async fn empty_admin_password_is_refused_at_the_first_start() {
+async fn empty_admin_password_is_rejected_at_the_first_start() {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
     let start = async |password: &str| {
@@ -39,13 +39,13 @@ async fn empty_admin_password_is_refused_at_the_first_start() {
     };
     let refused = start("").await;
     assert!(matches!(refused, Err(StartError::EmptyAdminPassword)), "{refused:?}");
-    // Once there is an administrator, the setting means nothing.
+    // Once there is an administrator, the setting has no effect.
     for password in ["chosen", ""] {
         start(password).await.unwrap().stop(Stop::Now).await.unwrap();
     }
 }
 
-pub(crate) async fn personal_tokens_of_a_user_are_bounded(harness: Harness) {
+pub(crate) async fn personal_tokens_of_a_user_are_limited(harness: Harness) {
     let ann = harness.user("ann").await;
     let body = json!({"name": "script", "scope": "read"});
     for _ in 0..20 {
@@ -61,7 +61,7 @@ pub(crate) async fn personal_tokens_of_a_user_are_bounded(harness: Harness) {
     ann.post("/v1/tokens", &body).await.expect(200);
 }
 
-pub(crate) async fn guessing_a_password_is_slowed_down(harness: Harness) {
+pub(crate) async fn password_guessing_is_throttled(harness: Harness) {
     harness.user("ann").await;
     for _ in 0..20 {
         harness.login("ann", "guess").await.expect_refused(401, "wrong_credentials");
@@ -74,14 +74,14 @@ pub(crate) async fn guessing_a_password_is_slowed_down(harness: Harness) {
     harness.login("ann", "ann").await.expect(200);
 }
 
-/// A login through something that writes `X-Forwarded-For`; answers the status.
+/// Logs in through a proxy that sets `X-Forwarded-For`, and returns the status.
 async fn login_from(harness: &Harness, address: &str, name: &str, password: &str) -> u16 {
     let body = json!({"username": name, "md5_password": md5::compute(password).0, "retain": true});
     let request = harness.request(Method::POST, "/login").header("x-forwarded-for", address).json(&body);
     request.send().await.unwrap().status().as_u16()
 }
 
-/// Asks for a login, and leaves the answer unread.
+/// Sends a login without reading the response.
 async fn begin_a_login(harness: &Harness, name: &str) -> tokio::net::TcpStream {
     let body = json!({"username": name, "md5_password": md5::compute("guess").0}).to_string();
     let head = "POST /login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
@@ -91,13 +91,13 @@ async fn begin_a_login(harness: &Harness, name: &str) -> tokio::net::TcpStream {
     connection
 }
 
-pub(crate) async fn hung_up_logins_are_counted_and_written_down(harness: Harness) {
+pub(crate) async fn abandoned_logins_are_counted_and_recorded(harness: Harness) {
     let admin = harness.admin().await;
     let mut open = Vec::new();
     for _ in 0..20 {
         open.push(begin_a_login(&harness, "ann").await);
     }
-    // All have come in, and most wait for their turn to be hashed.
+    // All have arrived, and most wait to be hashed.
     let mut first = [0; 12];
     open[0].read_exact(&mut first).await.unwrap();
     assert_eq!(&first, b"HTTP/1.1 401");
@@ -120,7 +120,7 @@ pub(crate) async fn session_can_not_be_used_to_guess_the_password(harness: Harne
     }
     let right = json!({"old_md5_password": digest("ann"), "new_md5_password": digest("new")});
     ann.post("/users/ann/password", &right).await.expect_refused(429, "too_many_requests");
-    // Whoever knows the password is not kept out by what the other session did.
+    // The owner of the password is not locked out by the other session.
     harness.clock.advance(Duration::from_secs(1));
     let other = harness.logged_in("ann", "ann").await;
     assert_ne!(other.token, ann.token);
@@ -146,7 +146,7 @@ pub(crate) async fn strangers_guesses_do_not_lock_out_the_owner(mut harness: Har
     assert_eq!(other.status(), 429, "a token of another account proves nothing");
 }
 
-pub(crate) async fn names_that_nobody_can_have_are_refused_first(harness: Harness) {
+pub(crate) async fn invalid_names_are_rejected_first(harness: Harness) {
     for length in [256, 8_000] {
         for _ in 0..25 {
             let refused = harness.login(&"a".repeat(length), "x").await;
@@ -165,7 +165,7 @@ pub(crate) async fn trusted_proxy_names_the_caller_in_the_audit_log(mut harness:
         log.json()["entries"][1]["address"].as_str().unwrap().to_owned()
     };
     login_from(&harness, "192.0.2.7", ADMIN, ADMIN).await;
-    assert_eq!(last(&harness).await, "127.0.0.1", "nobody is believed by default");
+    assert_eq!(last(&harness).await, "127.0.0.1", "no proxy is trusted by default");
     harness.trusted_proxies = TrustedProxies::parse(["127.0.0.0/8"]).unwrap();
     harness.restart().await;
     login_from(&harness, "203.0.113.5, 192.0.2.7", ADMIN, ADMIN).await;
@@ -174,9 +174,9 @@ pub(crate) async fn trusted_proxy_names_the_caller_in_the_audit_log(mut harness:
 
 pub(crate) async fn default_password_counts_on_this_machine_only(mut harness: Harness) {
     assert_eq!(harness.login(ADMIN, ADMIN).await.status, 200);
-    // Something on this machine hands on what others send.
+    // A program on this machine forwards requests of others.
     assert_eq!(login_from(&harness, "192.0.2.7", ADMIN, ADMIN).await, 403);
-    assert_eq!(login_from(&harness, "127.0.0.1", ADMIN, ADMIN).await, 403, "nobody is trusted to say so");
+    assert_eq!(login_from(&harness, "127.0.0.1", ADMIN, ADMIN).await, 403, "the proxy is not trusted");
     harness.trusted_proxies = TrustedProxies::parse(["127.0.0.0/8"]).unwrap();
     harness.restart().await;
     assert_eq!(login_from(&harness, "192.0.2.7", ADMIN, ADMIN).await, 403);
@@ -185,7 +185,7 @@ pub(crate) async fn default_password_counts_on_this_machine_only(mut harness: Ha
     assert_eq!(login_from(&harness, "192.0.2.7", "ann", "ann").await, 200, "it is about one password");
 }
 
-/// Behind an address of its own there is a proxy, and every request comes from this machine.
+/// With a public address there is a proxy, and every request comes from this machine.
 pub(crate) async fn default_password_does_not_count_under_a_public_address(mut harness: Harness) {
     harness.public_url = Some("https://mito.example".parse().unwrap());
     harness.restart().await;
@@ -247,7 +247,7 @@ pub(crate) async fn links_begin_with_the_address_that_a_client_of_ours_used(mut 
     assert!(link.starts_with("https://public.example/lab/v1/objects/"), "{link}");
 }
 
-pub(crate) async fn a_personal_token_does_what_its_scope_says(harness: Harness) {
+pub(crate) async fn personal_token_is_limited_to_its_scope(harness: Harness) {
     let (admin, ann) = (harness.admin().await, harness.user("ann").await);
     let uuid = ann.submits(&json!({})).await;
     let (reader, _) = personal_token(&ann, "read", None).await;
@@ -275,7 +275,7 @@ pub(crate) async fn a_personal_token_does_what_its_scope_says(harness: Harness) 
     reader.get(&format!("/tasks/{uuid}")).await.expect_refused(403, "account_not_active");
 }
 
-pub(crate) async fn a_personal_token_ends_when_revoked_or_over_and_not_with_the_session(harness: Harness) {
+pub(crate) async fn personal_token_ends_when_revoked_or_expired(harness: Harness) {
     let ann = harness.user("ann").await;
     let (kept, id) = personal_token(&ann, "read", None).await;
     let (short, _) = personal_token(&ann, "read", Some("1h")).await;
@@ -300,7 +300,7 @@ pub(crate) async fn a_personal_token_ends_when_revoked_or_over_and_not_with_the_
 }
 
 pub(crate) async fn a_worker_renews_its_token_within_what_it_was_granted(mut harness: Harness) {
-    // Longer than the test: only tokens end.
+    // Longer than the test: only tokens expire.
     harness.lease = Duration::from_hours(24 * 30);
     harness.restart().await;
     let harness = harness;
@@ -323,7 +323,7 @@ pub(crate) async fn a_worker_renews_its_token_within_what_it_was_granted(mut har
     lives(&short, 401).await;
     lives(&of_short, 401).await;
 
-    // Without a lifetime it can go on for ever, seven days at a time.
+    // Without a lifetime, it can be renewed forever, for seven days at a time.
     harness.clock.advance(6 * day);
     let of_unbounded = unbounded.with(&renewed(&unbounded).await);
     harness.clock.advance(6 * day);
@@ -335,11 +335,11 @@ pub(crate) async fn a_worker_renews_its_token_within_what_it_was_granted(mut har
     ann.post("/v1/workers/token", &json!({})).await.expect_refused(401, "invalid_token");
 }
 
-pub(crate) async fn expired_token_is_told_apart_and_may_sign_off(harness: Harness) {
+pub(crate) async fn expired_worker_token_is_reported_and_may_sign_off(harness: Harness) {
     let ann = harness.user("ann").await;
     let (uuid, worker) = (ann.submits(&json!({})).await, ann.worker(&json!({})).await);
     worker.fetches().await;
-    // Workers in between keep the lease alive; only the token ends.
+    // Heartbeats in between keep the lease; only the token expires.
     let token = worker.post("/v1/workers/token", &json!({"lifetime": "10min"})).await.expect(200).json();
     let short = worker.with(token["token"].as_str().unwrap());
     harness.clock.advance(Duration::from_secs(595));
@@ -353,7 +353,7 @@ pub(crate) async fn expired_token_is_told_apart_and_may_sign_off(harness: Harnes
     worker.post("/workers/heartbeat", &Value::Null).await.expect_refused(401, "worker_unknown");
 }
 
-pub(crate) async fn logins_and_administrative_acts_are_written_down(harness: Harness) {
+pub(crate) async fn logins_and_administration_are_audited(harness: Harness) {
     let admin = harness.admin().await;
     let ann = harness.user("ann").await;
     harness.login("ann", "hunter2").await.expect(401);
@@ -363,14 +363,14 @@ pub(crate) async fn logins_and_administrative_acts_are_written_down(harness: Har
 
     let log = admin.get("/v1/admin/audit?limit=6").await.expect(200);
     let entries = log.json()["entries"].clone();
-    let told: Vec<_> = entries
+    let recorded: Vec<_> = entries
         .as_array()
         .unwrap()
         .iter()
         .map(|entry| format!("{} {} {}", entry["actor"], entry["action"], entry["target"]).replace('"', ""))
         .collect();
     assert_eq!(
-        told,
+        recorded,
         [
             "mitosis_admin user.state_set ann: Deleted",
             "mitosis_admin user.group_quota_set ann: 9",

@@ -1,10 +1,10 @@
-//! Results of many tasks, and those that failed, once more.
+//! Results of many tasks, and retries of failed ones.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, Someone, task};
 
-/// Submits tasks with these exit codes as their parameter, and has them end so. Answers their UUIDs.
+/// Submits tasks with these exit codes as their parameter, ends them with these codes, and returns their UUIDs.
 async fn sweep(ann: &Someone<'_>, codes: &[i32]) -> Vec<String> {
     let worker = ann.worker(&json!({})).await;
     let mut uuids = Vec::new();
@@ -20,7 +20,7 @@ fn each<'a>(reply: &'a Value, list: &str, field: &str) -> Vec<&'a str> {
     reply[list].as_array().unwrap().iter().map(|row| row[field].as_str().unwrap()).collect()
 }
 
-pub(crate) async fn what_failed_is_submitted_again_and_stands_for_both_in_the_results(harness: Harness) {
+pub(crate) async fn failed_tasks_are_retried_and_replaced_in_results(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuids = sweep(&ann, &[0, 3, 0, 4]).await;
     let filter = json!({"filter": {"labels": ["sweep"]}, "failed": true});
@@ -55,7 +55,7 @@ pub(crate) async fn what_failed_is_submitted_again_and_stands_for_both_in_the_re
     assert_eq!(each(&failed, "results", "uuid"), [&uuids[3], &uuids[1]]);
 }
 
-pub(crate) async fn named_tasks_are_repeated_if_they_are_over(harness: Harness) {
+pub(crate) async fn listed_tasks_are_retried_if_they_have_ended(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuids = sweep(&ann, &[0, 3]).await;
     let waiting = ann.submits(&json!({})).await;
@@ -71,7 +71,7 @@ pub(crate) async fn named_tasks_are_repeated_if_they_are_over(harness: Harness) 
     assert_eq!(retried["passed_over"], json!([waiting]));
 }
 
-pub(crate) async fn a_retry_whose_answer_was_lost_can_be_repeated(harness: Harness) {
+pub(crate) async fn retry_can_be_repeated(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuids = sweep(&ann, &[3]).await;
     let request = json!({"uuids": uuids, "again": true, "idempotency_key": "k"});
@@ -83,7 +83,7 @@ pub(crate) async fn a_retry_whose_answer_was_lost_can_be_repeated(harness: Harne
     assert_eq!(count, 2);
 }
 
-pub(crate) async fn a_retry_says_which_tasks_it_means(harness: Harness) {
+pub(crate) async fn retry_requires_a_list_or_a_filter(harness: Harness) {
     let ann = harness.user("ann").await;
     for wrong in [
         json!({}),
@@ -92,7 +92,7 @@ pub(crate) async fn a_retry_says_which_tasks_it_means(harness: Harness) {
         json!({"uuids": [uuid::Uuid::nil()], "filter": {}}),
         json!({"uuids": vec![uuid::Uuid::nil(); 10_001]}),
         json!({"filter": {"labels": []}}),
-        json!({"filter": {"group_name": "nobody"}}),
+        json!({"filter": {"group_name": "unknown"}}),
     ] {
         ann.post("/v1/tasks/retry", &wrong).await.expect(400);
     }
@@ -100,7 +100,7 @@ pub(crate) async fn a_retry_says_which_tasks_it_means(harness: Harness) {
     ann.post("/v1/tasks/results", &json!({"before": uuid::Uuid::nil()})).await.expect(404);
 }
 
-pub(crate) async fn results_come_page_by_page(harness: Harness) {
+pub(crate) async fn results_are_paginated(harness: Harness) {
     let ann = harness.user("ann").await;
     let mut expected = sweep(&ann, &[0, 1, 0, 1, 0]).await;
     expected.reverse();
@@ -117,8 +117,8 @@ pub(crate) async fn results_come_page_by_page(harness: Harness) {
     assert_eq!(seen, expected);
 }
 
-pub(crate) async fn operations_on_many_tasks_go_on_to_their_end(harness: Harness) {
-    // More than go into a transaction.
+pub(crate) async fn bulk_operations_process_all_tasks(harness: Harness) {
+    // More than fit into one transaction.
     const MANY: usize = 5_001;
     let ann = harness.user("ann").await;
     let tasks = vec![task("ann", &json!({})); MANY];

@@ -1,11 +1,11 @@
-//! Tasks as users see them.
+//! Tasks, for users.
 
 use mitosis_domain::clock::Clock as _;
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, task};
 
-pub(crate) async fn a_submitted_task_is_there_in_the_form_of_the_contract(harness: Harness) {
+pub(crate) async fn submitted_task_has_the_form_of_the_contract(harness: Harness) {
     let ann = harness.user("ann").await;
     let changes = json!({"tags": ["gpu"], "labels": ["run-7"], "timeout": "20min", "priority": -5});
     let uuid = ann.submits(&changes).await;
@@ -30,7 +30,7 @@ pub(crate) async fn a_submitted_task_is_there_in_the_form_of_the_contract(harnes
     );
 }
 
-pub(crate) async fn a_waiting_task_can_be_cancelled_once(harness: Harness) {
+pub(crate) async fn waiting_task_can_be_cancelled_once(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     ann.delete(&format!("/tasks/{uuid}")).await.expect_empty();
@@ -43,7 +43,7 @@ pub(crate) async fn a_waiting_task_can_be_cancelled_once(harness: Harness) {
     assert_eq!(worker.fetches().await, Value::Null);
 }
 
-pub(crate) async fn a_running_task_can_t_be_cancelled_or_changed_but_relabelled(harness: Harness) {
+pub(crate) async fn running_task_can_only_be_relabelled(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     ann.worker(&json!({})).await.fetches().await;
@@ -53,7 +53,7 @@ pub(crate) async fn a_running_task_can_t_be_cancelled_or_changed_but_relabelled(
     assert_eq!(ann.task(&uuid).await["labels"], json!(["x"]));
 }
 
-pub(crate) async fn a_waiting_task_can_be_changed_and_the_timeout_may_be_left_out(harness: Harness) {
+pub(crate) async fn waiting_task_can_be_changed(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;
     ann.put(&format!("/tasks/{uuid}"), &json!({})).await.expect(400);
@@ -67,7 +67,7 @@ pub(crate) async fn a_waiting_task_can_be_changed_and_the_timeout_may_be_left_ou
     assert_ne!(ann.worker(&json!({"tags": ["gpu", "eu"]})).await.fetches().await, Value::Null);
 }
 
-pub(crate) async fn a_query_finds_what_all_its_conditions_name(harness: Harness) {
+pub(crate) async fn query_combines_its_conditions(harness: Harness) {
     let ann = harness.user("ann").await;
     for priority in [1, 5, 10] {
         ann.submits(&json!({"priority": priority, "labels": ["a", format!("p{priority}")]})).await;
@@ -92,14 +92,14 @@ pub(crate) async fn a_query_finds_what_all_its_conditions_name(harness: Harness)
     assert_eq!((page["count"].as_u64(), priorities), (Some(2), vec![&json!(5), &json!(1)]));
 }
 
-pub(crate) async fn a_query_that_makes_no_sense_is_refused(harness: Harness) {
+pub(crate) async fn invalid_query_is_rejected(harness: Harness) {
     let ann = harness.user("ann").await;
     harness.user("raj").await;
     for wrong in [
         json!({"count": true, "priority": "about 5"}),
         json!({"count": true, "labels": []}),
         json!({"count": true, "group_name": "raj"}),
-        json!({"count": true, "group_name": "nobody"}),
+        json!({"count": true, "group_name": "unknown"}),
     ] {
         ann.post("/tasks/query", &wrong).await.expect(400);
     }
@@ -110,27 +110,25 @@ pub(crate) async fn a_query_that_makes_no_sense_is_refused(harness: Harness) {
     ann.post("/tasks/query", &json!({})).await.expect_refused(422, "wrong_shape");
 }
 
-pub(crate) async fn submission_of_too_many_tasks_is_refused_whole(harness: Harness) {
+pub(crate) async fn submission_of_too_many_tasks_is_rejected(harness: Harness) {
     let ann = harness.user("ann").await;
     let most = mitosis_domain::limits::MAX_TASKS;
     let tasks = vec![task("ann", &json!({})); most + 1];
     let refused = ann.post("/tasks/submit", &json!({"tasks": tasks})).await;
-    assert!(refused.expect_refused(400, "invalid_request").text.contains("has at most 100000 tasks"));
+    assert!(refused.expect_refused(400, "invalid_request").text.contains("at most 100000 tasks"));
     let count = ann.post("/tasks/query", &json!({"count": true})).await.json()["count"].clone();
     assert_eq!(count, 0);
 }
 
-pub(crate) async fn a_batch_answers_for_each_task_and_a_repetition_with_its_key_submits_nothing(
-    harness: Harness,
-) {
+pub(crate) async fn batch_has_one_outcome_per_task_and_can_be_repeated(harness: Harness) {
     let ann = harness.user("ann").await;
     let good = task("ann", &json!({}));
-    let bad = task("nobody", &json!({}));
+    let bad = task("unknown", &json!({}));
     let body = json!({"tasks": [good, bad, good], "idempotency_key": "k1"});
     let first = ann.post("/tasks/submit", &body).await.expect(200).json();
     let results = first["results"].as_array().unwrap();
     assert_eq!(results[0]["Ok"]["task_id"], 1);
-    assert!(results[1]["Err"]["msg"].as_str().unwrap().contains("nobody"));
+    assert!(results[1]["Err"]["msg"].as_str().unwrap().contains("unknown"));
     assert!(results[2]["Ok"]["uuid"].is_string());
     assert!(first.get("replayed").is_none(), "{first}");
     let again = ann.post("/tasks/submit", &body).await.expect(200).json();
@@ -142,7 +140,7 @@ pub(crate) async fn a_batch_answers_for_each_task_and_a_repetition_with_its_key_
     ann.post("/tasks/submit", &json!({"tasks": []})).await.expect(400);
 }
 
-pub(crate) async fn refused_submission_can_be_repeated_with_its_key_once_the_cause_is_gone(harness: Harness) {
+pub(crate) async fn rejected_task_can_be_resubmitted_with_its_key(harness: Harness) {
     let ann = harness.user("ann").await;
     let (mine, lab) = (task("ann", &json!({})), task("lab", &json!({})));
     let alone = json!({"tasks": [lab], "idempotency_key": "alone"});
@@ -159,7 +157,7 @@ pub(crate) async fn refused_submission_can_be_repeated_with_its_key_once_the_cau
     assert_eq!(submit(&mixed).await["results"], repeated["results"]);
 }
 
-pub(crate) async fn a_cancellation_by_filter_touches_only_what_the_filter_names(harness: Harness) {
+pub(crate) async fn cancellation_by_filter_selects_only_matches(harness: Harness) {
     let ann = harness.user("ann").await;
     let keep = ann.submits(&json!({"labels": ["keep"]})).await;
     ann.submits(&json!({"labels": ["drop"]})).await;
@@ -174,7 +172,7 @@ pub(crate) async fn a_cancellation_by_filter_touches_only_what_the_filter_names(
     assert_eq!(reply, json!({"cancelled_count": 1, "failed_uuids": [unknown]}));
 }
 
-pub(crate) async fn pages_are_turned_by_the_last_row(harness: Harness) {
+pub(crate) async fn next_page_starts_after_the_last_row(harness: Harness) {
     let ann = harness.user("ann").await;
     let mut submitted = Vec::new();
     for _ in 0..5 {
@@ -198,7 +196,7 @@ pub(crate) async fn pages_are_turned_by_the_last_row(harness: Harness) {
     assert_eq!(seen, submitted);
 }
 
-pub(crate) async fn a_filter_in_words_narrows_what_the_fields_ask_for(harness: Harness) {
+pub(crate) async fn filter_text_narrows_the_filter_fields(harness: Harness) {
     let ann = harness.user("ann").await;
     let urgent = ann.submits(&json!({"labels": ["a", "b"], "priority": 7})).await;
     let other = ann.submits(&json!({"labels": ["a"], "priority": 1})).await;
@@ -230,7 +228,7 @@ pub(crate) async fn a_filter_in_words_narrows_what_the_fields_ask_for(harness: H
     assert_eq!(ann.task(&urgent).await["state"], "Ready");
 }
 
-pub(crate) async fn a_task_has_short_names_for_members_of_its_group(harness: Harness) {
+pub(crate) async fn members_find_tasks_by_short_names(harness: Harness) {
     let (ann, bob) = (harness.user("ann").await, harness.user("bob").await);
     ann.get("/v1/tasks/find?selector=last").await.expect_refused(404, "not_found");
     let first = ann.submits(&json!({})).await;
@@ -247,7 +245,7 @@ pub(crate) async fn a_task_has_short_names_for_members_of_its_group(harness: Har
     }
     for (selector, status, code) in [
         ("ann-3", 404, "not_found"),
-        // No UUID of version 4 begins like this.
+        // No UUID of version 4 starts like this.
         ("00000000-0000-0000", 404, "not_found"),
         ("nowhere-1", 404, "not_found"),
         ("x", 400, "invalid_request"),

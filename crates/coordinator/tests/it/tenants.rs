@@ -1,4 +1,4 @@
-//! Nobody reaches what belongs to somebody else.
+//! Isolation of groups and users.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Harness, task};
 
-pub(crate) async fn a_stranger_sees_and_touches_nothing(harness: Harness) {
+pub(crate) async fn outsider_sees_and_changes_nothing(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let uuid = ann.submits(&json!({})).await;
     let artifact = json!({"content_type": "result", "content_length": 5});
@@ -58,7 +58,7 @@ pub(crate) async fn a_stranger_sees_and_touches_nothing(harness: Harness) {
     worker.post("/workers/heartbeat", &json!(null)).await.expect(200);
 }
 
-pub(crate) async fn a_reader_sees_and_does_not_touch_and_a_writer_does_both(harness: Harness) {
+pub(crate) async fn reader_can_view_and_writer_can_change(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let uuid = ann.submits(&json!({})).await;
     ann.put("/groups/ann/users", &json!({"relations": {"raj": "Read"}})).await.expect_empty();
@@ -78,7 +78,7 @@ pub(crate) async fn a_reader_sees_and_does_not_touch_and_a_writer_does_both(harn
     assert_eq!(members, json!({"ann": "Admin", "raj": "Write"}));
 }
 
-pub(crate) async fn a_worker_serves_the_groups_that_its_owner_may_serve(harness: Harness) {
+pub(crate) async fn worker_serves_the_groups_of_its_owner(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     ann.put("/groups/ann/users", &json!({"relations": {"raj": "Write"}})).await.expect_empty();
     let uuid = ann.submits(&json!({})).await;
@@ -88,7 +88,7 @@ pub(crate) async fn a_worker_serves_the_groups_that_its_owner_may_serve(harness:
     assert_eq!(groups, json!({"ann": "Write", "raj": "Admin"}));
 }
 
-pub(crate) async fn a_group_can_be_deleted_and_an_administrator_can_bring_it_back(harness: Harness) {
+pub(crate) async fn deleted_group_can_be_restored(harness: Harness) {
     let (admin, ann, raj) = (harness.admin().await, harness.user("ann").await, harness.user("raj").await);
     ann.post("/groups", &json!({"group_name": "lab"})).await.expect(200);
     ann.put("/groups/lab/users", &json!({"relations": {"raj": "Write"}})).await.expect(200);
@@ -109,7 +109,7 @@ pub(crate) async fn a_group_can_be_deleted_and_an_administrator_can_bring_it_bac
     ann.get("/groups/lab").await.expect_refused(403, "not_found");
 }
 
-pub(crate) async fn deleted_group_leaves_no_task_waiting_however_many(harness: Harness) {
+pub(crate) async fn deleted_group_has_no_waiting_tasks(harness: Harness) {
     let (admin, ann) = (harness.admin().await, harness.user("ann").await);
     ann.post("/groups", &json!({"group_name": "lab"})).await.expect(200);
     let tasks = vec![task("lab", &json!({})); usize::try_from(CANCEL_BATCH).unwrap() + 1];
@@ -120,7 +120,7 @@ pub(crate) async fn deleted_group_leaves_no_task_waiting_however_many(harness: H
     assert_eq!(ann.post("/tasks/query", &waiting).await.expect(200).json()["count"], 0);
 }
 
-/// The group is deleted, with one portion of what waits in it; no request could go on with it.
+/// Deletes a group with one batch of its waiting tasks, as after a crash of the request.
 pub(crate) async fn deletion_that_a_crash_cut_off_is_finished(mut harness: Harness) {
     let ann = harness.user("ann").await;
     ann.post("/groups", &json!({"group_name": "lab"})).await.expect(200);
@@ -139,7 +139,7 @@ pub(crate) async fn deletion_that_a_crash_cut_off_is_finished(mut harness: Harne
     drop(store);
 
     harness.start().await;
-    // Its passes end before it does.
+    // Its passes end before it stops.
     harness.restart().await;
     harness.stop().await;
     let store = harness.store().await;
@@ -147,7 +147,7 @@ pub(crate) async fn deletion_that_a_crash_cut_off_is_finished(mut harness: Harne
     store.close().await;
 }
 
-pub(crate) async fn a_worker_is_put_only_on_groups_that_its_user_serves(harness: Harness) {
+pub(crate) async fn worker_is_added_only_to_groups_its_user_serves(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let spec = json!({"args": ["true"], "envs": {"API_KEY": "ann-secret"}});
     let uuid = ann.submits(&json!({"task_spec": spec})).await;
@@ -167,7 +167,7 @@ pub(crate) async fn a_worker_is_put_only_on_groups_that_its_user_serves(harness:
     assert_eq!(worker.fetches().await["uuid"], json!(uuid));
 }
 
-pub(crate) async fn a_task_reaches_others_only_as_far_as_its_creator(harness: Harness) {
+pub(crate) async fn task_reaches_only_what_its_creator_reaches(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let secret = ann.submits(&json!({})).await;
     let archive = json!({"content_type": "result", "content_length": 5});
@@ -195,7 +195,7 @@ pub(crate) async fn a_task_reaches_others_only_as_far_as_its_creator(harness: Ha
             assert!(results[1]["Ok"].is_object(), "the other one is accepted: {results}");
         }
     }
-    // What the worker holds names nothing.
+    // The task that the worker holds has no references.
     for path in [
         format!("/workers/tasks/{secret}"),
         format!("/workers/tasks/{secret}/artifacts/result"),
@@ -206,7 +206,7 @@ pub(crate) async fn a_task_reaches_others_only_as_far_as_its_creator(harness: Ha
     }
 }
 
-pub(crate) async fn a_worker_sees_how_far_a_watched_task_is_and_no_more(harness: Harness) {
+pub(crate) async fn worker_sees_only_the_state_of_a_watched_task(harness: Harness) {
     let ann = harness.user("ann").await;
     let spec = json!({"args": ["true"], "envs": {"API_KEY": "secret-key"}});
     let secret = json!({"task_spec": spec, "labels": ["secret-label"], "tags": ["secret-tag"]});
@@ -226,7 +226,7 @@ pub(crate) async fn a_worker_sees_how_far_a_watched_task_is_and_no_more(harness:
     let seen = worker.get(&path).await.expect(200).json();
     assert_eq!(seen["info"]["state"], "Cancelled");
     assert_eq!(seen["info"]["result"]["msg"], "UserCancellation");
-    // Published workers insist on all of it.
+    // Legacy workers require all fields.
     let whole = ann.get(&format!("/tasks/{watched}")).await.expect(200).json();
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&seen), keys(&whole));
@@ -234,7 +234,7 @@ pub(crate) async fn a_worker_sees_how_far_a_watched_task_is_and_no_more(harness:
     assert_eq!(keys(&seen["info"]["spec"]), keys(&whole["info"]["spec"]));
 }
 
-pub(crate) async fn a_worker_of_two_groups_shows_each_its_own_task(harness: Harness) {
+pub(crate) async fn worker_of_two_groups_shows_each_its_own_task(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     ann.put("/groups/ann/users", &json!({"relations": {"raj": "Write"}})).await.expect(200);
     let worker = raj.worker(&json!({"groups": ["ann"], "slots": 2})).await;
@@ -257,7 +257,7 @@ pub(crate) async fn a_worker_of_two_groups_shows_each_its_own_task(harness: Harn
     assert_eq!(assigned(&raj, "raj").await, json!(his));
 }
 
-pub(crate) async fn a_group_called_download_is_a_group_like_any_other(harness: Harness) {
+pub(crate) async fn group_named_download_is_an_ordinary_group(harness: Harness) {
     let ann = harness.user("ann").await;
     ann.post("/groups", &json!({"group_name": "download"})).await.expect(200);
     let reply = ann.post("/v1/tokens", &json!({"name": "x", "scope": "read"})).await.expect(200).json();

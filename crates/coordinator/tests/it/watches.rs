@@ -1,4 +1,4 @@
-//! A task that watches another: how the one who waits hears where the other stands.
+//! Tasks that watch the state of another task.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use crate::harness::{Harness, Someone};
 
-/// Has an agent of ours take the one task that waits, and say that it tells its states.
+/// Assigns the one waiting task to a native agent that reports states.
 async fn takes(agent: &Someone<'_>, at: &str) -> Value {
     let poll = json!({"want": 1, "tells_states": true, "wait": "20s"});
-    let told = agent.post(&format!("{at}/v1/agents/poll"), &poll).await.expect(200).json();
-    told["tasks"][0].clone()
+    let reply = agent.post(&format!("{at}/v1/agents/poll"), &poll).await.expect(200).json();
+    reply["tasks"][0].clone()
 }
 
 /// A task for `holder`, and a worker that holds a task which watches it.
@@ -24,7 +24,7 @@ async fn watched<'a>(owner: &'a Someone<'a>) -> (String, Someone<'a>) {
     (uuid, watcher)
 }
 
-/// What those register with who are to run the watched task.
+/// The registration of workers for the watched task.
 fn holder() -> Value {
     json!({"slots": 1, "tags": ["holder"]})
 }
@@ -34,13 +34,13 @@ async fn says(agent: &Someone<'_>, at: &str, uuid: &str, state: &str) {
     agent.post(&format!("{at}/v1/agents/report"), &report).await.expect(200);
 }
 
-/// Waits until the agent is asked for the states of a task that it holds.
+/// Waits until the states of a task are requested from its agent.
 async fn is_asked(agent: &Someone<'_>, at: &str, task: &Value) {
     let held = json!([{"id": task["task"]["id"], "epoch": task["epoch"]}]);
     let poll = json!({"held": held, "tells_states": true, "wait": "20s"});
-    let told = agent.post(&format!("{at}/v1/agents/poll"), &poll).await.expect(200).json();
-    assert_eq!(told["watched"], json!([task["task"]["uuid"]]), "{told}");
-    assert_eq!(told["announce"], Value::Null, "without Redis, no other task matters");
+    let reply = agent.post(&format!("{at}/v1/agents/poll"), &poll).await.expect(200).json();
+    assert_eq!(reply["watched"], json!([task["task"]["uuid"]]), "{reply}");
+    assert_eq!(reply["announce"], Value::Null, "without Redis, no other task matters");
 }
 
 async fn reached(watcher: &Someone<'_>, uuid: &str, target: &str, wait: &str) -> bool {
@@ -48,7 +48,7 @@ async fn reached(watcher: &Someone<'_>, uuid: &str, target: &str, wait: &str) ->
     watcher.get(&path).await.expect(200).json()["reached"].as_bool().unwrap()
 }
 
-pub(crate) async fn watched_task_is_reached_when_its_agent_says_so(harness: Harness) {
+pub(crate) async fn watched_task_reaches_the_reported_state(harness: Harness) {
     let ann = harness.user("ann").await;
     let (uuid, watcher) = watched(&ann).await;
     let holder = ann.worker(&holder()).await;
@@ -66,7 +66,7 @@ pub(crate) async fn watched_task_is_reached_when_its_agent_says_so(harness: Harn
     assert!(!reached(&watcher, &uuid, "ExecFinished", "0s").await);
 }
 
-pub(crate) async fn states_from_others_than_the_holder_do_not_count(harness: Harness) {
+pub(crate) async fn only_states_of_the_holder_count(harness: Harness) {
     let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
     let (uuid, watcher) = watched(&ann).await;
     let holder = ann.worker(&holder()).await;
@@ -86,8 +86,8 @@ pub(crate) async fn states_from_others_than_the_holder_do_not_count(harness: Har
     stranger.post("/v1/agents/report", &report).await.expect_refused(400, "invalid_request");
 }
 
-/// A published worker without Redis says nothing, but a command without files starts when it is fetched.
-pub(crate) async fn plain_task_of_a_published_worker_counts_as_spawned(harness: Harness) {
+/// A legacy worker without Redis announces nothing, but a command without files starts when it is fetched.
+pub(crate) async fn plain_task_of_a_legacy_worker_counts_as_spawned(harness: Harness) {
     let ann = harness.user("ann").await;
     let (uuid, watcher) = watched(&ann).await;
     let published = ann.worker(&json!({"tags": ["holder"]})).await;
@@ -96,7 +96,7 @@ pub(crate) async fn plain_task_of_a_published_worker_counts_as_spawned(harness: 
     assert!(!reached(&watcher, &uuid, "ExecFinished", "0s").await);
 }
 
-pub(crate) async fn watched_task_is_reached_across_coordinators(harness: Harness) {
+pub(crate) async fn watched_state_is_forwarded_across_coordinators(harness: Harness) {
     let ann = harness.user("ann").await;
     let (running, there) = harness.another().await;
     let (uuid, watcher) = watched(&ann).await;

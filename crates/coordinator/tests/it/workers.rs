@@ -1,10 +1,10 @@
-//! Workers as their owners see and stop them.
+//! Workers, for users.
 
 use serde_json::{Value, json};
 
 use crate::harness::Harness;
 
-pub(crate) async fn a_worker_is_shown_with_what_it_holds(harness: Harness) {
+pub(crate) async fn worker_is_shown_with_its_task(harness: Harness) {
     let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({"tags": ["gpu"], "labels": ["rack-1"]})).await;
     let uuid = ann.submits(&json!({})).await;
@@ -23,7 +23,7 @@ pub(crate) async fn a_worker_is_shown_with_what_it_holds(harness: Harness) {
     assert_eq!(count(json!({"labels": ["rack-2"]})).await, 0);
 }
 
-pub(crate) async fn page_of_workers_leads_to_the_next(harness: Harness) {
+pub(crate) async fn workers_are_paginated(harness: Harness) {
     let ann = harness.user("ann").await;
     let mut registered = Vec::new();
     for _ in 0..5 {
@@ -42,7 +42,7 @@ pub(crate) async fn page_of_workers_leads_to_the_next(harness: Harness) {
         if reply["next"].is_null() {
             break;
         }
-        // Whoever was the last of a page may be gone.
+        // The last worker of a page may have stopped.
         ann.delete(&format!("/workers/{}", found.last().unwrap())).await.expect_empty();
         reply = page(json!({"after": reply["next"]})).await;
     }
@@ -50,7 +50,7 @@ pub(crate) async fn page_of_workers_leads_to_the_next(harness: Harness) {
     assert!(reply.get("next").is_none(), "published clients find what they know: {reply}");
 }
 
-pub(crate) async fn workers_are_stopped_by_filter_however_many(harness: Harness) {
+pub(crate) async fn many_workers_are_stopped_by_filter(harness: Harness) {
     let ann = harness.user("ann").await;
     for _ in 0..101 {
         ann.worker(&json!({})).await;
@@ -60,7 +60,7 @@ pub(crate) async fn workers_are_stopped_by_filter_however_many(harness: Harness)
     assert_eq!(ann.post("/workers/query", &json!({"count": true})).await.expect(200).json()["count"], 0);
 }
 
-pub(crate) async fn an_idle_worker_goes_at_once_and_a_busy_one_after_its_task(harness: Harness) {
+pub(crate) async fn idle_worker_stops_at_once_and_busy_one_after_its_task(harness: Harness) {
     let ann = harness.user("ann").await;
     let idle = ann.worker(&json!({})).await;
     ann.delete(&format!("/workers/{}", idle.name)).await.expect_empty();
@@ -76,7 +76,7 @@ pub(crate) async fn an_idle_worker_goes_at_once_and_a_busy_one_after_its_task(ha
     assert_eq!(ann.task(task["uuid"].as_str().unwrap()).await["state"], "Finished");
 }
 
-pub(crate) async fn a_worker_that_is_forced_off_loses_its_task(harness: Harness) {
+pub(crate) async fn forced_stop_takes_the_task_of_a_worker(harness: Harness) {
     let ann = harness.user("ann").await;
     let worker = ann.worker(&json!({})).await;
     let uuid = ann.submits(&json!({})).await;
@@ -87,7 +87,7 @@ pub(crate) async fn a_worker_that_is_forced_off_loses_its_task(harness: Harness)
     assert_eq!(ann.state(&uuid).await, "Ready");
 }
 
-pub(crate) async fn a_token_of_a_worker_ends_with_its_lifetime(harness: Harness) {
+pub(crate) async fn worker_token_ends_with_its_lifetime(harness: Harness) {
     let worker = harness.user("ann").await.worker(&json!({"lifetime": "5min"})).await.token;
     let beat = async || harness.send(reqwest::Method::POST, "/workers/heartbeat", Some(&worker), None).await;
     harness.clock.advance(std::time::Duration::from_secs(359));

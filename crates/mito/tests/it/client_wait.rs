@@ -251,7 +251,7 @@ async fn ambiguous_selector_lists_its_matches() {
     let mut uuids: Vec<String> = all_tasks(&user).await.iter().map(|task| task.uuid.to_string()).collect();
     uuids.sort_unstable();
     let alike = uuids.windows(2).find(|pair| pair[0][..4] == pair[1][..4]).expect("chance is on our side");
-    let words = [&alike[0], &alike[1], "is the start of several tasks", "hint:"];
+    let words = [&alike[0], &alike[1], "matches several tasks", "hint:"];
     for command in ["get", "cancel", "wait", "explain"] {
         let refused = admin.is_refused(&["tasks", command, &alike[0][..4]], 1, &words).await;
         assert_eq!(refused.stdout, "", "{command}");

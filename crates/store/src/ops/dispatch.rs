@@ -136,7 +136,7 @@ pub struct Class(pub u64);
 
 /// The tasks that an agent is given.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Given {
+pub enum Assigned {
     /// As many tasks as requested, or as many as there are; possibly none.
     Work(Vec<Work>, Class),
     /// None: the worker is draining.
@@ -151,7 +151,7 @@ pub struct Exchanged {
     /// One verdict for each ended attempt, in order.
     pub verdicts: Vec<Verdict>,
     /// The assigned tasks.
-    pub given: Given,
+    pub assigned: Assigned,
 }
 
 /// Outcome of [`Dispatch::exchange`].

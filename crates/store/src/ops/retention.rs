@@ -6,9 +6,9 @@ use mitosis_protocol::Timestamp;
 
 use crate::StoreError;
 
-/// What one round of [`Retention::forget_tasks`] did.
+/// The outcome of one round of [`Retention::delete_ended_tasks`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Forgotten {
+pub struct DeletedTasks {
     /// The number of deleted tasks.
     pub tasks: u64,
     /// The task after which the next round continues; `None` if no later task can be old enough.
@@ -25,16 +25,16 @@ pub trait Retention {
     ///
     /// A task stays while a task that has not ended needs it: as its upstream, for an archive among its
     /// resources, or to watch it. It also stays if one of its archives was changed at or after `ended_before`.
-    async fn forget_tasks(
+    async fn delete_ended_tasks(
         &self,
         ended_before: Timestamp,
         after: Option<TaskId>,
         limit: u32,
         now: Timestamp,
-    ) -> Result<Forgotten, StoreError>;
+    ) -> Result<DeletedTasks, StoreError>;
 
     /// Deletes up to `limit` idempotency keys of submissions before `submitted_before`; returns their number.
-    async fn forget_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+    async fn delete_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
     /// Deletes up to `limit` records of workers that were removed before `gone_before`; returns their number.
     async fn delete_departures(&self, gone_before: Timestamp, limit: u32) -> Result<u64, StoreError>;

@@ -96,13 +96,13 @@ impl Fate {
     }
 }
 
-/// What a worker has to be told, and what the store believes it holds.
+/// The state of a worker and the attempts that it holds, for a comparison with what the worker reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Duties {
+pub struct HeldAttempts {
     /// Whether it takes tasks.
     pub state: WorkerState,
-    /// Its attempts, oldest first.
-    pub held: Vec<HeldAttempt>,
+    /// The attempts that it holds, oldest first.
+    pub attempts: Vec<HeldAttempt>,
 }
 
 /// An attempt that a worker holds according to the store.
@@ -193,9 +193,12 @@ pub trait Workers {
         at: Moment,
     ) -> Result<Vec<WorkerId>, StoreError>;
 
-    /// What each of these workers has to be told. Those that are not registered any more, or whose owner's
-    /// account is not Active, are left out.
-    async fn duties(&self, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, StoreError>;
+    /// Reads the state and the held attempts of each of these workers. Workers that are no longer registered, or whose
+    /// owner's account is not Active, are left out.
+    async fn held_attempts(
+        &self,
+        workers: &[WorkerId],
+    ) -> Result<HashMap<WorkerId, HeldAttempts>, StoreError>;
 
     /// Replaces the tags; they apply to the next claim. A user needs Write in a group that has Write on the
     /// worker.

@@ -11,18 +11,18 @@ use super::workers::departure;
 use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, List, Row, Sql, sql};
-use crate::ops::retention::{Forgotten, Retention};
+use crate::ops::retention::{DeletedTasks, Retention};
 use crate::retention::Candidate;
 
 #[async_trait]
 impl<B: Backend> Retention for B {
-    async fn forget_tasks(
+    async fn delete_ended_tasks(
         &self,
         ended_before: Timestamp,
         after: Option<TaskId>,
         limit: u32,
         now: Timestamp,
-    ) -> Result<Forgotten, StoreError> {
+    ) -> Result<DeletedTasks, StoreError> {
         let after = after.map_or(0, |task| task.0);
         let candidates = self.read((after, limit), |db, (after, limit)| {
             Box::pin(async move { db.all(CANDIDATES, &[after, &i64::from(*limit)], read_candidate).await })
@@ -31,16 +31,16 @@ impl<B: Backend> Retention for B {
         let next = Candidate::next(&candidates, ended_before, limit);
         let old = Candidate::old(&candidates, ended_before);
         if old.is_empty() {
-            return Ok(Forgotten { tasks: 0, next });
+            return Ok(DeletedTasks { tasks: 0, next });
         }
         let tasks = self.write((old, ended_before, now), |db, (old, ended_before, now)| {
             Box::pin(delete_tasks(db, old, *ended_before, *now))
         });
         let tasks = tasks.await?;
-        Ok(Forgotten { tasks, next })
+        Ok(DeletedTasks { tasks, next })
     }
 
-    async fn forget_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    async fn delete_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.write_statement((submitted_before, limit), |db, (before, limit)| {
             Box::pin(
                 async move { db.run(DELETE_SUBMISSIONS, &[&before.unix_micros(), &i64::from(*limit)]).await },

@@ -1,4 +1,4 @@
-//! `GET /v1/admin/audit`: what administrators did, and who logged in.
+//! `GET /v1/admin/audit`: the audit log.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,27 +8,27 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::api::body::InQuery;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
 use crate::error::ApiError;
 
 const ROWS: u64 = 100;
 
-/// What follows the question mark.
+/// Query parameters.
 #[derive(Deserialize, ToSchema)]
 struct Page {
-    /// Entries before the one with this id
+    /// Return entries before the one with this id
     before: Option<i64>,
-    /// Most entries; 100 unless given
+    /// Maximum number of entries; 100 by default
     limit: Option<u64>,
 }
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/v1/admin/audit", Asks::Admin, audit, "What administrators did, and who logged in")
+    Routes::new().get("/v1/admin/audit", Access::Admin, audit, "List the audit log")
 }
 
-/// Newest first.
+/// Lists entries, newest first.
 async fn audit(
     State(app): State<App>,
     AdminCaller(_): AdminCaller,

@@ -1,4 +1,4 @@
-//! `POST /admin/users`: a new account with its personal group.
+//! `POST /admin/users`: creates an account and its personal group.
 
 use axum::extract::State;
 use mitosis_domain::name::Name;
@@ -12,25 +12,25 @@ use crate::api::body::Body;
 use crate::api::forwarded::Forwarded;
 use crate::api::openapi::Op;
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::{AdminCaller, not_an_administrator};
-use crate::auth::passwords::settable;
-use crate::error::{ApiError, Refusal};
+use crate::auth::passwords::non_empty;
+use crate::error::{ApiError, Rejection};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/admin/users", Asks::Admin, create_user, Op::new("Make an account").or(409))
+    Routes::new().post("/admin/users", Access::Admin, create_user, Op::new("Create an account").or(409))
 }
 
-/// 400 for a bad name or an empty password, 409 for one that a user or group has.
+/// Replies 400 for an invalid name or an empty password, and 409 for a name that a user or group has.
 async fn create_user(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
     Forwarded { client, .. }: Forwarded,
     Body(request): Body<CreateUserRequest>,
 ) -> Result<Empty, ApiError> {
-    let name = Name::new(request.username).map_err(Refusal::bad_name)?;
-    let password_hash = app.passwords.hash(settable(&request.md5_password)?).await?;
+    let name = Name::new(request.username).map_err(Rejection::bad_name)?;
+    let password_hash = app.passwords.hash(non_empty(&request.md5_password)?).await?;
     let new = NewUser { name, password_hash, admin: request.admin };
     match app.store.create_user(By::Administrator(admin.id), &new, app.now()).await? {
         UserCreation::Created(_) => {
@@ -42,7 +42,7 @@ async fn create_user(
         UserCreation::Denied => Err(not_an_administrator().into()),
         UserCreation::NameTaken => {
             let text = format!("a user or group is called `{}`", new.name);
-            Err(Refusal::new(ErrorCode::NameTaken, text).into())
+            Err(Rejection::new(ErrorCode::NameTaken, text).into())
         }
     }
 }

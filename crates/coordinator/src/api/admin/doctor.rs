@@ -1,4 +1,4 @@
-//! `GET /v1/admin/doctor`: what only administrators should know is wrong.
+//! `GET /v1/admin/doctor`: facts for diagnosis by administrators.
 
 use axum::Json;
 use axum::extract::State;
@@ -6,17 +6,17 @@ use mitosis_protocol::Md5Password;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::doctor::AdminDoctorReply;
 
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
 use crate::error::ApiError;
 use crate::settings::DEFAULT_ADMIN;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/v1/admin/doctor", Asks::Admin, doctor, "Facts for diagnosis, for administrators")
+    Routes::new().get("/v1/admin/doctor", Access::Admin, doctor, "Get facts for diagnosis by administrators")
 }
 
-/// Looks at the stored password itself: no login is tried, so nothing is slowed down or written down.
+/// Checks the stored password directly, without a login: nothing is throttled or recorded.
 async fn doctor(
     State(app): State<App>,
     AdminCaller(_): AdminCaller,
@@ -26,7 +26,7 @@ async fn doctor(
     Ok(Json(AdminDoctorReply {
         default_password_of,
         redis: app.announcer.contact(),
-        missed_workers: Some(app.leases.missed()),
+        missed_workers: Some(app.cluster_clock.missed()),
         background: app.background_tasks(),
     }))
 }

@@ -1,4 +1,4 @@
-//! `/admin/groups/{group}`: the quota and the files of any group.
+//! `/admin/groups/{group}`: the quota and the attachments of any group.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,31 +13,36 @@ use super::done;
 use crate::api::body::{Body, InPath};
 use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::api::user::attachments::removal;
 use crate::api::user::groups::update_users::answer;
 use crate::app::App;
 use crate::auth::caller::{AdminCaller, not_an_administrator};
-use crate::error::{ApiError, Refusal, ResourceKind};
+use crate::error::{ApiError, Rejection, ResourceKind};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .post("/admin/groups/{group}/storage-quota", Asks::Admin, storage_quota, "How much a group may store")
+        .post(
+            "/admin/groups/{group}/storage-quota",
+            Access::Admin,
+            storage_quota,
+            "Set the storage quota of a group",
+        )
         .delete(
             "/admin/groups/{group}/attachments/{*key}",
-            Asks::Admin,
+            Access::Admin,
             delete_attachment,
-            "Remove any attachment",
+            "Delete any attachment",
         )
         .put(
             "/v1/admin/groups/{group}/users",
-            Asks::Admin,
+            Access::Admin,
             restore,
-            "Give roles in any group, and make it active again",
+            "Set roles in any group and restore it",
         )
 }
 
-/// `POST /admin/groups/{group}/storage-quota`: how many bytes the group may store.
+/// `POST /admin/groups/{group}/storage-quota`: sets the number of bytes that the group may store.
 async fn storage_quota(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
@@ -45,8 +50,9 @@ async fn storage_quota(
     InPath(group): InPath<String>,
     Body(request): Body<StorageQuotaRequest>,
 ) -> Result<Json<StorageQuotaReply>, ApiError> {
-    let change = QuotaChange::parse_size(&request.storage_quota)
-        .map_err(|error| Refusal::invalid(error).hint("a sign changes it by so much, no sign sets it"))?;
+    let change = QuotaChange::parse_size(&request.storage_quota).map_err(|error| {
+        Rejection::invalid(error).hint("use `10GB` to set the quota, `+10GB` or `-10GB` to change it")
+    })?;
     let by = By::Administrator(admin.id);
     let changed = app.store.change_storage_quota(by, &group, change, app.now()).await?;
     let storage_quota = done(changed, ResourceKind::Group, &group)?;
@@ -55,7 +61,7 @@ async fn storage_quota(
     Ok(Json(StorageQuotaReply { storage_quota }))
 }
 
-/// `PUT /v1/admin/groups/{group}/users`: gives users roles in any group, and makes it active again.
+/// `PUT /v1/admin/groups/{group}/users`: sets roles of users in any group, and restores it.
 async fn restore(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
@@ -63,7 +69,8 @@ async fn restore(
     InPath(name): InPath<String>,
     Body(request): Body<RelationsRequest>,
 ) -> Result<Empty, ApiError> {
-    let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Group, &name))?;
+    let group =
+        app.store.group(&name).await?.ok_or_else(|| Rejection::no_such(ResourceKind::Group, &name))?;
     let by = By::Administrator(admin.id);
     let restored = app.store.restore_group(by, group.id, &request.relations, app.now()).await?;
     let done = match restored {
@@ -75,14 +82,15 @@ async fn restore(
     Ok(done)
 }
 
-/// `DELETE /admin/groups/{group}/attachments/{*key}`, however young it is.
+/// `DELETE /admin/groups/{group}/attachments/{*key}`: deletes an attachment, even if it was uploaded recently.
 async fn delete_attachment(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
     Forwarded { client, .. }: Forwarded,
     InPath((name, key)): InPath<(String, String)>,
 ) -> Result<Empty, ApiError> {
-    let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Group, &name))?;
+    let group =
+        app.store.group(&name).await?.ok_or_else(|| Rejection::no_such(ResourceKind::Group, &name))?;
     removal::remove(&app, By::Administrator(admin.id), group.id, &key, app.now()).await?;
     let target = format!("{name}/{key}");
     app.record(&admin.name, actions::ATTACHMENT_REMOVED, target, Some(client)).await?;

@@ -1,25 +1,26 @@
-//! `GET /metrics`: the counters of this coordinator, for Prometheus.
+//! `GET /metrics`: the metrics of this coordinator, for Prometheus.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 
 use crate::api::openapi::signature::{Reply, Signature};
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 use crate::metrics;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/metrics", Asks::Admin, metrics, "Counters of the coordinator, for Prometheus")
+    Routes::new().get("/metrics", Access::Admin, metrics, "Get metrics in the format of Prometheus")
 }
 
-/// For administrators: the counters show how much others do. A personal token with the scope `admin` is enough.
+/// For administrators, because the metrics show the activity of all users. A personal token with the scope `admin`
+/// suffices.
 async fn metrics(State(app): State<App>, AdminCaller(_): AdminCaller) -> Result<Exposition, ApiError> {
-    let text = app.metrics.encode(&app.background.statuses(), app.leases.missed());
+    let text = app.metrics.encode(&app.background.statuses(), app.cluster_clock.missed());
     let text =
-        text.map_err(|error| Refusal::new(mitosis_protocol::ErrorCode::Internal, error.to_string()))?;
+        text.map_err(|error| Rejection::new(mitosis_protocol::ErrorCode::Internal, error.to_string()))?;
     Ok(Exposition(text))
 }
 

@@ -14,7 +14,7 @@ use mitosis_store::ops::Administered;
 
 use crate::api::routes::Routes;
 use crate::auth::caller::not_an_administrator;
-use crate::error::{Refusal, ResourceKind};
+use crate::error::{Rejection, ResourceKind};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -30,11 +30,11 @@ pub(super) fn routes() -> Routes {
         .tag("administration")
 }
 
-/// What an operation of an administrator answers.
-fn done<T>(outcome: Administered<T>, kind: ResourceKind, name: &str) -> Result<T, Refusal> {
+/// Converts the outcome of an operation of an administrator.
+fn done<T>(outcome: Administered<T>, kind: ResourceKind, name: &str) -> Result<T, Rejection> {
     match outcome {
         Administered::Done(answer) => Ok(answer),
-        Administered::Unknown => Err(Refusal::no_such(kind, name)),
+        Administered::Unknown => Err(Rejection::no_such(kind, name)),
         Administered::Denied => Err(not_an_administrator()),
     }
 }

@@ -8,16 +8,16 @@ use secrecy::ExposeSecret as _;
 use crate::api::body::Body;
 use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/admin/shutdown", Asks::Admin, shutdown, "Stop the coordinator")
+    Routes::new().post("/admin/shutdown", Access::Admin, shutdown, "Stop the coordinator")
 }
 
-/// 403 unless the secret is the one that the coordinator wrote to its log at start.
+/// Replies 403 for a wrong secret. The coordinator logs the secret at its start.
 async fn shutdown(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
@@ -26,8 +26,8 @@ async fn shutdown(
 ) -> Result<Empty, ApiError> {
     let expected = app.shutdown_secret.expose_secret().as_bytes();
     if aws_lc_rs::constant_time::verify_slices_are_equal(expected, request.secret.as_bytes()).is_err() {
-        return Err(Refusal::forbidden("this is not the secret of this start")
-            .hint("it is in the coordinator's log, and changes at every start")
+        return Err(Rejection::forbidden("wrong shutdown secret")
+            .hint("the coordinator logs a new secret at every start")
             .into());
     }
     app.record(&admin.name, actions::COORDINATOR_STOPPED, "", Some(client)).await?;

@@ -1,4 +1,4 @@
-//! `DELETE /admin/tasks/{uuid}/artifacts/{content_type}`: removes an archive of any task.
+//! `DELETE /admin/tasks/{uuid}/artifacts/{content_type}`: deletes an artifact of any task.
 
 use axum::extract::State;
 use mitosis_protocol::audit::actions;
@@ -8,7 +8,7 @@ use mitosis_store::ops::By;
 use crate::api::body::InPath;
 use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::api::user::artifacts::remove;
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
@@ -17,13 +17,13 @@ use crate::error::ApiError;
 pub(super) fn routes() -> Routes {
     Routes::new().delete(
         "/admin/tasks/{uuid}/artifacts/{content_type}",
-        Asks::Admin,
+        Access::Admin,
         delete_artifact,
-        "Remove any artifact",
+        "Delete any artifact",
     )
 }
 
-/// However young it is.
+/// Deletes an artifact even if it was uploaded recently.
 async fn delete_artifact(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,

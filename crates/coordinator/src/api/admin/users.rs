@@ -18,26 +18,31 @@ use super::done;
 use crate::api::body::{Body, InPath};
 use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
-use crate::auth::passwords::settable;
-use crate::error::{ApiError, Refusal, ResourceKind};
+use crate::auth::passwords::non_empty;
+use crate::error::{ApiError, Rejection, ResourceKind};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .delete("/admin/users/{username}", Asks::Admin, delete, "Delete an account; the name stays taken")
-        .post("/admin/users/{username}/password", Asks::Admin, password, "Set a password")
-        .post("/admin/users/{username}/state", Asks::Admin, state, "Lock, delete or reactivate an account")
+        .delete(
+            "/admin/users/{username}",
+            Access::Admin,
+            delete,
+            "Delete an account (the name stays reserved)",
+        )
+        .post("/admin/users/{username}/password", Access::Admin, password, "Set the password of a user")
+        .post("/admin/users/{username}/state", Access::Admin, state, "Lock, delete or restore an account")
         .post(
             "/admin/users/{username}/group-quota",
-            Asks::Admin,
+            Access::Admin,
             group_quota,
-            "How many groups a user may make",
+            "Set the group quota of a user",
         )
 }
 
-/// `DELETE /admin/users/{username}`. The name stays taken, and the account can be made active again.
+/// `DELETE /admin/users/{username}`: deletes an account. The name stays reserved, and the account can be restored.
 async fn delete(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
@@ -47,7 +52,8 @@ async fn delete(
     set(&app, (&admin, client), &username, AccountState::Deleted).await
 }
 
-/// `POST /admin/users/{username}/state`. Anything but Active shuts the user, and the user's workers, out.
+/// `POST /admin/users/{username}/state`: sets the state. Any state but Active locks out the user and the workers of the
+/// user.
 async fn state(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
@@ -65,13 +71,13 @@ async fn set(
     state: AccountState,
 ) -> Result<Json<AccountStateBody>, ApiError> {
     if admin.name == username && state != AccountState::Active {
-        return Err(Refusal::invalid("nobody can lock or delete the own account")
+        return Err(Rejection::invalid("you can't lock or delete your own account")
             .hint("ask another administrator")
             .into());
     }
     let by = By::Administrator(admin.id);
     let changed = app.store.set_account_state(by, username, state, app.now()).await?;
-    // Workers that wait for a task learn at once that there is none for them.
+    // Held requests of workers return at once.
     app.wake_agents(&done(changed, ResourceKind::User, username)?);
     app.ready.notify();
     let target = format!("{username}: {state:?}");
@@ -79,8 +85,8 @@ async fn set(
     Ok(Json(AccountStateBody { state }))
 }
 
-/// `POST /admin/users/{username}/password`. Ends the user's sessions and workers, and with `revoke_tokens` the
-/// personal tokens.
+/// `POST /admin/users/{username}/password`: sets the password. Ends the sessions and workers of the user, and with
+/// `revoke_tokens` the personal tokens.
 async fn password(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
@@ -89,8 +95,8 @@ async fn password(
     Body(request): Body<ResetPasswordRequest>,
 ) -> Result<Empty, ApiError> {
     let user =
-        app.store.user(&username).await?.ok_or_else(|| Refusal::no_such(ResourceKind::User, &username))?;
-    let hash = app.passwords.hash(settable(&request.new_md5_password)?).await?;
+        app.store.user(&username).await?.ok_or_else(|| Rejection::no_such(ResourceKind::User, &username))?;
+    let hash = app.passwords.hash(non_empty(&request.new_md5_password)?).await?;
     let (session, revoke_tokens) = (app.entropy.number(), request.revoke_tokens);
     let tokens = if revoke_tokens { TokenRevocation::Revoke } else { TokenRevocation::Keep };
     let by = By::Administrator(admin.id);
@@ -102,7 +108,7 @@ async fn password(
     Ok(Empty)
 }
 
-/// `POST /admin/users/{username}/group-quota`: how many groups the user may make.
+/// `POST /admin/users/{username}/group-quota`: sets the number of groups that the user may create.
 async fn group_quota(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,
@@ -110,8 +116,9 @@ async fn group_quota(
     InPath(username): InPath<String>,
     Body(request): Body<GroupQuotaRequest>,
 ) -> Result<Json<GroupQuotaReply>, ApiError> {
-    let change = QuotaChange::parse_count(&request.group_quota)
-        .map_err(|error| Refusal::invalid(error).hint("a sign changes it by so many, no sign sets it"))?;
+    let change = QuotaChange::parse_count(&request.group_quota).map_err(|error| {
+        Rejection::invalid(error).hint("use `5` to set the quota, `+5` or `-5` to change it")
+    })?;
     let by = By::Administrator(admin.id);
     let changed = app.store.change_group_quota(by, &username, change, app.now()).await?;
     let group_quota = done(changed, ResourceKind::User, &username)?;

@@ -8,17 +8,17 @@ use mitosis_store::ops::By;
 use crate::api::body::{InPath, InQuery};
 use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::api::user::workers::{Op, stop};
 use crate::app::App;
 use crate::auth::caller::AdminCaller;
 use crate::error::ApiError;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().delete("/admin/workers/{uuid}", Asks::Admin, cancel, "Stop any worker")
+    Routes::new().delete("/admin/workers/{uuid}", Access::Admin, cancel, "Stop any worker")
 }
 
-/// As `DELETE /workers/{uuid}`, whosever it is.
+/// Like `DELETE /workers/{uuid}`, for the worker of any user.
 async fn cancel(
     State(app): State<App>,
     AdminCaller(admin): AdminCaller,

@@ -1,4 +1,4 @@
-//! Routes for native agents: one worker with many slots, many tasks in one request.
+//! Routes for native agents: workers with many slots, which report and claim many tasks in one request.
 
 mod poll;
 mod report;
@@ -15,38 +15,38 @@ use mitosis_store::ops::dispatch::Work;
 use crate::api::routes::Routes;
 use crate::app::App;
 use crate::auth::agent::Agent;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 
-/// Bytes in the body of a report: results of as many tasks as it may name.
+/// The largest body of a report: the results of a full batch.
 const MAX_REPORT_BYTES: usize = MAX_BATCH * (MAX_DATA_BYTES + 512);
 
 pub(super) fn routes() -> Routes {
     Routes::new()
         .merge(poll::routes())
         .merge(report::routes())
-        .tag("worker's side")
+        .tag("worker protocol")
         .limit(DefaultBodyLimit::max(MAX_REPORT_BYTES))
 }
 
-/// How many tasks an agent is given at once.
+/// The number of tasks to assign to an agent at once.
 fn wanted(want: u32) -> usize {
     (want as usize).min(MAX_BATCH)
 }
 
-/// What an agent is told of its work, and those who watch are told of it.
+/// Converts assigned tasks to their form in a reply, and announces them.
 fn assigned(app: &App, agent: Agent, work: Vec<Work>) -> Result<Vec<AssignedTask>, ApiError> {
     if !work.is_empty() {
         app.changed.notify();
     }
     let announces = app.announcer.is_on();
-    let tells_more = announces && app.agents.does_tell_states(agent.uuid);
-    let told = work.into_iter().map(|work| {
+    let reports_states = announces && app.agents.reports_states(agent.uuid);
+    let assigned = work.into_iter().map(|work| {
         let Work { lease, uuid, group, priority, timeout_seconds, upstream, spec } = work;
         let seconds = u64::try_from(timeout_seconds).map_err(|error| StoreError::Unexpected(error.into()))?;
         let timeout = Duration::from_secs(seconds);
-        match tells_more {
+        match reports_states {
             true => {
-                app.agents.vouch(agent.uuid, uuid, timeout);
+                app.agents.add_watched(agent.uuid, uuid, timeout);
                 app.announcer.announce(uuid, ExecState::FetchResource, timeout);
             }
             false if announces => app.announcer.assigned(uuid, timeout, !spec.resources.is_empty()),
@@ -55,10 +55,11 @@ fn assigned(app: &App, agent: Agent, work: Vec<Work>) -> Result<Vec<AssignedTask
         let task = FetchedTask { id: lease.task.0, uuid, timeout, upstream_task_uuid: upstream, spec };
         Ok(AssignedTask { task, epoch: lease.epoch, token: lease.token, group: group.0, priority })
     });
-    told.collect()
+    assigned.collect()
 }
 
-/// A list that is longer than the protocol allows.
-fn too_many(most: usize, what: &str) -> Refusal {
-    Refusal::invalid(format!("a request names at most {most} {what}")).hint("send them in several")
+/// The rejection of a list that is longer than the protocol allows.
+fn too_many(most: usize, what: &str) -> Rejection {
+    Rejection::invalid(format!("a request can list at most {most} {what}"))
+        .hint("split it into several requests")
 }

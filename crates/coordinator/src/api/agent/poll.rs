@@ -1,16 +1,16 @@
-//! `POST /v1/agents/poll`: held until there is something to tell an agent.
+//! `POST /v1/agents/poll`: the long poll of an agent for tasks and messages.
 
 use axum::Json;
 use axum::extract::State;
 use mitosis_domain::crash;
 use mitosis_protocol::agent::{MAX_BATCH, PollReply, PollRequest};
-use mitosis_store::ops::dispatch::{Exchanged, Given};
+use mitosis_store::ops::dispatch::{Assigned, Exchanged};
 use tokio::time::{Instant, sleep_until};
 
 use super::{assigned, too_many, wanted};
 use crate::api::body::Body;
-use crate::api::routes::{Asks, Routes};
-use crate::api::user::tasks::follow::MOST_WAIT;
+use crate::api::routes::{Access, Routes};
+use crate::api::user::tasks::follow::MAX_WAIT;
 use crate::app::App;
 use crate::auth::agent::{Agent, AgentCaller};
 use crate::auth::worker::not_registered;
@@ -19,32 +19,32 @@ use crate::dispatch::held_attempts::{Differences, compare};
 use crate::dispatch::renewals::Renewal;
 use crate::error::{ApiError, chain};
 
-/// Most attempts that an agent may name: far more than it is ever given.
-const MOST_HELD: usize = 10 * MAX_BATCH;
+/// The largest number of attempts that an agent may list: more than it is ever assigned.
+const MAX_HELD: usize = 10 * MAX_BATCH;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/v1/agents/poll", Asks::Worker, poll, "Wait for tasks and messages")
+    Routes::new().post("/v1/agents/poll", Access::Worker, poll, "Wait for tasks and messages")
 }
 
-/// A sign of life, a question for tasks, and an ear for whatever else there is. 401 when the agent is not
-/// registered any more.
+/// Renews the lease, assigns tasks and delivers messages. The request is held until there is something to deliver.
+/// Replies 401 if the agent is no longer registered.
 async fn poll(
     State(app): State<App>,
     AgentCaller(agent): AgentCaller,
     Body(request): Body<PollRequest>,
 ) -> Result<Json<PollReply>, ApiError> {
-    if request.held.len() > MOST_HELD {
-        return Err(too_many(MOST_HELD, "attempts").into());
+    if request.held.len() > MAX_HELD {
+        return Err(too_many(MAX_HELD, "attempts").into());
     }
-    let Some(due) = app.agents.asks(agent.uuid, request.resync, request.heard, app.lease) else {
+    let Some(due) = app.agents.poll(agent.uuid, request.resync, request.heard, app.lease) else {
         return Err(not_registered(&app, agent.uuid).await);
     };
-    app.agents.tells_states(agent.uuid, request.tells_states);
-    let deadline = Instant::now() + request.wait.unwrap_or_default().min(MOST_WAIT);
+    app.agents.set_reports_states(agent.uuid, request.tells_states);
+    let deadline = Instant::now() + request.wait.unwrap_or_default().min(MAX_WAIT);
     let reply = PollReply { announce: app.announcer.is_on(), ..PollReply::default() };
-    let mut held = Held { app: &app, agent, request: &request, reply, renewed: None };
+    let mut held = HeldPoll { app: &app, agent, request: &request, reply, renewed: None };
     let outcome = held.until(deadline, &due).await;
-    let Held { reply, renewed, .. } = held;
+    let HeldPoll { reply, renewed, .. } = held;
     crash::point("poll.parked:after");
     if !reply.tasks.is_empty() {
         crash::point("claim.reply:before");
@@ -52,25 +52,25 @@ async fn poll(
     if !reply.stop.is_empty() {
         crash::point("cancel.delivered:before");
     }
-    outcome.inspect_err(|_| app.agents.forget(agent.uuid))?;
+    outcome.inspect_err(|_| app.agents.remove(agent.uuid))?;
     if let Some(at) = renewed {
         app.agents.renewed(agent.uuid, at);
     }
     Ok(Json(reply))
 }
 
-/// A request that is held.
-struct Held<'a> {
+/// A held request.
+struct HeldPoll<'a> {
     app: &'a App,
     agent: Agent,
     request: &'a PollRequest,
     reply: PollReply,
-    /// When its lease was renewed.
+    /// When the lease was renewed.
     renewed: Option<Instant>,
 }
 
-impl Held<'_> {
-    /// Ends when there is something to tell, or at the deadline.
+impl HeldPoll<'_> {
+    /// Returns when there is something to deliver, or at the deadline.
     async fn until(&mut self, deadline: Instant, due: &Due) -> Result<(), ApiError> {
         let Self { app, agent, request, .. } = *self;
         let renewal = app.renewals.renew(agent.id, due.terms);
@@ -79,21 +79,21 @@ impl Held<'_> {
         let want = wanted(request.want);
         let work = app.batcher.wait_for_work(agent.id, want, app.entropy.number());
         tokio::pin!(work);
-        // Whatever there is to tell may have come up between two requests.
-        let mut comparing = self.hear() || due.comparison;
+        // A message may have arrived between two requests.
+        let mut comparing = self.take_message() || due.comparison;
         crash::point("poll.parked:before");
         loop {
             if comparing {
                 self.compare().await?;
                 comparing = false;
             }
-            if self.has_something() {
+            if self.has_content() {
                 return Ok(());
             }
             tokio::select! {
-                // First of all what was given: it would have to be taken back.
+                // Assigned tasks come first: otherwise they would have to be requeued.
                 biased;
-                given = &mut work, if want > 0 => return self.take(given?).await,
+                exchanged = &mut work, if want > 0 => return self.accept(exchanged?).await,
                 renewed = &mut renewal, if renewing => {
                     renewing = false;
                     match renewed {
@@ -108,48 +108,47 @@ impl Held<'_> {
                         }
                     }
                 }
-                () = due.wake.notified() => comparing = self.hear(),
+                () = due.wake.notified() => comparing = self.take_message(),
                 () = sleep_until(deadline) => return Ok(()),
                 () = app.stopping.cancelled() => return Ok(()),
             }
         }
     }
 
-    fn has_something(&self) -> bool {
+    fn has_content(&self) -> bool {
         match self.request.draining {
             true => !PollReply { drain: false, ..self.reply.clone() }.is_empty(),
             false => !self.reply.is_empty(),
         }
     }
 
-    /// Takes messages; answers whether the store has to be asked.
-    fn hear(&mut self) -> bool {
-        let (message, number) = self.app.agents.message(self.agent.uuid, || self.number());
+    /// Adds pending messages to the reply. Returns whether to compare with the store.
+    fn take_message(&mut self) -> bool {
+        let (message, number) = self.app.agents.take_message(self.agent.uuid, || self.number());
         self.reply.number = number.or(self.reply.number);
         self.reply.followed.extend(message.followed);
         self.reply.watched.extend(message.watched);
         message.compare
     }
 
-    /// A new number for a reply; 0 is none.
+    /// A random number for a reply; 0 stands for none.
     fn number(&self) -> u64 {
         self.app.entropy.number().unsigned_abs().max(1)
     }
 
-    async fn take(&mut self, given: Exchanged) -> Result<(), ApiError> {
-        match given.given {
-            Given::Work(work, _) => self.reply.tasks.extend(assigned(self.app, self.agent, work)?),
-            Given::Stopping => self.reply.drain = true,
-            Given::WorkerGone => return Err(not_registered(self.app, self.agent.uuid).await),
+    async fn accept(&mut self, exchanged: Exchanged) -> Result<(), ApiError> {
+        match exchanged.assigned {
+            Assigned::Work(work, _) => self.reply.tasks.extend(assigned(self.app, self.agent, work)?),
+            Assigned::Stopping => self.reply.drain = true,
+            Assigned::WorkerGone => return Err(not_registered(self.app, self.agent.uuid).await),
         }
         Ok(())
     }
 
-    /// Compares what the agent says it holds with what the store says. A database that is away is no
-    /// reason to tell anything.
+    /// Compares the attempts that the agent holds with the store. During an outage of the database, nothing is reported.
     async fn compare(&mut self) -> Result<(), ApiError> {
-        let duties = match self.app.held_attempts.of(self.agent.id).await {
-            Ok(Some(duties)) => duties,
+        let known = match self.app.held_attempts.of(self.agent.id).await {
+            Ok(Some(known)) => known,
             Ok(None) => return Err(not_registered(self.app, self.agent.uuid).await),
             Err(error) => {
                 tracing::debug!(cause = chain(&*error), "failed to load held attempts");
@@ -157,12 +156,12 @@ impl Held<'_> {
             }
         };
         let Differences { dropped, stop, unknown, drain } =
-            compare(&self.request.held, &duties, self.request.resync, self.app.now());
+            compare(&self.request.held, &known, self.request.resync, self.app.now());
         self.reply.dropped = dropped;
         self.reply.stop = stop;
         self.reply.drain |= drain;
-        if self.has_something() {
-            self.reply.number = self.app.agents.tells(self.agent.uuid, || self.number());
+        if self.has_content() {
+            self.reply.number = self.app.agents.deliver_comparison(self.agent.uuid, || self.number());
         }
         if !unknown.is_empty() {
             let work = self.app.store.held_work(self.agent.id, &unknown).await?;

@@ -1,4 +1,4 @@
-//! `POST /v1/agents/report`: takes what ended, and hands out what is next, in one transaction.
+//! `POST /v1/agents/report`: reports ended attempts and assigns the next tasks, in one transaction.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,33 +11,33 @@ use mitosis_protocol::warning::MAX_WARNINGS;
 use mitosis_protocol::{
     ArtifactKind, ExecState, ResultWarning, TaskResult, TaskResultMessage, Uuid, WarningCode,
 };
-use mitosis_store::ops::dispatch::{Ended, Exchange, Given, Holder, Verdict};
+use mitosis_store::ops::dispatch::{Assigned, Ended, Exchange, Holder, Verdict};
 
 use super::{assigned, too_many, wanted};
-use crate::api::arrival::missing_archives;
 use crate::api::body::Body;
 use crate::api::leases::lease_key;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
+use crate::api::upload_check::missing_archives;
 use crate::app::App;
 use crate::auth::agent::{Agent, AgentCaller};
 use crate::auth::worker::not_registered;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 use crate::events::states;
 
-/// Most states in one report: those of as many tasks as it may name, from start to end.
-const MOST_STATES: usize = 10 * MAX_BATCH;
+/// The largest number of states in one report: all states of a full batch.
+const MAX_STATES: usize = 10 * MAX_BATCH;
 
 pub(super) fn routes() -> Routes {
     Routes::new().post(
         "/v1/agents/report",
-        Asks::Worker,
+        Access::Worker,
         report,
-        "Hand in what ended, and get the next tasks",
+        "Report ended tasks and get the next ones",
     )
 }
 
-/// Each attempt gets a verdict of its own; one that is not the agent's any more changes nothing. 401 when
-/// the agent is not registered any more, and nothing it says counts.
+/// Replies with one verdict per attempt. A report of an attempt that the agent no longer holds changes nothing. Replies
+/// 401 if the agent is no longer registered; then nothing is accepted.
 async fn report(
     State(app): State<App>,
     AgentCaller(agent): AgentCaller,
@@ -46,11 +46,11 @@ async fn report(
     if request.ended.len().max(request.returned.len()) > MAX_BATCH {
         return Err(too_many(MAX_BATCH, "attempts").into());
     }
-    if request.states.len() > MOST_STATES {
-        return Err(too_many(MOST_STATES, "states").into());
+    if request.states.len() > MAX_STATES {
+        return Err(too_many(MAX_STATES, "states").into());
     }
-    // Before what ended, so that they are announced in their order.
-    states::pass_on(&app, agent, request.states).await;
+    // Before the ends, so that all states are announced in their order.
+    states::forward(&app, agent, request.states).await;
     if request.want == 0 && request.ended.is_empty() && request.returned.is_empty() {
         return Ok(Json(ReportBatchReply::default()));
     }
@@ -60,7 +60,7 @@ async fn report(
         ended.push(read(&app, task).await?);
     }
     let returned: Vec<_> = request.returned.into_iter().map(lease_key).collect();
-    let has_news = !ended.is_empty() || !returned.is_empty();
+    let has_changes = !ended.is_empty() || !returned.is_empty();
     let exchange = Exchange {
         worker: agent.id,
         ended,
@@ -69,7 +69,7 @@ async fn report(
         token: app.entropy.number(),
     };
     let exchanged = app.batcher.exchange(exchange).await?;
-    if has_news {
+    if has_changes {
         app.changed.notify();
     }
     for (verdict, result) in exchanged.verdicts.iter().zip(results) {
@@ -78,39 +78,39 @@ async fn report(
             committed(&app, agent, *task, result);
         }
     }
-    if has_news {
+    if has_changes {
         crash::point("complete.reply:before");
     }
-    let verdicts = exchanged.verdicts.into_iter().map(told).collect();
-    let (tasks, drain) = match exchanged.given {
-        Given::Work(work, _) => (assigned(&app, agent, work)?, false),
-        Given::Stopping => (Vec::new(), true),
-        Given::WorkerGone => {
-            app.agents.forget(agent.uuid);
+    let verdicts = exchanged.verdicts.into_iter().map(verdict_reply).collect();
+    let (tasks, drain) = match exchanged.assigned {
+        Assigned::Work(work, _) => (assigned(&app, agent, work)?, false),
+        Assigned::Stopping => (Vec::new(), true),
+        Assigned::WorkerGone => {
+            app.agents.remove(agent.uuid);
             return Err(not_registered(&app, agent.uuid).await);
         }
     };
     Ok(Json(ReportBatchReply { verdicts, tasks, drain }))
 }
 
-/// Tells those who watch a task that it is over.
+/// Notifies those who watch a task that it has ended.
 fn committed(app: &App, agent: Agent, task: Uuid, result: TaskResult) {
-    states::tell(app, agent.uuid, task, ExecState::TaskCommitted);
+    states::publish(app, agent.uuid, task, ExecState::TaskCommitted);
     if app.announcer.is_on() {
-        let told = app.agents.does_tell_states(agent.uuid);
-        app.announcer.committed(task, result.msg.filter(|_| !told));
-        app.agents.let_go(agent.uuid, task);
+        let reports_states = app.agents.reports_states(agent.uuid);
+        app.announcer.committed(task, result.msg.filter(|_| !reports_states));
+        app.agents.remove_watched(agent.uuid, task);
     }
 }
 
-const fn told(verdict: Verdict) -> AttemptVerdict {
+const fn verdict_reply(verdict: Verdict) -> AttemptVerdict {
     match verdict {
         Verdict::Committed(_) | Verdict::Replayed => AttemptVerdict::Accepted,
         Verdict::Stale => AttemptVerdict::Stale,
     }
 }
 
-/// Checks an end. Archives that were announced have to be there.
+/// Checks an ended attempt. Its announced archives must exist.
 async fn read(app: &App, task: EndedTask) -> Result<Ended, ApiError> {
     let lease = lease_key(task.key);
     let mut result = task.result;
@@ -128,21 +128,23 @@ async fn read(app: &App, task: EndedTask) -> Result<Ended, ApiError> {
     Ok(Ended { lease, end, result, data, warnings })
 }
 
-/// The worker may have said so itself, and knows why.
+/// Adds a warning about a missing archive, unless the worker has reported one with its cause.
 fn warn_of_missing(kind: ArtifactKind, warnings: &mut Vec<ResultWarning>) {
     if !warnings.iter().any(|known| known.artifact == Some(kind) && known.code == WarningCode::NotStored) {
-        let text = format!("the archive `{kind}` did not arrive as it was announced");
+        let text = format!("the archive `{kind}` was not uploaded as announced");
         warnings.insert(0, ResultWarning::new(WarningCode::NotStored, Some(kind), text));
     }
 }
 
-/// The small result of a task: a JSON object that every database takes.
-fn checked(data: &str) -> Result<String, Refusal> {
+/// Checks the data of a task: a JSON object that every database can store.
+fn checked(data: &str) -> Result<String, Rejection> {
     if data.len() > MAX_DATA_BYTES {
-        return Err(Refusal::invalid(format!("the data of a task has at most {MAX_DATA_BYTES} bytes")));
+        return Err(Rejection::invalid(format!(
+            "the data of a task can have at most {MAX_DATA_BYTES} bytes"
+        )));
     }
     if !data.starts_with('{') || data.contains("\\u0000") {
-        return Err(Refusal::invalid("the data of a task is a JSON object without NUL characters"));
+        return Err(Rejection::invalid("the data of a task must be a JSON object without NUL characters"));
     }
     Ok(data.to_owned())
 }

@@ -1,8 +1,8 @@
-//! `/v1/objects/…`: bytes of objects, for links that lead to the coordinator itself.
+//! `/v1/objects/…`: downloads and uploads through links that lead to the coordinator itself.
 //!
-//! The link is the permission: its signature names the object, what may be done, and until when.
+//! The link is the permission: its signature covers the object, the operation and the expiry.
 
-mod holder;
+mod link_owner;
 pub(crate) mod uploads;
 
 use axum::body::Body;
@@ -13,24 +13,24 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use mitosis_objects::{ByteRange, LinkError, ObjectBody, ObjectError, Right, SignedAccess};
 
-use self::uploads::Closed;
-use super::routes::{Asks, Routes};
+use self::uploads::UploadRejection;
+use super::routes::{Access, Routes};
 use crate::api::user::artifacts::UPLOAD_VALID;
 use crate::app::App;
 use crate::error::{ApiError, chain, is_disk_full};
-use crate::failures::Failure;
+use crate::failure_log::Failure;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .undescribed("GET", "/v1/objects/{*path}", Asks::Link, routing::get(download))
-        .undescribed("PUT", "/v1/objects/{*path}", Asks::Link, routing::put(upload))
+        .undescribed("GET", "/v1/objects/{*path}", Access::Link, routing::get(download))
+        .undescribed("PUT", "/v1/objects/{*path}", Access::Link, routing::put(upload))
         // The length is part of the link, and enforced byte by byte.
         .limit(DefaultBodyLimit::disable())
 }
 
-async fn download(State(app): State<App>, request: Request) -> Result<Response, ObjectRefusal> {
+async fn download(State(app): State<App>, request: Request) -> Result<Response, ObjectRejection> {
     let access = verify(&app, &request)?;
-    holder::check(&app, &access).await?;
+    link_owner::check(&app, &access).await?;
     let range =
         request.headers().get(header::RANGE).and_then(|range| range.to_str().ok()).and_then(ByteRange::parse);
     if request.method() == Method::HEAD {
@@ -60,35 +60,35 @@ fn send(body: ObjectBody, partial: bool) -> Response {
     (status, headers, Body::from_stream(body.stream)).into_response()
 }
 
-async fn upload(State(app): State<App>, request: Request) -> Result<StatusCode, ObjectRefusal> {
+async fn upload(State(app): State<App>, request: Request) -> Result<StatusCode, ObjectRejection> {
     let access = verify(&app, &request)?;
     let (Right::Upload { length } | Right::Replace { length, .. }) = access.right else {
         return Err(LinkError::Invalid.into());
     };
-    holder::check(&app, &access).await?;
+    link_owner::check(&app, &access).await?;
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     if declared.is_some_and(|declared| declared.parse() != Ok(length)) {
-        return Err(ObjectRefusal::new(
+        return Err(ObjectRejection::new(
             StatusCode::BAD_REQUEST,
-            format!("this link is for exactly {length} bytes"),
+            format!("this link requires a body of exactly {length} bytes"),
         ));
     }
-    let _place = app.uploads.enter(&access.key).ok_or(Closed::UnderWay)?;
-    if !uploads::waits(&app, &access).await? {
-        return Err(Closed::NothingWaits.into());
+    let _guard = app.object_locks.lock(&access.key).ok_or(UploadRejection::InProgress)?;
+    if !uploads::is_expected(&app, &access).await? {
+        return Err(UploadRejection::NotExpected.into());
     }
     let link = Link::of(&app, &access, &request);
-    link.use_up().await?;
-    let body = uploads::until_the_end(&app, &access, request.into_body().into_data_stream());
+    link.consume().await?;
+    let body = uploads::with_final_check(&app, &access, request.into_body().into_data_stream());
     let stored = app.objects.put(&access.key, body, length).await;
     if stored.is_err() {
-        link.give_back().await;
+        link.release().await;
     }
     uploads::ended(&app, &access, stored.is_ok()).await;
     Ok(stored.map(|()| StatusCode::OK)?)
 }
 
-/// A link that is good once, or one of an attempt, which may try until it is committed.
+/// A link that can be used once, or a link of an attempt, which can be used until the commit.
 struct Link {
     app: App,
     digest: Option<[u8; 32]>,
@@ -104,18 +104,18 @@ impl Link {
         Self { app: app.clone(), digest: request.uri().path_and_query().filter(|_| once).map(digest) }
     }
 
-    async fn use_up(&self) -> Result<(), ObjectRefusal> {
+    async fn consume(&self) -> Result<(), ObjectRejection> {
         let Some(digest) = &self.digest else { return Ok(()) };
         match self.app.store.use_link(digest, self.app.now() + UPLOAD_VALID).await.map_err(ApiError::from)? {
             true => Ok(()),
-            false => Err(Closed::Used.into()),
+            false => Err(UploadRejection::Used.into()),
         }
     }
 
-    async fn give_back(&self) {
+    async fn release(&self) {
         let Some(digest) = &self.digest else { return };
         if let Err(error) = self.app.store.return_link(digest).await {
-            tracing::warn!(%error, "a link that stored nothing stays used");
+            tracing::warn!(%error, "failed to release a link after a failed upload; it can't be used again");
         }
     }
 }
@@ -125,38 +125,38 @@ fn verify(app: &App, request: &Request) -> Result<SignedAccess, LinkError> {
     app.objects.verify_link(request.method().as_str(), target, app.now())
 }
 
-/// A refusal in the form of an object store: published clients look for `Message` in XML.
-struct ObjectRefusal {
+/// An error response in the format of S3: legacy clients read the `Message` element.
+struct ObjectRejection {
     status: StatusCode,
     message: String,
     /// For the log.
     failure: Option<Failure>,
 }
 
-impl ObjectRefusal {
+impl ObjectRejection {
     fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), failure: None }
     }
 }
 
-impl From<LinkError> for ObjectRefusal {
+impl From<LinkError> for ObjectRejection {
     fn from(error: LinkError) -> Self {
         Self::new(StatusCode::FORBIDDEN, error.to_string())
     }
 }
 
-impl From<Closed> for ObjectRefusal {
-    fn from(closed: Closed) -> Self {
-        let message = match closed {
-            Closed::NothingWaits => "nothing waits for this upload any more; announce it again",
-            Closed::UnderWay => "another upload of this object is under way; try again when it has ended",
-            Closed::Used => "this link was used; announce the upload again for another",
+impl From<UploadRejection> for ObjectRejection {
+    fn from(rejection: UploadRejection) -> Self {
+        let message = match rejection {
+            UploadRejection::NotExpected => "this upload is no longer expected; request a new link",
+            UploadRejection::InProgress => "another upload of this object is in progress; try again later",
+            UploadRejection::Used => "this link has been used; request a new one",
         };
         Self::new(StatusCode::CONFLICT, message)
     }
 }
 
-impl From<ApiError> for ObjectRefusal {
+impl From<ApiError> for ObjectRejection {
     fn from(error: ApiError) -> Self {
         Self {
             status: StatusCode::SERVICE_UNAVAILABLE,
@@ -166,7 +166,7 @@ impl From<ApiError> for ObjectRefusal {
     }
 }
 
-impl From<ObjectError> for ObjectRefusal {
+impl From<ObjectError> for ObjectRejection {
     fn from(error: ObjectError) -> Self {
         let status = match &error {
             ObjectError::NotFound(_) => StatusCode::NOT_FOUND,
@@ -181,7 +181,7 @@ impl From<ObjectError> for ObjectRefusal {
             let is_full = is_disk_full(&error);
             let message = match is_full {
                 true => "the disk of the coordinator's object store is full",
-                false => "the object store did not do its work; try again",
+                false => "the object store failed; try again",
             };
             let is_outage = is_full || status == StatusCode::SERVICE_UNAVAILABLE;
             let failure = Some(Failure { cause: chain(&error), is_outage });
@@ -191,7 +191,7 @@ impl From<ObjectError> for ObjectRefusal {
     }
 }
 
-impl IntoResponse for ObjectRefusal {
+impl IntoResponse for ObjectRejection {
     fn into_response(self) -> Response {
         let message = self.message.replace('&', "&amp;").replace('<', "&lt;");
         let body = format!(

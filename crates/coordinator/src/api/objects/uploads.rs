@@ -1,4 +1,4 @@
-//! What may be stored through a link, and when: a link is good for what its record waits for, and no more.
+//! Checks whether an upload through a link may be stored: only an upload that its record expects.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -17,53 +17,53 @@ use mitosis_store::Store;
 use mitosis_store::ops::expected_uploads::NewLink;
 use mitosis_store::ops::uploads::AwaitedUpload;
 
-use crate::api::user::artifacts::{UPLOAD_VALID, upload_over};
+use crate::api::user::artifacts::{UPLOAD_VALID, upload_deadline};
 use crate::app::App;
 use crate::error::{ApiError, chain};
 
-/// Objects that are written or removed at this moment, each by one request.
+/// Locks of the objects that requests write or delete at the moment.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Uploads(Arc<Mutex<HashSet<ObjectKey>>>);
+pub(crate) struct ObjectLocks(Arc<Mutex<HashSet<ObjectKey>>>);
 
-/// The right to write or remove an object, until it is dropped.
+/// The lock of an object, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    all: Uploads,
+pub(crate) struct ObjectLock {
+    all: ObjectLocks,
     key: ObjectKey,
 }
 
-impl Uploads {
-    /// The place of an object; none while somebody else has it.
-    pub(crate) fn enter(&self, key: &ObjectKey) -> Option<Place> {
+impl ObjectLocks {
+    /// Locks an object; `None` while another request holds the lock.
+    pub(crate) fn lock(&self, key: &ObjectKey) -> Option<ObjectLock> {
         let fresh = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
-        fresh.then(|| Place { all: self.clone(), key: key.clone() })
+        fresh.then(|| ObjectLock { all: self.clone(), key: key.clone() })
     }
 
-    /// Removes an object, unless a request stores it at this moment.
+    /// Deletes an object, unless a request is writing it.
     pub(crate) async fn remove(&self, objects: &dyn ObjectStore, key: &ObjectKey) -> Result<(), ObjectError> {
-        match self.enter(key) {
-            Some(_place) => objects.delete(key).await,
+        match self.lock(key) {
+            Some(_guard) => objects.delete(key).await,
             None => Ok(()),
         }
     }
 
-    /// Whether somebody has it.
-    pub(crate) fn is_taken(&self, key: &ObjectKey) -> bool {
+    /// Whether a request holds the lock of an object.
+    pub(crate) fn is_locked(&self, key: &ObjectKey) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
     }
 }
 
-impl Drop for Place {
+impl Drop for ObjectLock {
     fn drop(&mut self) {
         self.all.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
 }
 
-/// Whether the sender of a request knows links that ask for `If-None-Match: *`. Published clients and workers do not.
+/// Whether the sender supports links that require `If-None-Match: *`. Legacy clients and workers do not.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct KnowsConditions(bool);
+pub(crate) struct SupportsConditions(bool);
 
-impl<S: Sync> FromRequestParts<S> for KnowsConditions {
+impl<S: Sync> FromRequestParts<S> for SupportsConditions {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
@@ -71,19 +71,19 @@ impl<S: Sync> FromRequestParts<S> for KnowsConditions {
     }
 }
 
-/// How long an upload may take that has begun.
-const LONGEST: Duration = Duration::from_hours(24);
+/// How long an upload may take once it has started.
+const MAX_DURATION: Duration = Duration::from_hours(24);
 
-impl KnowsConditions {
-    /// A link of a user, to be announced. Whether it goes straight to the storage is seen with the record.
+impl SupportsConditions {
+    /// The link of a user, for the reservation. The reservation decides whether it may lead directly to the object store.
     pub(crate) fn announce(self, app: &App, key: &ObjectKey, length: u64) -> Result<NewLink, ObjectError> {
         let may_create = self.0 && app.objects.create_link(key, length, UPLOAD_VALID, app.now())?.is_some();
-        let until = app.now() + upload_over(length);
+        let until = app.now() + upload_deadline(length);
         Ok(NewLink { nonce: app.entropy.number(), until, may_create })
     }
 
-    /// A link for an upload that its record waits for. Only what is new goes straight to the storage, which lets nobody
-    /// change it afterwards; all other uploads are passed on, and the record is asked.
+    /// The link for a reserved upload. Only a new object is uploaded directly to the object store, which then refuses to
+    /// overwrite it. All other uploads pass through the coordinator, which checks the record.
     pub(crate) fn link(
         self,
         app: &App,
@@ -107,19 +107,19 @@ impl KnowsConditions {
     }
 }
 
-/// Why nothing may be stored.
+/// Why an upload is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Closed {
-    /// The record is gone, has what it waited for, or never was.
-    NothingWaits,
-    /// Another request stores it at this moment.
-    UnderWay,
-    /// The link was used.
+pub(super) enum UploadRejection {
+    /// No record expects this upload, or not any longer.
+    NotExpected,
+    /// Another request is writing the object.
+    InProgress,
+    /// The link has been used.
     Used,
 }
 
-/// Whether the record of an object waits for an upload of this kind.
-pub(super) async fn waits(app: &App, access: &SignedAccess) -> Result<bool, ApiError> {
+/// Whether the record of an object expects this upload.
+pub(super) async fn is_expected(app: &App, access: &SignedAccess) -> Result<bool, ApiError> {
     let (length, nonce) = match access.right {
         Right::Upload { length } => (length, None),
         Right::Replace { length, nonce } => (length, Some(nonce)),
@@ -139,16 +139,16 @@ pub(super) async fn waits(app: &App, access: &SignedAccess) -> Result<bool, ApiE
         };
     match nonce {
         Some(nonce) if fits => {
-            Ok(app.store.begin_upload(&access.key, nonce, app.now() + LONGEST, app.now()).await?)
+            Ok(app.store.begin_upload(&access.key, nonce, app.now() + MAX_DURATION, app.now()).await?)
         }
         _ => Ok(fits),
     }
 }
 
-/// An upload is stored, or was broken off. What it leaves is charged as soon as no other one may come.
+/// Ends an upload. The group is charged for the stored size once no other upload of the object can arrive.
 pub(super) async fn ended(app: &App, access: &SignedAccess, is_stored: bool) {
     let Right::Replace { length, nonce } = access.right else { return };
-    let until = if is_stored { app.now() } else { app.now() + upload_over(length) };
+    let until = if is_stored { app.now() } else { app.now() + upload_deadline(length) };
     let ended = async {
         app.store.end_upload(&access.key, nonce, until).await?;
         if is_stored {
@@ -161,7 +161,7 @@ pub(super) async fn ended(app: &App, access: &SignedAccess, is_stored: bool) {
     }
 }
 
-/// Brings the record of an object to the size of what is stored, unless an upload may still change that.
+/// Sets the size in the record of an object to the stored size, unless an upload may still change it.
 pub(crate) async fn settle(
     store: &dyn Store,
     objects: &dyn ObjectStore,
@@ -176,13 +176,13 @@ pub(crate) async fn settle(
     }
 }
 
-/// A body that fails at its end if the record does not wait any more: a commit may have come first.
-pub(super) fn until_the_end(app: &App, access: &SignedAccess, body: BodyDataStream) -> ByteStream {
+/// A body that fails at its end if the record no longer expects the upload, because a commit came first.
+pub(super) fn with_final_check(app: &App, access: &SignedAccess, body: BodyDataStream) -> ByteStream {
     let (app, access) = (app.clone(), access.clone());
     let last = futures_util::stream::once(async move {
-        match waits(&app, &access).await {
+        match is_expected(&app, &access).await {
             Ok(true) => Ok(Bytes::new()),
-            Ok(false) => Err(std::io::Error::other("the record does not wait for this any more")),
+            Ok(false) => Err(std::io::Error::other("the record no longer expects this upload")),
             Err(error) => Err(std::io::Error::other(error.to_string())),
         }
     });
@@ -202,18 +202,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn object_that_is_stored_at_this_moment_is_not_discarded() {
+    async fn object_is_not_deleted_while_it_is_written() {
         let folder = tempfile::tempdir().unwrap();
         let objects = DirectoryStore::open(folder.path(), Arc::new(OsEntropy)).await.unwrap();
         let key = ObjectKey::attachment(&Name::new("ann").unwrap(), "x").unwrap();
         let body = futures_util::stream::once(async { Ok("abc".into()) }).boxed();
         objects.put(&key, body, 3).await.unwrap();
-        let uploads = Uploads::default();
-        let place = uploads.enter(&key).unwrap();
-        for (place, is_there) in [(Some(place), true), (None, false)] {
-            uploads.remove(&objects, &key).await.unwrap();
+        let object_locks = ObjectLocks::default();
+        let guard = object_locks.lock(&key).unwrap();
+        for (guard, is_there) in [(Some(guard), true), (None, false)] {
+            object_locks.remove(&objects, &key).await.unwrap();
             assert_eq!(objects.head(&key).await.unwrap().is_some(), is_there);
-            drop(place);
+            drop(guard);
         }
     }
 }

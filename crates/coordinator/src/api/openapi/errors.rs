@@ -6,7 +6,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 /// The name of an error response among the components.
 pub(super) fn response_name(status: u16) -> String {
-    format!("Refused{status}")
+    format!("Error{status}")
 }
 
 /// All error responses, by name.
@@ -20,15 +20,15 @@ pub(super) fn responses() -> impl Iterator<Item = (String, RefOr<Response>)> {
 }
 
 const ERRORS: [(u16, &str); 11] = [
-    (400, "The request makes no sense, or carries no token."),
-    (401, "The token is not valid, or not any more."),
-    (403, "The caller's role does not allow this, or a quota is used up."),
+    (400, "The request is invalid or has no token."),
+    (401, "The token is invalid or has expired."),
+    (403, "The caller lacks the permission, or a quota is exceeded."),
     (404, "What the request names does not exist, or is not in a state for this."),
     (409, "The name or key is taken."),
-    (413, "The body is over the limit."),
-    (415, "The body is not declared as JSON."),
-    (422, "The body is JSON of the wrong shape."),
-    (429, "Too many failures; wait."),
+    (413, "The body is too large."),
+    (415, "The Content-Type is not JSON."),
+    (422, "The body is JSON of an invalid form."),
+    (429, "Too many failed attempts or requests; wait."),
     (500, "An internal error."),
     (503, "The database or the object store can't be reached; try again."),
 ];

@@ -1,4 +1,4 @@
-//! What a route adds to the signature of its handler, and the description of both.
+//! The description of an operation, from its declaration and the signature of its handler.
 
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
@@ -9,14 +9,14 @@ use utoipa::openapi::{Ref, RefOr, Required, Schema};
 
 use super::errors::response_name;
 use super::signature::Signature;
-use crate::api::routes::{Asks, Route};
+use crate::api::routes::{Access, Route};
 
-/// The scheme of a token of a user.
+/// The security scheme of user tokens.
 pub(super) const USER: &str = "user";
-/// The scheme of a token of a worker.
+/// The security scheme of worker tokens.
 pub(super) const WORKER: &str = "worker";
 
-/// What a signature can't say: a summary, and errors of this operation alone.
+/// The part of a description that is not in the signature: a summary, and additional error statuses.
 #[derive(Debug, Clone)]
 pub(in crate::api) struct Op {
     summary: &'static str,
@@ -36,28 +36,29 @@ impl Op {
         summary.into()
     }
 
-    /// The described path covers this route, which exists because a key may have the form of another route.
+    /// An operation that the description of another path covers. Such a route exists because a key can look like another
+    /// route.
     pub(in crate::api) fn alias_of(path: &'static str) -> Self {
         Self { alias_of: Some(path), ..Self::new("") }
     }
 
-    /// The described path that covers this route.
+    /// The path whose description covers this route.
     pub(in crate::api) fn described_by(&self) -> Option<&'static str> {
         self.alias_of
     }
 
-    /// The handler reads the raw query, in which this key may occur several times.
+    /// Adds a query parameter that may be repeated. The handler reads it from the raw query.
     pub(in crate::api) fn repeated(self, name: &'static str, description: &'static str) -> Self {
         Self { repeated: Some((name, description)), ..self }
     }
 
-    /// The operation may fail with this status, too.
+    /// Adds an error status.
     pub(in crate::api) fn or(mut self, status: u16) -> Self {
         self.errors.push(status);
         self
     }
 
-    /// The description of an operation, which refers to schemas of its signature.
+    /// Builds the description. It refers to the schemas of the signature.
     pub(super) fn describe(&self, route: &Route, tag: &'static str, signature: &Signature) -> Operation {
         let mut operation = OperationBuilder::new().tag(tag).summary(Some(self.summary));
         for name in names_in(route.path) {
@@ -69,19 +70,19 @@ impl Op {
         if let Some((name, description)) = self.repeated {
             operation = operation.parameter(repeated(name, description));
         }
-        if let Some(scheme) = scheme(route.asks) {
+        if let Some(scheme) = scheme(route.access) {
             operation = operation.security(SecurityRequirement::new(scheme, Vec::<String>::new()));
         }
         operation = operation.request_body(signature.body.clone()).response("200", signature.success.clone());
-        for status in self.statuses(route.asks, signature) {
+        for status in self.statuses(route.access, signature) {
             operation =
                 operation.response(status.to_string(), Ref::from_response_name(response_name(status)));
         }
         operation.build()
     }
 
-    fn statuses(&self, asks: Asks, signature: &Signature) -> Vec<u16> {
-        let mut statuses = match scheme(asks) {
+    fn statuses(&self, access: Access, signature: &Signature) -> Vec<u16> {
+        let mut statuses = match scheme(access) {
             None => vec![500, 503],
             Some(_) => vec![400, 401, 403, 404, 500, 503],
         };
@@ -93,7 +94,7 @@ impl Op {
     }
 }
 
-/// The method as `utoipa` has it.
+/// The method in the type of `utoipa`.
 pub(super) fn method(route: &Route) -> HttpMethod {
     match route.method {
         "GET" => HttpMethod::Get,
@@ -104,11 +105,11 @@ pub(super) fn method(route: &Route) -> HttpMethod {
     }
 }
 
-fn scheme(asks: Asks) -> Option<&'static str> {
-    match asks {
-        Asks::Nothing | Asks::Link => None,
-        Asks::Look | Asks::Change | Asks::Password | Asks::Admin => Some(USER),
-        Asks::Worker => Some(WORKER),
+fn scheme(access: Access) -> Option<&'static str> {
+    match access {
+        Access::Public | Access::Link => None,
+        Access::Read | Access::Write | Access::Password | Access::Admin => Some(USER),
+        Access::Worker => Some(WORKER),
     }
 }
 

@@ -1,6 +1,6 @@
-//! What the signature of a handler says: who calls it, what it takes, and what it replies.
+//! The parts of a description that come from the signature of a handler: its caller, its parameters and its reply.
 //!
-//! A handler whose arguments or reply can't be described can't be declared as a route.
+//! A handler can only be declared as a route if its arguments and its reply can be described.
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -13,37 +13,37 @@ use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{ContentBuilder, Object, Ref, RefOr, Required, Response, ResponseBuilder};
 
+use crate::api::base_url::BaseUrl;
 use crate::api::body::{Body, InPath, InQuery};
 use crate::api::forwarded::Forwarded;
-use crate::api::objects::uploads::KnowsConditions;
-use crate::api::origin::Origin;
+use crate::api::objects::uploads::SupportsConditions;
 use crate::api::reply::{Empty, Null, OrNull};
 use crate::app::App;
 use crate::auth::agent::AgentCaller;
 use crate::auth::caller::{AdminCaller, Caller, KnownDevice, PasswordCaller};
-use crate::auth::standing::LastingCaller;
-use crate::auth::worker::{IsOurs, LeavingWorker, WorkerCaller, WorkerToken};
+use crate::auth::revalidation::AuthenticatedCaller;
+use crate::auth::worker::{IsNative, LeavingWorker, WorkerCaller, WorkerToken};
 use crate::error::ApiError;
 
-/// What the signature of a handler says of an operation.
+/// The description of the signature of a handler.
 #[derive(Default)]
 pub(in crate::api) struct Signature {
-    /// In the query.
+    /// Query parameters.
     pub(super) parameters: Vec<Parameter>,
     pub(super) body: Option<RequestBody>,
     pub(super) success: Response,
-    /// Statuses of errors that its arguments may cause.
+    /// Error statuses of its arguments.
     pub(super) errors: Vec<u16>,
-    /// All types that it refers to.
+    /// The schemas of all types that it refers to.
     pub(super) schemas: Vec<(String, RefOr<Schema>)>,
 }
 
-/// What an argument proves of the caller.
+/// What an argument proves about the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Proof {
-    /// A session, or a personal token of sufficient scope.
+    /// A user with a session or a personal token of sufficient scope.
     User,
-    /// A session.
+    /// A user with a session.
     Password,
     /// A site administrator.
     Admin,
@@ -58,7 +58,7 @@ impl Signature {
         signature
     }
 
-    /// A reference to a type, which becomes part of the description with all that it holds.
+    /// Returns a reference to a type, and adds its schema with all that it refers to.
     fn refer<T: ToSchema>(&mut self) -> RefOr<Schema> {
         self.schemas.push((T::name().into_owned(), T::schema()));
         T::schemas(&mut self.schemas);
@@ -77,20 +77,20 @@ impl Signature {
 
 /// An argument of a handler.
 pub(crate) trait Argument {
-    /// What it proves of the caller.
+    /// What it proves about the caller.
     const PROVES: Option<Proof> = None;
 
-    /// Adds what the caller has to send for it.
+    /// Adds what the caller must send for it.
     fn describe(_: &mut Signature) {}
 }
 
 impl Argument for State<App> {}
 impl Argument for HeaderMap {}
 impl Argument for Forwarded {}
-impl Argument for Origin {}
-impl Argument for KnowsConditions {}
+impl Argument for BaseUrl {}
+impl Argument for SupportsConditions {}
 impl Argument for KnownDevice {}
-impl Argument for IsOurs {}
+impl Argument for IsNative {}
 /// Described by [`Op::repeated`](super::operation::Op::repeated).
 impl Argument for RawQuery {}
 /// Described by the path.
@@ -99,7 +99,7 @@ impl<T> Argument for InPath<T> {}
 impl Argument for Caller {
     const PROVES: Option<Proof> = Some(Proof::User);
 }
-impl Argument for LastingCaller {
+impl Argument for AuthenticatedCaller {
     const PROVES: Option<Proof> = Some(Proof::User);
 }
 impl Argument for PasswordCaller {
@@ -131,7 +131,7 @@ impl<T: ToSchema> Argument for Body<T> {
     }
 }
 
-/// Each field is a parameter.
+/// Each field is a query parameter.
 impl<T: ToSchema> Argument for InQuery<T> {
     fn describe(signature: &mut Signature) {
         let RefOr::T(Schema::Object(object)) = T::schema() else { panic!("{} has no fields", T::name()) };
@@ -158,7 +158,7 @@ fn parameters(object: Object) -> impl Iterator<Item = Parameter> {
     })
 }
 
-/// A query has no null: what may be null in JSON is left out.
+/// A query has no null: an optional parameter is omitted.
 fn without_null(kind: SchemaType) -> SchemaType {
     let SchemaType::Array(mut kinds) = kind else { return kind };
     kinds.retain(|kind| *kind != Type::Null);
@@ -221,7 +221,7 @@ impl Reply for String {
     }
 }
 
-/// Each event has the name `task`, an id to continue from, and a `TaskEvent` as data.
+/// Each event has the name `task`, an id to resume from, and a `TaskEvent` as data.
 impl<S> Reply for Sse<S> {
     fn describe(signature: &mut Signature) {
         signature.reply_text("text/event-stream");
@@ -230,14 +230,14 @@ impl<S> Reply for Sse<S> {
 
 /// A handler whose signature describes it.
 pub(crate) trait Verb<T>: Handler<T, App> {
-    /// What its arguments prove of the caller.
+    /// What its arguments prove about the caller.
     const PROVES: Option<Proof>;
 
-    /// Adds what its arguments and its reply say.
+    /// Adds its arguments and its reply.
     fn describe(signature: &mut Signature);
 }
 
-/// The first argument that proves something counts.
+/// The first proof among the arguments.
 const fn first(mut proofs: &[Option<Proof>]) -> Option<Proof> {
     while let [proof, rest @ ..] = proofs {
         if proof.is_some() {
@@ -248,7 +248,7 @@ const fn first(mut proofs: &[Option<Proof>]) -> Option<Proof> {
     None
 }
 
-/// Implements [`Verb`] for handlers with this many arguments. `Kind` is how axum reads the last one.
+/// Implements [`Verb`] for handlers with this number of arguments. `Kind` is how axum extracts the last one.
 macro_rules! verb {
     ($($argument:ident),*) => {
         impl<F, Outcome, R, Kind, $($argument),*> Verb<(Kind, $($argument,)*)> for F

@@ -1,4 +1,4 @@
-//! `GET /health`: whether this coordinator can do its work, and if not, what is missing.
+//! `GET /health`: the health of this coordinator and its parts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,22 +8,22 @@ use axum::extract::State;
 use http::StatusCode;
 use mitosis_protocol::auth::HealthReply;
 
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::error::{chain, is_disk_full};
 
-/// A part that takes longer than this to answer counts as away.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A part that takes longer than this to respond counts as unavailable.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/health", Asks::Nothing, health, "Whether the coordinator can do its work")
+    Routes::new().get("/health", Access::Public, health, "Check the health of the coordinator")
 }
 
-/// 200 when database and object store answer, 503 otherwise. The cause is in the log; the reply names
-/// only the part, since anybody may ask.
+/// Replies 200 if database and object store respond, and 503 otherwise. The cause is in the log; the reply only has the
+/// part, because the route is public.
 async fn health(State(app): State<App>) -> (StatusCode, Json<HealthReply>) {
     let (database, objects) =
-        tokio::join!(answers("database", app.store.ping()), answers("objects", app.objects.check()));
+        tokio::join!(status_of("database", app.store.ping()), status_of("objects", app.objects.check()));
     let mut parts = BTreeMap::from([
         ("database".to_owned(), database.to_owned()),
         ("objects".to_owned(), objects.to_owned()),
@@ -34,13 +34,13 @@ async fn health(State(app): State<App>) -> (StatusCode, Json<HealthReply>) {
         true => "ok".to_owned(),
         false => format!("failing: {}", failing.join(", ")),
     };
-    // Reported, but never a reason to be ill: nothing waits for Redis.
+    // Reported, but not a reason for 503: nothing waits for Redis.
     let redis = app.announcer.is_connected().map(|connected| if connected { "ok" } else { "unavailable" });
-    let well = parts.values().all(|part| part == "ok");
-    // The same: other coordinators run these tasks, too, and requests are served without them.
+    let is_healthy = parts.values().all(|part| part == "ok");
+    // Not a reason for 503 either: other coordinators run these tasks, too, and requests do not depend on them.
     parts.insert("background".to_owned(), background);
     parts.extend(redis.map(|redis| ("redis".to_owned(), redis.to_owned())));
-    let (code, status) = match well {
+    let (code, status) = match is_healthy {
         true => (StatusCode::OK, "ok"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
     };
@@ -48,11 +48,11 @@ async fn health(State(app): State<App>) -> (StatusCode, Json<HealthReply>) {
     (code, Json(HealthReply { status: status.to_owned(), parts, version }))
 }
 
-async fn answers<E: std::error::Error + 'static>(
+async fn status_of<E: std::error::Error + 'static>(
     part: &str,
-    question: impl Future<Output = Result<(), E>>,
+    check: impl Future<Output = Result<(), E>>,
 ) -> &'static str {
-    match tokio::time::timeout(PATIENCE, question).await {
+    match tokio::time::timeout(TIMEOUT, check).await {
         Ok(Ok(())) => "ok",
         Ok(Err(error)) => {
             tracing::warn!(part, cause = chain(&error), "a health check failed");

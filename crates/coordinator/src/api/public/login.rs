@@ -1,4 +1,4 @@
-//! `POST /login`: a token for a name and a password.
+//! `POST /login`: returns a token for a user name and a password.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -19,52 +19,52 @@ use crate::api::body::Body;
 use crate::api::forwarded::Forwarded;
 use crate::api::openapi::Op;
 use crate::api::openapi::signature::Argument;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::{KnownDevice, not_active};
 use crate::auth::default_password;
 use crate::auth::throttle::Attempt;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 
-/// Bytes of a login: a name, sixteen numbers, and air.
+/// The largest body of a login: a name, sixteen numbers, and some reserve.
 pub(super) const MAX_BODY: usize = 16 * 1024;
 
 pub(super) fn routes() -> Routes {
     Routes::new().post(
         "/login",
-        Asks::Nothing,
+        Access::Public,
         login,
-        Op::new("A token for a name and a password").or(401).or(403).or(429),
+        Op::new("Log in and get a token").or(401).or(403).or(429),
     )
 }
 
-/// 401 for an unknown user as for a wrong password, after the same work; 429 after many of them; 403 for an account that is
-/// not active, but only to whoever knows its password.
+/// Replies 401 for both an unknown user and a wrong password, after the same work, and 429 after many failures. Replies 403
+/// for an inactive account, but only if the password is right.
 async fn login(
     State(app): State<App>,
     Forwarded { client, .. }: Forwarded,
-    FromHere(is_from_here): FromHere,
+    LocalRequest(is_local): LocalRequest,
     device: KnownDevice,
     Body(request): Body<LoginRequest>,
 ) -> Result<Json<TokenReply>, ApiError> {
     if request.username.len() > MAX_NAME_BYTES {
-        let msg = format!("a user name has at most {MAX_NAME_BYTES} bytes");
-        return Err(Refusal::invalid(msg).hint("check the name").into());
+        let msg = format!("a user name can have at most {MAX_NAME_BYTES} bytes");
+        return Err(Rejection::invalid(msg).hint("check the name").into());
     }
     let attempt = device.attempt(&request.username, client);
     app.throttle.attempt(&attempt, app.now()).map_err(too_many)?;
-    to_the_end(decide(app, request, attempt, client, is_from_here)).await
+    run_to_completion(decide(app, request, attempt, client, is_local)).await
 }
 
-/// Runs something to its end even if the caller hangs up: what was tried is written down.
-async fn to_the_end<T: Send + 'static>(
+/// Runs a login to its end even if the caller disconnects, so that every attempt is recorded.
+async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
 ) -> Result<T, ApiError> {
     match mitosis_background::spawn("login", work.in_current_span()).await {
         Ok(outcome) => outcome,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Refusal::new(ErrorCode::Unavailable, "the coordinator stops").into()),
+            Err(_) => Err(Rejection::new(ErrorCode::Unavailable, "the coordinator is shutting down").into()),
         },
     }
 }
@@ -74,26 +74,23 @@ async fn decide(
     request: LoginRequest,
     attempt: Attempt,
     client: IpAddr,
-    is_from_here: bool,
+    is_local: bool,
 ) -> Result<Json<TokenReply>, ApiError> {
     let user = app.store.user(&request.username).await?;
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
-    let right = app.proves(&attempt, &request.md5_password, stored).await?;
+    let right = app.verify_password(&attempt, &request.md5_password, stored).await?;
     let Some(user) = user.filter(|_| right) else {
-        app.record(shown(&request.username), actions::LOGIN_FAILED, "", Some(client)).await?;
-        return Err(Refusal::new(
-            ErrorCode::WrongCredentials,
-            "user name and password do not belong together",
-        )
-        .hint("check both; an administrator can set a new password")
-        .into());
+        app.record(loggable(&request.username), actions::LOGIN_FAILED, "", Some(client)).await?;
+        return Err(Rejection::new(ErrorCode::WrongCredentials, "wrong user name or password")
+            .hint("check both; an administrator can reset the password")
+            .into());
     };
     if user.admin && default_password::is_default(&request.md5_password) {
         let user = &user.name;
-        if !is_from_here {
-            tracing::error!(user, peer = %client, "refused a remote login with the default password; change it");
+        if !is_local {
+            tracing::error!(user, peer = %client, "rejected a remote login with the default password; change it");
             app.record(user, actions::LOGIN_FAILED, "", Some(client)).await?;
-            return Err(default_password::refusal().into());
+            return Err(default_password::remote_login_denied().into());
         }
         tracing::warn!(user, "an administrator logged in with the default password; change it");
     }
@@ -111,30 +108,27 @@ async fn decide(
     Ok(Json(TokenReply { token: app.tokens.for_user(&user.name, session, now) }))
 }
 
-/// Whether a request was sent on this machine.
-pub(super) struct FromHere(bool);
+/// Whether a request was sent from this machine.
+pub(super) struct LocalRequest(bool);
 
-impl Argument for FromHere {}
+impl Argument for LocalRequest {}
 
-impl FromRequestParts<App> for FromHere {
+impl FromRequestParts<App> for LocalRequest {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         let Forwarded { client, .. } = Forwarded::from_request_parts(parts, app).await?;
-        Ok(Self(default_password::is_from_here(app, parts, client)))
+        Ok(Self(default_password::is_local(app, parts, client)))
     }
 }
 
-pub(crate) fn too_many(wait: Duration) -> Refusal {
+pub(crate) fn too_many(wait: Duration) -> Rejection {
     let seconds = wait.as_secs() + 1;
-    Refusal::new(
-        ErrorCode::TooManyRequests,
-        "too many wrong passwords for this account from here, or from this address",
-    )
-    .hint(format!("wait {seconds} s and check the password; an administrator can set a new one"))
+    Rejection::new(ErrorCode::TooManyRequests, "too many failed logins for this account or from this address")
+        .hint(format!("wait {seconds} s and check the password; an administrator can reset it"))
 }
 
-/// A name as far as it could be one: whatever was typed, perhaps a password, does not go into the log.
-fn shown(username: &str) -> &str {
+/// The name for the audit log. An invalid name may be a mistyped password, so it is not logged.
+fn loggable(username: &str) -> &str {
     if Name::new(username).is_ok() { username } else { "?" }
 }

@@ -1,4 +1,4 @@
-//! Routes that ask for no token.
+//! Routes without authentication.
 
 mod health;
 pub(crate) mod login;

@@ -1,7 +1,7 @@
-//! `GET /v1/events` and `GET /v1/tasks/{uuid}/events`: where tasks stand, as server-sent events.
+//! `GET /v1/events` and `GET /v1/tasks/{uuid}/events`: state changes of tasks, as server-sent events.
 //!
-//! What changed is read from the store, so a stream is the same on every coordinator and can be taken up again on
-//! another one: the id of an event says where to go on. One look serves all streams ([`crate::events::feed`]).
+//! Changes are read from the store, so a stream is the same on every coordinator and can be resumed on another one by the
+//! id of its last event. One query serves all streams ([`crate::events::feed`]).
 
 mod many;
 mod one;
@@ -18,18 +18,18 @@ use mitosis_protocol::events::TaskEvent;
 use mitosis_store::ops::events::{Cursor, Position};
 
 use crate::api::routes::Routes;
-use crate::error::Refusal;
+use crate::error::Rejection;
 
-/// How often a stream asks whether its caller may still see; the answers are shared.
-const CHECK_AGAIN: Duration = Duration::from_secs(1);
-/// Sent when nothing happens, so that proxies keep the connection.
+/// How often a stream revalidates its caller. Lookups are cached.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The interval of keep-alive comments, so that proxies keep the connection open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 pub(super) fn routes() -> Routes {
     many::routes().merge(one::routes()).tag("tasks")
 }
 
-/// The response that a stream of events is.
+/// Wraps a stream of events in a response.
 fn response(
     stream: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
@@ -42,8 +42,8 @@ fn server_sent(Position { cursor, step }: Position, event: &TaskEvent) -> Event 
     Event::default().event("task").id(id).data(data)
 }
 
-/// Where an interrupted stream goes on.
-fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Refusal> {
+/// The position at which an interrupted stream resumes.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Rejection> {
     let Some(id) = headers.get("last-event-id") else { return Ok(None) };
     let read = || {
         let (at, rest) = id.to_str().ok()?.split_once('-')?;
@@ -54,7 +54,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Refusal> {
     };
     match read() {
         Some(position) => Ok(Some(position)),
-        None => Err(Refusal::invalid("Last-Event-ID is not the id of an event of this stream")
-            .hint("leave it out, and look at the tasks once")),
+        None => Err(Rejection::invalid("Last-Event-ID is not an event id of this stream")
+            .hint("omit it, and query the tasks once")),
     }
 }

@@ -14,93 +14,92 @@ use utoipa::ToSchema;
 
 use crate::api::body::InQuery;
 use crate::api::reply::OrNull;
-use crate::api::routes::{Asks, Routes};
-use crate::api::user::tasks::follow::MOST_WAIT;
+use crate::api::routes::{Access, Routes};
+use crate::api::user::tasks::follow::MAX_WAIT;
 use crate::app::App;
-use crate::auth::worker::{IsOurs, WorkerCaller, WorkerToken, not_registered};
+use crate::auth::worker::{IsNative, WorkerCaller, WorkerToken, not_registered};
 use crate::error::{ApiError, chain};
 
-/// How long a published worker waits for an answer that it may have without the database.
-const GLANCE: Duration = Duration::from_secs(2);
+/// How long the database may take for a claim of a legacy worker.
+const LEGACY_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to rely on notifications: hints between coordinators may get lost.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What follows the question mark.
+/// Query parameters.
 #[derive(Deserialize, ToSchema)]
-pub(super) struct Wait {
-    /// How long to hold the request when there is nothing, such as 20s
+pub(super) struct WaitQuery {
+    /// How long to hold the request if there is nothing to return, such as 20s
     #[serde(default, with = "mitosis_protocol::duration::optional_text")]
     #[schema(value_type = Option<String>)]
     pub(super) wait: Option<Duration>,
 }
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/workers/tasks", Asks::Worker, fetch, "The next task")
+    Routes::new().get("/workers/tasks", Access::Worker, fetch, "Get the next task")
 }
 
-/// Hands out a task. A worker that holds a running task already gets that one again. When there is none,
-/// the request is held for as long as the worker asks for.
+/// Assigns a task. A worker that holds a running task gets it again. Without a task, the request is held as long as the
+/// worker requests.
 async fn fetch(
     State(app): State<App>,
     WorkerToken(uuid): WorkerToken,
-    IsOurs(is_ours): IsOurs,
-    InQuery(Wait { wait }): InQuery<Wait>,
+    IsNative(is_native): IsNative,
+    InQuery(WaitQuery { wait }): InQuery<WaitQuery>,
 ) -> Result<OrNull<FetchedTask>, ApiError> {
     let task = match wait {
         Some(wait) => {
             let WorkerCaller(worker) =
                 WorkerCaller::of(&app, uuid, app.retry.transient(|| app.store.worker(uuid)).await?).await?;
-            hold(&app, &worker, wait).await?
+            claim_or_wait(&app, &worker, wait).await?
         }
-        None => glance(&app, uuid).await?,
+        None => claim_without_waiting(&app, uuid).await?,
     };
     if let Some(task) = &task {
-        handed_out(&app, task, is_ours);
+        announce_assignment(&app, task, is_native);
     }
     Ok(OrNull(task))
 }
 
-/// What there is now. A worker that does not ask for its request to be held is a published one. It exits
-/// when a request that is under way breaks off, so an idle one should have none when this coordinator
-/// crashes; and it exits at a refusal, so while the database is away, there is no task. Should one have been
-/// handed out after all, the next fetch brings it again.
-async fn glance(app: &App, uuid: Uuid) -> Result<Option<FetchedTask>, ApiError> {
-    let look = async {
+/// Claims a task for a legacy worker, which does not request a wait. Such a worker exits when a request breaks off, so an
+/// idle one must have none open when this coordinator crashes. It also exits when a request is rejected, so during an
+/// outage of the database it gets no task. If one was assigned nevertheless, the next fetch returns it.
+async fn claim_without_waiting(app: &App, uuid: Uuid) -> Result<Option<FetchedTask>, ApiError> {
+    let claim = async {
         let WorkerCaller(worker) = WorkerCaller::of(app, uuid, app.store.worker(uuid).await?).await?;
         claim_once(app, &worker).await
     };
-    match tokio::time::timeout(GLANCE, look).await {
+    match tokio::time::timeout(LEGACY_TIMEOUT, claim).await {
         Ok(Err(error)) if error.is_outage() => {
             tracing::warn!(cause = chain(&error), worker = %uuid, "failed to claim a task");
             Ok(None)
         }
         Ok(outcome) => outcome,
         Err(_) => {
-            tracing::warn!(worker = %uuid, "failed to claim a task: the database does not answer");
+            tracing::warn!(worker = %uuid, "failed to claim a task: the database does not respond");
             Ok(None)
         }
     }
 }
 
-/// Tells those who watch that a task was handed out. Published workers announce it by themselves.
-fn handed_out(app: &App, task: &FetchedTask, to_ours: bool) {
+/// Announces an assigned task. Legacy workers announce it themselves.
+fn announce_assignment(app: &App, task: &FetchedTask, to_native: bool) {
     app.changed.notify();
     app.metrics.claimed.inc();
-    if to_ours {
+    if to_native {
         app.announcer.assigned(task.uuid, task.timeout, !task.spec.resources.is_empty());
     }
 }
 
-/// A task for a worker, as soon as there is one.
-async fn hold(app: &App, worker: &Worker, wait: Duration) -> Result<Option<FetchedTask>, ApiError> {
-    let deadline = Instant::now() + wait.min(MOST_WAIT);
+/// Claims a task, and waits for one if there is none.
+async fn claim_or_wait(app: &App, worker: &Worker, wait: Duration) -> Result<Option<FetchedTask>, ApiError> {
+    let deadline = Instant::now() + wait.min(MAX_WAIT);
     let mut ready = app.ready.subscribe();
     loop {
         if let Some(task) = claim(app, worker).await? {
             return Ok(Some(task));
         }
-        let over = Instant::now() >= deadline || app.stopping.is_cancelled();
-        if over {
+        let is_due = Instant::now() >= deadline || app.stopping.is_cancelled();
+        if is_due {
             return Ok(None);
         }
         tokio::select! {

@@ -1,4 +1,4 @@
-//! `POST /workers/heartbeat`: a sign of life.
+//! `POST /workers/heartbeat`: renews the lease of a worker.
 
 use std::time::Duration;
 
@@ -8,39 +8,39 @@ use mitosis_protocol::Uuid;
 
 use crate::api::leases::{WithLease, terms};
 use crate::api::reply::Null;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
-use crate::auth::worker::{IsOurs, WorkerCaller, WorkerToken, not_registered};
+use crate::auth::worker::{IsNative, WorkerCaller, WorkerToken, not_registered};
 use crate::dispatch::renewals::Renewal;
 use crate::error::{ApiError, chain};
 
-/// How long a published worker waits for an answer that it may have without the database.
-const GLANCE: Duration = Duration::from_secs(5);
+/// How long the database may take for a renewal of a legacy worker.
+const LEGACY_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/workers/heartbeat", Asks::Worker, heartbeat, "Give a sign of life")
+    Routes::new().post("/workers/heartbeat", Access::Worker, heartbeat, "Send a heartbeat")
 }
 
-/// The lease runs anew from here. 401 when the worker was removed meanwhile.
+/// Renews the lease from now on. Replies 401 if the worker was removed.
 ///
-/// A published worker ends its task and exits at any other answer. So while the database is away it gets
-/// the usual one, and keeps its lease by the extension that follows every outage.
+/// A legacy worker ends its task and exits at any other reply. During an outage of the database it therefore gets the usual
+/// one, and keeps its lease because lease time stands still during an outage.
 async fn heartbeat(
     State(app): State<App>,
     WorkerToken(uuid): WorkerToken,
-    IsOurs(is_ours): IsOurs,
+    IsNative(is_native): IsNative,
 ) -> Result<WithLease<Null>, ApiError> {
-    let renewed = match is_ours {
+    let renewed = match is_native {
         true => Ok(renew(&app, uuid).await),
-        false => tokio::time::timeout(GLANCE, renew(&app, uuid)).await,
+        false => tokio::time::timeout(LEGACY_TIMEOUT, renew(&app, uuid)).await,
     };
     let Ok(renewed) = renewed else {
-        tracing::warn!(worker = %uuid, "failed to renew a lease: the database does not answer");
+        tracing::warn!(worker = %uuid, "failed to renew a lease: the database does not respond");
         return Ok(WithLease(None, Null));
     };
     match renewed {
         Ok(terms) => Ok(WithLease(Some(terms), Null)),
-        Err(error) if error.is_outage() && !is_ours => {
+        Err(error) if error.is_outage() && !is_native => {
             tracing::warn!(cause = chain(&error), worker = %uuid, "failed to renew a lease");
             Ok(WithLease(None, Null))
         }
@@ -48,7 +48,7 @@ async fn heartbeat(
     }
 }
 
-/// How long the worker may be silent now.
+/// Renews the lease, and returns its terms.
 async fn renew(app: &App, uuid: Uuid) -> Result<LeaseTerms, ApiError> {
     let worker = app.retry.transient(|| app.store.worker(uuid)).await?;
     let WorkerCaller(worker) = WorkerCaller::of(app, uuid, worker).await?;

@@ -1,11 +1,11 @@
-//! Routes for workers: the contract protocol (HTTP contract §12), and live output beside it.
+//! Routes for workers: the legacy protocol (HTTP contract §12) and live output.
 
 mod artifact;
 mod attachment;
+mod await_state;
 mod fetch;
 mod heartbeat;
 mod output;
-mod reached;
 mod report;
 mod sign_off;
 mod task;
@@ -16,7 +16,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 
 use crate::api::routes::Routes;
-use crate::auth::worker::IsOurs;
+use crate::auth::worker::IsNative;
 use crate::dispatch::retry::within_timeout_of_caller;
 
 pub(super) fn routes() -> Routes {
@@ -28,15 +28,15 @@ pub(super) fn routes() -> Routes {
         .merge(task::routes())
         .merge(artifact::routes())
         .merge(attachment::routes())
-        .merge(reached::routes())
+        .merge(await_state::routes())
         .merge(token::routes())
         .merge(output::routes())
-        .tag("worker's side")
+        .tag("worker protocol")
         .layered(|router| router.layer(from_fn(hold)))
 }
 
 /// Holds requests of legacy workers longer than those of native ones while the database is unavailable.
 async fn hold(request: Request, next: Next) -> Response {
-    let IsOurs(is_ours) = IsOurs::of(request.headers());
-    within_timeout_of_caller(is_ours, next.run(request)).await
+    let IsNative(is_native) = IsNative::of(request.headers());
+    within_timeout_of_caller(is_native, next.run(request)).await
 }

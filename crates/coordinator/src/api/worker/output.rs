@@ -1,4 +1,4 @@
-//! `/v1/workers/tasks/{uuid}/output`: the worker's end of live output.
+//! `/v1/workers/tasks/{uuid}/output`: live output, on the side of the worker.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,29 +7,29 @@ use mitosis_protocol::output::{MAX_CHUNK_BYTES, OutputChunk, OutputDemand};
 use mitosis_protocol::{ErrorCode, Uuid};
 use tokio::time::{Instant, timeout_at};
 
-use super::fetch::Wait;
+use super::fetch::WaitQuery;
 use crate::api::body::{Body, InPath, InQuery};
-use crate::api::routes::{Asks, Routes};
-use crate::api::user::tasks::follow::MOST_WAIT;
+use crate::api::routes::{Access, Routes};
+use crate::api::user::tasks::follow::MAX_WAIT;
 use crate::app::App;
 use crate::auth::worker::WorkerCaller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .get("/v1/workers/tasks/{uuid}/output", Asks::Worker, demand, "What followers want to see")
-        .post("/v1/workers/tasks/{uuid}/output", Asks::Worker, chunk, "Output for followers")
+        .get("/v1/workers/tasks/{uuid}/output", Access::Worker, demand, "Get the demand of followers")
+        .post("/v1/workers/tasks/{uuid}/output", Access::Worker, chunk, "Send output to followers")
 }
 
-/// `GET`: what followers want; held until somebody wants something, or `wait` is over.
+/// `GET`: the demand of followers. The request is held until there is some, or until `wait` has passed.
 async fn demand(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
     InPath(uuid): InPath<Uuid>,
-    InQuery(Wait { wait }): InQuery<Wait>,
+    InQuery(WaitQuery { wait }): InQuery<WaitQuery>,
 ) -> Result<Json<OutputDemand>, ApiError> {
-    holds(&worker, uuid)?;
-    let deadline = Instant::now() + wait.unwrap_or_default().min(MOST_WAIT);
+    require_held(&worker, uuid)?;
+    let deadline = Instant::now() + wait.unwrap_or_default().min(MAX_WAIT);
     let mut demands = app.output.demands(uuid);
     let wanted = |demand: &OutputDemand| *demand != OutputDemand::default();
     let demand = tokio::select! {
@@ -38,29 +38,29 @@ async fn demand(
         }
         () = app.stopping.cancelled() => OutputDemand::default(),
     };
-    app.output.worker_left(uuid, demands);
+    app.output.end_request(uuid, demands);
     Ok(Json(demand))
 }
 
-/// `POST`: bytes that a demand asked for; the reply is the next demand.
+/// `POST`: output that followers have requested. The reply is the next demand.
 async fn chunk(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
     InPath(uuid): InPath<Uuid>,
     Body(chunk): Body<OutputChunk>,
 ) -> Result<Json<OutputDemand>, ApiError> {
-    holds(&worker, uuid)?;
+    require_held(&worker, uuid)?;
     if chunk.stdout.len().max(chunk.stderr.len()) > MAX_CHUNK_BYTES {
-        let text = format!("a chunk has at most {MAX_CHUNK_BYTES} bytes of each stream");
-        return Err(Refusal::new(ErrorCode::TooLarge, text).into());
+        let text = format!("a chunk can have at most {MAX_CHUNK_BYTES} bytes of each stream");
+        return Err(Rejection::new(ErrorCode::TooLarge, text).into());
     }
     Ok(Json(app.output.publish(uuid, &chunk)))
 }
 
-/// A worker speaks only for tasks that it holds.
-fn holds(worker: &Worker, uuid: Uuid) -> Result<(), Refusal> {
+/// Rejects a task that the worker does not hold.
+fn require_held(worker: &Worker, uuid: Uuid) -> Result<(), Rejection> {
     match worker.held.contains(&uuid) {
         true => Ok(()),
-        false => Err(Refusal::new(ErrorCode::LeaseLost, "the worker does not hold this task")),
+        false => Err(Rejection::new(ErrorCode::LeaseLost, "the worker does not hold this task")),
     }
 }

@@ -1,4 +1,4 @@
-//! `POST /workers/tasks`: what a worker reports about the task it holds (HTTP contract §12.2).
+//! `POST /workers/tasks`: the reports of a worker about the task that it holds (HTTP contract §12.2).
 
 use axum::Json;
 use axum::extract::State;
@@ -14,68 +14,68 @@ use mitosis_protocol::task::SubmitTaskRequest;
 use mitosis_protocol::{ErrorCode, TaskResult, TaskResultMessage, Uuid};
 use mitosis_store::ops::dispatch::{Completed, Completion, EndReport, FollowUp, Holder};
 
-use crate::api::arrival::missing_archives;
+use crate::api::base_url::BaseUrl;
 use crate::api::body::Body;
 use crate::api::leases::lease_key;
-use crate::api::objects::uploads::KnowsConditions;
-use crate::api::origin::Origin;
-use crate::api::routes::{Asks, Routes};
+use crate::api::objects::uploads::SupportsConditions;
+use crate::api::routes::{Access, Routes};
+use crate::api::upload_check::missing_archives;
 use crate::api::user::artifacts::{Reserved, announced, reserved};
 use crate::api::user::tasks::submission;
 use crate::app::App;
-use crate::auth::worker::{IsOurs, WorkerCaller};
-use crate::error::{ApiError, Refusal};
+use crate::auth::worker::{IsNative, WorkerCaller};
+use crate::error::{ApiError, Rejection};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/workers/tasks", Asks::Worker, report, "Report on the task in hand")
+    Routes::new().post("/workers/tasks", Access::Worker, report, "Report on the current task")
 }
 
-/// Every operation counts only from the worker that holds the task now; a former holder gets 404.
+/// Accepts reports only of the worker that holds the task. A former holder gets 404.
 async fn report(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
-    IsOurs(is_ours): IsOurs,
-    origin: Origin,
-    conditions: KnowsConditions,
+    IsNative(is_native): IsNative,
+    base_url: BaseUrl,
+    conditions: SupportsConditions,
     Body(request): Body<ReportRequest>,
 ) -> Result<Json<ReportReply>, ApiError> {
     let holder = match request.attempt {
         Some(key) => Holder::Lease(lease_key(key)),
         None => Holder::Worker(worker.id, TaskId(request.id)),
     };
-    let told = Told::of(&request.op);
+    let announcement = Announcement::of(&request.op);
     let url = match request.op {
         ReportOp::Finish => end(&app, holder, ExecEnd::Finished).await?,
         ReportOp::Cancel => end(&app, holder, ExecEnd::Cancelled).await?,
         ReportOp::Upload(upload) => {
             let link = announce(&app, holder, conditions, &upload).await?;
-            Some(origin.resolve(link))
+            Some(base_url.resolve(link))
         }
         ReportOp::Submit(task) => follow_up(&app, holder, *task).await?,
         ReportOp::Commit(result) => commit(&app, holder, &worker, result).await?,
     };
     app.changed.notify();
-    if is_ours && app.announcer.is_on() && !app.agents.does_tell_states(worker.uuid) {
+    if is_native && app.announcer.is_on() && !app.agents.reports_states(worker.uuid) {
         match (app.store.held(holder).await?, &worker.held[..]) {
-            (Some(held), _) => told.announce(&app, held.task.uuid),
-            // The task is over by now.
-            (None, [task]) => told.announce(&app, *task),
+            (Some(held), _) => announcement.announce(&app, held.task.uuid),
+            // The task has ended.
+            (None, [task]) => announcement.announce(&app, *task),
             (None, _) => {}
         }
     }
     Ok(Json(ReportReply { url }))
 }
 
-/// What a report tells those who watch the task.
+/// The announcement of a report.
 #[derive(Clone, Copy)]
-enum Told {
+enum Announcement {
     Nothing,
     Finished,
     Uploads,
     Committed(Option<TaskResultMessage>),
 }
 
-impl Told {
+impl Announcement {
     const fn of(op: &ReportOp) -> Self {
         match op {
             ReportOp::Finish => Self::Finished,
@@ -105,7 +105,7 @@ async fn end(app: &App, holder: Holder, end: ExecEnd) -> Result<Option<String>, 
 async fn announce(
     app: &App,
     holder: Holder,
-    conditions: KnowsConditions,
+    conditions: SupportsConditions,
     upload: &UploadArtifactRequest,
 ) -> Result<Link, ApiError> {
     let (kind, size) = (upload.content_type, announced(upload.content_length)?);
@@ -134,21 +134,21 @@ async fn follow_up(
         FollowUp::NotHeld => Err(lease_lost().into()),
         FollowUp::TooEarly => Err(not_reported().into()),
         FollowUp::OtherGroup => Err(other_group().into()),
-        FollowUp::Forbidden => Err(Refusal::forbidden("the worker has no Write on the task's group")
-            .hint("give it one with `mito client workers update-roles`")
+        FollowUp::Forbidden => Err(Rejection::forbidden("the group of the task does not have Write on the worker")
+            .hint("grant it with `mito client workers update-roles`")
             .into()),
         FollowUp::CreatorDenied => {
-            Err(Refusal::forbidden("the task's creator may not submit to the group any more")
+            Err(Rejection::forbidden("the creator of the task no longer has permission to submit to the group")
                 .hint("ask an Admin of the group")
                 .into())
         }
-        FollowUp::ForbiddenReference => Err(Refusal::forbidden(
-            "of other groups, a follow-up names only tasks that its upstream names and their creator may see",
+        FollowUp::ForbiddenReference => Err(Rejection::forbidden(
+            "a follow-up can refer to tasks of other groups only if the first task refers to them and its creator can view them",
         )
-        .hint("let the first task name what its follow-ups need")
+        .hint("add the references to the first task")
         .into()),
         FollowUp::CreatorNotActive => {
-            Err(Refusal::new(ErrorCode::AccountNotActive, "the task's creator is locked or deleted").into())
+            Err(Rejection::new(ErrorCode::AccountNotActive, "the creator of the task is locked or deleted").into())
         }
     }
 }
@@ -182,16 +182,17 @@ async fn commit(
     }
 }
 
-fn lease_lost() -> Refusal {
-    Refusal::new(ErrorCode::LeaseLost, "the worker does not hold this task, or not any more")
-        .hint("drop it; another attempt has it or it has ended")
+fn lease_lost() -> Rejection {
+    Rejection::new(ErrorCode::LeaseLost, "the worker does not hold this task")
+        .hint("discard it; the task has ended or another attempt runs it")
 }
 
-fn not_reported() -> Refusal {
-    Refusal::invalid("report Finish or Cancel first").hint("it is what tells how the command ended")
+fn not_reported() -> Rejection {
+    Rejection::invalid("Finish or Cancel must be reported first")
+        .hint("that report says how the command has ended")
 }
 
-fn other_group() -> Refusal {
-    Refusal::invalid("a follow-up belongs to the group of the task that asks for it")
-        .hint("name that group in it")
+fn other_group() -> Rejection {
+    Rejection::invalid("a follow-up must have the same group as the task that submits it")
+        .hint("set `group_name` to that group")
 }

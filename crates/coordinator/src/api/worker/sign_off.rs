@@ -1,4 +1,4 @@
-//! `DELETE /workers`: a worker leaves.
+//! `DELETE /workers`: a worker signs off.
 
 use axum::extract::State;
 use mitosis_store::ops::workers::Fate;
@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 
 use crate::api::body::InQuery;
 use crate::api::reply::Null;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
-use crate::auth::worker::{IsOurs, LeavingWorker};
+use crate::auth::worker::{IsNative, LeavingWorker};
 use crate::error::ApiError;
 
 /// How a worker leaves.
@@ -21,14 +21,14 @@ struct SignOffQuery {
 }
 
 pub(super) fn routes() -> Routes {
-    Routes::new().delete("/workers", Asks::Worker, sign_off, "Sign off")
+    Routes::new().delete("/workers", Access::Worker, sign_off, "Sign off")
 }
 
-/// Its record goes at once; a task that it held is Ready again, or cancelled after too many lost attempts.
+/// Removes the worker at once. A task that it held is requeued, or cancelled after too many lost attempts.
 async fn sign_off(
     State(app): State<App>,
     LeavingWorker(worker): LeavingWorker,
-    IsOurs(is_ours): IsOurs,
+    IsNative(is_native): IsNative,
     InQuery(query): InQuery<SignOffQuery>,
 ) -> Result<Null, ApiError> {
     let fate = if query.died { Fate::WorkerLost } else { Fate::Returned };
@@ -36,8 +36,8 @@ async fn sign_off(
     app.ready.notify();
     for task in worker.held {
         app.output.changed(task);
-        // Published workers announce it by themselves.
-        if is_ours {
+        // Legacy workers announce it themselves.
+        if is_native {
             app.announcer.left(task);
         }
     }

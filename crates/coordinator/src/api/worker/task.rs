@@ -1,4 +1,4 @@
-//! `GET /workers/tasks/{uuid}`: how far a task has come that the worker's own task watches.
+//! `GET /workers/tasks/{uuid}`: the state of a watched task.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,17 +11,17 @@ use mitosis_protocol::{ArtifactKind, TaskInfo, TaskSpec, Uuid};
 
 use crate::api::body::InPath;
 use crate::api::members::permit;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::worker::WorkerCaller;
-use crate::error::{ApiError, Refusal, ResourceKind};
+use crate::error::{ApiError, Rejection, ResourceKind};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/workers/tasks/{uuid}", Asks::Worker, task, "A task that is watched")
+    Routes::new().get("/workers/tasks/{uuid}", Access::Worker, task, "Get the state of a watched task")
 }
 
-/// For tasks that the worker holds, and those that these watch. Published workers read a whole task here, and look
-/// at its state and its result.
+/// Returns tasks that the worker holds, and those that these watch. Legacy workers expect a whole task, but only use its
+/// state and result.
 async fn task(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
@@ -31,14 +31,14 @@ async fn task(
         .retry
         .transient(|| app.store.task(uuid))
         .await?
-        .ok_or_else(|| Refusal::no_such(ResourceKind::Task, uuid))?;
+        .ok_or_else(|| Rejection::no_such(ResourceKind::Task, uuid))?;
     if !worker.held.contains(&uuid) {
-        needed(&app, &worker, &task, Need::Watched).await?;
+        require_reference(&app, &worker, &task, Reference::Watched).await?;
     }
     Ok(Json(GetTaskReply { info: progress(task), artifacts: Vec::new() }))
 }
 
-/// State and result, and nothing of what the task does.
+/// The task with its state and result only.
 fn progress(task: Task) -> TaskInfo {
     let result = match &task.phase {
         Phase::Ended(ending) => Some(ending.result),
@@ -66,17 +66,17 @@ fn progress(task: Task) -> TaskInfo {
     }
 }
 
-/// What a task needs of another one.
+/// How a task refers to another one.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Need {
-    /// To know how far it has come.
+pub(super) enum Reference {
+    /// It watches the state.
     Watched,
-    /// One of its archives.
+    /// It downloads an artifact.
     Archive(ArtifactKind),
 }
 
-impl Need {
-    fn is_named_by(self, spec: &TaskSpec, wanted: Uuid) -> bool {
+impl Reference {
+    fn is_part_of(self, spec: &TaskSpec, wanted: Uuid) -> bool {
         match self {
             Self::Watched => spec.watch.is_some_and(|(watched, _)| watched == wanted),
             Self::Archive(kind) => spec.resources.iter().any(|resource| {
@@ -87,23 +87,30 @@ impl Need {
     }
 }
 
-/// Whether a task that the worker holds names another one for this, and its creator may see that one now.
-pub(super) async fn needed(app: &App, worker: &Worker, other: &Task, need: Need) -> Result<(), ApiError> {
+/// Checks that a task which the worker holds refers to the other task in this way, and that its creator may view it now.
+pub(super) async fn require_reference(
+    app: &App,
+    worker: &Worker,
+    other: &Task,
+    reference: Reference,
+) -> Result<(), ApiError> {
     for held in &worker.held {
         let held = app.retry.transient(|| app.store.task(*held)).await?;
-        if let Some(held) = held.filter(|held| need.is_named_by(&held.spec, other.uuid))
-            && creator_may_see(app, &held, &other.group_name).await?
+        if let Some(held) = held.filter(|held| reference.is_part_of(&held.spec, other.uuid))
+            && creator_may_view(app, &held, &other.group_name).await?
         {
             return Ok(());
         }
     }
-    Err(Refusal::forbidden("no task that the worker holds names this one, and has a creator who may see it")
-        .hint("the creator of the task must be in the group of what it names")
-        .into())
+    Err(Rejection::forbidden(
+        "no task that the worker holds refers to this task with a creator who can view it",
+    )
+    .hint("the creator must be a member of the groups of all referenced tasks")
+    .into())
 }
 
-/// Whether whoever submitted a task may look into a group now.
-pub(super) async fn creator_may_see(app: &App, held: &Task, group: &str) -> Result<bool, ApiError> {
+/// Whether the creator of a task may view a group now.
+pub(super) async fn creator_may_view(app: &App, held: &Task, group: &str) -> Result<bool, ApiError> {
     let creator = app.retry.transient(|| app.store.user(&held.creator)).await?;
     let Some(creator) = creator.filter(|creator| creator.state == AccountState::Active) else {
         return Ok(false);

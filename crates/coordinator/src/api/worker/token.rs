@@ -1,4 +1,4 @@
-//! `POST /v1/workers/token`: a new token for a worker whose own is about to end.
+//! `POST /v1/workers/token`: renews the token of a worker.
 
 use axum::Json;
 use axum::extract::State;
@@ -6,16 +6,16 @@ use mitosis_protocol::auth::TokenReply;
 use mitosis_protocol::tokens::RenewWorkerTokenRequest;
 
 use crate::api::body::Body;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::worker::WorkerCaller;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/v1/workers/token", Asks::Worker, token, "A token with a later end")
+    Routes::new().post("/v1/workers/token", Access::Worker, token, "Renew the token of a worker")
 }
 
-/// The earlier token stays valid until its own end. The new one ends with the lifetime that was given at the
-/// registration, at the latest; without one it lasts for the coordinator's default.
+/// The earlier token stays valid until it expires. The new one lasts no longer than the lifetime of the registration, or
+/// for the default of the coordinator.
 async fn token(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,

@@ -1,9 +1,9 @@
-//! Who may do what: every route, asked by everybody there is.
+//! Permissions: every route is called by every kind of caller.
 
 mod table;
 mod target;
 
-use mitosis_coordinator::{Asks, Route};
+use mitosis_coordinator::{Access, Route};
 use mitosis_protocol::Role;
 use serde_json::json;
 
@@ -12,38 +12,38 @@ pub(crate) use table::rows;
 use table::{ACCOUNTS, GROUPS, Row, TASKS, WORKER_SIDE, WORKERS};
 use target::Cast;
 
-/// Whoever may ask.
+/// The kinds of callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asker {
-    Nobody,
+    Anonymous,
     MalformedToken,
     ExpiredToken,
     SupersededToken,
     LockedUser,
     DeletedUser,
     Outsider,
-    /// Was Admin of the group.
+    /// A former Admin of the group.
     LeftUser,
     Reader,
     Writer,
     GroupAdmin,
-    /// A personal token of the group's Admin.
+    /// A personal token with the scope `read` of the Admin of the group.
     ReadToken,
     /// The same.
     WriteToken,
     SiteAdmin,
     /// A worker that the group may use, and that holds the task.
     OwnWorker,
-    /// A worker of somebody else.
+    /// A worker of another user.
     ForeignWorker,
-    /// Served the group before its owner left.
+    /// A worker that served the group before its owner left.
     WorkerOfOneWhoLeft,
     WorkerOfALockedUser,
     RemovedWorker,
 }
 
-const EVERYBODY: [Asker; 19] = [
-    Asker::Nobody,
+const ALL_ASKERS: [Asker; 19] = [
+    Asker::Anonymous,
     Asker::MalformedToken,
     Asker::ExpiredToken,
     Asker::SupersededToken,
@@ -65,7 +65,7 @@ const EVERYBODY: [Asker; 19] = [
 ];
 
 impl Asker {
-    /// The user who asks, or whose token or worker does. The password is the name.
+    /// The user, or the owner of the token or worker. The password is the name.
     fn user_name(self) -> Option<&'static str> {
         match self {
             Self::Outsider => Some("outsider"),
@@ -78,42 +78,42 @@ impl Asker {
         }
     }
 
-    /// Whether it is a user who has logged in.
+    /// Whether it is a user with a session.
     fn is_session(self) -> bool {
         !matches!(self, Self::ReadToken | Self::WriteToken | Self::WorkerOfOneWhoLeft)
     }
 }
 
-/// What a route asks for.
+/// What a route requires.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Needs {
-    /// Nothing.
+    /// No authentication.
     Nothing,
-    /// What none of those who ask has; the answer.
-    Nobody(u16),
-    /// Any user who is let in.
+    /// A credential that no caller has; all get this status.
+    Unavailable(u16),
+    /// Any active user.
     AnyUser,
     /// A user with a session.
     PasswordUser,
-    /// The same, whom this request then refuses for another reason.
+    /// A user with a session, whose request is then rejected with this status for another reason.
     PasswordBut(u16),
-    /// This role in the group; outsiders are answered with this status.
+    /// This role in the group; outsiders get this status.
     Member(Role, u16),
-    /// The same, and those who are let in are answered with the second status, for another reason.
+    /// This role in the group; permitted callers get the second status, for another reason.
     MemberBut(Role, u16, u16),
-    /// Everybody is answered; this role decides whether the one item named is counted under this name.
+    /// All users get a reply; the role decides whether the item is counted under this name.
     Counted(Role, &'static str),
     /// The flag of a site administrator.
     SiteAdmin,
-    /// The same, and a secret that nobody here has.
+    /// A site administrator with a secret that no caller has.
     SiteAdminWithSecret,
     /// A registered worker.
     AnyWorker,
-    /// The same, or one whose owner is locked: it gives its own tasks back.
+    /// A registered worker, or one whose owner is locked: it returns its own tasks.
 
-    /// The worker that holds the task; others are answered with this status.
+    /// The worker that holds the task; others get this status.
     Holder(u16),
-    /// What no worker may; the answer to all of them.
+    /// No worker is permitted; all get this status.
     NoWorker(u16),
 }
 
@@ -132,16 +132,16 @@ impl Needs {
     }
 }
 
-/// The status that the asker is answered with, and whether something is counted.
-fn expected(needs: Needs, asks: Asks, asker: Asker) -> (u16, Option<bool>) {
+/// The expected status, and whether the item is counted.
+fn expected(needs: Needs, access: Access, asker: Asker) -> (u16, Option<bool>) {
     match needs {
         Nothing => return (200, None),
-        Needs::Nobody(status) => return (status, None),
+        Needs::Unavailable(status) => return (status, None),
         _ => {}
     }
     let role = match asker {
-        Asker::Nobody => return (400, None),
-        // The flag is looked at before the session (HTTP contract §3).
+        Asker::Anonymous => return (400, None),
+        // The flag is checked before the session (HTTP contract §3).
         Asker::SupersededToken if needs.is_for_administrators() => return (403, None),
         Asker::MalformedToken
         | Asker::ExpiredToken
@@ -158,8 +158,8 @@ fn expected(needs: Needs, asks: Asks, asker: Asker) -> (u16, Option<bool>) {
         }
         _ if needs.is_for_workers() => return (401, None),
         Asker::LockedUser | Asker::DeletedUser => return (403, None),
-        Asker::ReadToken if asks != Asks::Look => return (403, None),
-        Asker::WriteToken if !matches!(asks, Asks::Look | Asks::Change) => return (403, None),
+        Asker::ReadToken if access != Access::Read => return (403, None),
+        Asker::WriteToken if !matches!(access, Access::Read | Access::Write) => return (403, None),
         Asker::Outsider | Asker::LeftUser | Asker::SiteAdmin => None,
         Asker::Reader => Some(Role::Read),
         Asker::Writer => Some(Role::Write),
@@ -167,7 +167,7 @@ fn expected(needs: Needs, asks: Asks, asker: Asker) -> (u16, Option<bool>) {
     };
     match needs {
         AnyUser | PasswordUser | Nothing => (200, None),
-        PasswordBut(status) | Needs::Nobody(status) => (status, None),
+        PasswordBut(status) | Needs::Unavailable(status) => (status, None),
         Member(least, outsiders) => (of_member(role, least, outsiders, 200), None),
         MemberBut(least, outsiders, then) => (of_member(role, least, outsiders, then), None),
         Counted(least, _) => (200, Some(role.is_some_and(|role| role >= least))),
@@ -185,13 +185,13 @@ fn of_member(role: Option<Role>, least: Role, outsiders: u16, members: u16) -> u
     }
 }
 
-/// The route that a row asks.
+/// The route of a row.
 fn route_of((method, path, _, _): Row, routes: &[Route]) -> Option<Route> {
     let path = path.split('?').next().unwrap();
     let fits = |template: &str| {
         let mut parts = path.split('/');
         let whole = template.split('/').all(|wanted| match parts.next() {
-            // A key may be longer than one part.
+            // A key may have several segments.
             Some(part) if wanted.starts_with("{*") => !part.is_empty() && parts.by_ref().count() < 9,
             Some(part) => part == wanted || wanted.starts_with('{'),
             None => false,
@@ -199,18 +199,18 @@ fn route_of((method, path, _, _): Row, routes: &[Route]) -> Option<Route> {
         whole && parts.next().is_none()
     };
     let found = routes.iter().filter(|route| route.method == method && fits(route.path));
-    // What is written out goes before what is filled in.
+    // Literal paths take precedence over parameters.
     found.min_by_key(|route| route.path.matches('{').count() + route.path.matches("{*").count()).copied()
 }
 
-async fn whoever_asks_is_let_in_or_not(harness: &Harness, table: &[Row]) {
+async fn check_table(harness: &Harness, table: &[Row]) {
     let (cast, routes) = (Cast::assemble(harness).await, mitosis_coordinator::routes());
     let mut wrong = Vec::new();
-    for asker in EVERYBODY {
+    for asker in ALL_ASKERS {
         for row in table.iter().copied() {
             let (method, path, body, needs) = row;
-            let asks = route_of(row, &routes).expect("a route that there is").asks;
-            let (status, counted) = expected(needs, asks, asker);
+            let access = route_of(row, &routes).expect("a route that there is").access;
+            let (status, counted) = expected(needs, access, asker);
             let answer = cast.ask(asker, row).await;
             if answer.status != status {
                 wrong.push(format!(
@@ -230,60 +230,60 @@ async fn whoever_asks_is_let_in_or_not(harness: &Harness, table: &[Row]) {
         wrong.is_empty(),
         "{} of {} cells:\n{}",
         wrong.len(),
-        table.len() * EVERYBODY.len(),
+        table.len() * ALL_ASKERS.len(),
         wrong.join("\n")
     );
 }
 
-pub(crate) async fn routes_of_accounts_let_in_whom_they_should(harness: Harness) {
-    whoever_asks_is_let_in_or_not(&harness, ACCOUNTS).await;
+pub(crate) async fn account_routes_check_permissions(harness: Harness) {
+    check_table(&harness, ACCOUNTS).await;
 }
 
-pub(crate) async fn routes_of_groups_let_in_whom_they_should(harness: Harness) {
-    whoever_asks_is_let_in_or_not(&harness, GROUPS).await;
+pub(crate) async fn group_routes_check_permissions(harness: Harness) {
+    check_table(&harness, GROUPS).await;
 }
 
-pub(crate) async fn routes_of_tasks_let_in_whom_they_should(harness: Harness) {
-    whoever_asks_is_let_in_or_not(&harness, TASKS).await;
+pub(crate) async fn task_routes_check_permissions(harness: Harness) {
+    check_table(&harness, TASKS).await;
 }
 
-pub(crate) async fn routes_of_workers_let_in_whom_they_should(harness: Harness) {
-    whoever_asks_is_let_in_or_not(&harness, WORKERS).await;
+pub(crate) async fn worker_routes_check_permissions(harness: Harness) {
+    check_table(&harness, WORKERS).await;
 }
 
-pub(crate) async fn routes_for_workers_let_in_whom_they_should(harness: Harness) {
-    whoever_asks_is_let_in_or_not(&harness, WORKER_SIDE).await;
+pub(crate) async fn worker_side_routes_check_permissions(harness: Harness) {
+    check_table(&harness, WORKER_SIDE).await;
 }
 
-/// A new route needs a row, and the row has to agree with what the route declares.
+/// A new route needs a row, and the row must agree with its declaration.
 #[test]
-fn every_route_has_a_row_that_agrees_with_it() {
+fn every_route_has_a_matching_row() {
     let routes = mitosis_coordinator::routes();
     let mut without = routes.clone();
     for row in rows() {
         let route = route_of(row, &routes).unwrap_or_else(|| panic!("{} {} leads nowhere", row.0, row.1));
         without.retain(|other| *other != route);
         let agrees = match row.3 {
-            Nothing => route.asks == Asks::Nothing,
-            Needs::Nobody(_) => route.asks == Asks::Link,
+            Nothing => route.access == Access::Public,
+            Needs::Unavailable(_) => route.access == Access::Link,
             AnyUser | Member(..) | MemberBut(..) | Counted(..) => {
-                matches!(route.asks, Asks::Look | Asks::Change)
+                matches!(route.access, Access::Read | Access::Write)
             }
-            PasswordUser | PasswordBut(_) => route.asks == Asks::Password,
-            Needs::SiteAdmin | SiteAdminWithSecret => route.asks == Asks::Admin,
-            AnyWorker | Holder(_) | NoWorker(_) => route.asks == Asks::Worker,
+            PasswordUser | PasswordBut(_) => route.access == Access::Password,
+            Needs::SiteAdmin | SiteAdminWithSecret => route.access == Access::Admin,
+            AnyWorker | Holder(_) | NoWorker(_) => route.access == Access::Worker,
         };
-        assert!(agrees, "{} {} needs {:?} and asks for {:?}", row.0, row.1, row.3, route.asks);
+        assert!(agrees, "{} {} needs {:?} and requires {:?}", row.0, row.1, row.3, route.access);
     }
     assert!(without.is_empty(), "without a row: {without:#?}");
 }
 
-/// What only looks is a GET, or one of the questions that are too long for one.
+/// A route that changes nothing is a GET, or a query that is too long for one.
 #[test]
-fn only_questions_are_open_to_a_token_that_reads() {
+fn read_scope_allows_only_queries() {
     let changing: Vec<_> = mitosis_coordinator::routes()
         .into_iter()
-        .filter(|route| route.asks == Asks::Look && route.method != "GET")
+        .filter(|route| route.access == Access::Read && route.method != "GET")
         .map(|route| route.path)
         .collect();
     let questions = [

@@ -1,25 +1,25 @@
-//! Every route, and what it asks for.
+//! The table of all routes and their required permissions.
 
 use mitosis_protocol::Role::{Admin, Read, Write};
 
 use super::Needs;
 use super::Needs::{
-    AnyUser, AnyWorker, Counted, Holder, Member, MemberBut, NoWorker, Nobody, Nothing, PasswordBut,
-    PasswordUser, SiteAdmin, SiteAdminWithSecret,
+    AnyUser, AnyWorker, Counted, Holder, Member, MemberBut, NoWorker, Nothing, PasswordBut, PasswordUser,
+    SiteAdmin, SiteAdminWithSecret, Unavailable,
 };
 
-/// Method, path, body, and what it asks for.
+/// The method, path, body, and required permission.
 pub(crate) type Row = (&'static str, &'static str, &'static str, Needs);
 
 const FILTER: &str = r#"{"group_name": "{group}", "content_type": "result"}"#;
 const LIST: &str = r#"{"uuids": ["{task}"], "content_type": "result"}"#;
 const KEYS: &str = r#"{"keys": ["file"]}"#;
 const TASK: &str = r#"{"group_name": "{group}", "tags": [], "labels": [], "timeout": "90s", "priority": 0, "task_spec": {"args": ["true"]}}"#;
-/// To the caller's own group, naming a task of the group.
+/// A submission to the personal group of the caller that refers to a task of the group.
 const FETCHES: &str = r#"{"group_name": "{me}", "tags": [], "labels": [], "timeout": "90s", "priority": 0, "task_spec": {"args": ["true"], "resources": [{"remote_file": {"Artifact": {"uuid": "{task}", "content_type": "result"}}, "local_path": "x"}]}}"#;
 const WATCHES: &str = r#"{"group_name": "{me}", "tags": [], "labels": [], "timeout": "90s", "priority": 0, "task_spec": {"args": ["true"], "watch": ["{task}", "TaskCommitted"]}}"#;
 
-/// The account, administration, and what anybody may ask.
+/// Accounts, administration, and public routes.
 #[rustfmt::skip]
 pub(super) const ACCOUNTS: &[Row] = &[
     ("GET", "/health", "", Nothing),
@@ -48,8 +48,8 @@ pub(super) const ACCOUNTS: &[Row] = &[
     ("GET", "/v1/admin/doctor", "", SiteAdmin),
     ("GET", "/metrics", "", SiteAdmin),
     ("POST", "/admin/shutdown", r#"{"secret": "guess"}"#, SiteAdminWithSecret),
-    ("GET", "/v1/objects/artifacts/x", "", Nobody(403)),
-    ("PUT", "/v1/objects/artifacts/x", "", Nobody(403)),
+    ("GET", "/v1/objects/artifacts/x", "", Unavailable(403)),
+    ("PUT", "/v1/objects/artifacts/x", "", Unavailable(403)),
 ];
 
 #[rustfmt::skip]
@@ -125,11 +125,11 @@ pub(super) const WORKERS: &[Row] = &[
     ("PUT", "/workers/{worker}/tags", r#"{"tags": ["x"]}"#, Member(Write, 403)),
     ("PUT", "/workers/{worker}/labels", r#"{"labels": ["x"]}"#, Member(Write, 403)),
     ("PUT", "/workers/{worker}/groups", r#"{"relations": {"{group}": "Read"}}"#, Member(Admin, 403)),
-    ("PUT", "/workers/{worker}/groups", r#"{"relations": {"nobodys": "Read"}}"#, MemberBut(Admin, 403, 403)),
+    ("PUT", "/workers/{worker}/groups", r#"{"relations": {"otherlab": "Read"}}"#, MemberBut(Admin, 403, 403)),
     ("PUT", "/workers/{mine}/groups", r#"{"relations": {"{group}": "Write"}}"#, Member(Write, 403)),
     ("PUT", "/workers/{mine}/groups", r#"{"relations": {"{group}": "Read"}}"#, Member(Write, 403)),
     ("DELETE", "/workers/{worker}/groups?groups={group}", "", Member(Admin, 403)),
-    ("DELETE", "/workers/{worker}/groups?groups=nobodys", "", Member(Admin, 403)),
+    ("DELETE", "/workers/{worker}/groups?groups=otherlab", "", Member(Admin, 403)),
     ("DELETE", "/workers/{worker}/groups/remove", r#"{"groups": ["{group}"]}"#, Member(Admin, 403)),
     ("DELETE", "/workers/{lent}/groups?groups={group}", "", Member(Admin, 403)),
     ("POST", "/workers/query", r#"{"group_name": "{group}", "count": false}"#, Member(Read, 403)),
@@ -137,7 +137,7 @@ pub(super) const WORKERS: &[Row] = &[
     ("POST", "/workers/shutdown/list", r#"{"uuids": ["{worker}"], "op": "Force"}"#, Counted(Admin, "shutdown_count")),
 ];
 
-/// `{needed}` is a task of another group with an archive; what is held names it, and `{watched}`.
+/// `{needed}` is a task of another group with an artifact; the held task refers to it and to `{watched}`.
 #[rustfmt::skip]
 pub(super) const WORKER_SIDE: &[Row] = &[
     ("DELETE", "/workers", "", AnyWorker),
@@ -163,12 +163,12 @@ pub(super) const WORKER_SIDE: &[Row] = &[
     ("POST", "/v1/agents/report", "{}", AnyWorker),
 ];
 
-/// All of them.
+/// All rows.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
     [ACCOUNTS, GROUPS, TASKS, WORKERS, WORKER_SIDE].into_iter().flatten().copied()
 }
 
-/// Long bodies, by their short names.
+/// The long bodies by their short names.
 pub(super) fn expand(body: &str) -> String {
     body.replace("{archive list}", LIST)
         .replace("{old archive list}", LIST)

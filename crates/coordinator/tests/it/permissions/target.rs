@@ -1,4 +1,4 @@
-//! What a question is about: made anew for each, so that no answer depends on the one before.
+//! The objects of a request, created for each request so that the replies are independent.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -7,16 +7,16 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::table::{Row, expand};
-use super::{Asker, EVERYBODY};
+use super::{ALL_ASKERS, Asker};
 use crate::harness::{ADMIN, Answer, Harness, Someone};
 
-/// Everybody's token.
+/// The tokens of all callers.
 pub(super) struct Cast<'a> {
     harness: &'a Harness,
-    /// Admin of every group that is asked about.
+    /// The Admin of the groups in requests.
     owner: Someone<'a>,
     tokens: Vec<(Asker, String)>,
-    /// Of a locked user's worker that may sign off.
+    /// The token of a worker of a locked user, which may sign off.
     made: Cell<u32>,
 }
 
@@ -31,7 +31,7 @@ impl<'a> Cast<'a> {
         let body = json!({"username": "superseded", "md5_password": md5::compute("superseded").0});
         harness.send(Method::POST, "/login", None, Some(&body)).await.expect(200);
         tokens.push((Asker::SupersededToken, superseded.token));
-        for asker in EVERYBODY {
+        for asker in ALL_ASKERS {
             if let Some(name) = asker.user_name().filter(|name| *name != ADMIN)
                 && asker.is_session()
             {
@@ -56,7 +56,7 @@ impl<'a> Cast<'a> {
         }
         harness.user("victim").await;
         let owner = harness.user("owner").await;
-        owner.post("/groups", &json!({"group_name": "nobodys"})).await.expect(200);
+        owner.post("/groups", &json!({"group_name": "otherlab"})).await.expect(200);
         let quota = json!({"group_quota": "=100000"});
         for name in ["owner", "outsider", "reader", "writer", "boss", "left"] {
             admin.post(&format!("/admin/users/{name}/group-quota"), &quota).await.expect(200);
@@ -78,22 +78,22 @@ impl<'a> Cast<'a> {
         found.unwrap_or_else(|| panic!("{asker:?} has a token")).1.clone()
     }
 
-    /// The user behind an asker, with a session.
+    /// The session of the user of an asker.
     async fn user(&self, asker: Asker) -> Option<Someone<'_>> {
         let name = asker.user_name()?;
         Some(self.harness.logged_in(name, name).await)
     }
 
-    /// Puts one question to a route, about things made for it.
+    /// Sends a request to a route, with objects that are created for it.
     pub(super) async fn ask(&self, asker: Asker, (method, path, body, _): Row) -> Answer {
         let short = body;
         let body = expand(short);
         let target = Target::make(self, asker, path, &format!("{short} {body}")).await;
         let token = match asker {
-            Asker::Nobody => None,
+            Asker::Anonymous => None,
             Asker::OwnWorker => Some(target.holder.clone()),
             Asker::WorkerOfOneWhoLeft => Some(target.stray.clone()),
-            // The owner's own group is all that it serves.
+            // It serves only the personal group of its owner.
             Asker::ForeignWorker => Some(self.owner.worker(&json!({})).await.token),
             asker => Some(self.token(asker)),
         };
@@ -105,7 +105,7 @@ impl<'a> Cast<'a> {
         self.harness.send(method, &path, token.as_deref(), body.as_ref()).await
     }
 
-    /// Asks for a stream, and does not wait for its end.
+    /// Opens a stream without waiting for its end.
     async fn begin(&self, method: Method, path: &str, token: Option<&str>) -> Answer {
         let mut request = self.harness.request(method, path);
         if let Some(token) = token {
@@ -117,7 +117,7 @@ impl<'a> Cast<'a> {
     }
 }
 
-/// What a question is about.
+/// The objects of a request.
 #[derive(Default)]
 struct Target {
     me: String,
@@ -125,9 +125,9 @@ struct Target {
     group: String,
     task: String,
     my_task: String,
-    /// The group is Admin on it.
+    /// A worker on which the group is Admin.
     worker: String,
-    /// Of somebody else, and the group has Write on it.
+    /// A worker of another user on which the group has Write.
     lent: String,
     mine: String,
     held: String,
@@ -212,7 +212,7 @@ impl Target {
         self.my_task = user.submits(&json!({})).await;
     }
 
-    /// A task that the worker holds, and that needs others, which are in the owner's own group.
+    /// A task that the worker holds, with references to tasks of the personal group of the owner.
     async fn hold(&mut self, cast: &Cast<'_>, holder: &Someone<'_>) {
         let owner = &cast.owner;
         self.needed = owner.submits(&json!({})).await;
@@ -259,7 +259,7 @@ impl Target {
     }
 }
 
-/// An archive of a task.
+/// An artifact of a task.
 async fn archive(owner: &Someone<'_>, task: &str) {
     let archive = json!({"content_type": "result", "content_length": 1});
     owner.post(&format!("/tasks/{task}/artifacts"), &archive).await.expect(200);

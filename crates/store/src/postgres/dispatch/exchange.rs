@@ -18,7 +18,7 @@ use crate::db::{Row, warnings_to_json};
 use crate::enum_codes::Code;
 use crate::exchange_plan::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
 use crate::fairness::SharedRoundRobin;
-use crate::ops::dispatch::{Ended, Exchange, ExchangeOutcome, Exchanged, Given, Holder, Verdict, Work};
+use crate::ops::dispatch::{Assigned, Ended, Exchange, ExchangeOutcome, Exchanged, Holder, Verdict, Work};
 use crate::ops::workers::Fate;
 use crate::postgres::session::{Params, Session};
 use crate::shared::artifacts::records;
@@ -51,11 +51,13 @@ pub(crate) async fn exchange(
     update_workers(db, batch, &participants, &verdicts, &work, now).await?;
     let each = batch.iter().enumerate().map(|(place, one)| Exchanged {
         verdicts: std::mem::take(&mut verdicts[place]),
-        given: match participants.get(&one.worker) {
-            None => Given::WorkerGone,
-            Some(participant) if participant.worker.state == WorkerState::GracefulShutdown => Given::Stopping,
+        assigned: match participants.get(&one.worker) {
+            None => Assigned::WorkerGone,
+            Some(participant) if participant.worker.state == WorkerState::GracefulShutdown => {
+                Assigned::Stopping
+            }
             Some(participant) => {
-                Given::Work(work.remove(&place).unwrap_or_default(), participant.eligibility.class())
+                Assigned::Work(work.remove(&place).unwrap_or_default(), participant.eligibility.class())
             }
         },
     });

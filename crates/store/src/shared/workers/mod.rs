@@ -1,10 +1,10 @@
 //! Workers: registration, heartbeats, changes by users, and removal.
 
 pub(super) mod departure;
-mod duties;
 mod edit;
 mod get;
 mod groups;
+mod held_attempts;
 mod lock;
 mod register;
 pub(crate) mod remove;
@@ -27,7 +27,7 @@ use crate::backend::Backend;
 use crate::ops::By;
 use crate::ops::query::{FoundWorkers, WorkerPage, WorkerQuery};
 use crate::ops::workers::{
-    Departure, Duties, Fate, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange, Workers,
+    Departure, Fate, HeldAttempts, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange, Workers,
 };
 
 pub(crate) use edit::touch;
@@ -81,8 +81,11 @@ impl<B: Backend> Workers for B {
         .await
     }
 
-    async fn duties(&self, workers: &[WorkerId]) -> Result<HashMap<WorkerId, Duties>, StoreError> {
-        self.read(workers.to_vec(), |db, workers| Box::pin(duties::duties(db, workers))).await
+    async fn held_attempts(
+        &self,
+        workers: &[WorkerId],
+    ) -> Result<HashMap<WorkerId, HeldAttempts>, StoreError> {
+        self.read(workers.to_vec(), |db, workers| Box::pin(held_attempts::held_attempts(db, workers))).await
     }
 
     async fn set_worker_tags(

@@ -16,7 +16,7 @@ use crate::StoreError;
 use crate::db::only;
 use crate::exchange_plan::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
 use crate::fairness::SharedRoundRobin;
-use crate::ops::dispatch::{Ended, Exchange, ExchangeOutcome, Exchanged, Given, Holder, Verdict, Work};
+use crate::ops::dispatch::{Assigned, Ended, Exchange, ExchangeOutcome, Exchanged, Holder, Verdict, Work};
 use crate::ops::workers::Fate;
 use crate::shared::dispatch::ready::select_ready;
 use crate::shared::dispatch::{lease, requeue};
@@ -58,12 +58,12 @@ pub(crate) fn exchange(
     update_workers(db, batch, &participants, &verdicts, &work, now)?;
     let each = batch.iter().zip(verdicts).enumerate().map(|(place, (one, verdicts))| Exchanged {
         verdicts,
-        given: match participants.get(&one.worker) {
-            None => Given::WorkerGone,
+        assigned: match participants.get(&one.worker) {
+            None => Assigned::WorkerGone,
             Some(Participant { worker, eligibility }) => match worker.state {
-                WorkerState::GracefulShutdown => Given::Stopping,
+                WorkerState::GracefulShutdown => Assigned::Stopping,
                 WorkerState::Normal => {
-                    Given::Work(work.remove(&place).unwrap_or_default(), eligibility.class())
+                    Assigned::Work(work.remove(&place).unwrap_or_default(), eligibility.class())
                 }
             },
         },

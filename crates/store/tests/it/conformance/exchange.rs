@@ -10,10 +10,10 @@ use mitosis_protocol::worker::{ShutdownOp, WorkerState};
 use mitosis_protocol::{Role, TaskResult, TaskResultMessage, TaskState};
 use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{
-    Completed, EndReport, Ended, Exchange, Exchanged, FollowUp, Given, Holder, Verdict, Work,
+    Assigned, Completed, EndReport, Ended, Exchange, Exchanged, FollowUp, Holder, Verdict, Work,
 };
 use mitosis_store::ops::tasks::{NewTask, StopRequested};
-use mitosis_store::ops::workers::{Duties, HeldAttempt, NewWorker};
+use mitosis_store::ops::workers::{HeldAttempt, HeldAttempts, NewWorker};
 use uuid::Uuid;
 
 use crate::backend::Backend;
@@ -25,8 +25,8 @@ fn finished(lease: LeaseKey) -> Ended {
 
 /// The tasks that an agent was given.
 fn work(exchanged: Exchanged) -> Vec<Work> {
-    match exchanged.given {
-        Given::Work(work, _) => work,
+    match exchanged.assigned {
+        Assigned::Work(work, _) => work,
         other => panic!("the agent was given {other:?}"),
     }
 }
@@ -94,7 +94,7 @@ pub(crate) async fn verdicts_of_agents_are_independent<B: Backend>(harness: &mut
             vec![Verdict::Stale],
         ]
     );
-    assert_eq!(outcome.each[2].given, Given::WorkerGone);
+    assert_eq!(outcome.each[2].assigned, Assigned::WorkerGone);
     assert_eq!(work(outcome.each[1].clone())[0].uuid, lost.uuid, "the lost one's task is given on");
     for (task, state) in
         [(&held[0], TaskState::Finished), (&held[1], TaskState::Running), (&held[2], TaskState::Running)]
@@ -113,8 +113,8 @@ pub(crate) async fn few_tasks_are_spread_over_the_agents_of_a_batch<B: Backend>(
     let (counts, classes): (Vec<_>, BTreeSet<_>) = outcome
         .each
         .into_iter()
-        .map(|one| match one.given {
-            Given::Work(work, class) => (work.len(), class.0),
+        .map(|one| match one.assigned {
+            Assigned::Work(work, class) => (work.len(), class.0),
             other => panic!("{other:?}"),
         })
         .unzip();
@@ -214,18 +214,18 @@ pub(crate) async fn draining_agent_is_removed_with_its_last_task<B: Backend>(har
     let held = takes(harness, worker, 3).await;
     harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Graceful, harness.now).await.unwrap();
     let first = Exchange { ended: vec![finished(held[0].lease)], want: 1, ..harness.nothing(worker) };
-    assert_eq!(harness.exchange_one(first).await.given, Given::Stopping);
+    assert_eq!(harness.exchange_one(first).await.assigned, Assigned::Stopping);
     let rest = Exchange {
         ended: vec![finished(held[1].lease)],
         returned: vec![held[2].lease],
         want: 1,
         ..harness.nothing(worker)
     };
-    assert_eq!(harness.exchange_one(rest).await.given, Given::Stopping);
+    assert_eq!(harness.exchange_one(rest).await.assigned, Assigned::Stopping);
     assert_eq!(harness.store().worker(worker.uuid).await.unwrap(), None);
     assert_eq!(harness.phase(held[2].uuid).await, Phase::Ready);
     let late = Exchange { want: 1, ..harness.nothing(worker) };
-    assert_eq!(harness.exchange_one(late).await.given, Given::WorkerGone);
+    assert_eq!(harness.exchange_one(late).await.assigned, Assigned::WorkerGone);
 }
 
 pub(crate) async fn agent_of_a_locked_owner_is_gone<B: Backend>(harness: &mut Harness<B>) {
@@ -236,7 +236,7 @@ pub(crate) async fn agent_of_a_locked_owner_is_gone<B: Backend>(harness: &mut Ha
     harness.store().set_account_state(By::Site, "ann", AccountState::Locked, harness.now).await.unwrap();
     let both = Exchange { ended: vec![finished(held.lease)], want: 1, ..harness.nothing(worker) };
     let exchanged = harness.exchange_one(both).await;
-    assert_eq!((&exchanged.verdicts[..], exchanged.given), (&[Verdict::Stale][..], Given::WorkerGone));
+    assert_eq!((&exchanged.verdicts[..], exchanged.assigned), (&[Verdict::Stale][..], Assigned::WorkerGone));
     assert_eq!(harness.phase(held.uuid).await.state(), TaskState::Ready);
 }
 
@@ -305,15 +305,15 @@ pub(crate) async fn agent_reads_its_attempts_and_stop_requests<B: Backend>(harne
         claimed_at: harness.now,
         stop_asked,
     };
-    let duties = harness.store().duties(&[agent.id, published.id]).await.unwrap();
+    let known = harness.store().held_attempts(&[agent.id, published.id]).await.unwrap();
     let expected = vec![attempt(&held[0], false), attempt(&held[1], true)];
-    assert_eq!(duties[&agent.id], Duties { state: WorkerState::Normal, held: expected });
-    assert_eq!(duties[&published.id].held, [attempt(&old, false)]);
+    assert_eq!(known[&agent.id], HeldAttempts { state: WorkerState::Normal, attempts: expected });
+    assert_eq!(known[&published.id].attempts, [attempt(&old, false)]);
     harness.store().stop_worker(By::Site, agent.uuid, ShutdownOp::Graceful, harness.now).await.unwrap();
     harness.store().stop_worker(By::Site, published.uuid, ShutdownOp::Force, harness.now).await.unwrap();
-    let duties = harness.store().duties(&[agent.id, published.id]).await.unwrap();
-    assert_eq!(duties[&agent.id].state, WorkerState::GracefulShutdown);
-    assert!(!duties.contains_key(&published.id));
+    let known = harness.store().held_attempts(&[agent.id, published.id]).await.unwrap();
+    assert_eq!(known[&agent.id].state, WorkerState::GracefulShutdown);
+    assert!(!known.contains_key(&published.id));
 }
 
 pub(crate) async fn concurrent_exchanges_assign_and_end_each_task_once<B: Backend>(harness: &mut Harness<B>) {

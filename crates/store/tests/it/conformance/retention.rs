@@ -20,15 +20,15 @@ use crate::harness::{HOUR, Harness, LONG, Person, RegisteredWorker, SECOND, stat
 const DAY: Duration = Duration::from_hours(24);
 
 /// Deletes tasks that ended more than a day ago, round by round.
-async fn forget<B: Backend>(harness: &Harness<B>, at_once: u32) -> u64 {
-    let (mut forgotten, mut after) = (0, None);
+async fn delete_ended<B: Backend>(harness: &Harness<B>, at_once: u32) -> u64 {
+    let (mut deleted, mut after) = (0, None);
     let day_ago = harness.now - DAY;
     loop {
-        let round = harness.store().forget_tasks(day_ago, after, at_once, harness.now).await.unwrap();
-        forgotten += round.tasks;
+        let round = harness.store().delete_ended_tasks(day_ago, after, at_once, harness.now).await.unwrap();
+        deleted += round.tasks;
         after = round.next;
         if after.is_none() {
-            return forgotten;
+            return deleted;
         }
     }
 }
@@ -80,9 +80,9 @@ pub(crate) async fn old_ended_tasks_are_deleted<B: Backend>(harness: &mut Harnes
     let waiting = harness.submit_one(&ann).await;
 
     harness.pass(23 * HOUR);
-    assert_eq!(forget(harness, 100).await, 0, "a day is not over before its last instant");
+    assert_eq!(delete_ended(harness, 100).await, 0, "a day is not over before its last instant");
     harness.pass(SECOND);
-    assert_eq!(forget(harness, 100).await, 2, "it is the end that counts, not the submission");
+    assert_eq!(delete_ended(harness, 100).await, 2, "it is the end that counts, not the submission");
     for (uuid, kept) in [(labelled, false), (cancelled, false), (long, true), (waiting, true)] {
         assert_eq!(exists(harness, uuid).await, kept);
     }
@@ -90,7 +90,7 @@ pub(crate) async fn old_ended_tasks_are_deleted<B: Backend>(harness: &mut Harnes
     assert_eq!(harness.store().count_tasks(&night, u64::MAX, LONG).await.unwrap().at_least, 0);
     assert_eq!(harness.scalar("SELECT count(*) FROM task_label").await, 0);
     harness.pass(HOUR);
-    assert_eq!(forget(harness, 100).await, 1);
+    assert_eq!(delete_ended(harness, 100).await, 1);
     assert!(exists(harness, waiting).await, "what has not ended stays, however old");
     let next = harness.submit(&ann, &[harness.task(ann.group)]).await[0].number;
     assert_eq!(next, 5, "numbers are not given again");
@@ -115,7 +115,7 @@ pub(crate) async fn deleted_task_releases_its_storage<B: Backend>(harness: &mut 
         objects.push(object);
     }
     harness.pass(DAY + SECOND);
-    assert_eq!(forget(harness, 100).await, 3);
+    assert_eq!(delete_ended(harness, 100).await, 3);
     assert_eq!((harness.used("ann").await, harness.used("bob").await), (0, 0));
     let garbage = harness.store().garbage(10, harness.now).await.unwrap();
     let mut garbage: Vec<_> = garbage.iter().map(|key| key.path().to_owned()).collect();
@@ -135,9 +135,9 @@ pub(crate) async fn task_with_recent_archives_is_kept<B: Backend>(harness: &mut 
         .await
         .unwrap();
     harness.pass(HOUR);
-    assert_eq!(forget(harness, 100).await, 0, "bytes may still be on their way");
+    assert_eq!(delete_ended(harness, 100).await, 0, "bytes may still be on their way");
     harness.pass(DAY);
-    assert_eq!(forget(harness, 100).await, 1);
+    assert_eq!(delete_ended(harness, 100).await, 1);
 }
 
 pub(crate) async fn referenced_task_is_kept<B: Backend>(harness: &mut Harness<B>) {
@@ -151,16 +151,16 @@ pub(crate) async fn referenced_task_is_kept<B: Backend>(harness: &mut Harness<B>
     let waiting = needing(harness, &ann, &[fetched, fetched], Some(watched));
     harness.submit(&ann, std::slice::from_ref(&waiting)).await;
     harness.pass(DAY + SECOND);
-    assert_eq!(forget(harness, 100).await, 1);
+    assert_eq!(delete_ended(harness, 100).await, 1);
     assert!(!exists(harness, other).await);
     let held = harness.claim_one(worker).await;
-    assert_eq!(forget(harness, 100).await, 0, "one that runs needs it as much");
+    assert_eq!(delete_ended(harness, 100).await, 0, "one that runs needs it as much");
     harness.finish(&held).await;
-    assert_eq!(forget(harness, 100).await, 2);
+    assert_eq!(delete_ended(harness, 100).await, 2);
     assert!(!exists(harness, fetched).await && !exists(harness, watched).await);
     assert!(exists(harness, waiting.uuid).await);
     harness.pass(DAY + SECOND);
-    assert_eq!(forget(harness, 100).await, 1);
+    assert_eq!(delete_ended(harness, 100).await, 1);
     assert_eq!(harness.scalar("SELECT count(*) FROM task_need").await, 0);
 }
 
@@ -176,7 +176,7 @@ pub(crate) async fn references_change_with_the_spec<B: Backend>(harness: &mut Ha
     let priority = TaskChange { priority: Some(5), ..TaskChange::default() };
     assert!(harness.store().change_task(By::Site, waiting.uuid, &priority, harness.now).await.unwrap());
     harness.pass(DAY + SECOND);
-    assert_eq!(forget(harness, 100).await, 1);
+    assert_eq!(delete_ended(harness, 100).await, 1);
     assert!(!exists(harness, before).await);
     assert!(exists(harness, after).await);
 }
@@ -191,7 +191,7 @@ pub(crate) async fn repetition_has_the_references_of_the_original<B: Backend>(ha
     let repeats = [Repeat { of: original.uuid, uuid: harness.uuid() }];
     harness.store().repeat(ann.user, &repeats, RepeatMode::Once, None, harness.now).await.unwrap();
     harness.pass(DAY + SECOND);
-    assert_eq!(forget(harness, 100).await, 1);
+    assert_eq!(delete_ended(harness, 100).await, 1);
     assert!(exists(harness, fetched).await && !exists(harness, original.uuid).await);
 }
 
@@ -209,10 +209,10 @@ pub(crate) async fn upstream_is_kept_until_its_follow_up_ends<B: Backend>(harnes
     }
     harness.commit(holder, status(0)).await;
     harness.pass(DAY + SECOND);
-    assert_eq!(forget(harness, 100).await, 1);
+    assert_eq!(delete_ended(harness, 100).await, 1);
     assert!(exists(harness, upstream).await && !exists(harness, archived).await);
     harness.finish(&harness.claim_one(worker).await).await;
-    assert_eq!(forget(harness, 100).await, 1);
+    assert_eq!(delete_ended(harness, 100).await, 1);
     assert!(!exists(harness, upstream).await);
 }
 
@@ -227,9 +227,9 @@ pub(crate) async fn next_round_continues_after_the_last<B: Backend>(harness: &mu
     harness.submit(&ann, &[waiting]).await;
     harness.pass(DAY + SECOND);
     run_one(harness, &ann, harness.worker(&ann).await).await;
-    let first = harness.store().forget_tasks(harness.now, None, 2, harness.now).await.unwrap();
+    let first = harness.store().delete_ended_tasks(harness.now, None, 2, harness.now).await.unwrap();
     assert_eq!((first.tasks, first.next.is_some()), (1, true), "looked at two, of which one is needed");
-    assert_eq!(forget(harness, 2).await, 4);
+    assert_eq!(delete_ended(harness, 2).await, 4);
 }
 
 pub(crate) async fn concurrent_rounds_delete_each_task_once<B: Backend>(harness: &mut Harness<B>) {
@@ -245,9 +245,9 @@ pub(crate) async fn concurrent_rounds_delete_each_task_once<B: Backend>(harness:
     }
     harness.store().cancel(By::Site, &CancelSelection::Ready(uuids), harness.now).await.unwrap();
     harness.pass(DAY + SECOND);
-    let forgotten: u64 = join_all((0..6).map(|_| forget(harness, 7))).await.into_iter().sum();
-    let rest = forget(harness, 7).await;
-    assert_eq!(forgotten + rest, 60, "each is counted by one of them");
+    let deleted: u64 = join_all((0..6).map(|_| delete_ended(harness, 7))).await.into_iter().sum();
+    let rest = delete_ended(harness, 7).await;
+    assert_eq!(deleted + rest, 60, "each is counted by one of them");
     assert_eq!(harness.used("ann").await, 0);
     assert_eq!(harness.store().garbage(100, harness.now).await.unwrap().len(), 60);
 }
@@ -267,7 +267,7 @@ pub(crate) async fn old_key_is_deleted<B: Backend>(harness: &mut Harness<B>) {
     submit(harness, "four").await;
     let counts = [2, 1, 0];
     for count in counts {
-        assert_eq!(harness.store().forget_submissions(first_day, 2).await.unwrap(), count);
+        assert_eq!(harness.store().delete_submissions(first_day, 2).await.unwrap(), count);
     }
     assert!(matches!(submit(harness, "one").await, Submission::Accepted(_)));
     assert!(matches!(submit(harness, "four").await, Submission::Replayed(_)));

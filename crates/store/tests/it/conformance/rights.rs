@@ -556,10 +556,10 @@ pub(crate) async fn locked_account_loses_its_workers<B: Backend>(harness: &mut H
     let store = harness.store();
     let set = async |state| store.set_account_state(By::Site, "ann", state, harness.now).await.unwrap();
     assert_eq!(set(AccountState::Active).await, Administered::Done(vec![]));
-    assert_eq!(store.duties(&[worker.id]).await.unwrap().len(), 1);
+    assert_eq!(store.held_attempts(&[worker.id]).await.unwrap().len(), 1);
     assert_eq!(set(AccountState::Locked).await, Administered::Done(vec![worker.uuid]));
     assert_eq!(harness.phase(task).await, Phase::Ready);
-    assert_eq!(store.duties(&[worker.id]).await.unwrap().len(), 0);
+    assert_eq!(store.held_attempts(&[worker.id]).await.unwrap().len(), 0);
     assert_eq!(set(AccountState::Active).await, Administered::Done(vec![]));
     assert_eq!(store.worker(worker.uuid).await.unwrap(), None, "it does not come back");
     let worker = harness.worker(&ann).await;

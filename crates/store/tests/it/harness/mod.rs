@@ -20,7 +20,7 @@ use mitosis_store::Store;
 use mitosis_store::ops::By;
 use mitosis_store::ops::accounts::{NewUser, UserCreation};
 use mitosis_store::ops::dispatch::{
-    Assignment, Claim, Completed, Completion, EndReport, Exchange, Exchanged, Given, Holder,
+    Assigned, Assignment, Claim, Completed, Completion, EndReport, Exchange, Exchanged, Holder,
 };
 use mitosis_store::ops::groups::GroupCreation;
 use mitosis_store::ops::tasks::{NewTask, Submission, TaskIds};
@@ -268,10 +268,10 @@ impl<B: Backend> Harness<B> {
     /// Claims up to `count` tasks by an exchange, and reads them.
     pub(crate) async fn ask(&self, worker: RegisteredWorker, count: usize, token: i64) -> Claimed {
         let mut assigned = Vec::new();
-        match self.exchange_one(Exchange { want: count, token, ..self.nothing(worker) }).await.given {
-            Given::WorkerGone => return Claimed::WorkerGone,
-            Given::Stopping => return Claimed::Stopping,
-            Given::Work(work, _) => {
+        match self.exchange_one(Exchange { want: count, token, ..self.nothing(worker) }).await.assigned {
+            Assigned::WorkerGone => return Claimed::WorkerGone,
+            Assigned::Stopping => return Claimed::Stopping,
+            Assigned::Work(work, _) => {
                 for one in work {
                     assigned.push(Assignment { task: self.get(one.uuid).await, lease: one.lease });
                 }

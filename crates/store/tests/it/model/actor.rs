@@ -5,7 +5,7 @@ use mitosis_protocol::ArtifactKind;
 use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Reservation;
 use mitosis_store::ops::dispatch::{
-    Assignment, Completed, Completion, EndReport, Ended, Exchange, FollowUp, Given, Holder, Verdict,
+    Assigned, Assignment, Completed, Completion, EndReport, Ended, Exchange, FollowUp, Holder, Verdict,
 };
 use mitosis_store::ops::tasks::{
     CancelSelection, IdempotencyKey, NewTask, StopRequested, Submission, TaskChange,
@@ -165,12 +165,12 @@ impl<B: Backend> Actor<B> {
         let outcome = self.harness.store().exchange(&batch, self.harness.now.into()).await.unwrap();
         let mut answers = Vec::new();
         for (part, exchanged) in parts.iter().zip(outcome.each) {
-            let given = match exchanged.given {
-                Given::WorkerGone => Outcome::WorkerGone,
-                Given::Stopping => Outcome::Stopping,
-                Given::Work(work, _) => {
+            let given = match exchanged.assigned {
+                Assigned::WorkerGone => Outcome::WorkerGone,
+                Assigned::Stopping => Outcome::Stopping,
+                Assigned::Work(work, _) => {
                     let registered = self.workers[part.worker];
-                    Outcome::Given(
+                    Outcome::Assigned(
                         work.iter().map(|work| self.begun(registered, work.uuid, work.lease)).collect(),
                     )
                 }
@@ -222,7 +222,7 @@ impl<B: Backend> Actor<B> {
             Claimed::Assigned(assignments) => assignments,
         };
         let begun = |held: Assignment| self.begun(registered, held.task.uuid, held.lease);
-        Outcome::Given(assignments.into_iter().map(begun).collect())
+        Outcome::Assigned(assignments.into_iter().map(begun).collect())
     }
 
     /// A task with its attempt, which may be known already.

@@ -42,7 +42,7 @@ impl World {
             Presence::Here => {}
         }
         let ready = self.ready_tasks(self.workers[worker].gpu);
-        Outcome::Given(ready.into_iter().take(count).map(|task| self.begin(task, worker)).collect())
+        Outcome::Assigned(ready.into_iter().take(count).map(|task| self.begin(task, worker)).collect())
     }
 
     /// Assigns a task to a worker; returns the task and the attempt.
@@ -72,7 +72,7 @@ impl World {
         let running =
             self.held_by(worker).into_iter().find(|attempt| self.attempts[*attempt].reported.is_none());
         match running {
-            Some(attempt) => Outcome::Given(vec![(self.attempts[attempt].task, attempt)]),
+            Some(attempt) => Outcome::Assigned(vec![(self.attempts[attempt].task, attempt)]),
             None => self.claim(worker, 1),
         }
     }

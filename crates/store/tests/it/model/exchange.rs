@@ -31,7 +31,7 @@ impl World {
             let given = match before {
                 Presence::Gone => Outcome::WorkerGone,
                 Presence::Stopping => Outcome::Stopping,
-                Presence::Here => Outcome::Given(given.remove(&place).unwrap_or_default()),
+                Presence::Here => Outcome::Assigned(given.remove(&place).unwrap_or_default()),
             };
             (verdicts, given)
         });

@@ -94,7 +94,7 @@ pub(super) enum Outcome {
     Replayed(Vec<usize>),
     KeyReused,
     /// Tasks with their attempts.
-    Given(Vec<(usize, usize)>),
+    Assigned(Vec<(usize, usize)>),
     WorkerGone,
     Stopping,
     /// For each agent: the verdicts on its ended attempts, and its new tasks.

@@ -1,13 +1,13 @@
-//! `GET /auth`: whose token this is.
+//! `GET /auth`: the user of a token.
 
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::auth::caller::Caller;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/auth", Asks::Look, auth, "The name behind the token")
+    Routes::new().get("/auth", Access::Read, auth, "Get the user name of the token")
 }
 
-/// The bare name, without quotes or a newline; clients compare it with their credential file.
+/// Returns the bare name, without quotes or a newline. Clients compare it with their credential file.
 async fn auth(Caller(user): Caller) -> String {
     user.name
 }

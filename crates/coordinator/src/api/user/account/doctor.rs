@@ -1,4 +1,4 @@
-//! `GET /v1/doctor`: what a caller needs to find out what is wrong.
+//! `GET /v1/doctor`: facts for diagnosis.
 
 use std::time::Duration;
 
@@ -7,22 +7,21 @@ use axum::extract::State;
 use mitosis_domain::object::ObjectKey;
 use mitosis_protocol::doctor::{DoctorReply, PROBE, ProbeLinks};
 
-use crate::api::origin::Origin;
-use crate::api::routes::{Asks, Routes};
+use crate::api::base_url::BaseUrl;
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
-/// How long the links of a probe work.
+/// How long the links of a probe are valid.
 const VALID: Duration = Duration::from_mins(1);
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/v1/doctor", Asks::Look, doctor, "Facts for diagnosis")
+    Routes::new().get("/v1/doctor", Access::Read, doctor, "Get facts for diagnosis")
 }
 
-/// The probe is one object for everybody, of a fixed size: however often it is written, it grows nothing
-/// and is charged to nobody.
-async fn doctor(State(app): State<App>, _: Caller, origin: Origin) -> Result<Json<DoctorReply>, ApiError> {
+/// All callers share one probe object of a fixed size. It does not grow and is not charged to a group.
+async fn doctor(State(app): State<App>, _: Caller, base_url: BaseUrl) -> Result<Json<DoctorReply>, ApiError> {
     let schema = app.store.schema().await?;
     let (key, now) = (ObjectKey::probe(), app.now());
     let upload = app.objects.upload_link(&key, PROBE.len() as u64, VALID, now)?;
@@ -32,6 +31,6 @@ async fn doctor(State(app): State<App>, _: Caller, origin: Origin) -> Result<Jso
         now,
         schema: schema.found,
         schema_known: schema.known,
-        probe: ProbeLinks { upload: origin.resolve(upload), download: origin.resolve(download) },
+        probe: ProbeLinks { upload: base_url.resolve(upload), download: base_url.resolve(download) },
     }))
 }

@@ -1,18 +1,18 @@
-//! `GET /redis`: where live execution states are announced.
+//! `GET /redis`: the Redis server of live execution states.
 
 use axum::Json;
 use axum::extract::State;
 use mitosis_protocol::auth::RedisReply;
 
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/redis", Asks::Look, redis, "Where live states are announced")
+    Routes::new().get("/redis", Access::Read, redis, "Get the Redis server of live states")
 }
 
-/// Null when no Redis is configured.
+/// Replies `null` if Redis is not configured.
 async fn redis(State(app): State<App>, _: Caller) -> Json<RedisReply> {
     Json(RedisReply { url: app.announcer.client_url().map(str::to_owned) })
 }

@@ -1,4 +1,4 @@
-//! `/v1/tokens`: the caller's personal tokens.
+//! `/v1/tokens`: the personal tokens of the caller.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,34 +12,38 @@ use mitosis_store::ops::personal_tokens::NewPersonalToken;
 use crate::api::body::{Body, InPath};
 use crate::api::forwarded::Forwarded;
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::{PasswordCaller, invalid_token, personal_token_digest};
-use crate::error::{ApiError, Refusal, ResourceKind};
+use crate::error::{ApiError, Rejection, ResourceKind};
 
-/// Tokens of one user. More are a sign that something makes them and forgets them.
-const MOST: usize = 1000;
+/// The largest number of tokens of a user. More suggest that a program creates tokens and does not revoke them.
+const MAX_TOKENS: usize = 1000;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .post("/v1/tokens", Asks::Password, create, "Make a personal token")
-        .get("/v1/tokens", Asks::Password, list, "The caller's personal tokens")
-        .delete("/v1/tokens/{id}", Asks::Password, revoke, "Revoke a personal token")
+        .post("/v1/tokens", Access::Password, create, "Create a personal token")
+        .get("/v1/tokens", Access::Password, list, "List the personal tokens of the caller")
+        .delete("/v1/tokens/{id}", Access::Password, revoke, "Revoke a personal token")
 }
 
-/// `POST /v1/tokens`. The reply is the only place where the token is ever shown.
+/// `POST /v1/tokens`: creates a token, which is shown only in this reply.
 async fn create(
     State(app): State<App>,
     PasswordCaller(user): PasswordCaller,
     Forwarded { client, .. }: Forwarded,
     Body(request): Body<CreateTokenRequest>,
 ) -> Result<Json<CreateTokenReply>, ApiError> {
-    let name = Name::new(request.name).map_err(Refusal::bad_name)?;
+    let name = Name::new(request.name).map_err(Rejection::bad_name)?;
     if request.scope == TokenScope::Admin && !user.admin {
-        return Err(Refusal::forbidden("only administrators have the scope `admin`").into());
+        return Err(
+            Rejection::forbidden("only administrators can create tokens with the scope `admin`").into()
+        );
     }
-    if app.store.personal_tokens(user.id).await?.len() >= MOST {
-        return Err(Refusal::invalid(format!("there are {MOST} tokens already")).hint("revoke some").into());
+    if app.store.personal_tokens(user.id).await?.len() >= MAX_TOKENS {
+        return Err(Rejection::invalid(format!("you already have {MAX_TOKENS} tokens"))
+            .hint("revoke a token with `mito client tokens revoke`")
+            .into());
     }
     let mut drawn = [0; 32];
     app.entropy.fill(&mut drawn);
@@ -60,7 +64,7 @@ async fn create(
     Ok(Json(CreateTokenReply { id, token }))
 }
 
-/// `GET /v1/tokens`
+/// `GET /v1/tokens`: lists the tokens.
 async fn list(
     State(app): State<App>,
     PasswordCaller(user): PasswordCaller,
@@ -68,7 +72,7 @@ async fn list(
     Ok(Json(TokensReply { tokens: app.store.personal_tokens(user.id).await? }))
 }
 
-/// `DELETE /v1/tokens/{id}`. In force at once; workers that were registered with the token end with it.
+/// `DELETE /v1/tokens/{id}`: revokes a token at once. Workers that were registered with it end, too.
 async fn revoke(
     State(app): State<App>,
     PasswordCaller(user): PasswordCaller,
@@ -76,7 +80,7 @@ async fn revoke(
     InPath(id): InPath<i64>,
 ) -> Result<Empty, ApiError> {
     let ended = app.store.revoke_personal_token(user.id, id, app.now()).await?;
-    app.wake_agents(&ended.ok_or_else(|| Refusal::no_such(ResourceKind::Token, id))?);
+    app.wake_agents(&ended.ok_or_else(|| Rejection::no_such(ResourceKind::Token, id))?);
     app.ready.notify();
     app.record(&user.name, actions::TOKEN_REVOKED, id.to_string(), Some(client)).await?;
     Ok(Empty)

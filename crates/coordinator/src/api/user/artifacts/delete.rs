@@ -1,4 +1,4 @@
-//! `DELETE /tasks/{uuid}/artifacts/{content_type}`: removes one of a task's archives.
+//! `DELETE /tasks/{uuid}/artifacts/{content_type}`: deletes an artifact.
 
 use axum::extract::State;
 use mitosis_domain::object::{ObjectClass, ObjectKey};
@@ -7,31 +7,36 @@ use mitosis_protocol::{ArtifactKind, Timestamp, Uuid};
 use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Removal;
 
-use super::{LEFT_ALONE, not_permitted, too_young};
+use super::{DELETION_DELAY, not_permitted, recently_uploaded};
 use crate::api::body::InPath;
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::api::user::tasks::find;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().delete("/tasks/{uuid}/artifacts/{content_type}", Asks::Change, delete, "Remove an archive")
+    Routes::new().delete(
+        "/tasks/{uuid}/artifacts/{content_type}",
+        Access::Write,
+        delete,
+        "Delete an artifact",
+    )
 }
 
-/// 400 within an hour of the last upload.
+/// Replies 400 within an hour of the last upload.
 async fn delete(
     State(app): State<App>,
     Caller(user): Caller,
     InPath((uuid, kind)): InPath<(Uuid, ArtifactKind)>,
 ) -> Result<Empty, ApiError> {
     find(&app, &user, uuid, Action::ManageFiles).await?;
-    remove(&app, By::User(user.id), uuid, kind, app.now() - LEFT_ALONE).await
+    remove(&app, By::User(user.id), uuid, kind, app.now() - DELETION_DELAY).await
 }
 
-/// Removes the record, then the object. It is looked at again later: it may not go now, and a link to it may
-/// still work.
+/// Deletes the record, then the object. The object is deleted again later, in case the deletion fails now or a link to it
+/// is still valid.
 pub(in crate::api) async fn remove(
     app: &App,
     by: By,
@@ -44,7 +49,7 @@ pub(in crate::api) async fn remove(
             app.discard(&ObjectKey::from_stored(ObjectClass::Artifacts, object)).await?;
             Ok(Empty)
         }
-        Removal::TooYoung => Err(too_young().into()),
+        Removal::TooYoung => Err(recently_uploaded().into()),
         Removal::Denied => Err(not_permitted().into()),
         Removal::Unknown => Err(super::none_of(kind).into()),
     }

@@ -1,4 +1,4 @@
-//! `POST /tasks/delete/artifacts` and `…/list`: removes one archive of each of many tasks.
+//! `POST /tasks/delete/artifacts` and `…/list`: deletes one kind of artifact of many tasks.
 
 use std::collections::HashSet;
 
@@ -12,27 +12,22 @@ use mitosis_protocol::artifact::{
 use mitosis_store::ops::By;
 
 use super::delete::remove;
-use super::{LEFT_ALONE, of_each, passed_over};
+use super::{DELETION_DELAY, of_each, passed_over};
 use crate::api::body::Body;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::api::user::tasks::{filter, permitted};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .post("/tasks/delete/artifacts", Asks::Change, by_filter, "Remove one archive of each match")
-        .post(
-            "/tasks/delete/artifacts/list",
-            Asks::Change,
-            by_list,
-            "Remove one archive of each task of a list",
-        )
+        .post("/tasks/delete/artifacts", Access::Write, by_filter, "Delete artifacts of matching tasks")
+        .post("/tasks/delete/artifacts/list", Access::Write, by_list, "Delete artifacts of listed tasks")
 }
 
-/// Of the tasks that match a filter. Readers may ask, and have nothing deleted; what was uploaded within
-/// the last hour is passed over.
+/// Deletes artifacts of matching tasks, except those that were uploaded within the last hour. Readers may call this, but
+/// delete nothing.
 async fn by_filter(
     State(app): State<App>,
     Caller(user): Caller,
@@ -42,7 +37,7 @@ async fn by_filter(
     let (tasks, role) = filter::matches(&app, &user, filter, reporter_uuid, Action::View).await?;
     let mut deleted_count = 0;
     if Action::ManageFiles.allowed_to(role) {
-        let untouched_since = app.now() - LEFT_ALONE;
+        let untouched_since = app.now() - DELETION_DELAY;
         for (uuid, _) in of_each(&app, &tasks, content_type).await? {
             if !passed_over(remove(&app, By::User(user.id), uuid, content_type, untouched_since).await)? {
                 deleted_count += 1;
@@ -52,18 +47,18 @@ async fn by_filter(
     Ok(Json(DeletedArtifactsReply { deleted_count }))
 }
 
-/// Of the tasks of a list; the others are listed as failed.
+/// Deletes artifacts of listed tasks. The reply lists the tasks for which that failed.
 async fn by_list(
     State(app): State<App>,
     Caller(user): Caller,
     Body(request): Body<ArtifactsByListRequest>,
 ) -> Result<Json<DeletedArtifactsListReply>, ApiError> {
     if request.uuids.is_empty() {
-        return Err(Refusal::empty_list("tasks").into());
+        return Err(Rejection::empty_list("tasks").into());
     }
     let tasks = permitted(&app, &user, &request.uuids, Action::ManageFiles, |_| true).await?;
     let allowed: HashSet<Uuid> = tasks.into_iter().map(|(_, uuid)| uuid).collect();
-    let untouched_since = app.now() - LEFT_ALONE;
+    let untouched_since = app.now() - DELETION_DELAY;
     let mut reply = DeletedArtifactsListReply { deleted_count: 0, failed_uuids: Vec::new() };
     for uuid in request.uuids {
         let removed = allowed.contains(&uuid)

@@ -1,4 +1,4 @@
-//! `GET /tasks/{uuid}/download/artifacts/{content_type}`: a link to one of a task's archives.
+//! `GET /tasks/{uuid}/download/artifacts/{content_type}`: a link to an artifact.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,38 +9,38 @@ use mitosis_protocol::storage::DownloadReply;
 use mitosis_protocol::{ArtifactKind, Uuid};
 
 use super::download_valid;
+use crate::api::base_url::BaseUrl;
 use crate::api::body::InPath;
-use crate::api::origin::Origin;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::api::user::tasks::find;
 use crate::app::App;
-use crate::auth::standing::LastingCaller;
+use crate::auth::revalidation::AuthenticatedCaller;
 use crate::error::ApiError;
 
 pub(super) fn routes() -> Routes {
     Routes::new().get(
         "/tasks/{uuid}/download/artifacts/{content_type}",
-        Asks::Look,
+        Access::Read,
         download,
-        "A link to an archive",
+        "Get a link to download an artifact",
     )
 }
 
-/// For members of the task's group. 404 when the task has no such archive.
+/// Returns a link to members of the group. Replies 404 if the task has no such artifact.
 async fn download(
     State(app): State<App>,
-    LastingCaller(user, standing): LastingCaller,
-    origin: Origin,
+    AuthenticatedCaller(user, authentication): AuthenticatedCaller,
+    base_url: BaseUrl,
     InPath((uuid, kind)): InPath<(Uuid, ArtifactKind)>,
 ) -> Result<Json<DownloadReply>, ApiError> {
     let task = find(&app, &user, uuid, Action::View).await?;
-    link(&app, &origin, Some(&standing.written()), task.id, kind).await.map(Json)
+    link(&app, &base_url, Some(&authentication.encode()), task.id, kind).await.map(Json)
 }
 
-/// A link to the visible archive of a task.
+/// Creates a link to the visible artifact of a task.
 pub(in crate::api) async fn link(
     app: &App,
-    origin: &Origin,
+    base_url: &BaseUrl,
     holder: Option<&str>,
     task: TaskId,
     kind: ArtifactKind,
@@ -54,5 +54,5 @@ pub(in crate::api) async fn link(
         .ok_or_else(|| super::none_of(kind))?;
     let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
     let link = app.objects.download_link(&key, holder, download_valid(artifact.size), app.now())?;
-    Ok(DownloadReply { url: origin.resolve(link), size: artifact.size })
+    Ok(DownloadReply { url: base_url.resolve(link), size: artifact.size })
 }

@@ -1,4 +1,4 @@
-//! `POST /tasks/download/artifacts` and `…/list`: links to one archive of each of many tasks.
+//! `POST /tasks/download/artifacts` and `…/list`: links to one kind of artifact of many tasks.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,63 +11,68 @@ use mitosis_protocol::artifact::{
 use mitosis_protocol::{ArtifactKind, Uuid};
 
 use super::{BATCH_DOWNLOAD_VALID, of_each};
+use crate::api::base_url::BaseUrl;
 use crate::api::body::Body;
-use crate::api::origin::Origin;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::api::user::tasks::{filter, permitted};
 use crate::app::App;
-use crate::auth::standing::{LastingCaller, Standing};
-use crate::error::{ApiError, Refusal};
+use crate::auth::revalidation::{AuthenticatedCaller, Authentication};
+use crate::error::{ApiError, Rejection};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .post("/tasks/download/artifacts", Asks::Look, by_filter, "Links to one archive of each match")
+        .post(
+            "/tasks/download/artifacts",
+            Access::Read,
+            by_filter,
+            "Get links to artifacts of matching tasks",
+        )
         .post(
             "/tasks/download/artifacts/list",
-            Asks::Look,
+            Access::Read,
             by_list,
-            "Links to one archive of each task of a list",
+            "Get links to artifacts of listed tasks",
         )
 }
 
-/// Of the tasks that match a filter.
+/// Returns links to artifacts of matching tasks.
 async fn by_filter(
     State(app): State<App>,
-    LastingCaller(user, standing): LastingCaller,
-    origin: Origin,
+    AuthenticatedCaller(user, authentication): AuthenticatedCaller,
+    base_url: BaseUrl,
     Body(request): Body<ArtifactsByFilterRequest>,
 ) -> Result<Json<ArtifactDownloadsReply>, ApiError> {
     let ArtifactsByFilterRequest { filter, reporter_uuid, content_type } = request;
     let (tasks, _) = filter::matches(&app, &user, filter, reporter_uuid, Action::View).await?;
-    links(&app, &origin, &standing, &tasks, content_type).await
+    links(&app, &base_url, &authentication, &tasks, content_type).await
 }
 
-/// Of the tasks of a list; those unknown, foreign or without that archive are left out.
+/// Returns links to artifacts of listed tasks. Unknown and foreign tasks, and those without the artifact, are omitted.
 async fn by_list(
     State(app): State<App>,
-    LastingCaller(user, standing): LastingCaller,
-    origin: Origin,
+    AuthenticatedCaller(user, authentication): AuthenticatedCaller,
+    base_url: BaseUrl,
     Body(request): Body<ArtifactsByListRequest>,
 ) -> Result<Json<ArtifactDownloadsReply>, ApiError> {
     if request.uuids.is_empty() {
-        return Err(Refusal::empty_list("tasks").into());
+        return Err(Rejection::empty_list("tasks").into());
     }
     let tasks = permitted(&app, &user, &request.uuids, Action::View, |_| true).await?;
-    links(&app, &origin, &standing, &tasks, request.content_type).await
+    links(&app, &base_url, &authentication, &tasks, request.content_type).await
 }
 
 async fn links(
     app: &App,
-    origin: &Origin,
-    standing: &Standing,
+    base_url: &BaseUrl,
+    authentication: &Authentication,
     tasks: &[(TaskId, Uuid)],
     kind: ArtifactKind,
 ) -> Result<Json<ArtifactDownloadsReply>, ApiError> {
-    let (holder, mut downloads) = (standing.written(), Vec::new());
+    let (holder, mut downloads) = (authentication.encode(), Vec::new());
     for (uuid, artifact) in of_each(app, tasks, kind).await? {
         let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
         let link = app.objects.download_link(&key, Some(&holder), BATCH_DOWNLOAD_VALID, app.now())?;
-        downloads.push(ArtifactDownload { uuid, url: origin.resolve(link), size: artifact.size });
+        downloads.push(ArtifactDownload { uuid, url: base_url.resolve(link), size: artifact.size });
     }
     Ok(Json(ArtifactDownloadsReply { downloads }))
 }

@@ -14,24 +14,23 @@ use mitosis_store::ops::artifacts::{Artifact, Reservation};
 
 use crate::api::routes::Routes;
 use crate::app::App;
-use crate::error::{ApiError, Refusal, chain};
+use crate::error::{ApiError, Rejection, chain};
 
 pub(in crate::api) use delete::remove;
 pub(in crate::api) use download::link;
 
-/// How long an upload link works.
+/// How long an upload link is valid.
 pub(crate) const UPLOAD_VALID: Duration = Duration::from_hours(1);
-/// When nothing can come any more through an upload link that is given out now: bytes may be on their way when it
-/// ends.
-pub(crate) fn upload_over(length: u64) -> Duration {
+/// Time from now until no upload through a new link can arrive any more: a transfer may continue after the link expires.
+pub(crate) fn upload_deadline(length: u64) -> Duration {
     let on_the_way = Duration::from_secs(length / 1_000_000);
     UPLOAD_VALID + on_the_way.clamp(Duration::from_mins(10), Duration::from_hours(24))
 }
 
-/// How long each link of a batch works.
+/// How long each link of a batch is valid.
 pub(in crate::api) const BATCH_DOWNLOAD_VALID: Duration = Duration::from_hours(24);
-/// How long after an upload was announced its object is left alone; its link may still work.
-pub(in crate::api) const LEFT_ALONE: Duration = Duration::from_hours(1);
+/// How long after its reservation an upload can't be deleted, because its link may still be valid.
+pub(in crate::api) const DELETION_DELAY: Duration = Duration::from_hours(1);
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -43,18 +42,18 @@ pub(super) fn routes() -> Routes {
         .tag("artifacts")
 }
 
-/// How long a download link works: an hour, or longer for what takes longer (HTTP contract §13).
+/// How long a download link is valid: an hour, or longer for large files (HTTP contract §13).
 pub(in crate::api) fn download_valid(size: i64) -> Duration {
     let at_a_megabyte_a_second = Duration::from_secs(u64::try_from(size).unwrap_or(0) / 1_000_000);
     at_a_megabyte_a_second.clamp(Duration::from_hours(1), Duration::from_hours(24))
 }
 
-/// The announced length as it can be stored.
-pub(in crate::api) fn announced(length: u64) -> Result<i64, Refusal> {
-    i64::try_from(length).map_err(|_| Refusal::invalid("content_length is more than any store can hold"))
+/// Converts the announced length.
+pub(in crate::api) fn announced(length: u64) -> Result<i64, Rejection> {
+    i64::try_from(length).map_err(|_| Rejection::invalid("content_length is too large"))
 }
 
-/// The visible archive of one kind of each task that has one, in the order of the tasks.
+/// The visible artifacts of one kind, in the order of the tasks.
 async fn of_each(
     app: &App,
     tasks: &[(TaskId, Uuid)],
@@ -65,11 +64,11 @@ async fn of_each(
     Ok(tasks.iter().filter_map(|(task, uuid)| Some((*uuid, found.remove(task)?))).collect())
 }
 
-/// Whether a removal within a batch was passed over. The batch goes on, unless the database is away.
+/// Whether a deletion within a batch was skipped. The batch continues unless the database is unavailable.
 pub(in crate::api) fn passed_over<T>(removal: Result<T, ApiError>) -> Result<bool, ApiError> {
     match removal {
         Ok(_) => Ok(false),
-        Err(ApiError::Refused(_)) => Ok(true),
+        Err(ApiError::Rejected(_)) => Ok(true),
         Err(ApiError::Objects(error)) => {
             tracing::warn!(cause = chain(&error), "failed to remove an object");
             Ok(true)
@@ -78,53 +77,56 @@ pub(in crate::api) fn passed_over<T>(removal: Result<T, ApiError>) -> Result<boo
     }
 }
 
-/// A task that left nothing of this kind behind.
-fn none_of(kind: ArtifactKind) -> Refusal {
+/// The rejection for a task without an artifact of this kind.
+fn none_of(kind: ArtifactKind) -> Rejection {
     let how = match kind {
-        ArtifactKind::Result => "a command has a result if it puts something into $MITO_RESULT_DIR",
-        ArtifactKind::ExecLog => "a command has this if it puts something into $MITO_EXEC_DIR",
-        ArtifactKind::StdLog => "what a command writes is kept if it was submitted with `--terminal`",
+        ArtifactKind::Result => "a task has a result if its command writes files to $MITO_RESULT_DIR",
+        ArtifactKind::ExecLog => "a task has an execution log if its command writes files to $MITO_EXEC_DIR",
+        ArtifactKind::StdLog => "the output of a task is stored if it was submitted with `--terminal`",
     };
-    Refusal::new(ErrorCode::NotFound, format!("the task has no `{kind}` artifact"))
-        .hint(format!("{how}; `mito client tasks get` lists what there is, once the task has ended"))
+    Rejection::new(ErrorCode::NotFound, format!("the task has no `{kind}` artifact"))
+        .hint(format!("{how}; `mito client tasks get` lists the artifacts of an ended task"))
 }
 
-/// Why something can't be deleted yet.
-pub(in crate::api) fn too_young() -> Refusal {
-    Refusal::invalid("it was uploaded less than an hour ago; an upload may be under way")
+/// The rejection of a deletion while an upload may still be running.
+pub(in crate::api) fn recently_uploaded() -> Rejection {
+    Rejection::invalid("the file was uploaded less than an hour ago; an upload may still be running")
         .hint("try again later, or ask an administrator")
 }
 
-/// The right to the group's files ended while the request was under way.
-pub(in crate::api) fn not_permitted() -> Refusal {
-    Refusal::forbidden("you may not manage files in this group any more").hint("ask an Admin of the group")
+/// The rejection of a user who lost the permission during the request.
+pub(in crate::api) fn not_permitted() -> Rejection {
+    Rejection::forbidden("you no longer have permission to manage files in this group")
+        .hint("ask an Admin of the group")
 }
 
-/// An upload that was announced.
+/// A reserved upload.
 pub(in crate::api) struct Reserved {
-    /// Whether something was registered under the name.
+    /// Whether a record with this name existed before.
     pub(in crate::api) exist: bool,
-    /// Path of the object on its shelf.
+    /// The path of the object in its bucket.
     pub(in crate::api) object: String,
-    /// Whether the link of a user may go straight to the storage.
+    /// Whether the link of a user may lead directly to the object store.
     pub(in crate::api) creates: bool,
 }
 
-/// Where the bytes may be sent, if they may.
-pub(in crate::api) fn reserved(reservation: Reservation) -> Result<Reserved, Refusal> {
+/// Converts the outcome of a reservation.
+pub(in crate::api) fn reserved(reservation: Reservation) -> Result<Reserved, Rejection> {
     match reservation {
         Reservation::Reserved { exist, object, creates } => Ok(Reserved { exist, object, creates }),
-        Reservation::OverQuota => {
-            Err(Refusal::new(ErrorCode::QuotaExceeded, "the group would store more than it may")
-                .hint("delete something, or ask an administrator to raise the group's storage quota"))
-        }
+        Reservation::OverQuota => Err(Rejection::new(
+            ErrorCode::QuotaExceeded,
+            "the upload would exceed the storage quota of the group",
+        )
+        .hint("delete artifacts or attachments, or ask an administrator to raise the quota")),
         Reservation::GroupNotActive => {
-            Err(Refusal::invalid("the group is locked or deleted; it takes no uploads")
+            Err(Rejection::invalid("the group is locked or deleted and does not accept uploads")
                 .hint("use another group, or ask an administrator"))
         }
         Reservation::Denied => Err(not_permitted()),
-        Reservation::NoSuchTask => {
-            Err(Refusal::new(ErrorCode::NotFound, "there is no such task, or it is not yours any more"))
-        }
+        Reservation::NoSuchTask => Err(Rejection::new(
+            ErrorCode::NotFound,
+            "the task does not exist, or you no longer have access to it",
+        )),
     }
 }

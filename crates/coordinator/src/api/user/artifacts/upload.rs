@@ -1,4 +1,4 @@
-//! `POST /tasks/{uuid}/artifacts`: a link to upload one of a task's archives.
+//! `POST /tasks/{uuid}/artifacts`: a link to upload an artifact.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,25 +11,25 @@ use mitosis_protocol::storage::UploadReply;
 use mitosis_store::ops::By;
 
 use super::{Reserved, announced, reserved};
+use crate::api::base_url::BaseUrl;
 use crate::api::body::{Body, InPath};
-use crate::api::objects::uploads::KnowsConditions;
-use crate::api::origin::Origin;
-use crate::api::routes::{Asks, Routes};
+use crate::api::objects::uploads::SupportsConditions;
+use crate::api::routes::{Access, Routes};
 use crate::api::user::tasks::find;
 use crate::app::App;
-use crate::auth::standing::LastingCaller;
+use crate::auth::revalidation::AuthenticatedCaller;
 use crate::error::ApiError;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/tasks/{uuid}/artifacts", Asks::Change, upload, "A link to upload an archive")
+    Routes::new().post("/tasks/{uuid}/artifacts", Access::Write, upload, "Get a link to upload an artifact")
 }
 
-/// Charged to the group's quota at once; works in every state of the task.
+/// Charges the quota of the group at once. The task may be in any state.
 async fn upload(
     State(app): State<App>,
-    LastingCaller(user, standing): LastingCaller,
-    origin: Origin,
-    conditions: KnowsConditions,
+    AuthenticatedCaller(user, authentication): AuthenticatedCaller,
+    base_url: BaseUrl,
+    conditions: SupportsConditions,
     InPath(uuid): InPath<Uuid>,
     Body(request): Body<UploadArtifactRequest>,
 ) -> Result<Json<UploadReply>, ApiError> {
@@ -42,6 +42,6 @@ async fn upload(
     let Reserved { exist, object, creates } = reserved(reservation)?;
     let key = ObjectKey::from_stored(ObjectClass::Artifacts, object);
     let right = Right::Replace { length, nonce: new.nonce };
-    let link = conditions.link(&app, &key, creates, right, Some(&standing.written()))?;
-    Ok(Json(UploadReply { exist, url: origin.resolve(link) }))
+    let link = conditions.link(&app, &key, creates, right, Some(&authentication.encode()))?;
+    Ok(Json(UploadReply { exist, url: base_url.resolve(link) }))
 }

@@ -1,4 +1,4 @@
-//! `DELETE /groups/{group}/attachments/{*key}`: removes a file.
+//! `DELETE /groups/{group}/attachments/{*key}`: deletes an attachment.
 
 use axum::extract::State;
 use mitosis_domain::account::User;
@@ -10,8 +10,8 @@ use crate::api::body::InPath;
 use crate::api::members::require;
 use crate::api::openapi::Op;
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
-use crate::api::user::artifacts::LEFT_ALONE;
+use crate::api::routes::{Access, Routes};
+use crate::api::user::artifacts::DELETION_DELAY;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
@@ -20,14 +20,14 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .delete(
             "/groups/{group}/attachments/query",
-            Asks::Change,
+            Access::Write,
             delete_query,
             Op::alias_of("/groups/{group}/attachments/{*key}"),
         )
-        .delete("/groups/{group}/attachments/{*key}", Asks::Change, delete, "Remove a file")
+        .delete("/groups/{group}/attachments/{*key}", Access::Write, delete, "Delete an attachment")
 }
 
-/// 400 within an hour of the last upload.
+/// Replies 400 within an hour of the last upload.
 async fn delete(
     State(app): State<App>,
     Caller(user): Caller,
@@ -36,7 +36,7 @@ async fn delete(
     delete_as(&app, &user, &group, &key).await
 }
 
-/// The same for a file that is called like the route beside it.
+/// Deletes the attachment whose key equals the name of another route.
 async fn delete_query(
     State(app): State<App>,
     Caller(user): Caller,
@@ -47,6 +47,6 @@ async fn delete_query(
 
 async fn delete_as(app: &App, user: &User, group: &str, key: &str) -> Result<Empty, ApiError> {
     let id = require(app, user, group, Action::ManageFiles).await?;
-    remove(app, By::User(user.id), id, key, app.now() - LEFT_ALONE).await?;
+    remove(app, By::User(user.id), id, key, app.now() - DELETION_DELAY).await?;
     Ok(Empty)
 }

@@ -1,4 +1,4 @@
-//! `POST /groups/{group}/delete/attachments` and `…/list`: removes many files.
+//! `POST /groups/{group}/delete/attachments` and `…/list`: deletes many attachments.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,8 +14,8 @@ use super::query::page;
 use super::removal::remove;
 use crate::api::body::{Body, InPath};
 use crate::api::members::require_for_filter;
-use crate::api::routes::{Asks, Routes};
-use crate::api::user::artifacts::{LEFT_ALONE, passed_over};
+use crate::api::routes::{Access, Routes};
+use crate::api::user::artifacts::{DELETION_DELAY, passed_over};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
@@ -24,14 +24,14 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .post(
             "/groups/{group}/delete/attachments",
-            Asks::Change,
+            Access::Write,
             by_filter,
-            "Remove files whose key contains a text",
+            "Delete attachments by a part of the key",
         )
-        .post("/groups/{group}/delete/attachments/list", Asks::Change, by_list, "Remove the files of a list")
+        .post("/groups/{group}/delete/attachments/list", Access::Write, by_list, "Delete listed attachments")
 }
 
-/// Those whose key contains a text; what was uploaded within the last hour is passed over.
+/// Deletes attachments whose key contains a text, except those that were uploaded within the last hour.
 async fn by_filter(
     State(app): State<App>,
     Caller(user): Caller,
@@ -40,7 +40,7 @@ async fn by_filter(
 ) -> Result<Json<DeletedAttachmentsReply>, ApiError> {
     let AttachmentsByFilterRequest { key, limit, offset } = request;
     let (group, found) = page(&app, &user, &group_name, key, offset, limit, Action::ManageFiles).await?;
-    let untouched_since = app.now() - LEFT_ALONE;
+    let untouched_since = app.now() - DELETION_DELAY;
     let mut deleted_count = 0;
     for attachment in found {
         if !passed_over(remove(&app, By::User(user.id), group, &attachment.key, untouched_since).await)? {
@@ -50,7 +50,7 @@ async fn by_filter(
     Ok(Json(DeletedAttachmentsReply { deleted_count, group_name }))
 }
 
-/// Those of a list; the others are listed as failed.
+/// Deletes listed attachments. The reply lists those that could not be deleted.
 async fn by_list(
     State(app): State<App>,
     Caller(user): Caller,
@@ -58,7 +58,7 @@ async fn by_list(
     Body(request): Body<AttachmentsByListRequest>,
 ) -> Result<Json<DeletedAttachmentsListReply>, ApiError> {
     let group = require_for_filter(&app, &user, &group_name, Action::ManageFiles).await?;
-    let untouched_since = app.now() - LEFT_ALONE;
+    let untouched_since = app.now() - DELETION_DELAY;
     let mut reply = DeletedAttachmentsListReply { deleted_count: 0, failed_keys: Vec::new(), group_name };
     for key in listed(request.keys)? {
         match passed_over(remove(&app, By::User(user.id), group, &key, untouched_since).await)? {

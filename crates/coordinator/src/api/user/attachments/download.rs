@@ -1,4 +1,4 @@
-//! `GET /groups/{group}/download/attachments/{*key}`: a link to a file.
+//! `GET /groups/{group}/download/attachments/{*key}`: a link to an attachment.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,57 +7,62 @@ use mitosis_protocol::storage::DownloadReply;
 
 use super::get::find;
 use super::object;
+use crate::api::base_url::BaseUrl;
 use crate::api::body::InPath;
 use crate::api::openapi::Op;
-use crate::api::origin::Origin;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::api::user::artifacts::download_valid;
 use crate::app::App;
-use crate::auth::standing::{LastingCaller, Standing};
+use crate::auth::revalidation::{AuthenticatedCaller, Authentication};
 use crate::error::ApiError;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(
             "/groups/{group}/download/attachments/list",
-            Asks::Look,
+            Access::Read,
             download_list,
             Op::alias_of("/groups/{group}/download/attachments/{*key}"),
         )
-        .get("/groups/{group}/download/attachments/{*key}", Asks::Look, download, "A link to a file")
+        .get(
+            "/groups/{group}/download/attachments/{*key}",
+            Access::Read,
+            download,
+            "Get a link to download an attachment",
+        )
 }
 
-/// For members. 404 for an unknown group or key.
+/// Returns a link to members. Replies 404 for an unknown group or key.
 async fn download(
     State(app): State<App>,
-    LastingCaller(user, standing): LastingCaller,
-    origin: Origin,
+    AuthenticatedCaller(user, authentication): AuthenticatedCaller,
+    base_url: BaseUrl,
     InPath((group, key)): InPath<(String, String)>,
 ) -> Result<Json<DownloadReply>, ApiError> {
-    link(&app, &user, &standing, &origin, &group, &key).await
+    link(&app, &user, &authentication, &base_url, &group, &key).await
 }
 
-/// The same for a file that is called like the route beside it.
+/// Returns a link to the attachment whose key equals the name of another route.
 async fn download_list(
     State(app): State<App>,
-    LastingCaller(user, standing): LastingCaller,
-    origin: Origin,
+    AuthenticatedCaller(user, authentication): AuthenticatedCaller,
+    base_url: BaseUrl,
     InPath(group): InPath<String>,
 ) -> Result<Json<DownloadReply>, ApiError> {
-    link(&app, &user, &standing, &origin, &group, "list").await
+    link(&app, &user, &authentication, &base_url, &group, "list").await
 }
 
 async fn link(
     app: &App,
     user: &User,
-    standing: &Standing,
-    origin: &Origin,
+    authentication: &Authentication,
+    base_url: &BaseUrl,
     group: &str,
     key: &str,
 ) -> Result<Json<DownloadReply>, ApiError> {
     let attachment = find(app, user, group, key).await?;
     let valid = download_valid(attachment.size);
     let link =
-        app.objects.download_link(&object(group, key)?, Some(&standing.written()), valid, app.now())?;
-    Ok(Json(DownloadReply { url: origin.resolve(link), size: attachment.size }))
+        app.objects.download_link(&object(group, key)?, Some(&authentication.encode()), valid, app.now())?;
+    Ok(Json(DownloadReply { url: base_url.resolve(link), size: attachment.size }))
 }

@@ -1,4 +1,4 @@
-//! `GET /groups/{group}/attachments/{*key}`: what is known of a file.
+//! `GET /groups/{group}/attachments/{*key}`: the metadata of an attachment.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,23 +12,23 @@ use super::info;
 use crate::api::body::InPath;
 use crate::api::members::require;
 use crate::api::openapi::Op;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal, ResourceKind};
+use crate::error::{ApiError, Rejection, ResourceKind};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
         .get(
             "/groups/{group}/attachments/query",
-            Asks::Look,
+            Access::Read,
             get_query,
             Op::alias_of("/groups/{group}/attachments/{*key}"),
         )
-        .get("/groups/{group}/attachments/{*key}", Asks::Look, get, "What is known of a file")
+        .get("/groups/{group}/attachments/{*key}", Access::Read, get, "Get the metadata of an attachment")
 }
 
-/// For members. 404 for an unknown group or key.
+/// Returns the metadata to members. Replies 404 for an unknown group or key.
 async fn get(
     State(app): State<App>,
     Caller(user): Caller,
@@ -38,7 +38,7 @@ async fn get(
     Ok(Json(info(&find(&app, &user, &group, &key).await?, &headers)))
 }
 
-/// The same for a file that is called like the route beside it.
+/// Returns the metadata of the attachment whose key equals the name of another route.
 async fn get_query(
     State(app): State<App>,
     Caller(user): Caller,
@@ -48,8 +48,12 @@ async fn get_query(
     Ok(Json(info(&find(&app, &user, &group, "query").await?, &headers)))
 }
 
-/// The file, if the user may see it.
+/// Returns the attachment if the user may view it.
 pub(super) async fn find(app: &App, user: &User, group: &str, key: &str) -> Result<Attachment, ApiError> {
     let id = require(app, user, group, Action::View).await?;
-    Ok(app.store.attachment(id, key).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Attachment, key))?)
+    Ok(app
+        .store
+        .attachment(id, key)
+        .await?
+        .ok_or_else(|| Rejection::no_such(ResourceKind::Attachment, key))?)
 }

@@ -19,7 +19,7 @@ use mitosis_protocol::attachment::{AttachmentContentType, AttachmentInfo};
 use mitosis_store::ops::attachments::Attachment;
 
 use crate::api::routes::Routes;
-use crate::error::Refusal;
+use crate::error::Rejection;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -33,27 +33,27 @@ pub(super) fn routes() -> Routes {
         .tag("attachments")
 }
 
-/// The stored object behind a key; 400 for a key that can't be one.
-fn object(group: &str, key: &str) -> Result<ObjectKey, Refusal> {
-    let group = Name::new(group).map_err(Refusal::invalid)?;
+/// The object of a key. Replies 400 for an invalid key.
+fn object(group: &str, key: &str) -> Result<ObjectKey, Rejection> {
+    let group = Name::new(group).map_err(Rejection::invalid)?;
     ObjectKey::attachment(&group, key)
-        .map_err(|error| Refusal::invalid(error).hint("a key is like `data/in.csv`"))
+        .map_err(|error| Rejection::invalid(error).hint("use a key such as `data/in.csv`"))
 }
 
-/// The keys of a list, each once: a short one could be there a million times.
-fn listed(keys: Vec<String>) -> Result<BTreeSet<String>, Refusal> {
+/// The keys of a list without duplicates: a short key could be repeated a million times.
+fn listed(keys: Vec<String>) -> Result<BTreeSet<String>, Rejection> {
     let keys = BTreeSet::from_iter(keys);
     if keys.is_empty() {
-        return Err(Refusal::empty_list("keys"));
+        return Err(Rejection::empty_list("keys"));
     }
     if keys.len() as u64 > limits::MAX_ROWS {
         let sentence = format!("the list has {} keys, and may have {}", keys.len(), limits::MAX_ROWS);
-        return Err(Refusal::invalid(sentence).hint("ask several times, with a part of the keys each"));
+        return Err(Rejection::invalid(sentence).hint("split the list into several requests"));
     }
     Ok(keys)
 }
 
-/// An attachment as the contract shows it to this caller.
+/// Converts an attachment for this caller.
 fn info(attachment: &Attachment, headers: &HeaderMap) -> AttachmentInfo {
     AttachmentInfo {
         content_type: content_type(headers),
@@ -63,7 +63,7 @@ fn info(attachment: &Attachment, headers: &HeaderMap) -> AttachmentInfo {
     }
 }
 
-/// The published SDK and the other published clients insist on different spellings (HTTP contract §15).
+/// The Python SDK and the other legacy clients require different spellings (HTTP contract §15).
 fn content_type(headers: &HeaderMap) -> AttachmentContentType {
     let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     match agent.is_some_and(|agent| agent.starts_with("python-httpx/")) {

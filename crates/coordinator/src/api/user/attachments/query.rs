@@ -1,4 +1,4 @@
-//! `POST /groups/{group}/attachments/query`: the files of a group, in key order.
+//! `POST /groups/{group}/attachments/query`: lists the attachments of a group by key.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,16 +13,16 @@ use mitosis_store::ops::attachments::{Attachment, AttachmentQuery};
 use super::info;
 use crate::api::body::{Body, InPath};
 use crate::api::members::require_for_filter;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/groups/{group}/attachments/query", Asks::Look, query, "Files, in key order")
+    Routes::new().post("/groups/{group}/attachments/query", Access::Read, query, "List attachments by key")
 }
 
-/// With `count`, the number of all matches and no rows.
+/// With `count`, replies with the number of matches and no rows.
 async fn query(
     State(app): State<App>,
     Caller(user): Caller,
@@ -46,7 +46,7 @@ async fn query(
     Ok(Json(QueryAttachmentsReply { count: attachments.len() as u64, attachments, group_name }))
 }
 
-/// One page of a group's files, for a user who may do this in it; 400 for outsiders.
+/// One page of the attachments of a group, for a user with the permission. Replies 400 to outsiders.
 pub(super) async fn page(
     app: &App,
     user: &User,

@@ -1,4 +1,4 @@
-//! Removing a file: its record, then its object.
+//! Deletes an attachment: its record, then its object.
 
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::object::{ObjectClass, ObjectKey};
@@ -6,12 +6,12 @@ use mitosis_protocol::Timestamp;
 use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Removal;
 
-use crate::api::user::artifacts::{not_permitted, too_young};
+use crate::api::user::artifacts::{not_permitted, recently_uploaded};
 use crate::app::App;
-use crate::error::{ApiError, Refusal, ResourceKind};
+use crate::error::{ApiError, Rejection, ResourceKind};
 
-/// Whether the file was there and old enough. Its object is looked at again later: it may not go now, and a
-/// link to it may still work.
+/// Deletes an attachment that exists and is old enough. The object is deleted again later, in case the deletion fails now
+/// or a link to it is still valid.
 pub(in crate::api) async fn remove(
     app: &App,
     by: By,
@@ -23,8 +23,8 @@ pub(in crate::api) async fn remove(
         Removal::Removed { object } => {
             Ok(app.discard(&ObjectKey::from_stored(ObjectClass::Attachments, object)).await?)
         }
-        Removal::TooYoung => Err(too_young().into()),
+        Removal::TooYoung => Err(recently_uploaded().into()),
         Removal::Denied => Err(not_permitted().into()),
-        Removal::Unknown => Err(Refusal::no_such(ResourceKind::Attachment, key).into()),
+        Removal::Unknown => Err(Rejection::no_such(ResourceKind::Attachment, key).into()),
     }
 }

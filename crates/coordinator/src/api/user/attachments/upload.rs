@@ -1,4 +1,4 @@
-//! `POST /groups/{group}/attachments`: a link to upload a file of a group.
+//! `POST /groups/{group}/attachments`: a link to upload an attachment.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,26 +9,31 @@ use mitosis_protocol::storage::UploadReply;
 use mitosis_store::ops::By;
 
 use super::object;
+use crate::api::base_url::BaseUrl;
 use crate::api::body::{Body, InPath};
 use crate::api::members::require;
-use crate::api::objects::uploads::KnowsConditions;
-use crate::api::origin::Origin;
-use crate::api::routes::{Asks, Routes};
+use crate::api::objects::uploads::SupportsConditions;
+use crate::api::routes::{Access, Routes};
 use crate::api::user::artifacts::{Reserved, announced, reserved};
 use crate::app::App;
-use crate::auth::standing::LastingCaller;
+use crate::auth::revalidation::AuthenticatedCaller;
 use crate::error::ApiError;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/groups/{group}/attachments", Asks::Change, upload, "A link to upload a file")
+    Routes::new().post(
+        "/groups/{group}/attachments",
+        Access::Write,
+        upload,
+        "Get a link to upload an attachment",
+    )
 }
 
-/// Recorded, and charged to the group's quota, at once.
+/// Records the attachment and charges the quota of the group at once.
 async fn upload(
     State(app): State<App>,
-    LastingCaller(user, standing): LastingCaller,
-    origin: Origin,
-    conditions: KnowsConditions,
+    AuthenticatedCaller(user, authentication): AuthenticatedCaller,
+    base_url: BaseUrl,
+    conditions: SupportsConditions,
     InPath(group): InPath<String>,
     Body(request): Body<UploadAttachmentRequest>,
 ) -> Result<Json<UploadReply>, ApiError> {
@@ -41,6 +46,6 @@ async fn upload(
     let reservation = app.store.reserve_attachment(by, id, &request.key, size, Some(new), app.now()).await?;
     let Reserved { exist, creates, .. } = reserved(reservation)?;
     let right = Right::Replace { length, nonce: new.nonce };
-    let link = conditions.link(&app, &key, creates, right, Some(&standing.written()))?;
-    Ok(Json(UploadReply { exist, url: origin.resolve(link) }))
+    let link = conditions.link(&app, &key, creates, right, Some(&authentication.encode()))?;
+    Ok(Json(UploadReply { exist, url: base_url.resolve(link) }))
 }

@@ -1,4 +1,4 @@
-//! `GET /v1/events`: many tasks.
+//! `GET /v1/events`: state changes of many tasks.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
@@ -20,37 +20,37 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::{CHECK_AGAIN, last_event_id, response, server_sent};
+use super::{CHECK_INTERVAL, last_event_id, response, server_sent};
 use crate::api::body::InQuery;
 use crate::api::members;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
-use crate::auth::standing::{LastingCaller, Standing, groups_of};
+use crate::auth::revalidation::{AuthenticatedCaller, Authentication, groups_of};
 use crate::error::{ApiError, chain};
 use crate::events::feed::{Changes, OVERLAP};
-use crate::shares::Counted;
+use crate::user_limits::CountGuard;
 
-/// Events that a stream reads at once when it catches up.
+/// Events in one query of a stream that catches up.
 const PAGE: u64 = 1_000;
-/// What was told is tidied up when it is twice as much as was left the last time, and more than this.
-const KEPT: usize = 1_000;
+/// Sent positions are removed when there are more than this, and twice as many as after the last cleanup.
+const MIN_CLEANUP: usize = 1_000;
 
-/// What follows the question mark.
+/// Query parameters.
 #[derive(Deserialize, ToSchema)]
 struct Filter {
-    /// Only of this group; all of the caller's unless given
+    /// Only this group; all groups of the caller by default
     group: Option<String>,
-    /// Only with this label
+    /// Only tasks with this label
     label: Option<String>,
 }
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/v1/events", Asks::Look, many, "Where tasks stand, as it changes")
+    Routes::new().get("/v1/events", Access::Read, many, "Stream the state changes of tasks")
 }
 
 async fn many(
     State(app): State<App>,
-    LastingCaller(user, standing): LastingCaller,
+    AuthenticatedCaller(user, authentication): AuthenticatedCaller,
     headers: HeaderMap,
     InQuery(filter): InQuery<Filter>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
@@ -58,64 +58,64 @@ async fn many(
         Some(name) => Some((members::require(&app, &user, &name, Action::View).await?, name)),
         None => None,
     };
-    let open = app.streams.open(user.id)?;
+    let open = app.stream_limiter.open(user.id)?;
     let last = last_event_id(&headers)?;
     let begin = last.map_or_else(|| app.now(), |position| position.cursor.at) - OVERLAP;
-    let mut many = Many {
-        news: app.feed.listen(),
+    let mut stream = ManyTasksStream {
+        changes: app.feed.subscribe(),
         app,
         _open: open,
         user,
-        standing,
+        authentication,
         group,
         label: filter.label,
-        sees: Arc::default(),
+        visible: Arc::default(),
         after: Cursor { at: begin, task: TaskId(0) },
         newest: begin,
-        begun: None,
+        started: None,
         is_behind: true,
         caught_up: Instant::now(),
-        told: HashMap::new(),
-        kept: KEPT,
+        sent: HashMap::new(),
+        kept: MIN_CLEANUP,
         queue: VecDeque::new(),
     };
     if last.is_none() {
-        many.begin().await?;
+        stream.start().await?;
     }
-    Ok(response(futures_util::stream::unfold(many, |mut many| async {
-        let event = many.next().await?;
-        Some((Ok(event), many))
+    Ok(response(futures_util::stream::unfold(stream, |mut stream| async {
+        let event = stream.next().await?;
+        Some((Ok(event), stream))
     })))
 }
 
 /// A stream of many tasks.
-struct Many {
+struct ManyTasksStream {
     app: App,
-    _open: Counted,
+    _open: CountGuard,
     user: User,
-    standing: Standing,
+    authentication: Authentication,
     group: Option<(GroupId, String)>,
     label: Option<String>,
-    /// The groups of the user, as far as they are asked for.
-    sees: Arc<HashSet<GroupId>>,
-    news: broadcast::Receiver<Arc<Changes>>,
-    /// When the look began that found what was there before the stream.
-    begun: Option<Instant>,
-    /// Whether changes after `after` were missed, and have to be read.
+    /// The groups of the user that the stream covers.
+    visible: Arc<HashSet<GroupId>>,
+    changes: broadcast::Receiver<Arc<Changes>>,
+    /// The start of the query whose changes happened before the stream.
+    started: Option<Instant>,
+    /// Whether changes after `after` were missed and must be read.
     is_behind: bool,
     after: Cursor,
-    /// The time of the last change that was read or heard of.
+    /// The time of the last change that was read or received.
     newest: Timestamp,
-    /// When the last look of its own began.
+    /// When the last query of the stream itself started.
     caught_up: Instant,
-    /// What was told lately, so that nothing is told twice.
-    told: HashMap<TaskId, Position>,
-    /// How much of it was of use lately.
+    /// Recently sent positions, so that no event is sent twice.
+    sent: HashMap<TaskId, Position>,
+    /// The number of positions after the last cleanup.
     kept: usize,
     queue: VecDeque<Event>,
 }
 
-impl Many {
+impl ManyTasksStream {
     async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.queue.pop_front() {
@@ -128,10 +128,10 @@ impl Many {
                 Ok(()) => {}
                 Err(error) if error.is_outage() => {
                     self.is_behind = true;
-                    tokio::time::sleep(CHECK_AGAIN).await;
+                    tokio::time::sleep(CHECK_INTERVAL).await;
                 }
                 Err(error) => {
-                    // A member no more, or a defect: the client asks again and is told.
+                    // No longer a member, or a defect: the client reconnects and gets the error.
                     tracing::debug!(cause = chain(&error), "an event stream ended");
                     return None;
                 }
@@ -139,22 +139,22 @@ impl Many {
         }
     }
 
-    /// Waits for changes, or for the time to ask again whether the caller may still see.
+    /// Waits for changes, or for the next revalidation of the caller.
     async fn advance(&mut self) -> Result<(), ApiError> {
         self.check().await?;
         if self.is_behind {
             return self.catch_up().await;
         }
-        let mut check_again = pin!(tokio::time::sleep(CHECK_AGAIN));
+        let mut check_again = pin!(tokio::time::sleep(CHECK_INTERVAL));
         loop {
-            let heard = tokio::select! {
-                heard = self.news.recv() => heard,
+            let received = tokio::select! {
+                received = self.changes.recv() => received,
                 () = &mut check_again => return Ok(()),
                 () = self.app.stopping.cancelled() => return Ok(()),
             };
-            match heard {
-                // There may be a thousand streams, and the change in a group that few of them see.
-                Ok(changes) if self.sees.is_disjoint(&changes.groups) => self.pass_over(&changes),
+            match received {
+                // There may be thousands of streams, and a change concerns only a few of them.
+                Ok(changes) if self.visible.is_disjoint(&changes.groups) => self.skip(&changes),
                 Ok(changes) => {
                     self.check().await?;
                     self.take(&changes);
@@ -168,85 +168,85 @@ impl Many {
         }
     }
 
-    /// Whether the caller may still see, and what.
+    /// Revalidates the caller, and updates the visible groups.
     async fn check(&mut self) -> Result<(), ApiError> {
-        self.standing.check(&self.app).await?;
-        let mut sees = groups_of(&self.app, self.user.id).await?;
+        self.authentication.revalidate(&self.app).await?;
+        let mut visible = groups_of(&self.app, self.user.id).await?;
         if let Some((group, name)) = &self.group {
-            if !sees.contains(group) {
+            if !visible.contains(group) {
                 return Err(members::not_in(name, StatusCode::FORBIDDEN).into());
             }
-            if self.sees.contains(group) {
+            if self.visible.contains(group) {
                 return Ok(());
             }
-            sees = Arc::new(HashSet::from([*group]));
+            visible = Arc::new(HashSet::from([*group]));
         }
-        // What was not seen until now was not told.
-        self.is_behind |= !sees.is_subset(&self.sees);
-        self.sees = sees;
+        // Changes in newly visible groups were skipped.
+        self.is_behind |= !visible.is_subset(&self.visible);
+        self.visible = visible;
         Ok(())
     }
 
-    /// Nothing of it is for the caller.
-    fn pass_over(&mut self, heard: &Changes) {
-        self.newest = self.newest.max(heard.newest);
-        self.move_on(self.newest - OVERLAP);
+    /// Skips changes that the caller may not view.
+    fn skip(&mut self, changes: &Changes) {
+        self.newest = self.newest.max(changes.newest);
+        self.advance_cursor(self.newest - OVERLAP);
     }
 
-    fn take(&mut self, heard: &Changes) {
-        let was_there = self.begun.is_some_and(|begun| heard.since <= begun);
-        for found in &heard.found {
+    fn take(&mut self, changes: &Changes) {
+        let is_earlier = self.started.is_some_and(|started| changes.since <= started);
+        for found in &changes.found {
             let (position, change) = (found.position, &found.change);
-            // The stream's own look was later, and found where the task stood then.
-            let is_stale = heard.since <= self.caught_up && self.told.contains_key(&change.cursor.task);
-            if self.asks_for(change) && !is_stale && self.is_new(position) && !was_there {
+            // The query of the stream itself was later, and returned a newer state of the task.
+            let is_stale = changes.since <= self.caught_up && self.sent.contains_key(&change.cursor.task);
+            if self.matches(change) && !is_stale && self.is_new(position) && !is_earlier {
                 self.queue.push_back(found.message(server_sent));
             }
         }
-        self.pass_over(heard);
+        self.skip(changes);
     }
 
-    fn asks_for(&self, change: &Change) -> bool {
-        self.sees.contains(&change.group)
+    fn matches(&self, change: &Change) -> bool {
+        self.visible.contains(&change.group)
             && self.label.as_deref().is_none_or(|wanted| change.labels.iter().any(|label| label == wanted))
     }
 
-    /// Notes a position, and answers whether it was not told yet.
+    /// Records a position. Returns whether it is new.
     fn is_new(&mut self, position: Position) -> bool {
-        self.told.insert(position.cursor.task, position) != Some(position)
+        self.sent.insert(position.cursor.task, position) != Some(position)
     }
 
-    /// Where a look of its own would begin from now on.
-    fn move_on(&mut self, horizon: Timestamp) {
+    /// Sets where the next query of the stream itself would start.
+    fn advance_cursor(&mut self, horizon: Timestamp) {
         if horizon > self.after.at {
             self.after = Cursor { at: horizon, task: TaskId(0) };
-            if self.told.len() > 2 * self.kept {
-                self.told.retain(|_, position| position.cursor.at >= horizon);
-                self.kept = self.told.len().max(KEPT);
+            if self.sent.len() > 2 * self.kept {
+                self.sent.retain(|_, position| position.cursor.at >= horizon);
+                self.kept = self.sent.len().max(MIN_CLEANUP);
             }
         }
     }
 
-    /// What is there already is not told: what the next look finds, and those before it found. What is written later
-    /// is told, also if it bears an earlier time.
-    async fn begin(&mut self) -> Result<(), ApiError> {
+    /// Starts a new stream. Changes that the next query or earlier ones return are not sent. Later changes are sent, even if
+    /// their time is earlier.
+    async fn start(&mut self) -> Result<(), ApiError> {
         self.check().await?;
         let app = self.app.clone();
-        // Without an answer, the coordinator stops and the stream ends.
-        if let Some(begun) = app.stopping.run_until_cancelled(app.feed.look()).await {
-            self.begun = Some(begun?);
+        // `None` means that the coordinator is stopping, which ends the stream.
+        if let Some(started) = app.stopping.run_until_cancelled(app.feed.next_query()).await {
+            self.started = Some(started?);
             self.is_behind = false;
         }
         Ok(())
     }
 
-    /// Reads what was missed, up to a page; listens from now on.
+    /// Subscribes, and reads missed changes, up to a page.
     async fn catch_up(&mut self) -> Result<(), ApiError> {
         let app = self.app.clone();
-        let _turn = app.feed.turn_to_catch_up().await;
-        self.news = app.feed.listen();
-        let looked = Instant::now();
-        let query = ChangeQuery { groups: self.sees.iter().copied().collect(), label: self.label.clone() };
+        let _permit = app.feed.catch_up_permit().await;
+        self.changes = app.feed.subscribe();
+        let query_started = Instant::now();
+        let query = ChangeQuery { groups: self.visible.iter().copied().collect(), label: self.label.clone() };
         let mut after = self.after;
         loop {
             let page = app.store.changes(&query, after, PAGE).await?;
@@ -267,9 +267,9 @@ impl Many {
             }
         }
         self.newest = self.newest.max(after.at);
-        self.caught_up = looked;
+        self.caught_up = query_started;
         self.is_behind = false;
-        self.move_on(self.newest.min(app.now()) - OVERLAP);
+        self.advance_cursor(self.newest.min(app.now()) - OVERLAP);
         Ok(())
     }
 }

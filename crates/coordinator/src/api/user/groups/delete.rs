@@ -13,22 +13,22 @@ use crate::api::body::InPath;
 use crate::api::forwarded::Forwarded;
 use crate::api::members::require;
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
-use crate::api::user::tasks::portions::{Pace, announce};
+use crate::api::routes::{Access, Routes};
+use crate::api::user::tasks::batches::{Pacer, notify_cancelled};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 
 pub(super) fn routes() -> Routes {
     Routes::new().delete(
         "/v1/groups/{group}",
-        Asks::Change,
+        Access::Write,
         delete,
-        "Delete a group; an administrator can undo it",
+        "Delete a group (an administrator can restore it)",
     )
 }
 
-/// Needs Admin. Waiting tasks are cancelled, running ones end; an administrator can undo it.
+/// Needs Admin. Waiting tasks are cancelled, running ones finish. An administrator can restore the group.
 async fn delete(
     State(app): State<App>,
     Caller(user): Caller,
@@ -38,31 +38,33 @@ async fn delete(
     let id = require(&app, &user, &group, Action::ManageMembers).await?;
     match app.store.delete_group(By::User(user.id), id, app.now()).await? {
         GroupDeletion::Deleted(cancelled) => {
-            app.memberships.forget_all();
-            announce(&app, &cancelled);
+            app.membership_cache.clear();
+            notify_cancelled(&app, &cancelled);
             app.record(&user.name, actions::GROUP_DELETED, group, Some(client)).await?;
-            cancel_the_rest(&app, id).await?;
+            cancel_remaining(&app, id).await?;
             Ok(Empty)
         }
         GroupDeletion::Denied => Err(not_admin().into()),
-        GroupDeletion::Personal => Err(Refusal::invalid("a personal group lasts as long as its user")
-            .hint("an administrator can delete the user")
-            .into()),
+        GroupDeletion::Personal => {
+            Err(Rejection::invalid("a personal group can't be deleted while its user exists")
+                .hint("ask an administrator to delete the user")
+                .into())
+        }
     }
 }
 
-/// The deletion itself ends one portion of what waits; nothing new comes behind it. Answers how many tasks were left.
-/// Should this be cut off, a pass over deleted groups goes on with it.
-pub(crate) async fn cancel_the_rest(app: &App, group: GroupId) -> Result<usize, StoreError> {
+/// Cancels the tasks that the deletion itself has left, and returns their number. The deletion cancels only one batch;
+/// no new tasks can arrive after it. If this is interrupted, a pass over deleted groups continues.
+pub(crate) async fn cancel_remaining(app: &App, group: GroupId) -> Result<usize, StoreError> {
     let mut count = 0;
     loop {
-        let pace = Pace::begin(&app.requests);
+        let pacer = Pacer::begin(&app.request_counter);
         let cancelled = app.retry.transient(|| app.store.continue_deletion(group, app.now())).await?;
         if cancelled.is_empty() {
             return Ok(count);
         }
         count += cancelled.len();
-        announce(app, &cancelled);
-        pace.rest().await;
+        notify_cancelled(app, &cancelled);
+        pacer.pause().await;
     }
 }

@@ -8,16 +8,16 @@ use mitosis_protocol::group::GroupInfo;
 
 use crate::api::body::InPath;
 use crate::api::members::permit;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal, ResourceKind};
+use crate::error::{ApiError, Rejection, ResourceKind};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/groups/{group}", Asks::Look, get, "A group")
+    Routes::new().get("/groups/{group}", Access::Read, get, "Get a group")
 }
 
-/// The member list is for the group's Admins.
+/// Only Admins of the group get the list of members.
 async fn get(
     State(app): State<App>,
     Caller(user): Caller,
@@ -25,7 +25,8 @@ async fn get(
 ) -> Result<Json<GroupInfo>, ApiError> {
     let membership = app.store.membership(user.id, &name).await?;
     let id = permit(membership, &name, Action::View)?;
-    let group = app.store.group(&name).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Group, &name))?;
+    let group =
+        app.store.group(&name).await?.ok_or_else(|| Rejection::no_such(ResourceKind::Group, &name))?;
     let sees_members =
         matches!(membership, Membership::Member(_, role) if Action::ManageMembers.allowed_to(role));
     let users_in_group = match sees_members {

@@ -1,4 +1,4 @@
-//! `DELETE /groups/{group}/users?users=` and `POST /groups/{group}/users/remove`: takes users out of a
+//! `DELETE /groups/{group}/users?users=` and `POST /groups/{group}/users/remove`: removes users from a
 //! group.
 
 use axum::extract::{RawQuery, State};
@@ -12,23 +12,23 @@ use crate::api::body::{Body, InPath, repeated};
 use crate::api::members::require;
 use crate::api::openapi::Op;
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
         .delete(
             "/groups/{group}/users",
-            Asks::Change,
+            Access::Write,
             by_query,
-            Op::new("Remove members").repeated("users", "Once for each user"),
+            Op::new("Remove members").repeated("users", "Repeated for each user"),
         )
-        .post("/groups/{group}/users/remove", Asks::Change, by_body, "Remove members")
+        .post("/groups/{group}/users/remove", Access::Write, by_body, "Remove members")
 }
 
-/// Users as repeated keys after the question mark.
+/// The users are repeated query parameters.
 async fn by_query(
     State(app): State<App>,
     Caller(user): Caller,
@@ -38,7 +38,7 @@ async fn by_query(
     remove(&app, &user, &group, &repeated(query.as_deref(), "users")).await
 }
 
-/// Users in the body.
+/// The users are in the body.
 async fn by_body(
     State(app): State<App>,
     Caller(user): Caller,
@@ -48,12 +48,12 @@ async fn by_body(
     remove(&app, &user, &group, &request.users).await
 }
 
-/// All or none; workers of those who leave serve the group no more. Users who are not members are passed over; 400 for one that does not exist, and when no
-/// Admin would be left.
+/// Removes all listed users, or none. Their workers no longer serve the group. Users who are not members are skipped.
+/// Replies 400 for an unknown user, and if no Admin would be left.
 async fn remove(app: &App, user: &User, group: &str, users: &[String]) -> Result<Empty, ApiError> {
     let id = require(app, user, group, Action::ManageMembers).await?;
     if users.is_empty() {
-        return Err(Refusal::invalid("name at least one user")
+        return Err(Rejection::invalid("at least one user is required")
             .hint("`mito client groups get` shows the members")
             .into());
     }

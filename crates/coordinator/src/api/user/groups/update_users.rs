@@ -10,15 +10,15 @@ use mitosis_store::ops::groups::MembersChange;
 use crate::api::body::{Body, InPath};
 use crate::api::members::require;
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 
 pub(super) fn routes() -> Routes {
     Routes::new().put(
         "/groups/{group}/users",
-        Asks::Change,
+        Access::Write,
         update_users,
         "Add members or change their roles",
     )
@@ -33,23 +33,24 @@ async fn update_users(
 ) -> Result<Empty, ApiError> {
     let id = require(&app, &user, &group, Action::ManageMembers).await?;
     if request.relations.is_empty() {
-        return Err(Refusal::invalid("name at least one user")
-            .hint("as in `mito client groups update-user lab ann:write`")
+        return Err(Rejection::invalid("at least one user is required")
+            .hint("for example `mito client groups update-user lab ann:write`")
             .into());
     }
     answer(&app, app.store.set_members(By::User(user.id), id, &request.relations, app.now()).await?)
 }
 
-/// Who was Admin a moment ago.
-pub(super) fn not_admin() -> Refusal {
-    Refusal::forbidden("this needs the role Admin in the group").hint("ask an Admin of the group")
+/// The rejection of a user without the role Admin.
+pub(super) fn not_admin() -> Rejection {
+    Rejection::forbidden("this operation requires the role Admin in the group")
+        .hint("ask an Admin of the group")
 }
 
-/// What a change of members means to the caller, and to workers that do not serve the group any more.
+/// Replies to a change of members, and notifies workers that no longer serve the group.
 pub(in crate::api) fn answer(app: &App, change: MembersChange) -> Result<Empty, ApiError> {
     match change {
         MembersChange::Done(workers) => {
-            app.memberships.forget_all();
+            app.membership_cache.clear();
             if !workers.is_empty() {
                 app.wake_agents(&workers);
                 app.ready.notify();
@@ -60,12 +61,12 @@ pub(in crate::api) fn answer(app: &App, change: MembersChange) -> Result<Empty, 
         MembersChange::Denied => Err(not_admin().into()),
         MembersChange::UnknownUser(name) => {
             let sentence = format!("there is no user `{name}`; nothing was changed");
-            Err(Refusal::not_found_as(StatusCode::BAD_REQUEST, sentence)
-                .hint("check the spelling; an account is made by an administrator")
+            Err(Rejection::not_found_as(StatusCode::BAD_REQUEST, sentence)
+                .hint("check the spelling; administrators create accounts")
                 .into())
         }
-        MembersChange::LastAdmin => Err(Refusal::invalid("the group would be left without an Admin")
-            .hint("make somebody else Admin first")
+        MembersChange::LastAdmin => Err(Rejection::invalid("the group must keep at least one Admin")
+            .hint("make another member Admin first")
             .into()),
     }
 }

@@ -5,19 +5,19 @@ use mitosis_protocol::Uuid;
 use mitosis_store::ops::By;
 use mitosis_store::ops::tasks::CancelSelection;
 
-use super::{find_own, not_ready};
+use super::{find_own, not_waiting};
 use crate::api::body::InPath;
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().delete("/tasks/{uuid}", Asks::Change, cancel, "Cancel a task that waits")
+    Routes::new().delete("/tasks/{uuid}", Access::Write, cancel, "Cancel a waiting task")
 }
 
-/// 404 when it is not Ready: running, ended, or pending behind another.
+/// Replies 404 if the task is not Ready: running, ended, or pending behind another task.
 async fn cancel(
     State(app): State<App>,
     Caller(user): Caller,
@@ -30,5 +30,5 @@ async fn cancel(
     for task in &cancelled {
         app.output.changed(*task);
     }
-    if cancelled.is_empty() { Err(not_ready(uuid).into()) } else { Ok(Empty) }
+    if cancelled.is_empty() { Err(not_waiting(uuid).into()) } else { Ok(Empty) }
 }

@@ -1,4 +1,4 @@
-//! `POST /tasks/cancel/list`: cancels the tasks of a list that wait.
+//! `POST /tasks/cancel/list`: cancels the waiting tasks of a list.
 
 use std::collections::HashSet;
 
@@ -9,35 +9,36 @@ use mitosis_protocol::task::{CancelTasksListRequest, CancelledTasksListReply};
 use mitosis_store::ops::By;
 use mitosis_store::ops::tasks::CancelSelection;
 
-use super::portions::{PORTION, Pace, announce, interrupted};
+use super::batches::{BATCH_SIZE, Pacer, interrupted, notify_cancelled};
 use crate::api::body::Body;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/tasks/cancel/list", Asks::Change, cancel_list, "Cancel tasks of a list that wait")
+    Routes::new().post("/tasks/cancel/list", Access::Write, cancel_list, "Cancel listed tasks that wait")
 }
 
-/// In portions. Ready and Pending ones, where the caller has Write; the others are listed as failed.
+/// Cancels the Ready and Pending tasks of groups in which the caller has Write, in batches. The reply lists all others
+/// as failed.
 async fn cancel_list(
     State(app): State<App>,
     Caller(user): Caller,
     Body(request): Body<CancelTasksListRequest>,
 ) -> Result<Json<CancelledTasksListReply>, ApiError> {
     if request.uuids.is_empty() {
-        return Err(Refusal::empty_list("tasks").into());
+        return Err(Rejection::empty_list("tasks").into());
     }
     let mut cancelled: HashSet<Uuid> = HashSet::new();
-    for portion in request.uuids.chunks(PORTION) {
-        let pace = Pace::begin(&app.requests);
-        let selection = CancelSelection::Waiting(portion.to_vec());
+    for batch in request.uuids.chunks(BATCH_SIZE) {
+        let pacer = Pacer::begin(&app.request_counter);
+        let selection = CancelSelection::Waiting(batch.to_vec());
         let ended = app.store.cancel(By::User(user.id), &selection, app.now()).await;
         let ended = ended.map_err(|error| interrupted(error.into(), cancelled.len(), "cancelled"))?;
-        announce(&app, &ended);
+        notify_cancelled(&app, &ended);
         cancelled.extend(ended);
-        pace.rest().await;
+        pacer.pause().await;
     }
     Ok(Json(CancelledTasksListReply {
         cancelled_count: cancelled.len() as u64,

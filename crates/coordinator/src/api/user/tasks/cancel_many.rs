@@ -1,4 +1,4 @@
-//! `POST /tasks/cancel`: cancels the matches of a filter that wait.
+//! `POST /tasks/cancel`: cancels the waiting tasks that match a filter.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,21 +7,20 @@ use mitosis_protocol::task::{CancelledTasksReply, TaskFilter};
 use mitosis_store::ops::By;
 use mitosis_store::ops::tasks::CancelSelection;
 
+use super::batches::{Pacer, interrupted, notify_cancelled};
 use super::filter;
-use super::portions::{Pace, announce, interrupted};
 use crate::api::body::Body;
 use crate::api::members::require_for_filter;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/tasks/cancel", Asks::Change, cancel_many, "Cancel matches that wait")
+    Routes::new().post("/tasks/cancel", Access::Write, cancel_many, "Cancel matching tasks that wait")
 }
 
-/// In portions. Touches nothing that the filter does not name: one that names neither Ready nor Pending selects
-/// nothing.
+/// Cancels in batches. A filter by states that includes neither Ready nor Pending selects nothing.
 async fn cancel_many(
     State(app): State<App>,
     Caller(user): Caller,
@@ -32,14 +31,14 @@ async fn cancel_many(
     let query = filter::query(&app, filter, group, None)?;
     let (selection, mut count) = (CancelSelection::Matching(query), 0);
     loop {
-        let pace = Pace::begin(&app.requests);
+        let pacer = Pacer::begin(&app.request_counter);
         let cancelled = app.store.cancel(By::User(user.id), &selection, app.now()).await;
         let cancelled = cancelled.map_err(|error| interrupted(error.into(), count, "cancelled"))?;
         if cancelled.is_empty() {
             return Ok(Json(CancelledTasksReply { cancelled_count: count as u64, group_name }));
         }
         count += cancelled.len();
-        announce(&app, &cancelled);
-        pace.rest().await;
+        notify_cancelled(&app, &cancelled);
+        pacer.pause().await;
     }
 }

@@ -1,4 +1,4 @@
-//! `PUT /tasks/{uuid}`: changes a task that waits.
+//! `PUT /tasks/{uuid}`: changes a waiting task.
 
 use axum::extract::State;
 use mitosis_protocol::Uuid;
@@ -6,20 +6,20 @@ use mitosis_protocol::task::ChangeTaskRequest;
 use mitosis_store::ops::By;
 use mitosis_store::ops::tasks::TaskChange;
 
-use super::{find_own, named, not_ready, submission};
+use super::{find_own, not_waiting, references, submission};
 use crate::api::body::{Body, InPath};
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().put("/tasks/{uuid}", Asks::Change, change, "Change a task that waits")
+    Routes::new().put("/tasks/{uuid}", Access::Write, change, "Change a waiting task")
 }
 
-/// 400 when there is nothing to change, 404 when the task does not wait for a worker, or its creator may not see
-/// a task that the new spec names.
+/// Replies 400 if the request changes nothing, and 404 if the task is not waiting, or if its creator may not view a task
+/// that the new spec refers to.
 async fn change(
     State(app): State<App>,
     Caller(user): Caller,
@@ -29,22 +29,22 @@ async fn change(
     find_own(&app, &user, uuid).await?;
     let change = checked(request)?;
     if let Some(spec) = &change.spec {
-        named::of_one(&app, &user, spec).await?;
+        references::check(&app, &user, spec).await?;
     }
     match app.store.change_task(By::User(user.id), uuid, &change, app.now()).await? {
         true => {
             app.ready.notify();
             Ok(Empty)
         }
-        false => Err(not_ready(uuid).into()),
+        false => Err(not_waiting(uuid).into()),
     }
 }
 
-fn checked(request: ChangeTaskRequest) -> Result<TaskChange, Refusal> {
+fn checked(request: ChangeTaskRequest) -> Result<TaskChange, Rejection> {
     let ChangeTaskRequest { tags, timeout, priority, task_spec } = request;
     if tags.is_none() && timeout.is_none() && priority.is_none() && task_spec.is_none() {
-        return Err(Refusal::invalid(
-            "there is nothing to change; give tags, timeout, priority or task_spec",
+        return Err(Rejection::invalid(
+            "the request changes nothing; set tags, timeout, priority or task_spec",
         ));
     }
     if let Some(task_spec) = &task_spec {

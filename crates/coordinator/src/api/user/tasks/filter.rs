@@ -1,4 +1,4 @@
-//! From the filter of a request to a query of the store.
+//! Converts the filter of a request to a query of the store.
 
 use mitosis_domain::account::User;
 use mitosis_domain::comparison::Comparison;
@@ -14,36 +14,37 @@ use mitosis_store::ops::query::{Page, TaskQuery};
 use super::submission::words;
 use crate::api::members::role_for_filter;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 
-/// Conditions of one filter that can't be joined; a database nests each into the last.
+/// The largest number of conditions that must be nested in the query of the database.
 const MAX_CONDITIONS: usize = 100;
-/// Bytes of tasks that are held at once where only their identities are needed.
-const PORTION_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of tasks in memory at once while only their ids are collected.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// The group that a filter is about: named by a field, by the text, or the user's own. 400 when both
-/// name one, and not the same.
+/// The group that a filter selects: the one in the field, the one in the text, or the personal group of the user. 400 if
+/// field and text differ.
 pub(in crate::api::user) fn group_name(
     app: &App,
     user: &User,
     filter: &TaskFilter,
-) -> Result<String, Refusal> {
+) -> Result<String, Rejection> {
     match (&filter.group_name, conditions(filter.filter.as_deref(), app.now())?.group) {
-        (Some(field), Some(text)) if *field != text => Err(Refusal::invalid(format!(
-            "the filter is about group `{text}`, and `group_name` is `{field}`"
+        (Some(field), Some(text)) if *field != text => Err(Rejection::invalid(format!(
+            "the filter selects group `{text}`, but `group_name` is `{field}`"
         ))
-        .hint("name the group once")),
+        .hint("specify the group only once")),
         (Some(name), _) => Ok(name.clone()),
         (None, Some(name)) => Ok(name),
         (None, None) => Ok(user.name.clone()),
     }
 }
 
-fn conditions(text: Option<&str>, now: Timestamp) -> Result<Filter, Refusal> {
-    Filter::parse(text.unwrap_or_default(), now).map_err(|error| Refusal::invalid(&error).hint(error.hint()))
+fn conditions(text: Option<&str>, now: Timestamp) -> Result<Filter, Rejection> {
+    Filter::parse(text.unwrap_or_default(), now)
+        .map_err(|error| Rejection::invalid(&error).hint(error.hint()))
 }
 
-/// What two conditions have in common; none is no condition.
+/// The intersection of two conditions. `None` stands for no condition.
 fn both<T: PartialEq>(one: Option<Vec<T>>, other: Option<Vec<T>>) -> Option<Vec<T>> {
     match (one, other) {
         (Some(mut one), Some(other)) => {
@@ -54,8 +55,8 @@ fn both<T: PartialEq>(one: Option<Vec<T>>, other: Option<Vec<T>>) -> Option<Vec<
     }
 }
 
-/// The newest matches of a filter, for a user who may do this in its group, with the user's role there;
-/// 400 for outsiders. Whole tasks are only held for a moment: many commands may be large.
+/// The newest matches of a filter, and the role of the user in its group. Replies 400 to outsiders. Complete tasks are
+/// only kept in memory for a moment, because commands can be large.
 pub(in crate::api::user) async fn matches(
     app: &App,
     user: &User,
@@ -67,10 +68,10 @@ pub(in crate::api::user) async fn matches(
     let (group, role) = role_for_filter(app, user, &group_name, action).await?;
     let query = query(app, filter, group, reporter)?;
     let mut page = Page { before: None, offset: 0, limit: limits::MAX_ROWS };
-    let _turn = app.questions.turn(user.id).await?;
+    let _permit = app.query_limiter.acquire(user.id).await?;
     let mut matches = Vec::new();
     loop {
-        let found = app.store.page_of_tasks(&query, page, PORTION_BYTES).await?;
+        let found = app.store.page_of_tasks(&query, page, BATCH_BYTES).await?;
         matches.extend(found.tasks.iter().map(|task| (task.id, task.uuid)));
         page.before = matches.last().map(|(task, _)| *task);
         page.limit = limits::MAX_ROWS.saturating_sub(matches.len() as u64);
@@ -80,17 +81,17 @@ pub(in crate::api::user) async fn matches(
     }
 }
 
-/// 400 for a condition that can't be read, and for an empty set, which could only match nothing.
+/// Builds the query. Fails with 400 for an invalid condition, and for an empty set, which would match nothing.
 pub(in crate::api::user) fn query(
     app: &App,
     filter: TaskFilter,
     group: GroupId,
     reporter: Option<Uuid>,
-) -> Result<TaskQuery, Refusal> {
+) -> Result<TaskQuery, Rejection> {
     let more = conditions(filter.filter.as_deref(), app.now())?;
     if more.also.len() > MAX_CONDITIONS {
-        return Err(Refusal::invalid(format!("the filter has more than {MAX_CONDITIONS} conditions"))
-            .hint("ask several times, with fewer conditions each"));
+        return Err(Rejection::invalid(format!("the filter has more than {MAX_CONDITIONS} conditions"))
+            .hint("use several requests with fewer conditions"));
     }
     Ok(TaskQuery {
         group,
@@ -105,21 +106,21 @@ pub(in crate::api::user) fn query(
     })
 }
 
-fn all_of(name: &str, set: Option<Vec<String>>, more: Vec<String>) -> Result<TagSet, Refusal> {
+fn all_of(name: &str, set: Option<Vec<String>>, more: Vec<String>) -> Result<TagSet, Rejection> {
     let mut all = not_empty(name, set)?.unwrap_or_default();
     all.extend(more);
     words(all)
 }
 
-fn not_empty<T>(name: &str, set: Option<Vec<T>>) -> Result<Option<Vec<T>>, Refusal> {
+fn not_empty<T>(name: &str, set: Option<Vec<T>>) -> Result<Option<Vec<T>>, Rejection> {
     match set {
         Some(set) if set.is_empty() => {
-            Err(Refusal::invalid(format!("`{name}` is an empty set; leave it out to match everything")))
+            Err(Rejection::invalid(format!("`{name}` is empty; omit it to match everything")))
         }
         set => Ok(set),
     }
 }
 
-fn comparison(text: Option<String>) -> Result<Option<Comparison>, Refusal> {
-    text.map(|text| text.parse().map_err(Refusal::invalid)).transpose()
+fn comparison(text: Option<String>) -> Result<Option<Comparison>, Rejection> {
+    text.map(|text| text.parse().map_err(Rejection::invalid)).transpose()
 }

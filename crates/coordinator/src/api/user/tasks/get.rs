@@ -8,16 +8,16 @@ use mitosis_protocol::task::GetTaskReply;
 
 use super::{find, view};
 use crate::api::body::InPath;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/tasks/{uuid}", Asks::Look, get, "A task with its artifacts")
+    Routes::new().get("/tasks/{uuid}", Access::Read, get, "Get a task and its artifacts")
 }
 
-/// In any state.
+/// Returns a task in any state.
 async fn get(
     State(app): State<App>,
     Caller(user): Caller,

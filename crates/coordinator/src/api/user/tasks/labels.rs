@@ -1,4 +1,4 @@
-//! `PUT /tasks/{uuid}/labels`: replaces the labels, in any state.
+//! `PUT /tasks/{uuid}/labels`: replaces the labels of a task in any state.
 
 use axum::extract::State;
 use mitosis_protocol::Uuid;
@@ -8,16 +8,16 @@ use mitosis_store::ops::By;
 use super::{find_own, submission};
 use crate::api::body::{Body, InPath};
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal, ResourceKind};
+use crate::error::{ApiError, Rejection, ResourceKind};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().put("/tasks/{uuid}/labels", Asks::Change, labels, "Replace a task's labels")
+    Routes::new().put("/tasks/{uuid}/labels", Access::Write, labels, "Replace the labels of a task")
 }
 
-/// An empty list clears them.
+/// An empty list removes all labels.
 async fn labels(
     State(app): State<App>,
     Caller(user): Caller,
@@ -28,6 +28,6 @@ async fn labels(
     let labels = submission::words(request.labels)?;
     match app.store.set_task_labels(By::User(user.id), uuid, &labels, app.now()).await? {
         true => Ok(Empty),
-        false => Err(Refusal::no_such(ResourceKind::Task, uuid).into()),
+        false => Err(Rejection::no_such(ResourceKind::Task, uuid).into()),
     }
 }

@@ -1,5 +1,6 @@
 //! Tasks, for users.
 
+pub(super) mod batches;
 mod cancel;
 mod cancel_list;
 mod cancel_many;
@@ -9,9 +10,8 @@ pub(super) mod filter;
 pub(in crate::api) mod follow;
 mod get;
 mod labels;
-mod named;
-pub(super) mod portions;
 mod query;
+mod references;
 mod results;
 mod retry;
 mod select;
@@ -35,7 +35,7 @@ use mitosis_protocol::{ErrorCode, Uuid};
 use crate::api::members;
 use crate::api::routes::Routes;
 use crate::app::App;
-use crate::error::{ApiError, Refusal, ResourceKind};
+use crate::error::{ApiError, Rejection, ResourceKind};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -63,14 +63,14 @@ pub(super) fn batch_routes() -> Routes {
         .limit(DefaultBodyLimit::max(limits::MAX_BATCH_BODY_BYTES))
 }
 
-/// The task, if the user may do this in its group.
+/// Returns the task if the user may perform the action in its group.
 pub(super) async fn find(app: &App, user: &User, uuid: Uuid, action: Action) -> Result<Task, ApiError> {
-    let task = app.store.task(uuid).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Task, uuid))?;
+    let task = app.store.task(uuid).await?.ok_or_else(|| Rejection::no_such(ResourceKind::Task, uuid))?;
     permit(app, user, &task, action, StatusCode::FORBIDDEN).await?;
     Ok(task)
 }
 
-/// Whether the user may do this with the task. An outsider does not learn which group it is in.
+/// Checks the permission of the user on the task. An outsider does not learn the group of the task.
 async fn permit(
     app: &App,
     user: &User,
@@ -81,7 +81,7 @@ async fn permit(
     match app.store.membership(user.id, &task.group_name).await? {
         Membership::NoSuchGroup | Membership::Outsider(_) => {
             let text = format!("there is no task `{}`, or you are not in its group", task.uuid);
-            Err(Refusal::not_found_as(to_outsiders, text).into())
+            Err(Rejection::not_found_as(to_outsiders, text).into())
         }
         membership @ Membership::Member(..) => {
             members::permit(membership, &task.group_name, action)?;
@@ -90,10 +90,10 @@ async fn permit(
     }
 }
 
-/// Tasks of a list that are held at once where only their identities are needed: each may be large.
+/// Tasks of a list in memory at once while only their ids are collected: each can be large.
 const BATCH_SIZE: usize = 64;
 
-/// Those of the tasks that exist, with which the user may do this, and that are wanted; newest first.
+/// The tasks of a list on which the user may perform the action and that satisfy the predicate, newest first.
 pub(super) async fn permitted(
     app: &App,
     user: &User,
@@ -104,25 +104,24 @@ pub(super) async fn permitted(
     let roles = app.store.groups_of(user.id).await?;
     let may = |task: &Task| roles.get(&task.group_name).is_some_and(|role| action.allowed_to(*role));
     let mut found = BTreeMap::new();
-    for portion in uuids.chunks(BATCH_SIZE) {
-        let tasks = app.store.tasks(portion).await?;
+    for batch in uuids.chunks(BATCH_SIZE) {
+        let tasks = app.store.tasks(batch).await?;
         found.extend(tasks.iter().filter(|task| may(task) && wanted(task)).map(|task| (task.id, task.uuid)));
     }
     Ok(found.into_iter().rev().collect())
 }
 
-/// The same for routes that answer 400 to outsiders.
+/// Finds a task to manage, for routes that reply 400 to outsiders.
 async fn find_own(app: &App, user: &User, uuid: Uuid) -> Result<Task, ApiError> {
-    let task = app.store.task(uuid).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Task, uuid))?;
+    let task = app.store.task(uuid).await?.ok_or_else(|| Rejection::no_such(ResourceKind::Task, uuid))?;
     permit(app, user, &task, Action::ManageTasks, StatusCode::BAD_REQUEST).await?;
     Ok(task)
 }
 
-/// The task is in no state in which this can be done to it.
-fn not_ready(uuid: Uuid) -> Refusal {
-    Refusal::new(ErrorCode::NotFound, format!("there is no task `{uuid}` that waits for a worker"))
+/// The rejection of a change or cancellation of a task that is not waiting.
+fn not_waiting(uuid: Uuid) -> Rejection {
+    Rejection::new(ErrorCode::NotFound, format!("task `{uuid}` is not waiting for a worker"))
         .hint(
-            "one that runs is stopped with `mito client tasks stop`, and can't be changed any more; one that has ended \
-             stays as it is",
+            "stop a running task with `mito client tasks stop`; running and ended tasks can't be changed or cancelled",
         )
 }

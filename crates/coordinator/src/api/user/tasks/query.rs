@@ -1,4 +1,4 @@
-//! `POST /tasks/query`: tasks of a group, newest first.
+//! `POST /tasks/query`: lists the tasks of a group, newest first.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use mitosis_store::ops::query::Page;
 use super::{filter, find, view};
 use crate::api::body::Body;
 use crate::api::members::require_for_filter;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
-/// How long to count. What was counted until then is answered.
+/// How long to count. After that, the reply has the count so far.
 const COUNTING: Duration = Duration::from_secs(1);
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/tasks/query", Asks::Look, query, "Tasks that match, newest first")
+    Routes::new().post("/tasks/query", Access::Read, query, "List matching tasks, newest first")
 }
 
-/// With `count`, the number of all matches and no rows. Counting stops at a million, and after a second.
+/// With `count`, replies with the number of matches and no rows. Counting stops at one million, and after a second.
 async fn query(
     State(app): State<App>,
     Caller(user): Caller,
@@ -33,7 +33,7 @@ async fn query(
     let group_name = filter::group_name(&app, &user, &request.filter)?;
     let group = require_for_filter(&app, &user, &group_name, Action::View).await?;
     let query = filter::query(&app, request.filter, group, request.reporter_uuid)?;
-    let _turn = app.questions.turn(user.id).await?;
+    let _permit = app.query_limiter.acquire(user.id).await?;
     if request.count {
         let counted = app.store.count_tasks(&query, limits::MAX_COUNTED, COUNTING).await?;
         let (count, count_is_bounded) = (counted.at_least, !counted.is_complete);

@@ -1,4 +1,4 @@
-//! `POST /v1/tasks/results`: how the tasks of a group ended, in rows of only what a table needs.
+//! `POST /v1/tasks/results`: the results of the tasks of a group, in compact rows.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,21 +11,16 @@ use mitosis_store::ops::sweeps::{EndedTasks, Selection};
 use super::{filter, find, view};
 use crate::api::body::Body;
 use crate::api::members::require_for_filter;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post(
-        "/v1/tasks/results",
-        Asks::Look,
-        results,
-        "How tasks ended, in rows for a table, newest first",
-    )
+    Routes::new().post("/v1/tasks/results", Access::Read, results, "List the results of tasks, newest first")
 }
 
-/// Newest first, page by page; a page costs the same however far back it is. For members of the group.
+/// Replies with one page, newest first, to members of the group. All pages cost the same.
 async fn results(
     State(app): State<App>,
     Caller(user): Caller,
@@ -43,7 +38,7 @@ async fn results(
         latest: !request.all,
     };
     let limit = request.limit.unwrap_or(limits::MAX_ROWS).min(limits::MAX_ROWS);
-    let _turn = app.questions.turn(user.id).await?;
+    let _permit = app.query_limiter.acquire(user.id).await?;
     let page = Page { before, offset: 0, limit };
     let found = app.store.outcomes(&selection, page, limits::MAX_PAGE_BYTES).await?;
     let more = !found.is_complete || found.outcomes.len() as u64 == limit;

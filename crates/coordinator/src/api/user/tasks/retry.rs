@@ -1,4 +1,4 @@
-//! `POST /v1/tasks/retry`: submits ended tasks again, each with a link to the one that it repeats.
+//! `POST /v1/tasks/retry`: submits ended tasks again, each with a link to the task that it repeats.
 
 use std::collections::HashSet;
 
@@ -15,22 +15,22 @@ use mitosis_store::ops::query::Page;
 use mitosis_store::ops::sweeps::{EndedTasks, Repeat, RepeatMode, Repeated, Repetition, Selection};
 use mitosis_store::ops::tasks::IdempotencyKey;
 
-use super::portions::{PORTION, Pace, interrupted};
+use super::batches::{BATCH_SIZE, Pacer, interrupted};
 use super::{filter, find, permitted, submission};
 use crate::api::body::Body;
 use crate::api::members::require_for_filter;
 use crate::api::openapi::Op;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/v1/tasks/retry", Asks::Change, retry, Op::new("Submit ended tasks again").or(409))
+    Routes::new().post("/v1/tasks/retry", Access::Write, retry, Op::new("Submit ended tasks again").or(409))
 }
 
-/// Needs Write in the group of each task; the new tasks are the caller's. A task that was repeated is
-/// passed over unless `again` is set, so asking twice does not run it twice.
+/// Needs Write in the group of each task. The caller is the creator of the new tasks. A task that was retried before is
+/// skipped unless `again` is set, so that a repeated request does not run it twice.
 async fn retry(
     State(app): State<App>,
     Caller(user): Caller,
@@ -42,35 +42,35 @@ async fn retry(
     let mode = if again { RepeatMode::Again } else { RepeatMode::Once };
     let listed = request.uuids.clone().unwrap_or_default();
     let (tasks, next) = match (request.uuids, request.filter) {
-        (Some(uuids), None) => (among(&app, &user, &uuids, failed).await?, None),
-        (None, Some(filter)) => matching(&app, &user, filter, Wish { failed, again, before }).await?,
-        _ => return Err(Refusal::invalid("say which tasks: either `uuids` or `filter`").into()),
+        (Some(uuids), None) => (ended_of_list(&app, &user, &uuids, failed).await?, None),
+        (None, Some(filter)) => matching(&app, &user, filter, Restriction { failed, again, before }).await?,
+        _ => return Err(Rejection::invalid("either `uuids` or `filter` is required").into()),
     };
     let repeats: Vec<Repeat> = tasks.into_iter().map(|of| Repeat { of, uuid: app.entropy.uuid() }).collect();
     let mut repeated = Vec::new();
-    // A request without tasks is remembered by its key, too.
-    for (number, portion) in portions(&repeats).enumerate() {
-        let pace = Pace::begin(&app.requests);
-        let key = key.as_ref().map(|key| key_of_portion(key, number));
-        let outcome = app.store.repeat(user.id, portion, mode, key.as_ref(), app.now()).await;
+    // The key of a request without tasks is stored, too.
+    for (number, batch) in batches(&repeats).enumerate() {
+        let pacer = Pacer::begin(&app.request_counter);
+        let key = key.as_ref().map(|key| key_of_batch(key, number));
+        let outcome = app.store.repeat(user.id, batch, mode, key.as_ref(), app.now()).await;
         match outcome.map_err(|error| interrupted(error.into(), repeated.len(), "submitted again"))? {
             Repetition::Accepted(more) | Repetition::Replayed(more) => repeated.extend(more),
             Repetition::KeyReused => return Err(submission::key_reused().into()),
         }
         app.ready.notify();
-        pace.rest().await;
+        pacer.pause().await;
     }
     Ok(Json(reply(listed, &repeated, next)))
 }
 
-/// At least one.
-fn portions(repeats: &[Repeat]) -> impl Iterator<Item = &[Repeat]> {
-    let (first, rest) = repeats.split_at(repeats.len().min(PORTION));
-    std::iter::once(first).chain(rest.chunks(PORTION))
+/// Splits the tasks into batches: at least one, which may be empty.
+fn batches(repeats: &[Repeat]) -> impl Iterator<Item = &[Repeat]> {
+    let (first, rest) = repeats.split_at(repeats.len().min(BATCH_SIZE));
+    std::iter::once(first).chain(rest.chunks(BATCH_SIZE))
 }
 
-/// Each portion is remembered on its own; the first has the key of the request.
-fn key_of_portion(key: &IdempotencyKey, number: usize) -> IdempotencyKey {
+/// Each batch has its own key; the first has the key of the request.
+fn key_of_batch(key: &IdempotencyKey, number: usize) -> IdempotencyKey {
     match number {
         0 => key.clone(),
         _ => IdempotencyKey {
@@ -81,23 +81,23 @@ fn key_of_portion(key: &IdempotencyKey, number: usize) -> IdempotencyKey {
     }
 }
 
-/// Matches of a filter in one request.
+/// The largest number of matches in one request.
 const PAGE: u64 = 5_000;
 
-/// What is asked of the matches of a filter.
-struct Wish {
+/// How a request restricts the matches of its filter.
+struct Restriction {
     failed: bool,
     again: bool,
     before: Option<Uuid>,
 }
 
-/// Those of a list that the user may repeat and that are over.
-async fn among(app: &App, user: &User, uuids: &[Uuid], failed: bool) -> Result<Vec<Uuid>, ApiError> {
+/// The ended tasks of a list, which the user must be permitted to retry.
+async fn ended_of_list(app: &App, user: &User, uuids: &[Uuid], failed: bool) -> Result<Vec<Uuid>, ApiError> {
     if uuids.is_empty() {
-        return Err(Refusal::empty_list("tasks").into());
+        return Err(Rejection::empty_list("tasks").into());
     }
     if uuids.len() as u64 > limits::MAX_ROWS {
-        return Err(Refusal::invalid(format!("a list has at most {} tasks", limits::MAX_ROWS)).into());
+        return Err(Rejection::invalid(format!("a list can have at most {} tasks", limits::MAX_ROWS)).into());
     }
     let wanted = |task: &Task| match &task.phase {
         Phase::Ended(ending) => !failed || ending.failed(),
@@ -107,23 +107,23 @@ async fn among(app: &App, user: &User, uuids: &[Uuid], failed: bool) -> Result<V
     Ok(tasks.into_iter().map(|(_, uuid)| uuid).collect())
 }
 
-/// One page of matches that are over, and from where to go on.
+/// One page of ended tasks that match, and where the next page starts.
 async fn matching(
     app: &App,
     user: &User,
     filter: TaskFilter,
-    wish: Wish,
+    restriction: Restriction,
 ) -> Result<(Vec<Uuid>, Option<Uuid>), ApiError> {
     let group_name = filter::group_name(app, user, &filter)?;
     let group = require_for_filter(app, user, &group_name, Action::Submit).await?;
-    let before = match wish.before {
+    let before = match restriction.before {
         Some(uuid) => Some(find(app, user, uuid, Action::View).await?.id),
         None => None,
     };
     let selection = Selection {
         query: filter::query(app, filter, group, None)?,
-        ended: Some(if wish.failed { EndedTasks::Failed } else { EndedTasks::Any }),
-        latest: !wish.again,
+        ended: Some(if restriction.failed { EndedTasks::Failed } else { EndedTasks::Any }),
+        latest: !restriction.again,
     };
     let page = Page { before, offset: 0, limit: PAGE };
     let found = app.store.selected(&selection, page).await?;

@@ -1,4 +1,4 @@
-//! `GET /v1/tasks/find?selector=…`: one task, by one of the names that people give it.
+//! `GET /v1/tasks/find?selector=…`: finds a task by a short name.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,25 +12,25 @@ use mitosis_protocol::{ErrorCode, Uuid};
 use super::find;
 use crate::api::body::InQuery;
 use crate::api::members;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal, ResourceKind};
+use crate::error::{ApiError, Rejection, ResourceKind};
 
-/// So many are named when a name fits several.
+/// The number of candidates that an error lists.
 const NAMED: u64 = 5;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/v1/tasks/find", Asks::Look, select, "One task by a short name")
+    Routes::new().get("/v1/tasks/find", Access::Read, select, "Find a task by a short name")
 }
 
-/// Among the tasks of the caller's groups. 404 when there is none, 400 when there are several.
+/// Searches the groups of the caller. Replies 404 without a match, and 400 with several matches.
 async fn select(
     State(app): State<App>,
     Caller(user): Caller,
     InQuery(query): InQuery<FindTaskQuery>,
 ) -> Result<Json<FindTaskReply>, ApiError> {
-    let invalid = |error: InvalidSelector| Refusal::invalid(&error).hint(InvalidSelector::HINT);
+    let invalid = |error: InvalidSelector| Rejection::invalid(&error).hint(InvalidSelector::HINT);
     let selector = query.selector.parse().map_err(invalid)?;
     let task = chosen(&app, &user, selector, &query.selector).await?;
     Ok(Json(FindTaskReply {
@@ -42,7 +42,7 @@ async fn select(
 }
 
 async fn chosen(app: &App, user: &User, selector: Selector, text: &str) -> Result<Task, ApiError> {
-    let nothing = |hint: &'static str| Refusal::no_such(ResourceKind::Task, text).hint(hint);
+    let nothing = |hint: &'static str| Rejection::no_such(ResourceKind::Task, text).hint(hint);
     match selector {
         Selector::Uuid(uuid) => find(app, user, uuid, Action::View).await,
         Selector::Prefix(first, last) => {
@@ -65,7 +65,7 @@ async fn chosen(app: &App, user: &User, selector: Selector, text: &str) -> Resul
         Selector::Last => {
             let task = app.store.newest_task_of(user.id).await?;
             let task = task.ok_or_else(|| {
-                Refusal::new(ErrorCode::NotFound, "you have not submitted a task yet")
+                Rejection::new(ErrorCode::NotFound, "you have not submitted any tasks")
                     .hint("submit one with `mito client tasks submit`")
             })?;
             members::require(app, user, &task.group_name, Action::View).await?;
@@ -74,9 +74,9 @@ async fn chosen(app: &App, user: &User, selector: Selector, text: &str) -> Resul
     }
 }
 
-fn ambiguous(text: &str, several: &[Uuid]) -> Refusal {
+fn ambiguous(text: &str, several: &[Uuid]) -> Rejection {
     let named: Vec<_> = several.iter().take(5).map(Uuid::to_string).collect();
     let more = if several.len() > named.len() { ", and more" } else { "" };
-    Refusal::invalid(format!("`{text}` is the start of several tasks: {}{more}", named.join(", ")))
-        .hint("write more digits of the one you mean")
+    Rejection::invalid(format!("`{text}` matches several tasks: {}{more}", named.join(", ")))
+        .hint("use more digits of the UUID")
 }

@@ -1,4 +1,4 @@
-//! `POST /v1/tasks/{uuid}/stop`: stops a task that runs.
+//! `POST /v1/tasks/{uuid}/stop`: stops a running task.
 
 use axum::extract::State;
 use mitosis_protocol::{ErrorCode, Uuid};
@@ -8,17 +8,17 @@ use mitosis_store::ops::tasks::StopRequested;
 use super::find_own;
 use crate::api::body::InPath;
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/v1/tasks/{uuid}/stop", Asks::Change, stop, "Stop a task that runs")
+    Routes::new().post("/v1/tasks/{uuid}/stop", Access::Write, stop, "Stop a running task")
 }
 
-/// The agent that runs it is told at once; the task ends as Cancelled when its processes are gone. 404
-/// when nobody runs it; 400 when a published worker does, which can't be told.
+/// Notifies the agent that runs the task. The task ends as Cancelled when its processes have ended. Replies 404 if the task
+/// is not running, and 400 if a legacy worker runs it, which does not support this.
 async fn stop(
     State(app): State<App>,
     Caller(user): Caller,
@@ -31,13 +31,13 @@ async fn stop(
             Ok(Empty)
         }
         StopRequested::LegacyWorker => {
-            Err(Refusal::invalid("the worker that runs this task can't be told to stop it")
-                .hint("stop the worker with force; the task is then run again by another")
+            Err(Rejection::invalid("the worker of this task does not support stopping single tasks")
+                .hint("force the worker to stop; another worker then runs the task again")
                 .into())
         }
         StopRequested::NotRunning => {
-            Err(Refusal::new(ErrorCode::NotFound, format!("there is no task `{uuid}` that runs"))
-                .hint("a task that waits can be cancelled; one that has ended stays as it is")
+            Err(Rejection::new(ErrorCode::NotFound, format!("task `{uuid}` is not running"))
+                .hint("cancel a waiting task with `mito client tasks cancel`; an ended task can't be stopped")
                 .into())
         }
     }

@@ -1,4 +1,4 @@
-//! From a request to a task that can be stored: every check that needs no database.
+//! Converts a submission to a task to store. These checks need no database.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use mitosis_protocol::{ErrorCode, TaskSpec, Uuid};
 use mitosis_store::ops::tasks::{IdempotencyKey, NewTask};
 use serde::Serialize;
 
-use crate::error::Refusal;
+use crate::error::Rejection;
 
-/// Checks a request whose group is known.
+/// Checks a request for a known group.
 pub(in crate::api) fn check(
     request: SubmitTaskRequest,
     group: GroupId,
     uuid: Uuid,
-) -> Result<NewTask, Refusal> {
+) -> Result<NewTask, Rejection> {
     checked_spec(&request.task_spec)?;
     Ok(NewTask {
         uuid,
@@ -30,51 +30,50 @@ pub(in crate::api) fn check(
     })
 }
 
-/// A command that can be run.
-pub(super) fn checked_spec(task_spec: &TaskSpec) -> Result<(), Refusal> {
+/// Checks the command of a task.
+pub(super) fn checked_spec(task_spec: &TaskSpec) -> Result<(), Rejection> {
     spec::check(task_spec).map_err(|error| {
-        Refusal::invalid(error)
-            .hint("nothing was submitted or changed; large inputs can be attachments of the group")
+        Rejection::invalid(error).hint("nothing was changed; upload large inputs as attachments of the group")
     })
 }
 
-/// Tags or labels as they can be stored.
-pub(in crate::api) fn words(words: Vec<String>) -> Result<TagSet, Refusal> {
-    TagSet::new(words).map_err(|error| {
-        Refusal::invalid(error)
-            .hint("tags and labels are short words, separated by commas or given one by one")
-    })
+/// Checks tags or labels.
+pub(in crate::api) fn words(words: Vec<String>) -> Result<TagSet, Rejection> {
+    TagSet::new(words)
+        .map_err(|error| Rejection::invalid(error).hint("tags and labels are short words without spaces"))
 }
 
-/// A timeout as it can be stored: whole seconds.
-pub(super) fn timeout_seconds(timeout: Duration) -> Result<i64, Refusal> {
+/// Converts a timeout to whole seconds.
+pub(super) fn timeout_seconds(timeout: Duration) -> Result<i64, Rejection> {
     spec::check_timeout(timeout)
-        .map_err(|error| Refusal::invalid(error).hint("write it like `90s`, `10min` or `2h`"))?;
-    i64::try_from(timeout.as_secs()).map_err(Refusal::invalid)
+        .map_err(|error| Rejection::invalid(error).hint("use a duration such as `90s`, `10min` or `2h`"))?;
+    i64::try_from(timeout.as_secs()).map_err(Rejection::invalid)
 }
 
-/// The key with a digest of everything it stands for.
-pub(super) fn idempotency(key: String, request: &impl Serialize) -> Result<IdempotencyKey, Refusal> {
+/// The idempotency key with a digest of the request.
+pub(super) fn idempotency(key: String, request: &impl Serialize) -> Result<IdempotencyKey, Rejection> {
     if key.is_empty() || key.len() > limits::MAX_IDEMPOTENCY_KEY_BYTES || key.contains('\0') {
-        return Err(Refusal::invalid(format!(
-            "an idempotency key has 1 to {} bytes and no NUL",
+        return Err(Rejection::invalid(format!(
+            "an idempotency key must have 1 to {} bytes and no NUL",
             limits::MAX_IDEMPOTENCY_KEY_BYTES
         )));
     }
-    let canonical = serde_json::to_vec(request).map_err(Refusal::invalid)?;
+    let canonical = serde_json::to_vec(request).map_err(Rejection::invalid)?;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &canonical);
     let digest = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
     Ok(IdempotencyKey { key, digest, refused: Vec::new() })
 }
 
-/// The same key for something else.
-pub(super) fn key_reused() -> Refusal {
-    Refusal::new(ErrorCode::KeyReused, "the idempotency key was used for another submission")
+/// The rejection of a key that was used for a different request.
+pub(super) fn key_reused() -> Rejection {
+    Rejection::new(ErrorCode::KeyReused, "the idempotency key was used for a different submission")
         .hint("use a new key for a new submission")
 }
 
-/// What was allowed a moment ago, or when the same was submitted first.
-pub(super) fn denied() -> Refusal {
-    Refusal::forbidden("a group of this submission, or a task that it names, is not yours any more")
-        .hint("`mito client users groups` lists your groups; nothing was submitted")
+/// The rejection of a user who has lost the permission since the check, or since the first submission.
+pub(super) fn denied() -> Rejection {
+    Rejection::forbidden(
+        "you no longer have access to a group of this submission or to a task that it refers to",
+    )
+    .hint("nothing was submitted; `mito client users groups` lists your groups")
 }

@@ -1,4 +1,4 @@
-//! `POST /tasks/submit`: many tasks, each on its own.
+//! `POST /tasks/submit`: submits many tasks.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,96 +14,95 @@ use mitosis_protocol::task::{
 };
 use mitosis_store::ops::tasks::{IdempotencyKey, NewTask, Submission, TaskIds};
 
-use super::named::Named;
+use super::references::TaskReferences;
 use super::submission;
 use crate::api::body::Body;
 use crate::api::members::permit;
 use crate::api::openapi::Op;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/tasks/submit", Asks::Change, submit_many, Op::new("Submit many tasks").or(409))
+    Routes::new().post("/tasks/submit", Access::Write, submit_many, Op::new("Submit many tasks").or(409))
 }
 
-/// One outcome per task, in order; a task that is refused does not touch the others. With an
-/// idempotency key, repeating the call returns the ids of the first time, and submits what was refused then and is
-/// not any more.
+/// Replies with one outcome per task, in order. A rejected task does not affect the others. With an idempotency key, a
+/// repeated request returns the ids of the first one, and submits the tasks that were rejected then and are valid now.
 async fn submit_many(
     State(app): State<App>,
     Caller(user): Caller,
     Body(request): Body<SubmitTasksRequest>,
 ) -> Result<Json<SubmitTasksReply>, ApiError> {
     if request.tasks.is_empty() {
-        return Err(Refusal::invalid("there are no tasks in this submission").into());
+        return Err(Rejection::invalid("the submission has no tasks").into());
     }
     if request.tasks.len() > limits::MAX_TASKS {
         let most = limits::MAX_TASKS;
-        return Err(Refusal::invalid(format!("a submission has at most {most} tasks"))
-            .hint("send the others in further submissions")
+        return Err(Rejection::invalid(format!("a submission can have at most {most} tasks"))
+            .hint("split it into several submissions")
             .into());
     }
     let key = request.idempotency_key.map(|key| submission::idempotency(key, &request.tasks)).transpose()?;
     let count = request.tasks.len();
-    let Checked { accepted, mut refused } = check_all(&app, &user, request.tasks).await?;
-    let key = key.map(|key| IdempotencyKey { refused: refused.keys().copied().collect(), ..key });
+    let Checked { accepted, mut rejected } = check_all(&app, &user, request.tasks).await?;
+    let key = key.map(|key| IdempotencyKey { refused: rejected.keys().copied().collect(), ..key });
     let submission = app.store.submit(user.id, &accepted, key.as_ref(), app.now()).await?;
     crash::point("submit.commit:after");
     crash::point("submit.reply:before");
-    // A large submission is not held in memory beside its answer.
+    // Frees the memory of a large submission before the reply is built.
     drop(accepted);
     app.ready.notify();
     let (ids, replayed): (Vec<Option<TaskIds>>, _) = match submission {
         Submission::Accepted(ids) => {
             let mut ids = ids.into_iter();
-            let by_place = (0..count).map(|at| if refused.contains_key(&at) { None } else { ids.next() });
+            let by_place = (0..count).map(|at| if rejected.contains_key(&at) { None } else { ids.next() });
             (by_place.collect(), false)
         }
         Submission::Replayed(ids) => (ids, true),
         Submission::KeyReused => return Err(submission::key_reused().into()),
         Submission::Denied => return Err(submission::denied().into()),
     };
-    let results = ids.into_iter().enumerate().map(|(at, ids)| match (ids, refused.remove(&at)) {
-        // A task that was accepted before stays so, whatever would be refused now.
+    let results = ids.into_iter().enumerate().map(|(at, ids)| match (ids, rejected.remove(&at)) {
+        // A task that was accepted before stays accepted, even if it would be rejected now.
         (Some(ids), _) => Ok(SubmitOutcome::Ok(SubmitTaskReply { task_id: ids.number, uuid: ids.uuid })),
-        (None, Some(refusal)) => Ok(SubmitOutcome::Err(refusal.into_body())),
+        (None, Some(rejection)) => Ok(SubmitOutcome::Err(rejection.into_body())),
         (None, None) => {
-            Err(Refusal::new(ErrorCode::Internal, "the store answered for another number of tasks"))
+            Err(Rejection::new(ErrorCode::Internal, "the store returned ids for another number of tasks"))
         }
     });
     let results = results.collect::<Result<_, _>>()?;
     Ok(Json(SubmitTasksReply { results, replayed }))
 }
 
-/// The tasks to store, and by their place in the request why others are not among them.
+/// The tasks to store, and the rejections of the others by their index in the request.
 struct Checked {
     accepted: Vec<NewTask>,
-    refused: BTreeMap<usize, Refusal>,
+    rejected: BTreeMap<usize, Rejection>,
 }
 
 async fn check_all(app: &App, user: &User, requests: Vec<SubmitTaskRequest>) -> Result<Checked, ApiError> {
     let memberships = memberships(app, user, &requests).await?;
-    let named = Named::by_all(app, user, &requests).await?;
-    let mut refused = BTreeMap::new();
-    // The tasks take the place of the requests, in the same piece of memory.
+    let references = TaskReferences::load(app, user, &requests).await?;
+    let mut rejected = BTreeMap::new();
+    // Collects in place, so that the tasks reuse the memory of the requests.
     let accepted = requests
         .into_iter()
         .enumerate()
         .filter_map(|(at, request)| {
             let membership = memberships[&request.group_name];
             permit(membership, &request.group_name, Action::Submit)
-                .and_then(|group| named.check(&request.task_spec).map(|()| group))
+                .and_then(|group| references.check(&request.task_spec).map(|()| group))
                 .and_then(|group| submission::check(request, group, app.entropy.uuid()))
-                .map_err(|refusal| refused.insert(at, refusal))
+                .map_err(|rejection| rejected.insert(at, rejection))
                 .ok()
         })
         .collect();
-    Ok(Checked { accepted, refused })
+    Ok(Checked { accepted, rejected })
 }
 
-/// What the user is in each group that is named.
+/// The membership of the user in each group of the requests.
 async fn memberships(
     app: &App,
     user: &User,

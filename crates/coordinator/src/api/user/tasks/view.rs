@@ -1,4 +1,4 @@
-//! A task as the contract shows it.
+//! Tasks in the form of the protocol.
 
 use mitosis_domain::task::{Phase, Task};
 use mitosis_protocol::{ArtifactInfo, TaskInfo};
@@ -6,7 +6,7 @@ use mitosis_store::ops::artifacts::Artifact;
 use mitosis_store::ops::sweeps::TaskOutcome;
 use serde_json::value::RawValue;
 
-/// Everything about a task but its artifacts.
+/// Converts a task without its artifacts.
 pub(in crate::api) fn info(task: Task) -> TaskInfo {
     let (result, warnings, reporter_uuid) = match &task.phase {
         Phase::Ended(ending) => (Some(ending.result), ending.warnings.clone(), ending.reporter),
@@ -34,7 +34,7 @@ pub(in crate::api) fn info(task: Task) -> TaskInfo {
     }
 }
 
-/// A row of the table of results.
+/// Converts a row of the results.
 pub(in crate::api) fn outcome(row: TaskOutcome) -> mitosis_protocol::sweep::TaskOutcome {
     mitosis_protocol::sweep::TaskOutcome {
         uuid: row.uuid,
@@ -46,13 +46,13 @@ pub(in crate::api) fn outcome(row: TaskOutcome) -> mitosis_protocol::sweep::Task
         started_at: row.started_at,
         finished_at: row.finished_at,
         repeats_task_uuid: row.repeats,
-        // The store was given an object, as JSON.
+        // The stored data is a JSON object.
         data: row.data.and_then(|data| RawValue::from_string(data).ok()),
         warnings: row.warnings,
     }
 }
 
-/// One of its archives.
+/// Converts an artifact.
 pub(in crate::api) fn artifact(artifact: &Artifact) -> ArtifactInfo {
     ArtifactInfo {
         content_type: artifact.kind,

@@ -12,21 +12,21 @@ use utoipa::ToSchema;
 use super::get::not_in_control;
 use crate::api::body::{InPath, InQuery};
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal, ResourceKind};
+use crate::error::{ApiError, Rejection, ResourceKind};
 
-/// What follows the question mark.
+/// Query parameters.
 #[derive(Deserialize, ToSchema)]
 pub(in crate::api) struct Op {
-    /// Graceful, unless it is Force
+    /// `Force` to stop at once; graceful by default
     #[serde(default)]
     pub(in crate::api) op: ShutdownOp,
 }
 
 pub(super) fn routes() -> Routes {
-    Routes::new().delete("/workers/{uuid}", Asks::Change, cancel, "Stop a worker")
+    Routes::new().delete("/workers/{uuid}", Access::Write, cancel, "Stop a worker")
 }
 
 /// Needs Admin in a group that is Admin on the worker.
@@ -39,7 +39,7 @@ async fn cancel(
     stop(&app, By::User(user.id), uuid, op).await
 }
 
-/// Stops a worker; a task that it gives back is announced.
+/// Stops a worker, and announces a task that it returns.
 pub(in crate::api) async fn stop(app: &App, by: By, uuid: Uuid, op: ShutdownOp) -> Result<Empty, ApiError> {
     match app.store.stop_worker(by, uuid, op, app.now()).await? {
         Stop::Removed | Stop::Marked => {
@@ -48,6 +48,6 @@ pub(in crate::api) async fn stop(app: &App, by: By, uuid: Uuid, op: ShutdownOp) 
             Ok(Empty)
         }
         Stop::NotInControl => Err(not_in_control(Action::ControlWorkers).into()),
-        Stop::Unknown => Err(Refusal::no_such(ResourceKind::Worker, uuid).into()),
+        Stop::Unknown => Err(Rejection::no_such(ResourceKind::Worker, uuid).into()),
     }
 }

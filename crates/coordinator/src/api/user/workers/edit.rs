@@ -1,4 +1,4 @@
-//! `PUT /workers/{uuid}/tags` and `PUT /workers/{uuid}/labels`: what a worker can do, and how it is found.
+//! `PUT /workers/{uuid}/tags` and `PUT /workers/{uuid}/labels`: replaces the tags or labels of a worker.
 
 use axum::extract::State;
 use mitosis_domain::permission::Action;
@@ -12,22 +12,22 @@ use mitosis_store::ops::workers::WorkerChange;
 use super::get::not_in_control;
 use crate::api::body::{Body, InPath};
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::api::user::tasks::submission::words;
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal, ResourceKind};
+use crate::error::{ApiError, Rejection, ResourceKind};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().put("/workers/{uuid}/tags", Asks::Change, tags, "Replace what a worker can do").put(
+    Routes::new().put("/workers/{uuid}/tags", Access::Write, tags, "Replace the tags of a worker").put(
         "/workers/{uuid}/labels",
-        Asks::Change,
+        Access::Write,
         labels,
-        "Replace a worker's labels",
+        "Replace the labels of a worker",
     )
 }
 
-/// In force at the next fetch of the worker, also for tasks that wait already.
+/// The tags apply to the next claim of the worker, also for tasks that already wait.
 async fn tags(
     State(app): State<App>,
     Caller(user): Caller,
@@ -50,10 +50,10 @@ async fn labels(
     answer(app.store.set_worker_labels(By::User(user.id), uuid, &labels, app.now()).await?, uuid)
 }
 
-/// 400 for an empty set: the contract knows no clearing.
-fn named(set: Vec<String>) -> Result<TagSet, Refusal> {
+/// Replies 400 for an empty set: the protocol does not support it.
+fn named(set: Vec<String>) -> Result<TagSet, Rejection> {
     match set.is_empty() {
-        true => Err(Refusal::invalid("the set is empty; name at least one word")),
+        true => Err(Rejection::invalid("the set is empty; at least one word is required")),
         false => words(set),
     }
 }
@@ -62,7 +62,7 @@ fn named(set: Vec<String>) -> Result<TagSet, Refusal> {
 fn answer(change: WorkerChange, uuid: Uuid) -> Result<Empty, ApiError> {
     match change {
         WorkerChange::Done => Ok(Empty),
-        WorkerChange::Unknown => Err(Refusal::no_such(ResourceKind::Worker, uuid).into()),
+        WorkerChange::Unknown => Err(Rejection::no_such(ResourceKind::Worker, uuid).into()),
         WorkerChange::Denied => Err(not_in_control(Action::LabelWorkers).into()),
     }
 }

@@ -11,16 +11,16 @@ use mitosis_protocol::worker::{GetWorkerReply, WorkerInfo};
 use mitosis_protocol::{Role, Timestamp, Uuid};
 
 use crate::api::body::InPath;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal, ResourceKind};
+use crate::error::{ApiError, Rejection, ResourceKind};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/workers/{uuid}", Asks::Look, get, "A worker with the groups on it")
+    Routes::new().get("/workers/{uuid}", Access::Read, get, "Get a worker and its groups")
 }
 
-/// 404 for an unknown worker, 403 for one that serves none of the caller's groups.
+/// Replies 404 for an unknown worker, and 403 for one that serves none of the groups of the caller.
 async fn get(
     State(app): State<App>,
     Caller(user): Caller,
@@ -35,23 +35,24 @@ async fn get(
     Ok(Json(GetWorkerReply { info: info(worker, &own, app.now()), groups }))
 }
 
-/// The worker and the groups on it.
+/// Finds a worker and the roles of groups on it.
 async fn find(app: &App, uuid: Uuid) -> Result<(Worker, BTreeMap<String, Role>), ApiError> {
-    let worker = app.store.worker(uuid).await?.ok_or_else(|| Refusal::no_such(ResourceKind::Worker, uuid))?;
+    let worker =
+        app.store.worker(uuid).await?.ok_or_else(|| Rejection::no_such(ResourceKind::Worker, uuid))?;
     let groups = app.store.worker_groups(worker.id).await?;
     Ok((worker, groups))
 }
 
-/// Whoever is in no group with a role that allows this, on a worker that has such a group.
-pub(super) fn not_in_control(action: Action) -> Refusal {
+/// The rejection of a user without a sufficient role in any group that has the same role on the worker.
+pub(super) fn not_in_control(action: Action) -> Rejection {
     let least = action.least_role();
-    Refusal::forbidden(format!(
-        "this needs the role {least:?} in a group that has at least {least:?} on the worker"
+    Rejection::forbidden(format!(
+        "this operation requires the role {least:?} in a group that has at least {least:?} on the worker"
     ))
     .hint("ask an Admin of a group that controls the worker")
 }
 
-/// A worker as users see it: of its tasks, the oldest of these groups.
+/// Converts a worker for a user. Of its tasks, the reply has the oldest one of these groups.
 pub(super) fn info(worker: Worker, own_groups: &[GroupId], now: Timestamp) -> WorkerInfo {
     let missed = worker.missed_at <= now;
     let mut held = worker.held.iter().zip(&worker.held_groups);

@@ -1,4 +1,4 @@
-//! `PUT` and `DELETE /workers/{uuid}/groups`, and `DELETE /workers/{uuid}/groups/remove`: which groups use a
+//! `PUT` and `DELETE /workers/{uuid}/groups`, and `DELETE /workers/{uuid}/groups/remove`: sets which groups use a
 //! worker.
 
 use axum::extract::{RawQuery, State};
@@ -16,25 +16,25 @@ use crate::api::body::{Body, InPath, repeated};
 use crate::api::members::permit;
 use crate::api::openapi::Op;
 use crate::api::reply::Empty;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal, ResourceKind};
+use crate::error::{ApiError, Rejection, ResourceKind};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .put("/workers/{uuid}/groups", Asks::Change, set, "Let groups use a worker")
+        .put("/workers/{uuid}/groups", Access::Write, set, "Set the roles of groups on a worker")
         .delete(
             "/workers/{uuid}/groups",
-            Asks::Change,
+            Access::Write,
             remove_by_query,
-            Op::new("Take groups off a worker").repeated("groups", "Once for each group"),
+            Op::new("Remove groups from a worker").repeated("groups", "Repeated for each group"),
         )
-        .delete("/workers/{uuid}/groups/remove", Asks::Change, remove_by_body, "Take groups off a worker")
+        .delete("/workers/{uuid}/groups/remove", Access::Write, remove_by_body, "Remove groups from a worker")
 }
 
-/// Gives groups their roles on the worker, all or none. Needs Admin in a group that is Admin on the worker, and
-/// Write in each group that comes or is given a higher role.
+/// Sets the roles of groups on the worker, all or none. Needs Admin in a group that is Admin on the worker, and Write in
+/// each group that is added or gets a higher role.
 async fn set(
     State(app): State<App>,
     Caller(user): Caller,
@@ -42,7 +42,7 @@ async fn set(
     Body(request): Body<RelationsRequest>,
 ) -> Result<Empty, ApiError> {
     if request.relations.is_empty() {
-        return Err(nothing_named().into());
+        return Err(no_groups().into());
     }
     let by = By::User(user.id);
     let change = app.store.set_worker_groups(by, uuid, &request.relations, app.now()).await?;
@@ -50,7 +50,7 @@ async fn set(
     answer(change, uuid)
 }
 
-/// Groups as repeated keys after the question mark.
+/// The groups are repeated query parameters.
 async fn remove_by_query(
     State(app): State<App>,
     Caller(user): Caller,
@@ -60,7 +60,7 @@ async fn remove_by_query(
     remove(&app, &user, uuid, &repeated(query.as_deref(), "groups")).await
 }
 
-/// Groups in the body.
+/// The groups are in the body.
 async fn remove_by_body(
     State(app): State<App>,
     Caller(user): Caller,
@@ -70,11 +70,11 @@ async fn remove_by_body(
     remove(&app, &user, uuid, &request.groups).await
 }
 
-/// Takes groups off the worker, all or none. Needs Admin in a group that is Admin on the worker; or in each of
-/// the groups, and then it gives back at once what it runs for them.
+/// Removes groups from the worker, all or none. Needs Admin in a group that is Admin on the worker; or in each of the
+/// groups, and then the worker returns their running tasks at once.
 async fn remove(app: &App, user: &User, uuid: Uuid, groups: &[String]) -> Result<Empty, ApiError> {
     if groups.is_empty() {
-        return Err(nothing_named().into());
+        return Err(no_groups().into());
     }
     let change = app.store.remove_worker_groups(By::User(user.id), uuid, groups, app.now()).await?;
     app.ready.notify();
@@ -83,8 +83,8 @@ async fn remove(app: &App, user: &User, uuid: Uuid, groups: &[String]) -> Result
     answer(change, uuid)
 }
 
-fn nothing_named() -> Refusal {
-    Refusal::invalid("name at least one group")
+fn no_groups() -> Rejection {
+    Rejection::invalid("at least one group is required")
 }
 
 fn answer(change: WorkerGroupsChange, uuid: Uuid) -> Result<Empty, ApiError> {
@@ -92,11 +92,11 @@ fn answer(change: WorkerGroupsChange, uuid: Uuid) -> Result<Empty, ApiError> {
         WorkerGroupsChange::Done => Ok(Empty),
         WorkerGroupsChange::UnknownGroup(name) => {
             let sentence = format!("there is no group `{name}`; nothing was changed");
-            Err(Refusal::not_found_as(StatusCode::BAD_REQUEST, sentence)
-                .hint("`mito client users groups` lists yours")
+            Err(Rejection::not_found_as(StatusCode::BAD_REQUEST, sentence)
+                .hint("`mito client users groups` lists your groups")
                 .into())
         }
-        WorkerGroupsChange::UnknownWorker => Err(Refusal::no_such(ResourceKind::Worker, uuid).into()),
+        WorkerGroupsChange::UnknownWorker => Err(Rejection::no_such(ResourceKind::Worker, uuid).into()),
         WorkerGroupsChange::NotInControl => Err(not_in_control(Action::ControlWorkers).into()),
         WorkerGroupsChange::MayNotServe(name, membership) => {
             permit(membership, &name, Action::Serve)?;

@@ -1,4 +1,4 @@
-//! `POST /workers/query`: workers that serve a group.
+//! `POST /workers/query`: lists the workers of a group.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,24 +13,24 @@ use mitosis_store::ops::query::{WorkerPage, WorkerQuery};
 use super::get::info;
 use crate::api::body::Body;
 use crate::api::members::{not_in, permit};
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::api::user::tasks::submission::words;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/workers/query", Asks::Look, query, "Workers of a group")
+    Routes::new().post("/workers/query", Access::Read, query, "List the workers of a group")
 }
 
-/// With `count`, the number of all matches and no rows. Else a page of them, the oldest first.
+/// With `count`, replies with the number of matches and no rows; otherwise with a page of them, oldest first.
 async fn query(
     State(app): State<App>,
     Caller(user): Caller,
     Body(request): Body<QueryWorkersRequest>,
 ) -> Result<Json<QueryWorkersReply>, ApiError> {
     let (query, group_name) = checked(&app, &user, request.filter, Action::View).await?;
-    let _turn = app.questions.turn(user.id).await?;
+    let _permit = app.query_limiter.acquire(user.id).await?;
     if request.count {
         let count = app.store.count_workers(&query).await?;
         return Ok(Json(QueryWorkersReply { count, workers: Vec::new(), group_name, next: None }));
@@ -47,7 +47,7 @@ async fn query(
     Ok(Json(QueryWorkersReply { count: workers.len() as u64, workers, group_name, next }))
 }
 
-/// 403 for an unknown group as for a foreign one.
+/// Converts the filter of a request. Replies 403 for both unknown and foreign groups.
 pub(super) async fn checked(
     app: &App,
     user: &User,

@@ -1,4 +1,4 @@
-//! `POST /workers`: a new worker.
+//! `POST /workers`: registers a worker.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,29 +16,29 @@ use mitosis_store::ops::workers::{NewWorker, Registration};
 use crate::api::body::Body;
 use crate::api::leases::{WithLease, terms};
 use crate::api::members::permit;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::api::user::tasks::submission::words;
 use crate::app::App;
 use crate::auth::caller::invalid_token;
-use crate::auth::standing::LastingCaller;
-use crate::error::{ApiError, Refusal};
+use crate::auth::revalidation::AuthenticatedCaller;
+use crate::error::{ApiError, Rejection};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/workers", Asks::Change, register, "Register a worker")
+    Routes::new().post("/workers", Access::Write, register, "Register a worker")
 }
 
-/// The caller's personal group is always Admin on it. Other groups need Write there; unknown ones are
-/// passed over, as the contract has it. The worker's tokens end with the lifetime that is asked for here, and
-/// with the personal token that registers it.
+/// The personal group of the caller is always Admin on the worker. Other groups require Write; unknown ones are ignored,
+/// as the contract requires. The tokens of the worker end with the requested lifetime, and with the personal token that
+/// registers it.
 async fn register(
     State(app): State<App>,
-    LastingCaller(user, standing): LastingCaller,
+    AuthenticatedCaller(user, authentication): AuthenticatedCaller,
     Body(request): Body<RegisterWorkerRequest>,
 ) -> Result<WithLease<Json<RegisterWorkerReply>>, ApiError> {
     let at = app.moment();
     let now = at.now;
     let granted = request.lifetime.map(|lifetime| now + lifetime);
-    let token_until = [granted, standing.token_until()].into_iter().flatten().min();
+    let token_until = [granted, authentication.token_expires_at()].into_iter().flatten().min();
     let new = NewWorker {
         uuid: app.entropy.uuid(),
         creator: user.id,
@@ -46,7 +46,7 @@ async fn register(
         labels: words(request.labels)?,
         groups: groups(&app, &user, &request.groups).await?,
         slots: slots(request.slots)?,
-        credential: Some(standing.credential()),
+        credential: Some(authentication.credential()),
         token_until,
         lost_after: lost_after(request.lost_after)?,
         machine: request.machine.map(machine).transpose()?,
@@ -62,25 +62,25 @@ async fn register(
     Ok(WithLease(Some(terms), Json(reply)))
 }
 
-fn slots(slots: Option<u32>) -> Result<Option<u32>, Refusal> {
+fn slots(slots: Option<u32>) -> Result<Option<u32>, Rejection> {
     match slots {
         Some(slots) if !(1..=limits::MAX_SLOTS).contains(&slots) => {
-            let text = format!("a worker has from 1 to {} slots", limits::MAX_SLOTS);
-            Err(Refusal::invalid(text).hint("start several workers for more"))
+            let text = format!("a worker must have 1 to {} slots", limits::MAX_SLOTS);
+            Err(Rejection::invalid(text).hint("start several workers to get more slots"))
         }
         slots => Ok(slots),
     }
 }
 
-fn lost_after(limit: Option<Duration>) -> Result<Option<Duration>, Refusal> {
+fn lost_after(limit: Option<Duration>) -> Result<Option<Duration>, Rejection> {
     match limit {
-        Some(Duration::ZERO) => Err(Refusal::invalid("`lost_after` is zero")
-            .hint("leave it out for the coordinator's limit, or give a duration like `2min`")),
+        Some(Duration::ZERO) => Err(Rejection::invalid("`lost_after` must not be zero")
+            .hint("omit it to use the limit of the coordinator, or use a duration such as `2min`")),
         limit => Ok(limit),
     }
 }
 
-fn machine(machine: Machine) -> Result<Machine, Refusal> {
+fn machine(machine: Machine) -> Result<Machine, Rejection> {
     let fits = |name: &str| {
         (1..=limits::MAX_MACHINE_BYTES).contains(&name.len())
             && name.bytes().all(|byte| byte.is_ascii_graphic())
@@ -89,10 +89,10 @@ fn machine(machine: Machine) -> Result<Machine, Refusal> {
         true => Ok(machine),
         false => {
             let text = format!(
-                "the names of a machine and of a boot have 1 to {} printable ASCII characters",
+                "`machine.id` and `machine.boot` must have 1 to {} printable ASCII characters",
                 limits::MAX_MACHINE_BYTES
             );
-            Err(Refusal::invalid(text).hint("leave `machine` out if they are not known"))
+            Err(Rejection::invalid(text).hint("omit `machine` if they are unknown"))
         }
     }
 }
@@ -111,7 +111,7 @@ async fn groups(app: &App, user: &User, entries: &[String]) -> Result<BTreeMap<G
     Ok(groups)
 }
 
-/// `name` or `name:role`; an unknown role is Write, and an entry with more colons is none.
+/// Parses `name` or `name:role`. An unknown role is Write; an entry with more colons is ignored.
 fn parse(entry: &str) -> Option<(&str, Role)> {
     match entry.split(':').collect::<Vec<_>>()[..] {
         [name] => Some((name, Role::Write)),
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_are_read_as_the_contract_reads_them() {
+    fn entries_are_parsed_as_in_the_contract() {
         assert_eq!(parse("lab"), Some(("lab", Role::Write)));
         assert_eq!(parse("lab:READ"), Some(("lab", Role::Read)));
         assert_eq!(parse("lab:boss"), Some(("lab", Role::Write)));

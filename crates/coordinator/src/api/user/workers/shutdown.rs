@@ -15,24 +15,24 @@ use mitosis_store::ops::workers::Stop;
 
 use super::query::checked;
 use crate::api::body::Body;
-use crate::api::routes::{Asks, Routes};
+use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
-use crate::error::{ApiError, Refusal};
+use crate::error::{ApiError, Rejection};
 
-/// Workers that are looked up at once.
+/// Workers in one query.
 const BATCH_SIZE: u64 = 100;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().post("/workers/shutdown", Asks::Change, by_filter, "Stop workers that match").post(
+    Routes::new().post("/workers/shutdown", Access::Write, by_filter, "Stop matching workers").post(
         "/workers/shutdown/list",
-        Asks::Change,
+        Access::Write,
         by_list,
-        "Stop the workers of a list",
+        "Stop listed workers",
     )
 }
 
-/// Those that match a filter and on which the group is Admin. Needs Admin in the group.
+/// Stops workers that match a filter and on which the group is Admin. Needs Admin in the group.
 async fn by_filter(
     State(app): State<App>,
     Caller(user): Caller,
@@ -59,14 +59,14 @@ async fn by_filter(
     Ok(Json(ShutdownWorkersReply { shutdown_count, group_name }))
 }
 
-/// Those of a list; unknown ones, and those that the caller does not control, are listed as failed.
+/// Stops listed workers. The reply lists unknown workers, and those that the caller does not control, as failed.
 async fn by_list(
     State(app): State<App>,
     Caller(user): Caller,
     Body(request): Body<ShutdownWorkersListRequest>,
 ) -> Result<Json<ShutdownWorkersListReply>, ApiError> {
     if request.uuids.is_empty() {
-        return Err(Refusal::empty_list("workers").into());
+        return Err(Rejection::empty_list("workers").into());
     }
     let mut reply = ShutdownWorkersListReply { shutdown_count: 0, failed_uuids: Vec::new() };
     for uuid in request.uuids {
@@ -79,7 +79,7 @@ async fn by_list(
     Ok(Json(reply))
 }
 
-/// Whether there was such a worker, and the user controls it.
+/// Stops a worker. Returns false if it does not exist or the user does not control it.
 async fn stop(app: &App, user: &User, uuid: Uuid, op: ShutdownOp) -> Result<bool, ApiError> {
     match app.store.stop_worker(By::User(user.id), uuid, op, app.now()).await? {
         Stop::Removed | Stop::Marked => {

@@ -1,24 +1,24 @@
-//! Whether the archives of an attempt arrived as they were announced.
+//! Checks at the commit that the announced archives of an attempt were uploaded.
 
 use mitosis_domain::crash;
 use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::ArtifactKind;
 use mitosis_store::ops::dispatch::Holder;
 
-use super::user::artifacts::upload_over;
+use super::user::artifacts::upload_deadline;
 use crate::app::App;
 
-/// Announced archives that are not in the object store in their announced size. The result names them, so that the
-/// task does not pass for a success. An object store that is away is not the task's error: the result stands, since
-/// the command has run.
+/// Announced archives that are not in the object store with the announced size. The result lists them, so that the task
+/// does not count as a success. If the object store can't be reached, the result is accepted, because the command has
+/// run.
 pub(super) async fn missing_archives(app: &App, holder: Holder) -> Vec<ArtifactKind> {
     crash::point("artifact.commit:before");
     let Ok(announced) = app.store.announced_artifacts(holder).await else { return Vec::new() };
     let mut missing = Vec::new();
     for artifact in announced {
         let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
-        if app.uploads.is_taken(&key) {
-            tracing::warn!(%key, "an attempt ended during its own upload");
+        if app.object_locks.is_locked(&key) {
+            tracing::warn!(%key, "an attempt ended while one of its archives was being uploaded");
             missing.push(artifact.kind);
             settle_later(app, &key).await;
             continue;
@@ -27,7 +27,7 @@ pub(super) async fn missing_archives(app: &App, holder: Holder) -> Vec<ArtifactK
             Ok(Some(stored)) if i64::try_from(stored.length) == Ok(artifact.size) => {}
             Ok(stored) => {
                 let stored = stored.map(|stored| stored.length);
-                tracing::warn!(%key, announced = artifact.size, ?stored, "an archive did not arrive as announced");
+                tracing::warn!(%key, announced = artifact.size, ?stored, "an archive is missing or has another size than announced");
                 missing.push(artifact.kind);
                 settle_later(app, &key).await;
             }
@@ -38,10 +38,10 @@ pub(super) async fn missing_archives(app: &App, holder: Holder) -> Vec<ArtifactK
     missing
 }
 
-/// Its group is charged for what is stored, once nothing can come any more.
+/// Schedules a correction of the charged size for when no upload of the object can arrive any more.
 async fn settle_later(app: &App, key: &ObjectKey) {
-    let until = app.now() + upload_over(0);
+    let until = app.now() + upload_deadline(0);
     if let Err(error) = app.store.recheck_object(key, until).await {
-        tracing::warn!(%key, %error, "an archive that did not arrive stays charged as announced");
+        tracing::warn!(%key, %error, "failed to schedule a size correction; the announced size stays charged");
     }
 }

@@ -1,4 +1,4 @@
-//! `GET /v1/workers/tasks/{uuid}/reached`: whether a task that another one watches has come far enough.
+//! `GET /v1/workers/tasks/{uuid}/reached`: waits until a watched task reaches a state.
 
 use std::time::Duration;
 
@@ -12,26 +12,26 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
 use utoipa::ToSchema;
 
-use super::task::{Need, needed};
+use super::task::{Reference, require_reference};
 use crate::api::body::{InPath, InQuery};
-use crate::api::routes::{Asks, Routes};
-use crate::api::user::tasks::follow::MOST_WAIT;
+use crate::api::routes::{Access, Routes};
+use crate::api::user::tasks::follow::MAX_WAIT;
 use crate::app::App;
 use crate::auth::worker::WorkerCaller;
 use crate::dispatch::peer_notifier::Hint;
-use crate::error::{ApiError, Refusal, ResourceKind};
-use crate::events::relay::ASK_AGAIN;
+use crate::error::{ApiError, Rejection, ResourceKind};
+use crate::events::relay::RENEW_AFTER;
 use crate::events::states::Watching;
 
-/// How long to rely on being told; ends and states of published workers are looked for.
+/// How long to rely on notifications. Ends, and states of legacy workers, are polled.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What follows the question mark.
+/// Query parameters.
 #[derive(Deserialize, ToSchema)]
-struct Until {
+struct AwaitQuery {
     /// The state, such as ExecSpawned
     target: ExecState,
-    /// How long to hold the request when there is nothing, such as 20s
+    /// How long to hold the request if there is nothing to return, such as 20s
     #[serde(default, with = "mitosis_protocol::duration::optional_text")]
     #[schema(value_type = Option<String>)]
     wait: Option<Duration>,
@@ -40,29 +40,29 @@ struct Until {
 pub(super) fn routes() -> Routes {
     Routes::new().get(
         "/v1/workers/tasks/{uuid}/reached",
-        Asks::Worker,
-        reached,
-        "Whether a watched task has come far enough",
+        Access::Worker,
+        await_state,
+        "Wait until a watched task reaches a state",
     )
 }
 
-/// Answers when the task has come so far, or when `wait` is over.
-async fn reached(
+/// Replies when the task has reached the state, or when `wait` has passed.
+async fn await_state(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
     InPath(uuid): InPath<Uuid>,
-    InQuery(Until { target, wait }): InQuery<Until>,
+    InQuery(AwaitQuery { target, wait }): InQuery<AwaitQuery>,
 ) -> Result<Json<ReachedReply>, ApiError> {
-    let deadline = Instant::now() + wait.unwrap_or_default().min(MOST_WAIT);
+    let deadline = Instant::now() + wait.unwrap_or_default().min(MAX_WAIT);
     let mut watching = app.states.watch(uuid);
-    let mut asked: Option<Instant> = None;
+    let mut requested: Option<Instant> = None;
     loop {
         let task = app
             .retry
             .transient(|| app.store.task(uuid))
             .await?
-            .ok_or_else(|| Refusal::no_such(ResourceKind::Task, uuid))?;
-        needed(&app, &worker, &task, Need::Watched).await?;
+            .ok_or_else(|| Rejection::no_such(ResourceKind::Task, uuid))?;
+        require_reference(&app, &worker, &task, Reference::Watched).await?;
         if has_reached(&app, &task, target, &mut watching).await? {
             return Ok(Json(ReachedReply { reached: true }));
         }
@@ -70,10 +70,10 @@ async fn reached(
             return Ok(Json(ReachedReply { reached: false }));
         }
         if let Phase::Running(attempt) = task.phase
-            && asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN)
+            && requested.is_none_or(|at| at.elapsed() >= RENEW_AFTER)
         {
-            ask(&app, &task, attempt);
-            asked = Some(Instant::now());
+            request_states(&app, &task, attempt);
+            requested = Some(Instant::now());
         }
         tokio::select! {
             () = watching.changed() => {}
@@ -83,8 +83,8 @@ async fn reached(
     }
 }
 
-/// Has the agent that holds a task say where it stands, here or at another coordinator.
-fn ask(app: &App, task: &Task, attempt: Attempt) {
+/// Requests the live states of a task from its agent, on this or another coordinator.
+fn request_states(app: &App, task: &Task, attempt: Attempt) {
     let timeout = task.timeout_seconds.unsigned_abs();
     if !app.agents.watch(attempt.worker, task.uuid, Duration::from_secs(timeout)) {
         app.peers.send(Hint::Watch { agent: attempt.worker, task: task.uuid, timeout });
@@ -115,7 +115,7 @@ async fn has_reached(
     Ok(now.is_some_and(|now| passed(now, target)))
 }
 
-/// Where a task stands as its agent says, or as a published worker announces.
+/// The live state of a task that its agent reports or a legacy worker announces.
 async fn announced(
     app: &App,
     task: Uuid,
@@ -124,12 +124,12 @@ async fn announced(
 ) -> Option<ExecState> {
     match watching.of(attempt.worker) {
         None => app.announcer.announced(task).await,
-        said => said,
+        reported => reported,
     }
 }
 
-/// Where a task stands at least of which nothing is announced. A published worker must have come so far by
-/// now; an agent of ours may have it in hand without having started it.
+/// The state that a task must have reached without an announcement. A legacy worker starts a task at once; a native agent
+/// may hold it without starting it.
 async fn at_least(app: &App, task: &Task, attempt: Attempt) -> Result<Option<ExecState>, ApiError> {
     let holder = app.retry.transient(|| app.store.worker(attempt.worker)).await?;
     let is_published = holder.is_some_and(|holder| holder.slots.is_none());

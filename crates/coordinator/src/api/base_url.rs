@@ -1,4 +1,4 @@
-//! The address under which the caller reached this coordinator.
+//! The address at which the caller reached this coordinator.
 
 use std::convert::Infallible;
 
@@ -13,34 +13,34 @@ use url::Url;
 use super::forwarded::Forwarded;
 use crate::app::App;
 
-/// Scheme, host and path as the caller used them; links to this coordinator start with it, so that they work
-/// from where the caller is. It is `public_url` where that is set, else the address that a client of ours says it
-/// used, else what a trusted proxy says, else what the request says.
-pub(crate) struct Origin(String);
+/// The base of links to this coordinator: scheme, host and path as the caller used them, so that the links work from
+/// where the caller is. It is `public_url` if that is set, else the address in the header of a native client, else the
+/// address that a trusted proxy forwards, else the one in the request.
+pub(crate) struct BaseUrl(String);
 
-impl FromRequestParts<App> for Origin {
+impl FromRequestParts<App> for BaseUrl {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         if let Some(public) = &app.public_url {
             return Ok(Self(public.as_str().trim_end_matches('/').to_owned()));
         }
-        if let Some(used) = named(&parts.headers) {
+        if let Some(used) = reported(&parts.headers) {
             return Ok(Self(used));
         }
         let Forwarded { scheme, host, prefix, .. } = Forwarded::from_request_parts(parts, app).await?;
         let own = if app.tls.is_some() { "https" } else { "http" };
         let scheme = scheme.as_ref().map_or(own, http::uri::Scheme::as_str);
-        let asked = || parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let of_header = || parts.headers.get(HOST).and_then(|host| host.to_str().ok());
         let of_target = || parts.uri.authority().map(http::uri::Authority::as_str);
-        let host = host.as_ref().map(http::uri::Authority::as_str).or_else(asked).or_else(of_target);
+        let host = host.as_ref().map(http::uri::Authority::as_str).or_else(of_header).or_else(of_target);
         let (host, prefix) = (host.unwrap_or("localhost"), prefix.unwrap_or_default());
         Ok(Self(format!("{scheme}://{host}{prefix}")))
     }
 }
 
-/// The address that the caller says it used. Only the caller gets the links.
-fn named(headers: &HeaderMap) -> Option<String> {
+/// The address that the client reports in a header. Only this client gets the links.
+fn reported(headers: &HeaderMap) -> Option<String> {
     let url = Url::parse(headers.get(ADDRESS_HEADER)?.to_str().ok()?).ok()?;
     let is_plain = matches!(url.scheme(), "http" | "https")
         && url.username().is_empty()
@@ -50,8 +50,8 @@ fn named(headers: &HeaderMap) -> Option<String> {
     is_plain.then(|| url.as_str().trim_end_matches('/').to_owned())
 }
 
-impl Origin {
-    /// The absolute address of a link.
+impl BaseUrl {
+    /// Returns the absolute URL of a link.
     pub(crate) fn resolve(&self, link: Link) -> String {
         match link {
             Link::Direct(url) => url.into(),

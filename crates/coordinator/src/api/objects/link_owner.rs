@@ -1,4 +1,4 @@
-//! Whom a link was given to. It ends with the session or token, with the account and with the membership.
+//! The owner of a link. The link ends with the session or token, with the account and with the membership.
 
 use http::StatusCode;
 use mitosis_domain::object::{ObjectClass, ObjectKey};
@@ -6,28 +6,32 @@ use mitosis_domain::permission::Action;
 use mitosis_objects::{LinkError, Right, SignedAccess};
 use mitosis_protocol::Uuid;
 
-use super::ObjectRefusal;
+use super::ObjectRejection;
 use crate::api::members;
 use crate::app::App;
-use crate::auth::standing::Standing;
+use crate::auth::revalidation::Authentication;
 use crate::error::ApiError;
 
-const ENDED: &str =
-    "this link has ended with the rights of the account that it was given to; ask for a new one";
+const REVOKED: &str =
+    "this link is no longer valid because the permissions of its owner have changed; request a new link";
 
-/// Refuses a link of a user who would not get it any more. Links of workers and of the doctor have no holder.
-pub(super) async fn check(app: &App, access: &SignedAccess) -> Result<(), ObjectRefusal> {
-    let Some(holder) = &access.holder else { return Ok(()) };
-    let standing = Standing::read(holder).ok_or(LinkError::Invalid)?;
-    may(app, &standing, access).await.map_err(|error| match error {
-        ApiError::Refused(_) => ObjectRefusal::new(StatusCode::FORBIDDEN, ENDED),
+/// Rejects a link whose owner may no longer access the object. Links of workers and of `doctor` have no owner.
+pub(super) async fn check(app: &App, access: &SignedAccess) -> Result<(), ObjectRejection> {
+    let Some(owner) = &access.holder else { return Ok(()) };
+    let authentication = Authentication::decode(owner).ok_or(LinkError::Invalid)?;
+    check_permission(app, &authentication, access).await.map_err(|error| match error {
+        ApiError::Rejected(_) => ObjectRejection::new(StatusCode::FORBIDDEN, REVOKED),
         error => error.into(),
     })
 }
 
-async fn may(app: &App, standing: &Standing, access: &SignedAccess) -> Result<(), ApiError> {
-    let user = standing.user(app).await?;
-    // What is gone is answered as such.
+async fn check_permission(
+    app: &App,
+    authentication: &Authentication,
+    access: &SignedAccess,
+) -> Result<(), ApiError> {
+    let user = authentication.revalidated_user(app).await?;
+    // The later lookup reports that the object does not exist.
     let Some(group) = group_of(app, &access.key).await? else { return Ok(()) };
     let action = match access.right {
         Right::Download => Action::View,

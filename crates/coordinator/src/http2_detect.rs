@@ -1,7 +1,7 @@
-//! How a client that speaks HTTP/2 without asking (prior knowledge) is told from all others.
+//! Detects clients that start with HTTP/2 (prior knowledge).
 //!
-//! The first bytes are looked at and left where they are. So a connection of HTTP/1.1, as every agent
-//! holds one, is served by a server of HTTP/1.1 and takes no more memory for this.
+//! The first bytes are peeked at and stay in the socket. A connection of HTTP/1.1, which every agent holds, is served by
+//! a server for HTTP/1.1 only, and needs no additional memory.
 
 use std::io;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// What no request of HTTP/1.1 begins with.
+/// The start of the HTTP/2 connection preface, which no HTTP/1.1 request begins with.
 const PREFACE: &[u8; 4] = b"PRI ";
-/// How long the first bytes may take. Whoever says nothing is served as HTTP/1.1, with its own limits.
+/// How long the first bytes may take. A silent client is served as HTTP/1.1, with the limits that apply there.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Between two looks at a preface that has come in part.
+/// Time between two checks of a preface that has arrived in part.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Whether the client begins with HTTP/2.
+/// Whether the client starts with HTTP/2.
 pub(crate) async fn is_http2(stream: &TcpStream) -> bool {
     matches!(timeout(LIMIT, begins_with_preface(stream)).await, Ok(Ok(true)))
 }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn first_bytes_tell_http2_however_they_arrive() {
+    async fn http2_is_detected_in_fragments() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         for (parts, expected) in [
             (&["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"][..], true),

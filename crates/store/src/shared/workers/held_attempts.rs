@@ -1,4 +1,4 @@
-//! What workers have to be told.
+//! Reads the attempts that workers hold.
 
 use std::collections::HashMap;
 
@@ -8,9 +8,9 @@ use mitosis_protocol::admin::AccountState;
 use crate::StoreError;
 use crate::db::{Db, List, Row, Sql, sql};
 use crate::enum_codes::Code;
-use crate::ops::workers::{Duties, HeldAttempt};
+use crate::ops::workers::{HeldAttempt, HeldAttempts};
 
-const DUTIES: Sql = sql!(
+const HELD_ATTEMPTS: Sql = sql!(
     "
     SELECT w.id, w.state, l.task_id, l.epoch, l.claimed_at, l.stop_asked
     FROM worker w
@@ -20,23 +20,23 @@ const DUTIES: Sql = sql!(
     ORDER BY l.claimed_at, l.task_id"
 );
 
-/// The duties of those that are there.
-pub(super) async fn duties(
+/// The held attempts of the workers that are registered.
+pub(super) async fn held_attempts(
     db: Db<'_>,
     workers: &[WorkerId],
-) -> Result<HashMap<WorkerId, Duties>, StoreError> {
+) -> Result<HashMap<WorkerId, HeldAttempts>, StoreError> {
     let ids: Vec<i64> = workers.iter().map(|worker| worker.0).collect();
-    let rows: Vec<(WorkerId, Duties)> =
-        db.all(DUTIES, &[&List(&ids), &AccountState::Active.code()], read).await?;
-    let mut duties: HashMap<WorkerId, Duties> = HashMap::new();
+    let rows: Vec<(WorkerId, HeldAttempts)> =
+        db.all(HELD_ATTEMPTS, &[&List(&ids), &AccountState::Active.code()], read).await?;
+    let mut known: HashMap<WorkerId, HeldAttempts> = HashMap::new();
     for (worker, one) in rows {
-        duties.entry(worker).and_modify(|known| known.held.extend(&one.held)).or_insert(one);
+        known.entry(worker).and_modify(|entry| entry.attempts.extend(&one.attempts)).or_insert(one);
     }
-    Ok(duties)
+    Ok(known)
 }
 
-fn read(row: &Row<'_>) -> Result<(WorkerId, Duties), StoreError> {
-    let held = match row.value::<Option<i64>>("task_id")? {
+fn read(row: &Row<'_>) -> Result<(WorkerId, HeldAttempts), StoreError> {
+    let attempts = match row.value::<Option<i64>>("task_id")? {
         Some(task) => vec![HeldAttempt {
             task: TaskId(task),
             epoch: row.value("epoch")?,
@@ -45,5 +45,5 @@ fn read(row: &Row<'_>) -> Result<(WorkerId, Duties), StoreError> {
         }],
         None => Vec::new(),
     };
-    Ok((WorkerId(row.value("id")?), Duties { state: row.code("state")?, held }))
+    Ok((WorkerId(row.value("id")?), HeldAttempts { state: row.code("state")?, attempts }))
 }

@@ -1,4 +1,7 @@
-//! The time that leases are measured in, and the clock of the database, between two looks at them.
+//! The clock that all coordinators share: the wall clock of the database, and the time that leases are measured in.
+//!
+//! [`ClusterClock::refresh`] reads both from the database. Between two readings, the steady clock of this machine
+//! extrapolates them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,16 +14,16 @@ use mitosis_store::ops::reaper::{LeaseObservation, LeaseStatus, Reaper};
 
 use crate::settings::LeaseClockSource;
 
-/// Time without a look that does not count, where the lease is long enough for it.
+/// A gap between two readings beyond which lease time stands still, unless the lease is short.
 const STANDSTILL: Duration = Duration::from_secs(10);
-/// The same where the lease is very short.
+/// The smallest such gap, for very short leases.
 const LEAST_STANDSTILL: Duration = Duration::from_millis(500);
-/// How far two clocks may differ over one look.
+/// How far the two clocks may drift apart between two readings.
 const TOLERANCE: Duration = Duration::from_secs(1);
 
-/// Tells the time of leases; cheap to clone.
+/// The time that all coordinators agree on; cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Leases(Arc<Parts>);
+pub(crate) struct ClusterClock(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
@@ -30,27 +33,27 @@ struct Parts {
     last: Mutex<Option<Last>>,
 }
 
-/// The last look.
+/// The last reading.
 #[derive(Debug, Clone, Copy)]
 struct Last {
     watch: LeaseStatus,
-    /// When it began, by the steady clock.
+    /// When the reading started, by the steady clock.
     steady: Duration,
 }
 
-impl Leases {
-    /// `longest` is how long a worker may be silent.
-    pub(crate) fn new(clock: Arc<dyn Clock>, source: LeaseClockSource, longest: Duration) -> Self {
+impl ClusterClock {
+    /// Creates a clock for leases of the length `lease`.
+    pub(crate) fn new(clock: Arc<dyn Clock>, source: LeaseClockSource, lease: Duration) -> Self {
         let standstill = match source {
-            LeaseClockSource::Database => (longest / 4).clamp(LEAST_STANDSTILL, STANDSTILL),
+            LeaseClockSource::Database => (lease / 4).clamp(LEAST_STANDSTILL, STANDSTILL),
             LeaseClockSource::Process { standstill } => standstill,
         };
         Self(Arc::new(Parts { clock, source, standstill, last: Mutex::default() }))
     }
 
-    /// Looks, so that the time goes on. A step of the wall clock of the database does not count: the steady clock of
-    /// this machine says how much time has passed at the most.
-    pub(crate) async fn observe(
+    /// Reads the clock of the database and advances the lease time. A step of that clock does not count: lease time
+    /// advances at most as far as the steady clock of this machine.
+    pub(crate) async fn refresh(
         &self,
         store: &(impl Reaper + Sync + ?Sized),
     ) -> Result<LeaseStatus, StoreError> {
@@ -78,7 +81,7 @@ impl Leases {
         self.bound(self.0.clock.steady()).map_or_else(|| now.into(), |lease| Moment { now, lease })
     }
 
-    /// Workers that were missed at the last look.
+    /// The number of missed workers at the last reading.
     pub(crate) fn missed(&self) -> u64 {
         self.last().map_or(0, |last| last.watch.missed)
     }
@@ -91,7 +94,7 @@ impl Leases {
         LeaseObservation { now, standstill: self.0.standstill, at_most }
     }
 
-    /// How far the time of leases can have come since the last look.
+    /// The latest lease time that is possible, by the steady clock since the last reading.
     fn bound(&self, steady: Duration) -> Option<LeaseTime> {
         self.last().map(|last| last.watch.time() + steady.saturating_sub(last.steady))
     }
@@ -101,9 +104,9 @@ impl Leases {
     }
 }
 
-/// The wall clock of the database, so that coordinators agree on every time that they write or compare, and on the
-/// links that they sign, whatever the clocks of their machines say.
-impl Clock for Leases {
+/// Reads the wall clock of the database, so that coordinators agree on every time that they write or compare, and on
+/// the links that they sign, even if the clocks of their machines differ.
+impl Clock for ClusterClock {
     fn now(&self) -> Timestamp {
         match (self.0.source, self.last()) {
             (LeaseClockSource::Database, Some(last)) => {
@@ -128,9 +131,9 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const LONGEST: Duration = Duration::from_secs(600);
+    const LEASE: Duration = Duration::from_secs(600);
 
-    /// A database with a clock of its own.
+    /// A database with its own clock.
     struct Database {
         wall: SteppedClock,
         leases: Mutex<LeaseClock>,
@@ -152,43 +155,43 @@ mod tests {
         }
     }
 
-    /// A database, and a coordinator on a machine whose clock is wrong by years.
-    fn apart() -> (Database, Arc<SteppedClock>, Leases) {
+    /// A database, and the clock of a coordinator on a machine whose wall clock is wrong by years.
+    fn database_and_clock() -> (Database, Arc<SteppedClock>, ClusterClock) {
         let wall = Timestamp::parse("2031-02-09T17:04:05Z").unwrap();
         let leases =
             LeaseClock { seen_at: Timestamp::UNIX_EPOCH, lag: 0, settled_at: LeaseTime::from_micros(0) };
         let database = Database { wall: SteppedClock::at(wall), leases: Mutex::new(leases) };
         let own = Arc::new(SteppedClock::at(Timestamp::parse("2001-01-01T00:00:00Z").unwrap()));
-        let leases = Leases::new(own.clone(), LeaseClockSource::Database, LONGEST);
-        (database, own, leases)
+        let clock = ClusterClock::new(own.clone(), LeaseClockSource::Database, LEASE);
+        (database, own, clock)
     }
 
     #[tokio::test]
-    async fn coordinator_goes_by_the_clock_of_the_database() {
-        let (database, own, leases) = apart();
-        let first = leases.observe(&database).await.unwrap();
-        assert_eq!((leases.now(), leases.missed()), (database.wall.now(), 3));
+    async fn coordinator_uses_the_clock_of_the_database() {
+        let (database, own, clock) = database_and_clock();
+        let first = clock.refresh(&database).await.unwrap();
+        assert_eq!((clock.now(), clock.missed()), (database.wall.now(), 3));
         own.advance(SECOND * 5);
         own.step_forward(SECOND * 1_000);
-        assert_eq!(leases.now(), database.wall.now() + SECOND * 5, "between two looks, time passes");
-        let moment = leases.moment();
-        assert_eq!((moment.now, moment.lease), (leases.now(), first.time() + SECOND * 5));
+        assert_eq!(clock.now(), database.wall.now() + SECOND * 5, "time passes between two readings");
+        let moment = clock.moment();
+        assert_eq!((moment.now, moment.lease), (clock.now(), first.time() + SECOND * 5));
     }
 
     #[tokio::test]
-    async fn step_of_the_database_s_clock_moves_no_lease() {
-        let (database, own, leases) = apart();
-        let first = leases.observe(&database).await.unwrap();
+    async fn clock_step_of_the_database_does_not_move_leases() {
+        let (database, own, clock) = database_and_clock();
+        let first = clock.refresh(&database).await.unwrap();
         own.advance(SECOND);
         database.wall.advance(SECOND);
         database.wall.step_forward(SECOND * 7);
-        let watch = leases.observe(&database).await.unwrap();
+        let watch = clock.refresh(&database).await.unwrap();
         assert_eq!((watch.time(), watch.skipped), (first.time() + SECOND, 7_000_000));
         own.advance(SECOND * 5);
         database.wall.advance(SECOND * 5);
-        let watch = leases.observe(&database).await.unwrap();
+        let watch = clock.refresh(&database).await.unwrap();
         assert_eq!(watch.time(), first.time() + SECOND * 6);
-        let moment = leases.moment();
+        let moment = clock.moment();
         assert_eq!((moment.now, moment.lease), (database.wall.now(), watch.time()));
     }
 
@@ -196,8 +199,8 @@ mod tests {
     fn standstill_is_shorter_than_a_short_lease() {
         let standstill = |seconds| {
             let own = Arc::new(SteppedClock::at(Timestamp::UNIX_EPOCH));
-            let leases = Leases::new(own, LeaseClockSource::Database, Duration::from_secs(seconds));
-            leases.look_at(None).standstill.as_millis()
+            let clock = ClusterClock::new(own, LeaseClockSource::Database, Duration::from_secs(seconds));
+            clock.look_at(None).standstill.as_millis()
         };
         assert_eq!([600, 20, 1].map(standstill), [10_000, 5_000, 500]);
     }

@@ -1,7 +1,7 @@
-//! Reading what a refused request still sends.
+//! Discards the rest of the body of a rejected request.
 //!
-//! Closing a connection on a client that is in the middle of its body makes most systems throw away the
-//! answer too: the client sees a broken connection where it should see the reason.
+//! If a connection is closed while the client still sends, most systems drop the response, too: the client sees a broken
+//! connection instead of the error.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,10 +13,10 @@ use axum::extract::Request;
 use http_body::{Frame, SizeHint};
 use mitosis_domain::limits;
 
-/// How long a client may take to send the rest.
+/// How long a client may take to send the rest of a body.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A body of which the rest can be read by somebody else.
+/// A body with two owners: the handler, and the layer that discards the rest.
 #[derive(Clone)]
 struct Shared(Arc<Mutex<Body>>);
 
@@ -46,21 +46,21 @@ impl HttpBody for Shared {
     }
 }
 
-/// What a request still sends.
-pub(super) struct Rest(Shared);
+/// The part of a request body that the handler has not read.
+pub(super) struct RemainingBody(Shared);
 
-impl Rest {
-    /// The request as it came, and the other hand on its body.
-    pub(super) fn of(request: Request) -> (Request, Self) {
+impl RemainingBody {
+    /// Splits a request into the request for the handler and a second handle on its body.
+    pub(super) fn split(request: Request) -> (Request, Self) {
         let (parts, body) = request.into_parts();
         let shared = Shared(Arc::new(Mutex::new(body)));
         (Request::from_parts(parts, Body::new(shared.clone())), Self(shared))
     }
 
-    /// Reads it, as far as it is of a size that could have been sent by mistake.
-    pub(super) async fn drain(self) {
+    /// Reads and drops the rest, up to the largest size of a valid body.
+    pub(super) async fn discard(self) {
         if !self.0.is_end_stream() {
-            // Whether all of it came makes no difference to the answer.
+            // The response is the same whether or not all of it has arrived.
             let _ = tokio::time::timeout(LIMIT, read(self.0)).await;
         }
     }

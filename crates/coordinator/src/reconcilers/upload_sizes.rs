@@ -1,4 +1,4 @@
-//! Brings records to the size of what is stored, once no upload of a user can change it any more.
+//! Sets the size in records of uploads to the stored size, once no upload of a user can change it.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::api::objects::uploads::settle;
 use crate::app::App;
 use crate::error::ApiError;
 
-/// How often to look.
+/// How often the pass runs.
 pub(super) const PERIOD: Duration = Duration::from_secs(30);
-/// Most objects of one pass.
+/// The largest number of objects in one pass.
 const BATCH_SIZE: u32 = 100;
 
-/// Settles the sizes of uploads that have ended.
+/// Settles the sizes of ended uploads.
 pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
     settle_ended(&*app.store, &*app.objects, app.now()).await
 }
@@ -61,7 +61,7 @@ mod tests {
     const HOUR: Duration = Duration::from_hours(1);
 
     #[tokio::test]
-    async fn upload_that_never_comes_is_not_charged_for_ever() {
+    async fn missing_upload_is_not_charged_forever() {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&folder.path().join("state.db")).unwrap());
         let objects: Arc<dyn ObjectStore> =
@@ -91,6 +91,6 @@ mod tests {
         };
         assert_eq!(sizes(now + HOUR - Duration::from_secs(1)).await, (vec![9, 9, 9], 27));
         assert_eq!(sizes(now + HOUR).await, (vec![3, 0, 0], 3));
-        assert!(store.ended_uploads(9, now + HOUR).await.unwrap().is_empty(), "they are looked at once");
+        assert!(store.ended_uploads(9, now + HOUR).await.unwrap().is_empty(), "each is settled once");
     }
 }

@@ -1,6 +1,6 @@
-//! The last touch to every answer: its id, and the body of a refusal.
+//! The outermost layer: request ids, error bodies, metrics and headers of every response.
 //!
-//! All of it is one layer, since each layer is memory that every held request takes.
+//! It is a single layer, because each layer adds to the memory of every held request.
 
 use std::any::Any;
 use std::net::SocketAddr;
@@ -15,28 +15,28 @@ use mitosis_protocol::{ErrorBody, ErrorCode, VERSION_HEADER};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::drain::Rest;
+use super::discard_body::RemainingBody;
 use crate::app::App;
-use crate::error::{ApiError, Refusal};
-use crate::failures::Failure;
+use crate::error::{ApiError, Rejection};
+use crate::failure_log::Failure;
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const VERSION: HeaderName = HeaderName::from_static(VERSION_HEADER);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Longest id of a proxy that is taken over.
+/// The longest request id that is accepted from a proxy.
 const MAX_ID_BYTES: usize = 128;
 
-/// Gives the request an id unless a trusted proxy did, runs it under that name in the log, and writes the id into the answer.
+/// Runs a request under its id, which a trusted proxy may have set, and completes the response.
 pub(super) async fn finish(State(app): State<App>, request: Request, next: Next) -> Response {
-    app.requests.add();
+    app.request_counter.add();
     let id = id_of_proxy(&app, &request).unwrap_or_else(|| format!("{:016x}", app.entropy.number()));
     let (method, started) = (request.method().clone(), Instant::now());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
-    let (request, rest) = Rest::of(request);
+    let (request, rest) = RemainingBody::split(request);
     let mut response = next.run(request).instrument(span).await;
     if !response.status().is_success() {
-        Box::pin(rest.drain()).await;
+        Box::pin(rest.discard()).await;
     }
     app.metrics.request(
         &method,
@@ -46,13 +46,13 @@ pub(super) async fn finish(State(app): State<App>, request: Request, next: Next)
     );
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
         app.metrics.failure(failure.is_outage);
-        app.failures.note(&id, &failure);
+        app.failure_log.record(&id, &failure);
     }
-    if let Some(refusal) = response.extensions_mut().remove::<ErrorBody>() {
-        response = with_body(response.status(), ErrorBody { request_id: Some(id.clone()), ..refusal });
+    if let Some(body) = response.extensions_mut().remove::<ErrorBody>() {
+        response = with_body(response.status(), ErrorBody { request_id: Some(id.clone()), ..body });
     }
     if is_stream(&response) {
-        // nginx keeps back what comes in small pieces unless it is asked not to.
+        // nginx buffers responses unless this header disables it.
         response.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     }
     if let Ok(id) = HeaderValue::try_from(id) {
@@ -62,7 +62,7 @@ pub(super) async fn finish(State(app): State<App>, request: Request, next: Next)
     response
 }
 
-/// The id that a trusted proxy gave to the request, so that the logs of both have the same one.
+/// The request id of a trusted proxy, so that both logs have the same one.
 fn id_of_proxy(app: &App, request: &Request) -> Option<String> {
     let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
     if !app.trusted_proxies.contains(peer.ip()) {
@@ -72,7 +72,7 @@ fn id_of_proxy(app: &App, request: &Request) -> Option<String> {
     is_usable(id).then(|| id.to_owned())
 }
 
-/// Whether an id can stand in a log line and in a header.
+/// Whether an id is valid in a log line and in a header.
 fn is_usable(id: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:=+/".contains(&byte);
     (1..=MAX_ID_BYTES).contains(&id.len()) && id.bytes().all(plain)
@@ -93,7 +93,7 @@ fn with_body(status: StatusCode, body: ErrorBody) -> Response {
     response
 }
 
-/// Answers a request whose handler panicked.
+/// The response to a request whose handler has panicked.
 #[expect(clippy::needless_pass_by_value, reason = "the signature is tower's")]
 pub(super) fn panicked(panic: Box<dyn Any + Send>) -> http::Response<Body> {
     let text = panic
@@ -102,5 +102,5 @@ pub(super) fn panicked(panic: Box<dyn Any + Send>) -> http::Response<Body> {
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_default();
     tracing::error!(panic = text, "a handler panicked");
-    ApiError::from(Refusal::new(ErrorCode::Internal, "the coordinator failed to do this")).into_response()
+    ApiError::from(Rejection::new(ErrorCode::Internal, "internal error")).into_response()
 }
