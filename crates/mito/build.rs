@@ -38,7 +38,7 @@ fn said(program: &str, args: &[&str]) -> Option<String> {
     String::from_utf8(output.stdout).ok()?.lines().next().map(str::to_owned).filter(|line| !line.is_empty())
 }
 
-/// Seconds since 1970. Whoever wants the same bytes from every build sets `SOURCE_DATE_EPOCH`.
+/// The build time in seconds since 1970. `SOURCE_DATE_EPOCH` overrides it for reproducible builds.
 #[expect(clippy::disallowed_methods, reason = "a build has no clock to be given")]
 fn built_at() -> u64 {
     let given = variable("SOURCE_DATE_EPOCH").and_then(|given| given.parse().ok());

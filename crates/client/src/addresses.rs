@@ -38,19 +38,19 @@ impl Addresses {
     /// machine.
     pub(crate) fn parse(text: &str) -> Result<(Self, bool), ClientError> {
         if let Some((_, host)) = text.rsplit_once('@') {
-            let why = "it must not hold a user name or a password";
+            let why = "it must not contain a user name or a password";
             return Err(ClientError::Address { shown: format!("…@{host}"), why });
         }
         let mut all = Vec::new();
         let mut all_here = true;
         for one in text.split(',').map(str::trim) {
-            let nonsense = |why| ClientError::Address { shown: text.to_owned(), why };
-            let url = Url::parse(one).map_err(|_| nonsense(FORM))?;
+            let invalid = |why| ClientError::Address { shown: text.to_owned(), why };
+            let url = Url::parse(one).map_err(|_| invalid(FORM))?;
             if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-                return Err(nonsense(FORM));
+                return Err(invalid(FORM));
             }
             if url.query().is_some() || url.fragment().is_some() {
-                return Err(nonsense("it must end with a host, a port or a path"));
+                return Err(invalid("it must not contain a query or a fragment"));
             }
             all_here &= is_loopback(&url);
             let given = url.as_str().trim_end_matches('/').to_owned();
@@ -97,7 +97,7 @@ impl Addresses {
     }
 }
 
-const FORM: &str = "write it like http://127.0.0.1:5000";
+const FORM: &str = "expected a URL such as http://127.0.0.1:5000";
 
 fn is_loopback(url: &Url) -> bool {
     match url.host() {

@@ -158,7 +158,7 @@ fn redirected(address: &str, rest: &str, target: &Url) -> ClientError {
     let target = target.split(['?', '#']).next().unwrap_or_default();
     let target = match Url::parse(target) {
         Ok(url) => format!("{}{}", url.origin().ascii_serialization(), url.path().trim_end_matches('/')),
-        Err(_) => "somewhere else".to_owned(),
+        Err(_) => "another address".to_owned(),
     };
     ClientError::Redirected { address: address.to_owned(), target }
 }
@@ -168,7 +168,7 @@ fn readdressed(mut request: Request, address: &str, rest: &str) -> Result<Reques
     let url = Url::parse(&format!("{address}{rest}"));
     *request.url_mut() = url.map_err(|_| ClientError::Address {
         shown: address.to_owned(),
-        why: "it can't be put together with a path",
+        why: "a path cannot be appended to it",
     })?;
     Ok(request)
 }

@@ -1,6 +1,8 @@
 //! Errors of calls.
 
+use std::error::Error;
 use std::time::Duration;
+use std::{fmt, io};
 
 use mitosis_protocol::{ErrorBody, ErrorCode};
 
@@ -16,15 +18,15 @@ pub enum ClientError {
         body: Box<ErrorBody>,
     },
     /// The coordinator can't be reached, or the connection failed.
-    #[error("can't reach the coordinator at {address}")]
+    #[error("{}", unreachable("coordinator", address, source))]
     Unreachable {
         /// Scheme, host, port and path.
         address: String,
         /// The cause.
-        source: Unreachable,
+        source: TransportError,
     },
     /// The coordinator does not answer on an open connection.
-    #[error("the coordinator at {address} has not answered for {} s", after.as_secs())]
+    #[error("no answer from the coordinator at {address} for {} s", after.as_secs())]
     Silent {
         /// Scheme, host and port.
         address: String,
@@ -32,12 +34,12 @@ pub enum ClientError {
         after: Duration,
     },
     /// The reply violates the contract.
-    #[error("the coordinator at {address} sent something unexpected; it may be another kind of server")]
+    #[error("unexpected reply from {address}: it may not be a coordinator")]
     Unexpected {
         /// Scheme, host, port and path.
         address: String,
         /// The cause.
-        source: Unreachable,
+        source: TransportError,
     },
     /// Another server answered: a proxy in front of the coordinator, or another kind of server.
     #[error("{}", intercepted(*status, address))]
@@ -48,7 +50,7 @@ pub enum ClientError {
         status: u16,
     },
     /// The address redirects to another one, which must not receive the token.
-    #[error("{address} is not where the coordinator is: it redirects to {target}")]
+    #[error("{address} redirects to {target}")]
     Redirected {
         /// Scheme, host, port and path.
         address: String,
@@ -64,7 +66,7 @@ pub enum ClientError {
         feature: &'static str,
     },
     /// The address is invalid.
-    #[error("`{shown}` is no coordinator's address: {why}")]
+    #[error("invalid coordinator address `{shown}`: {why}")]
     Address {
         /// The address as given, without a password.
         shown: String,
@@ -72,28 +74,70 @@ pub enum ClientError {
         why: &'static str,
     },
     /// The HTTP client can't be set up.
-    #[error("HTTP can't be set up")]
-    Setup(#[source] Unreachable),
+    #[error("cannot set up the HTTP client")]
+    Setup(#[source] TransportError),
 }
 
-/// An error of the HTTP library, without the address, which can be a secret.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct Unreachable(reqwest::Error);
+/// An error of the HTTP library. The text is its root cause, without the address, which can be a secret.
+#[derive(Debug)]
+pub struct TransportError(reqwest::Error);
 
-impl From<reqwest::Error> for Unreachable {
+impl TransportError {
+    /// Whether no connection was established.
+    pub fn is_connect(&self) -> bool {
+        self.0.is_connect()
+    }
+}
+
+impl From<reqwest::Error> for TransportError {
     fn from(error: reqwest::Error) -> Self {
         Self(error.without_url())
+    }
+}
+
+impl Error for TransportError {}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut root: &(dyn Error + 'static) = &self.0;
+        while let Some(cause) = root.source() {
+            root = cause;
+        }
+        let kind = root.downcast_ref::<io::Error>().map(io::Error::kind);
+        match kind {
+            _ if self.0.is_timeout() => f.write_str("timed out"),
+            Some(io::ErrorKind::ConnectionRefused) => f.write_str("connection refused"),
+            Some(io::ErrorKind::ConnectionReset) => f.write_str("connection reset"),
+            Some(io::ErrorKind::UnexpectedEof) => f.write_str("connection closed"),
+            _ => f.write_str(&plain(&root.to_string())),
+        }
+    }
+}
+
+/// The text of a root cause without the marks of the library.
+fn plain(text: &str) -> String {
+    let text = text.split(" (os error").next().unwrap_or(text);
+    match text.strip_prefix("failed to lookup address information: ") {
+        Some(reason) => format!("cannot resolve the host name ({reason})"),
+        None => text.to_owned(),
+    }
+}
+
+/// The message for a failed connection to a server.
+pub(crate) fn unreachable(server: &str, address: &str, error: &TransportError) -> String {
+    match error.is_connect() {
+        true => format!("cannot connect to the {server} at {address}: {error}"),
+        false => format!("the connection to the {server} at {address} failed: {error}"),
     }
 }
 
 /// The message for a page of a proxy, from its status.
 fn intercepted(status: u16, address: &str) -> String {
     match status {
-        404 => format!("no coordinator is at {address}: something else answers with status 404"),
-        413 => format!("a request of this size is not accepted at {address} (status 413)"),
-        502..=504 => format!("the proxy at {address} can't reach the coordinator (status {status})"),
-        _ => format!("something that is no coordinator answers at {address} (status {status})"),
+        404 => format!("no coordinator at {address}: another server answers with status 404"),
+        413 => format!("the proxy at {address} refuses a request of this size (status 413)"),
+        502..=504 => format!("the proxy at {address} cannot reach the coordinator (status {status})"),
+        _ => format!("no coordinator at {address}: another server answers with status {status}"),
     }
 }
 
@@ -136,39 +180,36 @@ impl ClientError {
                     403 => ErrorCode::Forbidden.usual_hint(),
                     404 => ErrorCode::NotFound.usual_hint(),
                     429 => ErrorCode::TooManyRequests.usual_hint(),
-                    500.. => "the log of the server has the cause",
-                    _ => {
-                        "the server gave no reason but this; it may be an older one, or another kind of server"
-                    }
+                    500.. => "see the log of the server",
+                    _ => "the server gave no other reason; check that the address is that of a coordinator",
                 },
             }),
-            Self::Unreachable { .. } => Some("check the address, and that the coordinator runs"),
-            Self::Silent { .. } => Some("the log of the coordinator, or of a proxy before it, has the cause"),
-            Self::Unexpected { .. } => Some("check the address, and the path in it"),
+            Self::Unreachable { .. } => {
+                Some("check that the coordinator is running and that the address is right")
+            }
+            Self::Silent { .. } => Some("see the log of the coordinator, or of the proxy in front of it"),
+            Self::Unexpected { .. } => Some("check the address and its path"),
             Self::Intercepted { status, .. } => Some(match status {
                 413 => {
-                    "raise the limit of the proxy in front of the coordinator (nginx: client_max_body_size), or send \
-                     less at once"
+                    "raise the size limit of the proxy (nginx: client_max_body_size), or send less at once"
                 }
                 429 => ErrorCode::TooManyRequests.usual_hint(),
                 502..=504 => {
-                    "try again later; if it stays, check that the coordinator runs and that the proxy in front of \
-                     it knows its address"
+                    "try again later; if it persists, check that the coordinator is running and that the proxy has \
+                     its address"
                 }
-                _ => {
-                    "check the address, and the path in it where a proxy serves the coordinator below a path"
-                }
+                _ => "check the address; behind a proxy, it may need a path",
             }),
-            Self::TooOld { .. } => {
-                Some("nothing was sent; upgrade the coordinator, or use what 0.6 has under `mito client`")
-            }
+            Self::TooOld { .. } => Some(
+                "nothing was sent; upgrade the coordinator, or use the commands of 0.6 under `mito client`",
+            ),
             Self::Redirected { .. } => Some(
-                "if you trust that address, use it instead; redirects are followed to TLS on the same host only",
+                "if you trust the target, use its address; redirects are followed only to HTTPS on the same host",
             ),
             Self::Address { .. } => {
-                Some("give it with -c, with MITO_COORDINATOR_ADDR, or as coordinator_addr in a config file")
+                Some("set it with -c, with MITO_COORDINATOR_ADDR, or as coordinator_addr in a config file")
             }
-            Self::Setup(_) => Some("check the certificates of this machine, and the proxy variables"),
+            Self::Setup(_) => Some("check the CA certificates and the proxy variables of this machine"),
         }
     }
 }

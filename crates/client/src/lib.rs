@@ -23,7 +23,7 @@ pub use agent::LeaseTerms;
 pub use capabilities::Capabilities;
 pub use connection::{Client, UserClient, WorkerClient};
 pub use doctor::AddressCheck;
-pub use error::{ClientError, Unreachable};
+pub use error::{ClientError, TransportError};
 pub use tasks::{EventScope, TaskEvents};
 pub use transfer::{FileOperation, OnBytes, TransferError};
 pub use workers::Registration;

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio_util::io::ReaderStream;
 
 use crate::call::redirect;
-use crate::error::Unreachable;
+use crate::error::{self, TransportError};
 use crate::{Client, UserClient, WorkerClient};
 
 /// Characters of a key that are escaped as `%XX` in a path; `/` is kept.
@@ -71,7 +71,7 @@ impl fmt::Display for FileOperation {
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
     /// The object store refused the transfer. The text is its message, if there is one.
-    #[error("the object store refused: {message} (status {status})")]
+    #[error("the object store refused the transfer: {message} (status {status})")]
     Refused {
         /// The HTTP status.
         status: u16,
@@ -79,15 +79,15 @@ pub enum TransferError {
         message: String,
     },
     /// The object store can't be reached, or the connection failed.
-    #[error("the object store at {host} can't be reached from here")]
+    #[error("{}", error::unreachable("object store", host, source))]
     Unreachable {
         /// Host and port of the link.
         host: String,
         /// The cause.
-        source: Unreachable,
+        source: TransportError,
     },
     /// The object store did not send or accept anything for a long time.
-    #[error("the object store at {host} has been silent for {} s", after.as_secs())]
+    #[error("no data from the object store at {host} for {} s", after.as_secs())]
     Silent {
         /// Host and port of the link.
         host: String,
@@ -95,7 +95,7 @@ pub enum TransferError {
         after: Duration,
     },
     /// The file can't be read or written.
-    #[error("failed to {operation} {path}")]
+    #[error("cannot {operation} {path}")]
     File {
         /// The path of the file.
         path: PathBuf,
@@ -211,7 +211,7 @@ impl Client {
                 None => return checked(response).await,
             }
         }
-        Err(TransferError::Refused { status: 302, message: "it redirects without end".to_owned() })
+        Err(TransferError::Refused { status: 302, message: "too many redirects".to_owned() })
     }
 }
 
@@ -292,10 +292,10 @@ pub(crate) async fn checked(response: Response) -> Result<Response, TransferErro
     let body = response.text().await.unwrap_or_default();
     // A page of a proxy is for browsers.
     let message = between(&body, "<Message>", "</Message>").unwrap_or(match status.as_u16() {
-        300..400 => "its address redirects to another one",
-        412 => "an object of this name is there already; announce the upload again",
-        413 => "a proxy in front of it accepts no file of this size",
-        502..=504 => "the proxy in front of it can't reach it",
+        300..400 => "its address redirects to another address",
+        412 => "an object with this name exists; request a new upload link",
+        413 => "a proxy in front of it refuses a file of this size",
+        502..=504 => "the proxy in front of it cannot reach it",
         _ => "no reason given",
     });
     let message = message.to_owned();

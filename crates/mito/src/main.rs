@@ -1,10 +1,9 @@
 //! The `mito` binary: argv, configuration, roles and exit codes.
 //!
-//! `cli` says what can be asked for, `config` what was configured, `commands` does it. Only this file
-//! decides how the process ends.
+//! `cli` parses the arguments, `config` reads the configuration, `commands` runs the command. Only this file decides
+//! how the process ends.
 
-/// Writes a line on standard error, as `eprintln!` does. That it can't be written changes nothing: there is no other
-/// place to say so, and what was done is done.
+/// Writes a line to standard error, like `eprintln!`. A write error is ignored: there is no other place to report it.
 macro_rules! note {
     ($($words:tt)*) => { $crate::show::note(format_args!($($words)*)) };
 }
@@ -31,10 +30,10 @@ use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::process::{container_init, guard};
 
-/// How long threads that still work on files may hold up the end.
+/// Time limit for blocking threads at the end of the process.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Standard error.
+/// The file descriptor of standard error.
 const LAST_STANDARD_STREAM: i32 = 2;
 
 fn main() -> ExitCode {
@@ -80,18 +79,18 @@ fn close_inherited() {
     let open: Vec<i32> =
         entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for descriptor in open.into_iter().filter(|descriptor| *descriptor > LAST_STANDARD_STREAM) {
-        // The one of the list itself is closed already.
+        // The descriptor of the listing itself is closed already.
         let _ = nix::unistd::close(descriptor);
     }
 }
 
-/// Prints help that was asked for, or says what is wrong with the command line.
+/// Prints the requested help, or reports an invalid command line.
 fn clap_exit(answer: &clap::Error) -> ExitCode {
     if !answer.use_stderr() || answer.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        // Whoever does not read it has no use for another word.
+        // If the reader is gone, there is no one to inform.
         let _ = answer.print();
     } else {
-        note!("{}", Failure::misspelt(answer, "see --help"));
+        note!("{}", Failure::usage(answer, None));
     }
     u8::try_from(answer.exit_code()).unwrap_or(Exit::Usage as u8).into()
 }

@@ -1,11 +1,11 @@
-//! Keys of attachments, as job files and the command line write them.
+//! Keys of attachments in job files and on the command line.
 
 use std::path::{Component, Path, PathBuf};
 
 use super::error::Error;
 
-/// The normalised key of an attachment. A key that leads out of its group is refused: it would be another one than it
-/// says.
+/// Normalises the key of an attachment. A key that leads out of its group is refused, as it would be another key than
+/// the given one.
 pub fn attachment_key(text: &str) -> Result<String, String> {
     let mut depth = 0_u32;
     for part in Path::new(text).components() {
@@ -23,7 +23,7 @@ pub fn attachment_key(text: &str) -> Result<String, String> {
     Ok(cleaned_key(text))
 }
 
-/// A key without `.` and `..`: `a/./b/../c` is `a/c`. What would lead out is left out.
+/// Removes `.` and `..` from a key: `a/./b/../c` becomes `a/c`. Leading `..` are dropped.
 pub fn cleaned_key(key: &str) -> String {
     let mut clean = PathBuf::new();
     for part in Path::new(key).components() {
@@ -38,7 +38,8 @@ pub fn cleaned_key(key: &str) -> String {
     clean.to_string_lossy().into_owned()
 }
 
-/// The name of a file as a part of a key. A name that is not UTF-8 is refused: a lossy one could be that of two files.
+/// Returns the name of a file as a part of a key. A name that is not UTF-8 is refused: a lossy conversion could give
+/// two files one name.
 pub fn file_name(file: &Path) -> Result<&str, Error> {
     let name = file.file_name().unwrap_or_default();
     name.to_str().ok_or_else(|| {

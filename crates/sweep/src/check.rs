@@ -1,4 +1,4 @@
-//! Checks every task of a sweep before the first is sent.
+//! Checks every task of a sweep before the first one is sent.
 
 use mitosis_domain::spec;
 use mitosis_domain::tags::TagSet;
@@ -7,7 +7,7 @@ use mitosis_protocol::task::SubmitTaskRequest;
 use super::error::Error;
 use super::sweep::Expansion;
 
-/// Fails with the first task that the coordinator would refuse, and names its parameters.
+/// Fails for the first task that the coordinator would refuse. The error shows its parameters.
 pub fn check(expansion: &Expansion<'_>) -> Result<(), Error> {
     expansion.tasks_from(0).zip(1u64..).try_for_each(|(task, number)| {
         check_one(&task).map_err(|error| match expansion.len() {
@@ -15,7 +15,7 @@ pub fn check(expansion: &Expansion<'_>) -> Result<(), Error> {
             _ => {
                 let params: Vec<_> =
                     task.task_spec.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
-                Error::input(format!("task {number}, {}: {error}", params.join(" ")))
+                Error::input(format!("task {number} ({}): {error}", params.join(" ")))
                     .with_hint("nothing was submitted")
             }
         })

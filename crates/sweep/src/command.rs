@@ -1,17 +1,17 @@
-//! The command of a job file, as words, as a line, or as a script.
+//! The command of a job file: a list, a line, or a script.
 
 use serde::Deserialize;
 
 use super::error::Error;
 
-/// Shells that take a script as the word after `-c`.
+/// Shells that accept a script after `-c`.
 const SHELLS: [&str; 5] = ["sh", "bash", "dash", "ksh", "zsh"];
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged, expecting = "expected a list of words, or a line, or the lines of a script")]
+#[serde(untagged, expecting = "expected a list of words, a command line, or a script of several lines")]
 pub(super) enum Command {
     Words(Vec<String>),
-    /// One line is split at its blanks as a shell would, and there is no shell. Several are a script for one.
+    /// A single line is split into words like in a shell, but runs without one. Several lines are a shell script.
     Text(String),
 }
 
@@ -29,7 +29,7 @@ impl Command {
         }
     }
 
-    /// What is wrong with a task that has none.
+    /// The error of a task without a command.
     pub(super) fn missing() -> Error {
         Error::input("no command")
             .with_hint(r#"write command = ["python3", "train.py"] or command = "python3 train.py""#)
@@ -37,11 +37,14 @@ impl Command {
 }
 
 fn split(line: &str) -> Result<Vec<String>, Error> {
-    /// Never part of a command: the system ends words with it.
+    /// A mark that no command contains, as the system ends strings with it.
     const HASH: &str = "\0";
-    let halved = || Error::input(format!("unmatched quote in the command `{line}`"));
+    let halved = || {
+        Error::input(format!("unmatched quote in the command `{line}`"))
+            .with_hint("escape a literal quote with a backslash, or write the command as a list")
+    };
     let words = shlex::split(line).ok_or_else(halved)?;
-    // What stands after a `#` would be dropped as a comment.
+    // The text after a `#` would be dropped as a comment.
     let uncommented = shlex::split(&line.replace('#', HASH)).ok_or_else(halved)?;
     match words.iter().map(|word| word.replace('#', HASH)).eq(uncommented) {
         true => Ok(words),
@@ -58,7 +61,7 @@ fn script(text: &str) -> Result<Vec<String>, Error> {
     Ok(shell.into_iter().chain(["-c".to_owned(), text.to_owned()]).collect())
 }
 
-/// The shell that the first line of a script asks for, with its options.
+/// The shell in the first line of a script, with its options.
 fn interpreter(line: &str) -> Result<Vec<String>, Error> {
     let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
     if words.len() > 1 && words[0].ends_with("/env") {
@@ -67,8 +70,8 @@ fn interpreter(line: &str) -> Result<Vec<String>, Error> {
     let name = words.first().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
     match SHELLS.contains(&name) {
         true => Ok(words),
-        false => Err(Error::input(format!("a script for `{}` cannot be a command", line.trim()))
-            .with_hint("save it as a file and add that under `attachments`, or write the command as a list")),
+        false => Err(Error::input(format!("unsupported interpreter `{}`: expected a shell", line.trim()))
+            .with_hint("save the script as a file, list it under `attachments`, and run it by its name")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What can be wrong with a sweep, and with its submission.
+//! Errors of sweeps and of their submission.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,25 +11,30 @@ use super::MAX_TASKS;
 /// Why a sweep is invalid. Each message says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSweep {
-    /// A name that could not be written between braces.
+    /// A name that can't be used between braces.
     #[error("invalid parameter name {0:?}: use letters, digits, `_`, `-`, `.` and inner spaces")]
     Name(String),
+    /// One parameter twice.
+    #[error("the parameter `{0}` is given twice: list all its values at once, such as {0}=a,b")]
+    Repeated(String),
     /// Two parameters with the same variable.
     #[error("the parameters `{0}` and `{1}` have the same variable, {variable}: rename one", variable = super::variable(.0))]
-    SameName(String, String),
+    SameVariable(String, String),
     /// A parameter without values.
     #[error("the parameter `{0}` has no values")]
     NoValues(String),
-    /// A range of something else than integers.
-    #[error("invalid range `{0}`: use integers, such as 1..10 or 0..100..5; list other values: 0.1,0.2,0.3")]
+    /// A range of values that are not integers.
+    #[error(
+        "invalid range `{0}`: expected integers, such as 1..10 or 0..100..5; list other values: 0.1,0.2,0.3"
+    )]
     NotInteger(String),
     /// A range without one of its ends.
-    #[error("invalid range `{0}`: write both ends, such as 1..10")]
+    #[error("invalid range `{0}`: expected both ends, such as 1..10")]
     HalfRange(String),
-    /// A range that does not get anywhere.
+    /// A range with a step below 1.
     #[error("invalid range `{0}`: the step must be at least 1; a descending range needs no sign: 10..1..3")]
     Step(String),
-    /// Columns that don't fit beside each other.
+    /// Zipped parameters with different numbers of values.
     #[error(
         "`{name}` has {count} values and `{other}` has {others}: with zip, all parameters need the same number"
     )]
@@ -40,18 +45,18 @@ pub enum InvalidSweep {
         count: u64,
         /// Another.
         other: String,
-        /// How many values that one has.
+        /// How many values the other parameter has.
         others: u64,
     },
-    /// More than a sweep may have.
+    /// More combinations than a sweep may have.
     #[error("more than {limit} combinations: split the sweep", limit = MAX_TASKS)]
     TooMany,
     /// A `{name}` that is not a parameter.
     #[error("unknown parameter {{{name}}}; {list}; write {{{{ and }}}} for literal braces", list = listed(known))]
     Unknown {
-        /// What is between the braces.
+        /// The text between the braces.
         name: String,
-        /// What could be.
+        /// The names of the parameters.
         known: Vec<String>,
     },
     /// A brace without its other half.
@@ -75,30 +80,30 @@ pub enum Error {
     /// The parameters or their values are invalid.
     #[error(transparent)]
     Sweep(#[from] InvalidSweep),
-    /// A file, or a part of it, is not what it has to be.
+    /// An option or a file is invalid.
     #[error("{message}")]
     Input {
-        /// What is wrong.
+        /// The problem.
         message: String,
-        /// What to do about it.
+        /// What the user can do about it.
         hint: Option<String>,
     },
     /// A task of a job file is invalid.
     #[error("task {number} of {}: {source}", path.display())]
     Task {
-        /// Its position, from 1.
+        /// The position of the task, from 1.
         number: usize,
         /// The job file.
         path: PathBuf,
-        /// Why.
+        /// The problem of the task.
         source: Box<Error>,
     },
-    /// A file that was named can't be read.
+    /// A file of the user can't be read.
     #[error("cannot read {}", path.display())]
     Unreadable {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
         source: io::Error,
     },
     /// The files of a submission can't be used.
@@ -106,17 +111,17 @@ pub enum Error {
     Io {
         /// The verb: read, create, write.
         action: &'static str,
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
         source: io::Error,
     },
     /// A saved submission can't be parsed.
-    #[error("cannot parse {}", path.display())]
+    #[error("invalid submission file {}", path.display())]
     Corrupt {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the parser.
         source: serde_json::Error,
     },
     /// No submission with this id was interrupted here.
@@ -124,17 +129,17 @@ pub enum Error {
     NotInterrupted {
         /// The id.
         id: String,
-        /// Those that were.
+        /// The ids of the interrupted submissions.
         others: Vec<String>,
     },
     /// The name belongs to a submission of other tasks.
-    #[error("the name `{0}` is taken by another submission")]
+    #[error("the name `{0}` is taken by a submission of other tasks")]
     NameTaken(String),
     /// The coordinator refused a task.
     #[error("{}", .0.msg)]
     Refused(ErrorBody),
-    /// The coordinator's reply is about another number of tasks.
-    #[error("the coordinator replied for a different number of tasks")]
+    /// The coordinator's reply is for a different number of tasks.
+    #[error("unexpected reply: the coordinator answered for a different number of tasks")]
     UnexpectedReply,
     /// A request failed.
     #[error(transparent)]
@@ -142,9 +147,9 @@ pub enum Error {
     /// A request failed, and the submission can be resumed.
     #[error("{source}")]
     Interrupted {
-        /// Why.
+        /// The error of the request.
         source: ClientError,
-        /// The id.
+        /// The id of the submission.
         id: String,
     },
 }
@@ -166,16 +171,14 @@ impl Error {
         match self {
             Self::Input { hint, .. } => hint.clone(),
             Self::Task { source, .. } => source.hint(),
-            Self::Corrupt { .. } => {
-                Some("another version of mito wrote it; remove it to abandon the submission".to_owned())
-            }
+            Self::Corrupt { .. } => Some(
+                "another version of mito may have written it; remove it to abandon the submission".to_owned(),
+            ),
             Self::NotInterrupted { others, .. } if others.is_empty() => {
-                Some("no submission was interrupted; the last one is complete".to_owned())
+                Some("all submissions from this machine are complete".to_owned())
             }
             Self::NotInterrupted { others, .. } => Some(format!("interrupted: {}", others.join(", "))),
-            Self::NameTaken(_) => {
-                Some("choose another name; the same name is only for the same tasks".to_owned())
-            }
+            Self::NameTaken(_) => Some("use another name; a name belongs to one set of tasks".to_owned()),
             Self::Refused(refusal) => refusal.hint.clone(),
             Self::Client(error) => error.hint().map(str::to_owned),
             Self::Interrupted { id, .. } => {
@@ -185,7 +188,7 @@ impl Error {
         }
     }
 
-    /// The message, with its hint in the same line.
+    /// The message and the hint on one line.
     #[cfg(test)]
     pub(crate) fn full_message(&self) -> String {
         format!("{self} {}", self.hint().unwrap_or_default())

@@ -1,6 +1,6 @@
-//! Job files: tasks, what varies in them, and the files that they need, written down.
+//! Reads job files: tasks, their parameters, and the files that they need.
 //!
-//! One schema, in TOML, YAML or JSON. An unknown key is an error with its line.
+//! The schema is the same in TOML, YAML and JSON. An unknown key is an error with its line.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,33 +19,33 @@ use super::plan::{Column, Factor, Plan};
 use super::sweep::Sweep;
 use super::values::Values;
 
-/// As for `mito submit` without a job file.
+/// The timeout of tasks without one, as for `mito submit` without a job file.
 const DEFAULT_TIMEOUT: Duration = Duration::from_hours(24);
 
-/// What a job file asks for.
+/// The content of a job file.
 #[derive(Debug)]
 pub struct Job {
-    /// A sweep per task of the file.
+    /// A sweep for each task of the file.
     pub sweeps: Vec<Sweep>,
-    /// Files to be there before the tasks are submitted, each once.
+    /// Files to upload before the tasks are submitted, each once.
     pub uploads: Vec<Upload>,
 }
 
-/// A file of this machine that tasks need.
+/// A local file that tasks need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
     /// The file.
     pub file: PathBuf,
-    /// The group that it is uploaded for.
+    /// The group to upload it to.
     pub group: String,
-    /// Its key in that group.
+    /// The key of the file in the group.
     pub key: String,
 }
 
-/// What the command line adds to a job file.
+/// Options of the command line that apply to a job file.
 #[derive(Debug, Clone, Copy)]
 pub struct Extras<'a> {
-    /// The group of tasks that name none.
+    /// The group of tasks without one; empty until it is known (see [`Job::with_default_group`]).
     pub group: &'a str,
     /// Labels for every task.
     pub labels: &'a [String],
@@ -86,7 +86,7 @@ struct Task {
 #[serde(untagged, expecting = "expected a list of values, or a text such as 1..10")]
 enum Choices {
     List(Vec<String>),
-    /// Values as `-F` has them.
+    /// Values in the form of `-F`.
     Text(String),
 }
 
@@ -111,7 +111,7 @@ struct Attachment {
 }
 
 impl Job {
-    /// Reads a job file. Paths in it start at its own folder.
+    /// Reads a job file. Relative paths in it start at its directory.
     pub fn read(path: &Path, extras: Extras<'_>) -> Result<Self, Error> {
         let language = language_of(path)?;
         let File { defaults, tasks } =
@@ -131,6 +131,21 @@ impl Job {
             })?);
         }
         Ok(job)
+    }
+
+    /// Sets the group of tasks and uploads that have none.
+    pub fn with_default_group(mut self, group: &str) -> Result<Self, Error> {
+        let set = |name: &mut String| {
+            if name.is_empty() {
+                group.clone_into(name);
+            }
+        };
+        self.sweeps.iter_mut().for_each(|sweep| set(&mut sweep.task.group_name));
+        for mut upload in std::mem::take(&mut self.uploads) {
+            set(&mut upload.group);
+            self.add_upload(upload)?;
+        }
+        Ok(self)
     }
 
     fn add(&mut self, task: Task, folder: &Path, extras: Extras<'_>) -> Result<Sweep, Error> {
@@ -165,7 +180,7 @@ impl Job {
         })
     }
 
-    /// Adds a file, unless it is there.
+    /// Adds a file once. Two files with one key are an error.
     fn add_upload(&mut self, upload: Upload) -> Result<(), Error> {
         let same_place =
             self.uploads.iter().find(|other| other.group == upload.group && other.key == upload.key);
@@ -173,40 +188,39 @@ impl Job {
             None => self.uploads.push(upload),
             Some(other) if other.file == upload.file => {}
             Some(other) => {
-                return Err(usage(format!(
+                return Err(Error::input(format!(
                     "{} and {} have the same attachment key, `{}`",
                     other.file.display(),
                     upload.file.display(),
                     upload.key
-                )));
+                ))
+                .with_hint("set another `key` for one of them"));
             }
         }
         Ok(())
     }
 }
 
-/// The language of a job file, by its name.
+/// The language of a job file, from the extension of its name.
 fn language_of(path: &Path) -> Result<Language, Error> {
     let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
     match ending.as_deref() {
         Some("toml") => Ok(Language::Toml),
         Some("yaml" | "yml") => Ok(Language::Yaml),
         Some("json") => Ok(Language::Json),
-        _ => Err(usage(format!("{} is not a job file", path.display()))
-            .with_hint("a job file ends with .toml, .yaml, .yml or .json; a command comes after `--`")),
+        _ => Err(Error::input(format!("{} is not a job file", path.display())).with_hint(
+            "expected a name that ends with .toml, .yaml, .yml or .json; put a command after `--`",
+        )),
     }
 }
 
 fn wrong(path: &Path, error: impl std::fmt::Display) -> Error {
-    usage(format!("invalid job file {}: {error}", path.display()))
-}
-
-fn usage(message: String) -> Error {
-    Error::input(message)
+    Error::input(format!("invalid job file {}: {error}", path.display()))
+        .with_hint("the guide lists the keys of job files; `mito submit --dry-run` checks one")
 }
 
 impl Task {
-    /// What this task says, above what all say: lists and tables are joined, everything else is replaced.
+    /// Combines a task with the defaults: lists and tables are joined, other values override the default.
     fn over(self, defaults: Self) -> Self {
         fn joined<T>(mut first: Vec<T>, second: Vec<T>) -> Vec<T> {
             first.extend(second);
@@ -232,7 +246,7 @@ impl Task {
         }
     }
 
-    /// Lines, then rows, then the matrix in the order of its names.
+    /// The parameters: lines, then CSV rows, then the matrix in the order of its names.
     fn plan(&self, folder: &Path) -> Result<Plan, Error> {
         let mut factors = Vec::new();
         if let Some(file) = &self.each_line {
@@ -266,7 +280,7 @@ impl Resource {
             (Some(key), None, None) => RemoteFile::Attachment { key: key.clone() },
             (None, Some(uuid), Some(content_type)) => RemoteFile::Artifact { uuid, content_type },
             _ => {
-                return Err(usage(format!("invalid resource `{}`: expected an attachment or an artifact", self.local_path))
+                return Err(Error::input(format!("invalid resource `{}`: expected an attachment or an artifact", self.local_path))
                     .with_hint(
                         r#"write {attachment = "KEY", as = "PATH"} or {artifact = "UUID", type = "result", as = "PATH"}"#,
                     ));
@@ -277,7 +291,7 @@ impl Resource {
 }
 
 impl Attachment {
-    /// What is to be sent, and how a task gets at it.
+    /// The upload of the file, and the resource by which a task downloads it.
     fn upload_and_resource(
         &self,
         folder: &Path,
@@ -289,11 +303,12 @@ impl Attachment {
             (Some(_), Some(_)) => String::new(),
             _ => file_name(&file)?.to_owned(),
         };
-        let key = attachment_key(self.key.as_ref().unwrap_or(&name)).map_err(usage)?;
+        let key = attachment_key(self.key.as_ref().unwrap_or(&name)).map_err(Error::input)?;
         if key.is_empty() {
-            return Err(usage(format!("the attachment {} needs a key", file.display())));
+            return Err(Error::input(format!("the attachment {} has no key", file.display()))
+                .with_hint(r#"set one, such as key = "data/in.csv""#));
         }
-        // The key is meant as it is, also where braces stand for parameters.
+        // Braces in the name of a file are literal, also in a task with parameters.
         let in_task = if plain { key.clone() } else { key.replace('{', "{{").replace('}', "}}") };
         let local_path = self.local_path.clone().unwrap_or(match plain {
             true => name,
@@ -478,6 +493,21 @@ matrix = { x = [1.0, 1e3, '007', 'yes'], y = 3.10 }";
         assert_eq!(task.task_spec.args, ["sh", "-c", "cd data\nrun 2 ${HOME}\n"]);
         let sleep = read("job.yaml", "tasks:\n  - command: [sleep, 5]\n").unwrap();
         assert_eq!(sleep.sweeps[0].task.task_spec.args, ["sleep", "5"]);
+    }
+
+    #[test]
+    fn default_group_is_set_after_reading() {
+        let text = "[[tasks]]\ncommand = 'a'\nattachments = [{file = 'x'}]\n\
+                    [[tasks]]\ncommand = 'b'\ngroup = 'lab'\nattachments = [{file = 'y', key = 'x'}]";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("job.toml");
+        std::fs::write(&path, text).unwrap();
+        let job =
+            |group| Job::read(&path, Extras { group: "", labels: &[] }).unwrap().with_default_group(group);
+        let groups: Vec<_> =
+            job("ann").unwrap().sweeps.into_iter().map(|sweep| sweep.task.group_name).collect();
+        assert_eq!(groups, ["ann", "lab"]);
+        assert!(job("lab").unwrap_err().to_string().contains("same attachment key"));
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! Many tasks from one description: parameters that vary, job files, and a submission that can be resumed.
+//! Sweeps: many tasks from one description, job files, and submissions that can be resumed.
 //!
-//! A [`Sweep`] is a task with `{name}` in its texts and a [`Plan`] of what the names stand for. Nothing is expanded
-//! before it is needed: a task is made from its index alone, so a hundred thousand of them cost no memory, and any part
-//! can be made again, the same to the byte. A [`Job`] is what a job file asks for, and a [`Submission`] sends each task
-//! once, whatever is interrupted.
+//! A [`Sweep`] is a task with placeholders such as `{name}`, and a [`Plan`] of their values. Tasks are expanded on
+//! demand: each is a function of its index, so a hundred thousand tasks take no memory, and any part can be repeated
+//! byte for byte. A [`Job`] is the content of a job file. A [`Submission`] sends each task once, also after an
+//! interruption.
 
 mod attachment_key;
 mod check;
@@ -34,5 +34,5 @@ pub use sweep::{Expansion, Sweep, variable};
 pub use template::Template;
 pub use values::Values;
 
-/// Most tasks of one sweep.
+/// The maximum number of tasks of a sweep.
 pub const MAX_TASKS: u64 = 10_000_000;

@@ -1,23 +1,23 @@
-//! A parameter as the command line writes it.
+//! Parses the parameters of the command line.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::values::Values;
 
-/// A parameter and where its values come from: `NAME=VALUES` or `NAME@FILE`.
+/// A parameter and the source of its values: `NAME=VALUES` or `NAME@FILE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameter {
-    /// Its name.
+    /// The name of the parameter.
     pub name: String,
-    /// Its values.
+    /// The source of its values.
     pub source: ParameterSource,
 }
 
-/// Where the values of a parameter come from.
+/// The source of the values of a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ParameterSource {
-    /// They are given.
+    /// Values from the command line.
     Values(Values),
     /// A file with a value on each line; `-` is standard input.
     Lines(PathBuf),
@@ -27,11 +27,11 @@ impl FromStr for Parameter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        const SHAPE: &str = "write it as x=1..10, x=a,b,c or x@FILE";
-        let at = text.find(['=', '@']).filter(|at| *at > 0).ok_or(SHAPE)?;
+        const FORM: &str = "expected NAME=VALUES or NAME@FILE, such as x=1..10, x=a,b,c or x@values.txt";
+        let at = text.find(['=', '@']).filter(|at| *at > 0).ok_or(FORM)?;
         let (name, rest) = (&text[..at], &text[at + 1..]);
         let source = match (text[at..].starts_with('='), rest.is_empty()) {
-            (_, true) => return Err(SHAPE.to_owned()),
+            (_, true) => return Err(FORM.to_owned()),
             (true, false) => ParameterSource::Values(Values::parse(rest).map_err(|error| error.to_string())?),
             (false, false) => ParameterSource::Lines(PathBuf::from(rest)),
         };

@@ -1,4 +1,4 @@
-//! Reads the parameters of a sweep from options and the files that they name.
+//! Reads the parameters of a sweep from options and files.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,10 +9,10 @@ use super::parameter::{Parameter, ParameterSource};
 use super::plan::{Column, Factor, Plan};
 use super::values::Values;
 
-/// The parameter of `--each-line`.
+/// The name of the parameter of `--each-line`.
 pub(super) const LINE: &str = "line";
 
-/// Where the parameters of a sweep come from.
+/// The sources of the parameters of a sweep.
 #[derive(Debug, Clone, Copy)]
 pub struct Sources<'a> {
     /// Parameters with their values.
@@ -44,7 +44,7 @@ impl Combine {
 }
 
 impl Sources<'_> {
-    /// Reads the files. Lines come first, then rows, then parameters in their order; the last changes fastest.
+    /// Reads the files. The order is: lines, CSV rows, other parameters; the last one changes fastest.
     pub fn plan(self) -> Result<Plan, Error> {
         self.check_stdin_is_read_once()?;
         let mut factors = Vec::new();
@@ -78,23 +78,24 @@ impl Sources<'_> {
     }
 }
 
-/// A parameter with a value on each line; empty lines are none.
+/// Reads a parameter with a value on each line. Empty lines are skipped.
 pub(super) fn lines(name: &str, file: &Path) -> Result<Column, Error> {
     let text = text(file)?;
     let lines: Vec<String> = text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
     match lines.is_empty() {
-        true => Err(Error::input(format!("{} has no lines", file.display()))),
+        true => Err(Error::input(format!("{} has no lines", file.display()))
+            .with_hint("each line that is not empty is a value")),
         false => Ok(Column::new(name, Values::Words(lines))?),
     }
 }
 
-/// A parameter for each name in the first row, with a value in each further row.
+/// Reads a CSV file: the first row has the parameter names, each other row has their values.
 pub(super) fn rows(file: &Path) -> Result<Factor, Error> {
     let text = text(file)?;
     let mut reader = csv::ReaderBuilder::new().from_reader(text.as_bytes());
     refuse_empty_lines(&text, file)?;
     let unreadable = |error: csv::Error| {
-        Error::input(format!("invalid CSV file {}: {error}", file.display()))
+        Error::input(format!("invalid CSV file {}{}", file.display(), csv_problem(&error)))
             .with_hint("the first row has the parameter names; all rows need the same number of values")
     };
     let names: Vec<String> =
@@ -108,13 +109,25 @@ pub(super) fn rows(file: &Path) -> Result<Factor, Error> {
     }
     if columns.first().is_none_or(Vec::is_empty) {
         return Err(Error::input(format!("{} has no rows", file.display()))
-            .with_hint("the first row has the parameter names, the others have their values"));
+            .with_hint("the first row has the parameter names, each other row has their values"));
     }
     let columns = names.iter().zip(columns).map(|(name, values)| Column::new(name, Values::Words(values)));
     Ok(Factor::new(columns.collect::<Result<_, _>>()?)?)
 }
 
-/// In a table with one column, an empty line could be an empty value, or nothing at all.
+/// The position and the problem of an invalid row.
+fn csv_problem(error: &csv::Error) -> String {
+    let line = error.position().map(|position| format!(", line {}", position.line())).unwrap_or_default();
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("{line}: expected {expected_len} values, found {len}")
+        }
+        csv::ErrorKind::Utf8 { .. } => format!("{line}: not UTF-8"),
+        _ => format!("{line}: {error}"),
+    }
+}
+
+/// Refuses empty lines in a CSV file with one column: they could be an empty value or no value.
 fn refuse_empty_lines(text: &str, file: &Path) -> Result<(), Error> {
     let is_one_column = text.lines().next().is_some_and(|names| !names.contains(','));
     match text.trim_end().lines().position(str::is_empty).filter(|_| is_one_column) {
@@ -124,7 +137,7 @@ fn refuse_empty_lines(text: &str, file: &Path) -> Result<(), Error> {
     }
 }
 
-/// All of a text file. A mark that an editor puts at its start is no part of the first value.
+/// Reads a text file. A byte order mark at its start is skipped.
 pub(super) fn text(file: &Path) -> Result<String, Error> {
     let mut text = String::new();
     let read = match is_stdin(file) {
@@ -135,7 +148,7 @@ pub(super) fn text(file: &Path) -> Result<String, Error> {
         Ok(_) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             Err(Error::input(format!("{} is not UTF-8 text", file.display()))
-                .with_hint("save it as UTF-8; `iconv -f UTF-16 -t UTF-8` converts what PowerShell writes"))
+                .with_hint("convert it to UTF-8, for example with `iconv -f UTF-16 -t UTF-8`"))
         }
         Err(source) => Err(Error::Unreadable { path: file.to_owned(), source }),
     }
@@ -233,6 +246,8 @@ mod tests {
             ..args
         };
         assert_eq!(combinations(&args), ["012", "  1_000 ", "#x", "NO"]);
+        let unequal = rows(&file(&folder, "unequal.csv", "a,b\n1,2\n3\n")).unwrap_err().to_string();
+        assert!(unequal.ends_with("unequal.csv, line 3: expected 2 values, found 1"), "{unequal}");
         let one =
             |text: &str| rows(&file(&folder, "one.csv", text)).map(|_| ()).map_err(|error| error.to_string());
         assert!(one("x\na\n\nb\n").unwrap_err().contains("line 3"));

@@ -71,7 +71,10 @@ impl Plan {
         let mut variables = BTreeMap::new();
         for name in plan.names() {
             if let Some(other) = variables.insert(variable(name), name) {
-                return Err(InvalidSweep::SameName(other.to_owned(), name.to_owned()));
+                return Err(match other == name {
+                    true => InvalidSweep::Repeated(name.to_owned()),
+                    false => InvalidSweep::SameVariable(other.to_owned(), name.to_owned()),
+                });
             }
         }
         let count = plan.factors.iter().try_fold(1u64, |count, factor| count.checked_mul(factor.len()));
@@ -177,10 +180,12 @@ mod tests {
 
     #[test]
     fn ambiguous_names_are_refused() {
-        for (one, other) in [("x", "x"), ("x", "X"), ("a-b", "a_b")] {
+        for (one, other) in [("x", "X"), ("a-b", "a_b")] {
             let error = Plan::product(vec![factor(&[(one, "1")]), factor(&[(other, "1")])]).unwrap_err();
-            assert_eq!(error, InvalidSweep::SameName(one.into(), other.into()));
+            assert_eq!(error, InvalidSweep::SameVariable(one.into(), other.into()));
         }
+        let error = Plan::product(vec![factor(&[("x", "1")]), factor(&[("x", "2")])]).unwrap_err();
+        assert_eq!(error, InvalidSweep::Repeated("x".into()));
         for name in ["", " x", "x ", "a{b", "a=b", "a\nb", "a@b"] {
             assert_eq!(
                 Column::new(name, Values::parse("1").unwrap()),

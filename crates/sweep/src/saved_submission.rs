@@ -1,7 +1,7 @@
-//! The files of a submission that is not complete: all that is needed to resume it.
+//! Saves an incomplete submission, so that it can be resumed.
 //!
-//! One file with the whole submission, written once, and one beside it with how far it has come. Both can
-//! hold what the command is given, so only their owner can read them.
+//! One file has the whole submission and is written once; a second one has the progress. Both can contain secrets of
+//! commands, so only their owner can read them.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::error::Error;
 use super::sweep::Sweep;
 
-/// A submission as it was asked for.
+/// The content of a submission.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SavedSubmission {
-    /// Names it, to its user and in its idempotency keys.
+    /// The id for the user and for idempotency keys.
     pub(super) id: String,
     /// The coordinator.
     pub(super) address: String,
@@ -34,7 +34,7 @@ pub(super) struct SubmissionFile {
 }
 
 impl SubmissionFile {
-    /// Below a cache folder.
+    /// The files in a cache directory.
     pub(super) fn new(id: &str, cache: &Path) -> Self {
         Self { folder: cache.join("submissions"), id: id.to_owned() }
     }
@@ -47,7 +47,7 @@ impl SubmissionFile {
         self.folder.join(format!("{}.progress", self.id))
     }
 
-    /// The submission, if it is not complete.
+    /// Loads the submission, if it is incomplete.
     pub(super) fn load(&self) -> Result<Option<SavedSubmission>, Error> {
         let path = self.submission();
         let text = match fs::read(&path) {
@@ -66,9 +66,9 @@ impl SubmissionFile {
         refile(&path, &text).map_err(|error| failed("write", &path, error))
     }
 
-    /// How many tasks the coordinator has confirmed.
+    /// The number of tasks that the coordinator has confirmed.
     pub(super) fn submitted(&self) -> u64 {
-        // Nothing, or nothing that can be read, only costs sending the first ones again.
+        // Without a readable file, the first tasks are sent again, which is safe.
         let text = fs::read_to_string(self.progress()).unwrap_or_default();
         text.trim().parse().unwrap_or(0)
     }
@@ -89,7 +89,7 @@ impl SubmissionFile {
         }
     }
 
-    /// The ids of all submissions that are not complete.
+    /// The ids of all incomplete submissions.
     pub(super) fn list(&self) -> Vec<String> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let names = entries.filter_map(|entry| {

@@ -1,9 +1,8 @@
-//! Submits many tasks, each once, whatever is interrupted.
+//! Submits many tasks exactly once, also after interruptions.
 //!
-//! The tasks are sent in chunks. The key of a chunk is made of the submission's id and the position of
-//! its first task, and its content follows from the submission alone. So a chunk that is sent again,
-//! because its answer was lost or because the whole command was started again, is recognised and answered
-//! with the tasks that are there.
+//! The tasks are sent in chunks. The idempotency key of a chunk consists of the submission's id and the position of
+//! its first task, and its content depends only on the submission. So a chunk that is sent again after a lost reply or
+//! a restart is recognised, and answered with the existing tasks.
 
 use std::path::Path;
 
@@ -21,10 +20,9 @@ use super::sweep::{Expansion, Sweep};
 
 /// Tasks in one request.
 const CHUNK: usize = 10_000;
-/// Bytes in one request, roughly. Escaped, a text grows to six times its length at most, and the
-/// coordinator takes 256 MiB.
+/// Approximate bytes in one request. Escaping can make a text six times longer, and the coordinator accepts 256 MiB.
 const CHUNK_BYTES: usize = 32 * 1024 * 1024;
-/// Letters of an id that is drawn.
+/// The length of a random id.
 const ID_LETTERS: usize = 12;
 
 /// A submission that is in progress.
@@ -36,7 +34,7 @@ pub struct Submission {
     total: u64,
 }
 
-/// Who submits, and where.
+/// The submitting user and the coordinator.
 #[derive(Debug, Clone)]
 pub struct Submitter {
     /// Address of the coordinator.
@@ -51,14 +49,14 @@ pub struct Accepted<'a> {
     pub tasks: &'a [(SubmitTaskReply, String)],
     /// Whether the coordinator had them already.
     pub replayed: bool,
-    /// How many were accepted so far.
+    /// The number of tasks that were accepted so far.
     pub so_far: u64,
-    /// How many tasks the submission has.
+    /// The number of tasks of the submission.
     pub total: u64,
 }
 
 impl Submission {
-    /// A new submission. Under a name, it is the one that may have been started before.
+    /// Creates a submission. With a name, it continues an earlier one of the same name.
     pub fn new(
         name: Option<&str>,
         sweeps: Vec<Sweep>,
@@ -78,7 +76,7 @@ impl Submission {
         }
     }
 
-    /// The interrupted submission with an id.
+    /// Loads an interrupted submission.
     pub fn interrupted(id: &str, cache: &Path) -> Result<Self, Error> {
         let file = SubmissionFile::new(id, cache);
         match file.load()? {
@@ -92,12 +90,12 @@ impl Submission {
         Self { saved, file, done: 0, total }
     }
 
-    /// A single task is there or not; of more, some can be there and some not.
+    /// Whether a part of the tasks can exist: a single task exists or not.
     fn can_be_interrupted(&self) -> bool {
         self.total > 1
     }
 
-    /// Address of its coordinator.
+    /// The address of the coordinator.
     pub fn address(&self) -> &String {
         &self.saved.address
     }
@@ -107,7 +105,7 @@ impl Submission {
         &self.saved.user
     }
 
-    /// How many tasks it has.
+    /// The number of tasks.
     pub fn total(&self) -> u64 {
         self.total
     }
@@ -117,13 +115,13 @@ impl Submission {
         self.done
     }
 
-    /// The command that resumes it.
+    /// The command that resumes the submission.
     pub fn resume_command(&self) -> String {
         format!("mito submit --resume {}", self.saved.id)
     }
 
-    /// Sends what the coordinator does not have yet, and calls `on_accepted` with each chunk that it has
-    /// accepted. A submission that failed can be resumed.
+    /// Sends the tasks that the coordinator does not have yet, and calls `on_accepted` for each accepted chunk. A
+    /// failed submission can be resumed.
     pub async fn send(
         mut self,
         user: &UserClient,
@@ -159,7 +157,7 @@ impl Submission {
         Ok(total)
     }
 
-    /// A failed request. If no task was submitted, there is nothing to resume.
+    /// The error of a failed request. If no task was submitted, there is nothing to resume.
     fn failed(&self, error: ClientError) -> Error {
         let never_started = self.done == 0 && error.status().is_some_and(|status| status < 500);
         if never_started {
@@ -194,7 +192,8 @@ fn tasks_from<'a>(
     })
 }
 
-/// At least one task, and as many as fit into a request. The same position always gives the same ones.
+/// Takes the next chunk: at least one task, and as many as fit in a request. The same position always gives the same
+/// chunk.
 fn take_chunk(
     tasks: &mut std::iter::Peekable<impl Iterator<Item = SubmitTaskRequest>>,
 ) -> Vec<SubmitTaskRequest> {
@@ -210,7 +209,7 @@ fn take_chunk(
     chunk
 }
 
-/// Roughly the bytes of a task.
+/// The approximate size of a task in bytes.
 fn weight(task: &SubmitTaskRequest) -> usize {
     let spec = &task.task_spec;
     let pairs = |map: &std::collections::BTreeMap<String, String>| -> usize {
@@ -229,7 +228,7 @@ fn weight(task: &SubmitTaskRequest) -> usize {
     all_words + pairs(&spec.envs) + pairs(&spec.params) + resources + 256
 }
 
-/// Tasks were checked before they were sent, so a refusal is about the caller or the group.
+/// Returns the submitted tasks. They were checked before, so a refusal concerns the caller or the group.
 fn all_accepted(
     reply: SubmitTasksReply,
     groups: Vec<String>,

@@ -1,4 +1,4 @@
-//! The description of a sweep.
+//! A task with parameters, and its expansion.
 
 use std::borrow::Cow;
 
@@ -94,7 +94,7 @@ impl Expansion<'_> {
         }
     }
 
-    /// All tasks from `first` on, created one by one.
+    /// All tasks from `first` on, generated one by one.
     pub fn tasks_from(&self, first: u64) -> impl Iterator<Item = SubmitTaskRequest> {
         (first..self.len()).map(|index| self.task(index))
     }

@@ -1,4 +1,4 @@
-//! A text with placeholders: `train.py --rate {rate}`. `{{` and `}}` are braces, and `${HOME}` is left to the
+//! Text with placeholders: `train.py --rate {rate}`. `{{` and `}}` are literal braces, and `${HOME}` is left for the
 //! shell.
 
 use std::borrow::Cow;

@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::MAX_TASKS;
 use super::error::InvalidSweep;
 
-/// Values in their order.
+/// The ordered values of a parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Values {
-    /// Words, as written.
+    /// Arbitrary texts.
     Words(Vec<String>),
-    /// Integers at equal distances.
+    /// A range of integers.
     Numbers {
         /// The first number.
         first: i64,

@@ -16,7 +16,7 @@ pub(crate) enum ConfigCommand {
 /// Options of `mito config show`.
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
-    /// Role whose configuration is shown
+    /// Show the configuration of this role
     #[arg(long, value_enum, default_value_t = RoleArg::Client)]
     pub(crate) role: RoleArg,
     /// Path of the config file
@@ -29,7 +29,7 @@ pub(crate) struct ShowArgs {
     pub(crate) output: OutputArgs,
 }
 
-/// Whose configuration.
+/// A role with its own configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RoleArg {
     Coordinator,

@@ -1,4 +1,4 @@
-//! Whom to talk to, and as whom: the same options for every command that talks to a coordinator.
+//! Options for the connection to a coordinator, shared by all commands that have one.
 
 use std::path::PathBuf;
 

@@ -11,7 +11,7 @@ use crate::config::{Options, keys};
 /// Options of `mito coordinator`. Each overrides the key of the configuration with a similar name.
 #[derive(Debug, Args)]
 pub(crate) struct CoordinatorArgs {
-    /// The address to bind to
+    /// The address to listen on
     #[arg(short, long)]
     bind: Option<String>,
     /// Serve HTTPS with the certificate in this PEM file; reloaded on SIGHUP
@@ -32,7 +32,7 @@ pub(crate) struct CoordinatorArgs {
     /// The S3 URL, or file:///path
     #[arg(long, value_name = "S3_URL")]
     s3: Option<String>,
-    /// The S3 URL for clients and workers, if it differs
+    /// The S3 URL for clients and workers, if different
     #[arg(long)]
     s3_public_url: Option<String>,
     /// The S3 access key
@@ -86,7 +86,7 @@ pub(crate) struct CoordinatorArgs {
     /// Delete ended tasks and their artifacts after this time, such as `90d` (default: never)
     #[arg(long, value_parser = value_parsers::duration)]
     retain_tasks: Option<Duration>,
-    /// Proxies, as addresses or networks, whose X-Forwarded-* and Forwarded headers are trusted
+    /// Addresses or networks of proxies whose X-Forwarded-* and Forwarded headers are trusted
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     trusted_proxies: Vec<String>,
     /// Path of the log file (default: a daily file in the cache directory)

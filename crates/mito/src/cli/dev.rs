@@ -9,7 +9,7 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  mito dev                            then paste the line that it prints into another terminal
+  mito dev                            prints the commands for another terminal
   mito dev --data ./trial -b 127.0.0.1:0 --slots 2")]
 pub(crate) struct DevArgs {
     /// Data directory (default: `$XDG_DATA_HOME/mitosis/dev`)

@@ -12,7 +12,7 @@ const SPAWN_EXAMPLES: &str = "\
 Examples:
   mito manager spawn 2
   mito manager spawn 1 -c http://coordinator:5000 -u ann --tags gpu --slots auto";
-/// The option of a worker that its command line must not show.
+/// The option of a worker that must not appear on its command line.
 const PASSWORD: &str = "password";
 
 #[derive(Debug, Subcommand)]
@@ -30,7 +30,7 @@ pub(crate) enum ManagerCommand {
     /// Manage workers with systemd user units
     #[command(subcommand)]
     Systemd(SystemdCommand),
-    /// Supervise the workers of `spawn`; started automatically
+    /// Supervise the workers (started by `spawn`)
     #[command(hide = true)]
     Supervise {
         /// Detach from the terminal
@@ -81,14 +81,14 @@ pub(crate) struct InstallArgs {
     pub(crate) worker: WorkerOptions,
 }
 
-/// What units are called unless something else is said.
+/// The default name of a unit.
 const UNIT: &str = "mito-worker";
 
 fn unit_name(text: &str) -> Result<String, String> {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
     match text.chars().all(fits) && (1..=64).contains(&text.len()) {
         true => Ok(text.to_owned()),
-        false => Err("expected at most 64 letters, digits, `-` and `_`".to_owned()),
+        false => Err("expected 1 to 64 letters, digits, `-` and `_`".to_owned()),
     }
 }
 
@@ -98,7 +98,7 @@ pub(crate) struct DrainArgs {
     /// Worker numbers from `status`, or `all` (default)
     #[arg(value_name = "NUMBER", value_parser = number_or_all)]
     pub(crate) which: Vec<Option<u32>>,
-    /// Wait until they have exited
+    /// Wait until the workers have exited
     #[arg(long)]
     pub(crate) wait: bool,
 }
@@ -106,12 +106,12 @@ pub(crate) struct DrainArgs {
 fn number_or_all(text: &str) -> Result<Option<u32>, String> {
     match text {
         "all" => Ok(None),
-        text => text.parse().map(Some).map_err(|_| format!("expected a number or `all`, got `{text}`")),
+        text => text.parse().map(Some).map_err(|_| "expected a worker number or `all`".to_owned()),
     }
 }
 
 impl DrainArgs {
-    /// None is all of them.
+    /// The worker numbers; empty for all workers.
     pub(crate) fn numbers(&self) -> Vec<u32> {
         self.which.iter().copied().collect::<Option<_>>().unwrap_or_default()
     }
@@ -139,11 +139,11 @@ pub(crate) struct LogsArgs {
     pub(crate) lines: usize,
 }
 
-/// The options of `mito worker`, understood, and as words to give to workers.
+/// The options of `mito worker`: parsed, and as arguments for the started workers.
 #[derive(Debug)]
 pub(crate) struct WorkerOptions {
     pub(crate) args: WorkerArgs,
-    /// All that was given, in the long form and without the password.
+    /// The given options in their long form, without the password.
     pub(crate) words: Vec<OsString>,
 }
 
@@ -169,8 +169,8 @@ impl Args for WorkerOptions {
     }
 }
 
-/// Every option of a worker that was given. A value is joined to its option, so that it can't be taken
-/// for another one.
+/// The given options of a worker as arguments. A value is joined to its option with `=`, so that it can't be read as
+/// another option.
 fn words(matches: &ArgMatches) -> Vec<OsString> {
     let worker = WorkerArgs::augment_args(Command::new("worker"));
     let mut words = Vec::new();

@@ -1,4 +1,4 @@
-//! The command line, as `clap` reads it. Only shapes: what a command does is in `commands`.
+//! The arguments of the command line. The commands themselves are in `commands`.
 
 pub(crate) mod client;
 #[cfg(test)]
@@ -37,7 +37,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the mitosis coordinator
     Coordinator(coordinator::CoordinatorArgs),
-    /// Run a worker, which takes tasks from a coordinator, one per slot
+    /// Run a worker, which executes tasks of a coordinator
     Worker(worker::WorkerArgs),
     /// Send requests to a coordinator
     Client(client::ClientArgs),
@@ -46,11 +46,11 @@ pub(crate) enum Command {
     Manager(manager::ManagerCommand),
     /// Run a command as a task, show its output, and exit with its code
     Run(run::RunArgs),
-    /// Submit a command as a task, or as many tasks with varying parameters
+    /// Submit a command as one task, or as many tasks with parameters
     Submit(Box<submit::SubmitArgs>),
     /// Submit failed tasks again
     Retry(retry::RetryArgs),
-    /// Show the results of tasks and their parameters in one table
+    /// Show the results and parameters of tasks in one table
     Results(results::ResultsArgs),
     /// Run a coordinator and a worker in one process on this machine
     Dev(dev::DevArgs),
@@ -64,7 +64,7 @@ pub(crate) enum Command {
         /// The shell
         shell: Shell,
     },
-    /// Write a manual page for each command
+    /// Write manual pages
     Man {
         /// Output directory
         #[arg(long, value_name = "DIR")]

@@ -16,7 +16,7 @@ Examples:
 pub(crate) struct ResultsArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
-    /// Include tasks that were retried; by default only the retry is shown, unless a task is named
+    /// Include tasks that were retried (default: only the latest retry of each)
     #[arg(long)]
     pub(crate) all: bool,
     #[command(flatten)]

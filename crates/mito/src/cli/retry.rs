@@ -11,12 +11,12 @@ use crate::show::OutputArgs;
 #[command(after_help = "\
 Examples:
   mito retry --failed -l exp1      failed tasks with this label
-  mito retry label=exp1 exit=137   tasks killed for lack of memory
-  mito retry last                  the newest task, however it ended")]
+  mito retry label=exp1 exit=137   tasks that ran out of memory
+  mito retry last                  the newest task, even if it succeeded")]
 pub(crate) struct RetryArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
-    /// Include tasks that were retried already
+    /// Include tasks that were retried before
     #[arg(long)]
     pub(crate) again: bool,
     #[command(flatten)]

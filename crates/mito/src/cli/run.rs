@@ -62,7 +62,7 @@ mod tests {
         match Cli::try_parse_from(line.split(' ')) {
             Ok(Cli { command: Command::Run(args) }) => Ok(args.command),
             Ok(_) => panic!("it is `run`"),
-            Err(error) => Err(crate::process::failure::Failure::misspelt(&error, "none").to_string()),
+            Err(error) => Err(crate::process::failure::Failure::usage(&error, None).to_string()),
         }
     }
 

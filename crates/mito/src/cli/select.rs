@@ -16,12 +16,12 @@ use super::value_parsers;
     mut_arg("state", |arg| arg.num_args(1))
 )]
 pub(crate) struct SelectArgs {
-    /// Tasks (UUID or its prefix, GROUP-NUMBER, `last`) and conditions (label=exp1 exit!=0 'created>-2h')
+    /// Tasks (UUID or its prefix, GROUP-NUMBER, `last`) or conditions (label=exp1, exit!=0, 'created>-2h')
     #[arg(value_name = "SELECTOR", value_parser = value_parsers::selector)]
     pub(crate) selectors: Vec<String>,
     #[command(flatten)]
     pub(crate) filter: FilterOptions,
-    /// Only failed tasks: non-zero exit code, timeout, or never started; not those that a user cancelled
+    /// Only tasks that failed: non-zero exit code, timed out, or not started (excludes tasks that a user cancelled)
     #[arg(long)]
     pub(crate) failed: bool,
 }

@@ -22,22 +22,21 @@ pub(crate) struct SubmitArgs {
     pub(crate) connection: ConnectionArgs,
     #[command(flatten)]
     pub(crate) task: TaskArgs,
-    /// Keep standard output and standard error
+    /// Store standard output and standard error
     #[arg(long)]
     pub(crate) terminal: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-    /// Show what would be submitted, and submit nothing
+    /// Show the tasks without submitting them
     #[arg(long, conflicts_with = "format")]
     pub(crate) dry_run: bool,
-    /// Name of this submission, also a label of its tasks; the same command under the same name submits
-    /// nothing twice
+    /// Name of the submission, also a label of its tasks; repeating a named submission submits no task twice
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub(crate) name: Option<String>,
     /// Resume an interrupted submission
     #[arg(long, value_name = "ID", value_parser = name, conflicts_with_all = ["job", "command", "params", "each_line", "from_csv", "zip", "name", "dry_run", "group", "tags", "labels", "timeout", "lost_after", "idempotent", "priority", "env", "resources", "terminal"])]
     pub(crate) resume: Option<String>,
-    /// Job file in TOML, YAML or JSON; see the guide
+    /// Job file in TOML, YAML or JSON
     #[arg(value_name = "JOB", conflicts_with_all = ["command", "params", "each_line", "from_csv", "zip", "tags", "timeout", "lost_after", "idempotent", "priority", "env", "resources", "terminal"])]
     pub(crate) job: Option<PathBuf>,
     /// The command and its arguments, run without a shell
@@ -48,7 +47,7 @@ pub(crate) struct SubmitArgs {
     pub(crate) sweep: SweepArgs,
 }
 
-/// It becomes the name of a file, a part of a key, and a label.
+/// Parses the name of a submission, which is also a file name, a part of an idempotency key, and a label.
 fn name(text: &str) -> Result<String, String> {
     let fits = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
     match !text.is_empty() && text.len() <= 100 && text.chars().all(fits) && !text.starts_with('.') {

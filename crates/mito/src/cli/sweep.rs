@@ -1,4 +1,4 @@
-//! What varies from task to task: options that `mito run` and `mito submit` share.
+//! Options of a sweep, shared by `mito run` and `mito submit`.
 
 use std::path::PathBuf;
 
@@ -8,8 +8,8 @@ use mitosis_sweep::{Combine, Parameter, Plan, Sources};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Many tasks at once")]
 pub(crate) struct SweepArgs {
-    /// Parameter: x=1..10, x=0..100..5, x=a,b,c, or x@FILE with a value per line. `{x}` in the command, in
-    /// variables and in labels is replaced by its value; repeat the option for all combinations
+    /// Parameter: x=1..10, x=0..100..5, x=a,b,c, or x@FILE with a value per line; `{x}` in the command, variables and
+    /// labels stands for its value. Repeat for all combinations of several parameters
     #[arg(short = 'F', long = "param", value_name = "NAME=VALUES")]
     params: Vec<Parameter>,
     /// One task per line of a file, as `{line}`; `-` reads standard input
@@ -18,13 +18,13 @@ pub(crate) struct SweepArgs {
     /// One task per row of a CSV file; the first row has the parameter names
     #[arg(long, value_name = "FILE")]
     from_csv: Option<PathBuf>,
-    /// Combine parameters value by value, not in all combinations
+    /// Combine the parameters value by value instead of in all combinations
     #[arg(long)]
     zip: bool,
 }
 
 impl SweepArgs {
-    /// Reads the files that the options name.
+    /// Reads the parameter files, and combines the parameters.
     pub(crate) fn plan(&self) -> Result<Plan, mitosis_sweep::Error> {
         Sources {
             params: &self.params,

@@ -1,4 +1,4 @@
-//! What a task is given besides its command: options that `mito run` and `mito submit` share.
+//! Options of a task, shared by `mito run` and `mito submit`.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::value_parsers;
 
 #[derive(Debug, Args)]
 pub(crate) struct TaskArgs {
-    /// Group to run it for (default: your own)
+    /// Group of the task (default: your own)
     #[arg(short, long)]
     pub(crate) group: Option<String>,
     /// Tags that the worker must have
@@ -19,7 +19,7 @@ pub(crate) struct TaskArgs {
     /// Labels to find the task by
     #[arg(short, long, num_args = 0..=1, value_delimiter = ',')]
     pub(crate) labels: Vec<String>,
-    /// Timeout of the command (`mito client tasks submit`: ten minutes)
+    /// Time limit of the command
     #[arg(long, default_value = "24h", value_parser = value_parsers::duration)]
     timeout: Duration,
     #[command(flatten)]
@@ -35,14 +35,14 @@ pub(crate) struct TaskArgs {
     resources: Vec<ResourceDownload>,
 }
 
-/// What to do about a worker that is not heard of.
+/// When a task is requeued because its worker is silent.
 #[derive(Debug, Args)]
 pub(crate) struct LossArgs {
-    /// Requeue it after this much silence of its worker, if that is sooner than the worker's limit; never before the
-    /// worker counts as missed
+    /// Requeue the task when its worker has been silent for this long, but not before the worker counts as missed
+    /// (default: the limit of the worker)
     #[arg(long, value_name = "DURATION", value_parser = value_parsers::lost_after)]
     pub(crate) lost_after: Option<Duration>,
-    /// It may run twice at the same time: requeue it as soon as its worker counts as missed
+    /// The task may run twice at the same time: requeue it as soon as its worker counts as missed
     #[arg(long)]
     pub(crate) idempotent: bool,
 }
@@ -52,8 +52,8 @@ impl TaskArgs {
     pub(crate) fn task(&self, group: String, command: &[String], terminal_output: bool) -> SubmitTaskRequest {
         SubmitTaskRequest {
             group_name: group,
-            tags: value_parsers::given(&self.tags),
-            labels: value_parsers::given(&self.labels),
+            tags: value_parsers::non_empty(&self.tags),
+            labels: value_parsers::non_empty(&self.labels),
             timeout: self.timeout,
             priority: self.priority,
             task_spec: TaskSpec {

@@ -1,4 +1,4 @@
-//! Grammars of single arguments (command line §5).
+//! Parsers of the values of arguments (command line §5).
 
 use std::time::Duration;
 
@@ -9,118 +9,160 @@ use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use mitosis_protocol::{ArtifactKind, ExecState, Role, Uuid, duration};
 use mitosis_sweep::attachment_key;
 
-/// The words of a list; an empty one, as of `-t ''`, is none.
-pub(crate) fn given(words: &[String]) -> Vec<String> {
+/// Why the value of an argument is invalid.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub(crate) struct InvalidArgument {
+    problem: String,
+    hint: Option<String>,
+}
+
+impl InvalidArgument {
+    fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    pub(crate) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl<T: Into<String>> From<T> for InvalidArgument {
+    fn from(problem: T) -> Self {
+        Self { problem: problem.into(), hint: None }
+    }
+}
+
+type Parsed<T> = Result<T, InvalidArgument>;
+
+/// The elements of a list that are not empty: `-t ''` is an empty list.
+pub(crate) fn non_empty(words: &[String]) -> Vec<String> {
     words.iter().filter(|word| !word.is_empty()).cloned().collect()
 }
 
-/// Reads a value of a list; an empty one is none.
-pub(super) fn or_none<T>(
-    read: impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static,
-) -> impl Fn(&str) -> Result<Option<T>, String> + Clone + Send + Sync + 'static {
+/// Makes a parser of list elements return `None` for an empty element.
+pub(super) fn optional<T>(
+    read: impl Fn(&str) -> Parsed<T> + Clone + Send + Sync + 'static,
+) -> impl Fn(&str) -> Parsed<Option<T>> + Clone + Send + Sync + 'static {
     move |text| if text.is_empty() { Ok(None) } else { read(text).map(Some) }
 }
 
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    duration::parse(text).map_err(|error| error.to_string())
+pub(super) fn duration(text: &str) -> Parsed<Duration> {
+    duration::parse(text).map_err(|error| error.to_string().into())
 }
 
-/// A limit of silence.
-pub(super) fn lost_after(text: &str) -> Result<Duration, String> {
+/// Parses the limit of `--lost-after`.
+pub(super) fn lost_after(text: &str) -> Parsed<Duration> {
     match duration(text)? {
-        Duration::ZERO => Err("must be longer than 0".to_owned()),
+        Duration::ZERO => Err("expected a duration longer than 0".into()),
         limit => Ok(limit),
     }
 }
 
-/// `KEY=VALUE`.
-pub(super) fn variable(text: &str) -> Result<(String, String), String> {
+/// Parses `NAME=VALUE`.
+pub(super) fn variable(text: &str) -> Parsed<(String, String)> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("expected NAME=VALUE".to_owned()),
+        _ => Err("expected NAME=VALUE".into()),
     }
 }
 
-/// `read`, `write` or `admin`, in lower, upper or capitalised form.
-pub(crate) fn role(text: &str) -> Result<Role, String> {
+/// Parses `read`, `write` or `admin`, in lower, upper or capitalised form.
+pub(crate) fn role(text: &str) -> Parsed<Role> {
     serde_json::from_value(serde_json::Value::from(text))
-        .map_err(|_| format!("invalid role `{text}`: expected read, write or admin"))
+        .map_err(|_| format!("invalid role `{text}`: expected read, write or admin").into())
 }
 
-/// `NAME:ROLE`.
-pub(super) fn relation(text: &str) -> Result<(String, Role), String> {
+/// Parses `NAME:ROLE`.
+pub(super) fn relation(text: &str) -> Parsed<(String, Role)> {
     match text.split_once(':') {
         Some((name, word)) if !name.is_empty() => Ok((name.to_owned(), role(word)?)),
-        _ => Err("expected NAME:ROLE, such as ann:read".to_owned()),
+        _ => Err("expected NAME:ROLE, such as ann:read".into()),
     }
 }
 
-/// `artifact=<uuid>:<type>:<local path>` or `attachment=<key>:<local path>`.
-pub(super) fn resource(text: &str) -> Result<ResourceDownload, String> {
-    const SHAPE: &str = "expected artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH";
-    let (kind, rest) = text.split_once('=').ok_or(SHAPE)?;
+/// Parses `artifact=UUID:TYPE:LOCAL_PATH` or `attachment=KEY:LOCAL_PATH`.
+pub(super) fn resource(text: &str) -> Parsed<ResourceDownload> {
+    const FORM: &str = "expected artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH";
+    let (kind, rest) = text.split_once('=').ok_or(FORM)?;
     let parts: Vec<&str> = rest.split(':').collect();
     let (remote_file, local_path) = match (kind, parts.as_slice()) {
-        ("artifact", [uuid, kind, local]) => {
-            let uuid = uuid.parse().map_err(|_| format!("invalid UUID `{uuid}`"))?;
+        ("artifact", [task, kind, local]) => {
             let content_type = kind
                 .parse::<ArtifactKind>()
                 .or_else(|_| kind.to_lowercase().parse())
                 .map_err(|error| error.to_string())?;
-            (RemoteFile::Artifact { uuid, content_type }, local)
+            (RemoteFile::Artifact { uuid: uuid(task)?, content_type }, local)
         }
         ("attachment", [name, local]) => (RemoteFile::Attachment { key: attachment_key(name)? }, local),
-        _ => return Err(SHAPE.to_owned()),
+        _ => return Err(FORM.into()),
     };
     Ok(ResourceDownload { remote_file, local_path: (*local_path).to_owned() })
 }
 
-/// `UUID,STATE`.
-pub(super) fn watch(text: &str) -> Result<(Uuid, ExecState), String> {
-    let (uuid, state) = text.split_once(',').ok_or("expected UUID,STATE")?;
-    let uuid = uuid.trim().parse().map_err(|_| format!("invalid UUID `{uuid}`"))?;
-    let state = serde_json::from_value(serde_json::Value::from(state.trim()))
-        .map_err(|_| format!("invalid state `{state}`: the usual one is TaskCommitted"))?;
-    Ok((uuid, state))
+/// Parses `UUID,STATE`.
+pub(super) fn watch(text: &str) -> Parsed<(Uuid, ExecState)> {
+    let (task, state) = text.split_once(',').ok_or("expected UUID,STATE")?;
+    let task = uuid(task.trim())?;
+    let state = serde_json::from_value(serde_json::Value::from(state.trim())).map_err(|_| {
+        InvalidArgument::from(format!("invalid state `{state}`: expected a state such as ExecSpawned"))
+            .with_hint("most watches use TaskCommitted: the task has ended and its artifacts are visible")
+    })?;
+    Ok((task, state))
 }
 
-/// A worker.
-pub(super) fn worker(text: &str) -> Result<Uuid, String> {
-    text.parse()
-        .map_err(|_| format!("invalid worker UUID `{text}`; `mito client workers query` shows the UUIDs"))
+pub(super) fn uuid(text: &str) -> Parsed<Uuid> {
+    text.parse().map_err(|_| format!("invalid UUID `{text}`").into())
 }
 
-/// How much sooner than others.
-pub(super) fn priority(text: &str) -> Result<i32, String> {
+/// Parses the UUID of a worker.
+pub(super) fn worker(text: &str) -> Parsed<Uuid> {
     text.parse().map_err(|_| {
-        format!("invalid priority `{text}`: expected an integer from {} to {}", i32::MIN, i32::MAX)
+        InvalidArgument::from(format!("invalid worker UUID `{text}`"))
+            .with_hint("`mito client workers query` shows the UUIDs")
     })
 }
 
-/// A name of one task.
-pub(super) fn task(text: &str) -> Result<String, String> {
-    let invalid = |error: InvalidSelector| format!("{error}; {}", InvalidSelector::HINT);
+/// Parses the id of a personal token.
+pub(super) fn token_id(text: &str) -> Parsed<i64> {
+    text.parse().map_err(|_| {
+        InvalidArgument::from(format!("invalid token id `{text}`: expected a number"))
+            .with_hint("`mito client tokens list` shows the ids")
+    })
+}
+
+/// Parses the priority of a task.
+pub(super) fn priority(text: &str) -> Parsed<i32> {
+    text.parse().map_err(|_| {
+        format!("invalid priority `{text}`: expected an integer from {} to {}", i32::MIN, i32::MAX).into()
+    })
+}
+
+/// Parses the selector of one task.
+pub(super) fn task(text: &str) -> Parsed<String> {
+    let invalid =
+        |error: InvalidSelector| InvalidArgument::from(error.to_string()).with_hint(InvalidSelector::HINT);
     text.parse::<Selector>().map(|_| text.to_owned()).map_err(invalid)
 }
 
-/// A condition of a filter.
-pub(super) fn condition(text: &str) -> Result<String, String> {
+/// Parses a condition of a filter.
+pub(super) fn condition(text: &str) -> Parsed<String> {
     let text = filter_word(text);
     match Filter::parse(&text, SystemClock.now()) {
         Ok(_) => Ok(text),
-        Err(error) => Err(format!("{error}; {}", error.hint())),
+        Err(error) => Err(InvalidArgument::from(error.to_string()).with_hint(error.hint())),
     }
 }
 
-/// Names of tasks with commas between them, or a condition.
-pub(super) fn selector(text: &str) -> Result<String, String> {
+/// Parses a comma-separated list of task selectors, or a condition.
+pub(super) fn selector(text: &str) -> Parsed<String> {
     match Filter::is_condition(text) {
         true => condition(text),
         false => text.split(',').try_for_each(|name| task(name).map(|_| ())).map(|()| text.to_owned()),
     }
 }
 
-/// A word of the shell as a word of a filter: what the shell took the quotes from gets them back.
+/// Converts an argument to a word of a filter: restores the quotes that the shell has removed.
 fn filter_word(word: &str) -> String {
     match word.contains(char::is_whitespace) && !word.contains('"') {
         true => format!("\"{}\"", word.replace('\\', "\\\\")),

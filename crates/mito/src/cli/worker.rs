@@ -28,14 +28,14 @@ pub(crate) struct WorkerArgs {
     /// Number of slots: tasks to run at once, or `auto` for one per CPU [default: 1]
     #[arg(long, value_name = "N|auto")]
     slots: Option<Slots>,
-    /// Polling interval with a coordinator of 0.6
+    /// Polling interval with a mito 0.6 coordinator
     #[arg(long, value_parser = value_parsers::duration)]
     polling_interval: Option<Duration>,
     /// Heartbeat interval
     #[arg(long, value_parser = value_parsers::duration)]
     heartbeat_interval: Option<Duration>,
-    /// Requeue its tasks after this much silence, if that is sooner than the coordinator's
-    /// heartbeat_timeout; never before it counts as missed
+    /// Requeue the tasks of this worker when it has been silent for this long, but not before it counts as missed
+    /// (default: the coordinator's heartbeat_timeout)
     #[arg(long, value_name = "DURATION", value_parser = value_parsers::lost_after)]
     lost_after: Option<Duration>,
     /// File of stored tokens
@@ -50,14 +50,14 @@ pub(crate) struct WorkerArgs {
     /// Additional groups to serve: `name` or `name:role`
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     groups: Vec<String>,
-    /// Capabilities of this worker; a task runs only where all its tags are present
+    /// Tags of this worker; it runs only tasks whose tags it has
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     tags: Vec<String>,
     /// Labels to find the worker by
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     labels: Vec<String>,
-    /// Environment variables that commands inherit besides PATH, HOME and the like; NAME* matches several (default: all
-    /// but secrets)
+    /// Environment variables that commands inherit, besides basic ones such as PATH and HOME; NAME* matches several
+    /// (default: all except secrets)
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     pass_env: Vec<String>,
     /// Lifetime of the worker token
@@ -75,7 +75,7 @@ pub(crate) struct WorkerArgs {
     /// Log to a file
     #[arg(long)]
     file_log: bool,
-    /// Log to one file shared by the workers of this machine
+    /// Log to one file that all workers of this machine share
     #[arg(long)]
     shared_log: bool,
     /// Path of the log file
@@ -95,10 +95,10 @@ impl WorkerArgs {
             .set(keys::CREDENTIAL_PATH, self.credential_path.clone())
             .set(keys::USER, self.user.clone())
             .set(keys::PASSWORD, self.password.clone().map(Into::into))
-            .words(keys::GROUPS, &value_parsers::given(&self.groups))
-            .words(keys::TAGS, &value_parsers::given(&self.tags))
-            .words(keys::LABELS, &value_parsers::given(&self.labels))
-            .words(keys::PASS_ENV, &value_parsers::given(&self.pass_env))
+            .words(keys::GROUPS, &value_parsers::non_empty(&self.groups))
+            .words(keys::TAGS, &value_parsers::non_empty(&self.tags))
+            .words(keys::LABELS, &value_parsers::non_empty(&self.labels))
+            .words(keys::PASS_ENV, &value_parsers::non_empty(&self.pass_env))
             .set(keys::LIFETIME, self.lifetime)
             .flag(keys::RETAIN, self.retain)
             .no_flag(keys::RETAIN, self.no_retain)

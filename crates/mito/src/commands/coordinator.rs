@@ -1,4 +1,4 @@
-//! `mito coordinator`: runs until it is stopped; a second request stops it immediately.
+//! `mito coordinator`: runs a coordinator until it is stopped; a second request stops it immediately.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) async fn run(args: &CoordinatorArgs, environment: &Environment) -> Re
     layers.log_warnings();
     raise_the_limit_on_open_files();
     let mut requests = StopRequests::listen()?;
-    // Without a certificate to read again, the process goes with its terminal.
+    // Without a certificate to reload, SIGHUP ends the process.
     let reloads = settings.tls.as_ref().map(|_| listen(SignalKind::hangup())).transpose()?;
     let running = tokio::select! {
         started = Coordinator::start(settings, Arc::new(SystemClock), Arc::new(OsEntropy)) => started?,
@@ -37,8 +37,8 @@ pub(super) async fn run(args: &CoordinatorArgs, environment: &Environment) -> Re
     until_stopped(running, &mut requests, reloads).await
 }
 
-/// Each connection is an open file, and the usual soft limit of 1,024 is for programs that can't do with more.
-/// Nothing is started from here that would inherit it.
+/// Raises the soft limit of open files: each connection is one, and the usual limit of 1,024 is for programs that use
+/// `select`. No child process inherits the limit.
 fn raise_the_limit_on_open_files() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let raised = getrlimit(Resource::RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-//! `mito dev`: the whole system in one process, with data that stays.
+//! `mito dev`: runs a complete system in one process, with persistent data.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -57,7 +57,7 @@ fn welcome(system: &Embedded, home: &Path, slots: usize) {
         format!("  {}", running_instance::connect_command(address, home)),
         "and try: mito run -- echo hello".to_owned(),
     ];
-    // It runs as well where that can't be written.
+    // An error while writing the message is ignored.
     if let Err(failure) = show::line(lines.join("\n")) {
         tracing::debug!(%failure, "cannot print the address");
     }

@@ -1,4 +1,4 @@
-//! `mito man`: a page for each command.
+//! `mito man`: writes manual pages.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use crate::cli::Cli;
 use crate::process::failure::Failure;
 use crate::show;
 
-/// Writes the pages to a folder, which is made if need be.
+/// Writes the pages to a directory, which is created if necessary.
 pub(super) fn man(out: &Path) -> Result<ExitCode, Failure> {
     let cant = |error| Failure::io(format!("cannot write manual pages to {}", out.display()), error);
     std::fs::create_dir_all(out).map_err(cant)?;

@@ -1,4 +1,4 @@
-//! What each command does, one file per verb.
+//! Runs the commands, one file per verb.
 
 mod client;
 mod completions;
@@ -25,7 +25,7 @@ use crate::show;
 
 pub(crate) use manager::is_detached_supervisor;
 
-/// Does what the command line asks for.
+/// Runs the command of the command line.
 pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode, Failure> {
     if needs_folders(&cli.command) {
         environment.check_folders()?;
@@ -52,7 +52,7 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode,
     }
 }
 
-/// Whether a command keeps or looks for something in the folders of its user.
+/// Whether a command uses the directories of its user.
 const fn needs_folders(command: &Command) -> bool {
     !matches!(
         command,

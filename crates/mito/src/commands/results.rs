@@ -1,4 +1,4 @@
-//! `mito results`: how many tasks ended, in one table.
+//! `mito results`: shows the results of many tasks in one table.
 
 use std::collections::HashSet;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ use crate::process::failure::Failure;
 use crate::process::logging;
 use crate::show::{Output, Progress, ResultShown};
 
-/// How many tasks that are named are asked for at once.
+/// The number of named tasks that are requested at once.
 const CONCURRENCY: usize = 16;
 
 pub(super) async fn run(args: &ResultsArgs, environment: &Environment) -> Result<ExitCode, Failure> {
@@ -35,7 +35,7 @@ pub(super) async fn run(args: &ResultsArgs, environment: &Environment) -> Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// Each once, in the order of submission.
+/// All selected results, each once, in the order of submission.
 async fn all(
     user: &UserClient,
     selection: &TaskSelection,
@@ -58,7 +58,7 @@ async fn all(
     Ok(outcomes)
 }
 
-/// Page by page, newest first.
+/// Requests the matching results page by page, newest first.
 async fn matching(
     user: &UserClient,
     filter: &TaskFilter,
@@ -80,7 +80,7 @@ async fn matching(
     }
 }
 
-/// Those that are named, also where another one repeats them.
+/// Requests the results of named tasks, including retried ones.
 async fn named(
     user: &UserClient,
     selection: &TaskSelection,

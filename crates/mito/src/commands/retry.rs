@@ -1,12 +1,12 @@
-//! `mito retry`: ended tasks once more, each linked to the one that it repeats.
+//! `mito retry`: submits ended tasks again, each linked to the task that it repeats.
 
 use std::process::ExitCode;
 
 use mitosis_client::UserClient;
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
-use mitosis_protocol::Uuid;
-use mitosis_protocol::sweep::RetryTasksRequest;
+use mitosis_protocol::sweep::{ResultsRequest, RetryTasksRequest};
 use mitosis_protocol::task::TaskFilter;
+use mitosis_protocol::{TaskResultMessage, Uuid};
 use mitosis_sweep::retry_transient;
 
 use super::select::TaskSelection;
@@ -16,12 +16,14 @@ use crate::login::identity::Identity;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::process::logging;
-use crate::show;
 use crate::show::rows::Rows;
 use crate::show::{Output, Retried, pluralized};
+use crate::task_io::exit::TaskExit;
 
 /// Tasks in one request.
 const BATCH_SIZE: usize = 10_000;
+/// The most tasks for which a reason is requested.
+const MAX_EXPLAINED: usize = 10;
 
 pub(super) async fn run(args: &RetryArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND_FILTER, None)?;
@@ -34,19 +36,61 @@ pub(super) async fn run(args: &RetryArgs, environment: &Environment) -> Result<E
     let batches = Batches::new(args, selection.named(&identity.client).await?, selection.filter);
     let mut rows = out.rows();
     let sent = send(&identity.client, batches, &mut rows).await;
-    // What was submitted is printed, whatever came after.
+    // Submitted tasks are printed, also after a failure.
     rows.finish()?;
     let (count, passed_over) = sent?;
-    out.say(format_args!("submitted {} again", pluralized(count, "task")));
+    if count > 0 || passed_over.is_empty() {
+        out.say(format_args!("submitted {} again", pluralized(count, "task")));
+    }
     match passed_over[..] {
         [] => Ok(ExitCode::SUCCESS),
-        ref left => Err(Failure::new(Exit::Partial, format!("not submitted again: {}", show::words(left))).with_hint(
-            "a task must have ended, not have been retried (but see --again), and belong to a group in which you have Write",
-        )),
+        ref left => {
+            let reasons = reasons(&identity.client, left, args).await;
+            Err(Failure::new(Exit::Partial, format!("not submitted again: {reasons}"))
+                .with_hint("`--again` includes tasks that were retried before"))
+        }
     }
 }
 
-/// How many were submitted again, and which were not.
+/// The tasks that were not submitted again, each with the reason. Many are only counted.
+async fn reasons(user: &UserClient, tasks: &[Uuid], args: &RetryArgs) -> String {
+    let mut reasons = Vec::new();
+    for task in tasks.iter().take(MAX_EXPLAINED) {
+        reasons.push(format!("{task} ({})", reason(user, *task, args).await));
+    }
+    match tasks.len().saturating_sub(MAX_EXPLAINED) {
+        0 => {}
+        more => reasons.push(format!("and {more} more")),
+    }
+    reasons.join(", ")
+}
+
+/// Why a task was not submitted again.
+async fn reason(user: &UserClient, task: Uuid, args: &RetryArgs) -> String {
+    let info = match user.task(task).await {
+        Ok(reply) => reply.info,
+        Err(error) => return error.to_string(),
+    };
+    let Some(exit) = TaskExit::from_info(&info) else { return format!("is still {:?}", info.state) };
+    if args.select.failed && exit.code() == 0 {
+        return "did not fail".to_owned();
+    }
+    if args.select.failed && exit.result.msg == Some(TaskResultMessage::UserCancellation) {
+        return "was cancelled by a user".to_owned();
+    }
+    let filter = TaskFilter {
+        group_name: Some(info.group_name),
+        filter: Some(format!("id={task}")),
+        ..TaskFilter::default()
+    };
+    let request = ResultsRequest { filter, failed: false, all: false, before: None, limit: Some(1) };
+    match user.results(&request).await {
+        Ok(page) if page.results.is_empty() => "was retried before".to_owned(),
+        _ => "needs the role Write in its group".to_owned(),
+    }
+}
+
+/// Sends all requests. Returns the number of tasks that were submitted again, and the tasks that were not.
 async fn send(
     user: &UserClient,
     mut batches: Batches,
@@ -64,21 +108,21 @@ async fn send(
     Ok((count, passed_over))
 }
 
+/// Refuses a selection of all tasks, and one that could select a task twice.
 fn refuse_ambiguous(args: &RetryArgs, selection: &TaskSelection) -> Result<(), Failure> {
     let unclear = |sentence: &str| Failure::new(Exit::Usage, sentence.to_owned());
     match (selection.picks || args.select.failed, args.again) {
-        (false, _) => Err(unclear("this would submit every task of the group again")
+        (false, _) => Err(unclear("no tasks selected: this would retry every task of the group")
             .with_hint("select tasks with `--failed`, labels, states, conditions, or names")),
-        // What is named and described would run twice.
+        // A task that is both named and matched would run twice.
         (true, true) if selection.filter.is_some() && !selection.names.is_empty() => {
-            Err(unclear("`--again` takes names of tasks or conditions, but not both"))
+            Err(unclear("`--again` accepts names of tasks or conditions, but not both"))
         }
         _ => Ok(()),
     }
 }
 
-/// The requests of one command, each with a key of its own: first those that are named, then those that
-/// are described.
+/// The requests of one command, each with its own idempotency key: first the named tasks, then the matching ones.
 struct Batches {
     id: Uuid,
     number: usize,
@@ -104,7 +148,7 @@ impl Batches {
         };
     }
 
-    /// The next of the list, or else the first of the filter.
+    /// The next request for the list, or else the first one for the filter.
     fn next_batch(&mut self, like: RetryTasksRequest) -> Option<RetryTasksRequest> {
         let some: Vec<Uuid> = self.listed.by_ref().take(BATCH_SIZE).collect();
         let (uuids, filter) = match some.is_empty() {

@@ -1,4 +1,4 @@
-//! From the names that people give tasks to the tasks.
+//! Resolves selectors and filters to tasks.
 
 use futures_util::future::try_join_all;
 use mitosis_client::{ClientError, UserClient};
@@ -14,44 +14,44 @@ use crate::login::reconnect::Reconnect;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 
-/// Matches on one page.
+/// Tasks on one page.
 const PAGE: u64 = 1_000;
 
-/// How many names are looked up at once.
+/// The number of names that are resolved at once.
 const CONCURRENCY: usize = 16;
 const RETRY_HINT: &str = "the tasks continue; try again later";
 
-/// The one task of that name.
+/// Resolves one selector.
 pub(super) async fn one(name: &str, client: &UserClient) -> Result<Uuid, Failure> {
     Ok(resolve(name, client).await?)
 }
 
-/// The tasks of these names, in their order.
+/// Resolves selectors, in their order.
 pub(super) async fn each(names: &[String], client: &UserClient) -> Result<Vec<Uuid>, Failure> {
     let selection = TaskSelection { names: names.to_vec(), filter: None, group: None, picks: true };
     selection.named(client).await
 }
 
-/// Tasks by name, and tasks by what is true of them.
+/// A selection of tasks by selectors and by a filter.
 #[derive(Debug)]
 pub(super) struct TaskSelection {
-    /// Each names one.
+    /// Selectors of one task each.
     pub(super) names: Vec<String>,
-    /// What is true of the others, if there are any.
+    /// The filter for other tasks, if there is one.
     pub(super) filter: Option<TaskFilter>,
-    /// The group that the conditions are about, where they name one.
+    /// The group in the conditions, if they have one.
     pub(super) group: Option<String>,
-    /// Whether anything but a group says which tasks are meant.
+    /// Whether the selection has more than a group.
     pub(super) picks: bool,
 }
 
 impl TaskSelection {
-    /// One that is known.
+    /// A selection of one known task.
     pub(super) fn one(uuid: Uuid) -> Self {
         Self { names: vec![uuid.to_string()], filter: None, group: None, picks: true }
     }
 
-    /// Separates conditions from names, and checks them before any request.
+    /// Parses selectors and conditions, before any request.
     pub(super) fn read(words: &[String]) -> Result<Self, Failure> {
         let (conditions, names) = split_conditions(words);
         let group = check(&conditions)?.group;
@@ -60,7 +60,7 @@ impl TaskSelection {
         Ok(Self { names, filter, group, picks: true })
     }
 
-    /// As [`Self::read`], with the options of a filter. Without names, it is all tasks of a group.
+    /// Like [`Self::read`], with the options of a filter. Without names, it selects all tasks of a group.
     pub(super) fn of(args: &SelectArgs) -> Result<Self, Failure> {
         let (conditions, names) = split_conditions(&args.selectors);
         let asked = check(&conditions)?;
@@ -74,12 +74,12 @@ impl TaskSelection {
         })
     }
 
-    /// Those that are named, in the order of the names, however long the coordinator is away.
+    /// Resolves the named tasks in their order; waits for an unreachable coordinator.
     pub(super) async fn named(&self, client: &UserClient) -> Result<Vec<Uuid>, Failure> {
         self.each_named(&mut Reconnect::new(), async |name| resolve(name, client).await).await
     }
 
-    /// Where each of them stands now, however long the coordinator is away.
+    /// The present states of all selected tasks; waits for an unreachable coordinator.
     pub(super) async fn find(
         &self,
         client: &UserClient,
@@ -104,7 +104,7 @@ impl TaskSelection {
         Ok(found)
     }
 
-    /// Asks about each name, some at once.
+    /// Applies `ask` to each name, several at once.
     async fn each_named<T>(
         &self,
         reconnect: &mut Reconnect,
@@ -122,18 +122,18 @@ impl TaskSelection {
     }
 }
 
-/// Conditions, and names.
+/// Separates conditions and names.
 fn split_conditions(words: &[String]) -> (Vec<String>, Vec<String>) {
     let (conditions, names): (Vec<_>, Vec<_>) =
         words.iter().cloned().partition(|word| Filter::is_condition(word));
     (conditions, names.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect())
 }
 
-/// The UUID of a task by its name, with an error that can be retried.
+/// Resolves a selector, with an error that can be retried.
 pub(super) async fn resolve(name: &str, client: &UserClient) -> Result<Uuid, ClientError> {
     match name.parse() {
         Ok(Selector::Uuid(uuid)) => Ok(uuid),
-        // The coordinator knows what is no name, too.
+        // The coordinator reports an invalid selector.
         _ => Ok(client.find_task(name).await?.uuid),
     }
 }
@@ -148,7 +148,7 @@ async fn page(
     client.query_tasks(&query).await
 }
 
-/// Reads a filter for its mistakes.
+/// Checks the conditions of a filter.
 fn check(conditions: &[String]) -> Result<Filter, Failure> {
     Filter::parse(&conditions.join(" "), SystemClock.now()).map_err(|error| {
         let hint = error.hint();

@@ -1,4 +1,4 @@
-//! `mito worker`: runs tasks until it is stopped.
+//! `mito worker`: runs a worker until it is stopped.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -31,7 +31,7 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
         logging::start(environment, logging::SERVICE_FILTER, log_file(&layers, environment, tag.clone()))?;
     layers.log_warnings();
     let client = ClientConfig::new(&layers, environment);
-    // From the start: without a handler, the signal kills this process.
+    // At the start: without a handler, the signal kills this process.
     let mut drain_requests = listen(SignalKind::user_defined1())?;
     let (login, requests) = match environment.text(SUPERVISED) {
         Some(_) => {
@@ -48,7 +48,7 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
                 }
             }
         }
-        // While it asks for a password, Ctrl-C ends it at once.
+        // During a password prompt, Ctrl-C ends the process.
         None => (log_in(client, &config.registration.groups).await?, StopRequests::listen()?),
     };
     let settings = Settings {
@@ -65,25 +65,25 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
     until_stopped(settings, requests, drain_requests).await
 }
 
-/// What commands inherit of this process.
+/// The environment variables that commands inherit.
 pub(super) fn inherited_env(environment: &Environment, list: Option<&[String]>) -> Vec<(OsString, OsString)> {
     let all = environment.all().map(|(name, value)| (name.to_owned(), value.to_owned()));
     mitosis_worker::inherited_env(all, list)
 }
 
-/// Reports a wrong or missing password, or a misspelt group, before anything starts.
+/// Logs in and checks the groups, so that errors are reported before the worker starts.
 async fn log_in(config: ClientConfig, groups: &[String]) -> Result<WorkerLogin, Failure> {
     let identity = Identity::establish_with_retry(&config).await?;
     match check_groups(&identity, groups).await {
-        // The worker itself retries a coordinator that is not reachable now.
+        // The worker retries an unreachable coordinator itself.
         Err(failure) if matches!(failure.exit(), Exit::Network | Exit::Fault) => {}
         checked => checked?,
     }
     Ok(WorkerLogin::new(config, identity))
 }
 
-/// A worker is registered without the groups that do not exist, and a role that does not exist counts as
-/// `write` (HTTP contract). A typing error would go unnoticed.
+/// Checks the groups and roles of a worker. The coordinator ignores groups that don't exist, and reads an unknown role
+/// as `write` (HTTP contract), so a misspelt one would go unnoticed.
 pub(super) async fn check_groups(identity: &Identity, groups: &[String]) -> Result<(), Failure> {
     if groups.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Names that the coordinator knows, asked for quickly and quietly.
+//! Looks up names at the coordinator for completion, quickly and silently.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,11 +15,11 @@ use crate::config::{Environment, Layers, Options, Role, keys};
 use crate::login::credentials::CredentialsFile;
 use crate::login::identity;
 
-/// Longest time for a completion.
+/// Time limit of a lookup.
 const TIMEOUT: Duration = Duration::from_millis(150);
-/// How many tasks are looked at, the newest.
+/// The number of newest tasks that are looked up.
 const TASKS: u64 = 100;
-/// How many workers are looked at.
+/// The number of workers that are looked up.
 const WORKERS: u64 = 1_000;
 
 /// Adds matching names, if a user is logged in and the coordinator replies in time.
@@ -33,7 +33,7 @@ pub(crate) async fn with_names(request: CompletionRequest, environment: &Environ
     }
 }
 
-/// As [`with_names`], for a user who is logged in.
+/// Like [`with_names`], for a logged-in user.
 pub(crate) async fn with_names_of(
     request: CompletionRequest,
     names: Names,
@@ -51,7 +51,7 @@ pub(crate) async fn with_names_of(
     candidates
 }
 
-/// Whoever has a token; its owner's name is that of the personal group.
+/// The user of a stored or configured token, and the user's own group.
 async fn user(context: &Context, environment: &Environment) -> Option<(UserClient, String)> {
     let options = Options::default()
         .set(keys::COORDINATOR_ADDR, context.coordinator.clone())

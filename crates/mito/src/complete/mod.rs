@@ -1,19 +1,19 @@
-//! What could come next on a command line: for shells, and for the interactive mode.
+//! Completion of command lines, for shells and for the interactive mode.
 //!
-//! [`request`] determines from the words what to complete, and knows nothing of coordinators; [`lookup`] asks the
-//! coordinator for names, within a moment and without ever logging in or complaining.
+//! [`request`] determines what to complete, without a coordinator; [`lookup`] asks the coordinator for names, within a
+//! short time, without a login and without messages.
 
 pub(crate) mod lookup;
 mod request;
 
 pub(crate) use request::{CompletionRequest, Context, Names, request};
 
-/// One thing that could come next.
+/// A candidate for completion.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Candidate {
-    /// The word.
+    /// The word to insert.
     pub(crate) word: String,
-    /// A few words about it.
+    /// A short description.
     pub(crate) about: String,
 }
 

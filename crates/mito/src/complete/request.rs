@@ -1,25 +1,25 @@
-//! From the words so far to what could come next.
+//! Determines the candidates for the last word of a command line.
 
 use clap::{Arg, Command};
 
 use super::Candidate;
 
-/// What could come next.
+/// A request for candidates.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct CompletionRequest {
-    /// Known from the command line itself.
+    /// Candidates from the command line itself.
     pub(crate) candidates: Vec<Candidate>,
-    /// Names that the coordinator knows.
+    /// The kind of names to look up at the coordinator.
     pub(crate) names: Option<Names>,
-    /// What was said before and matters for the names.
+    /// Earlier options that affect the names.
     pub(crate) context: Context,
-    /// What the word has to begin with.
+    /// The prefix of the word.
     pub(crate) prefix: String,
-    /// What stands before it and belongs to it: `--labels=`.
+    /// A part before the prefix that is kept, such as `--labels=`.
     pub(crate) lead: String,
 }
 
-/// Names that a coordinator knows.
+/// Kinds of names that a coordinator knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Names {
     Tasks,
@@ -29,7 +29,7 @@ pub(crate) enum Names {
     Labels,
 }
 
-/// Options before the word that say whom to ask, and about what.
+/// Earlier options that select the coordinator, the user and the group.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Context {
     pub(crate) coordinator: Option<String>,
@@ -53,15 +53,14 @@ impl Context {
     }
 }
 
-/// What could take the place of the last word, which may be empty. `words` begin after the program's
-/// name.
+/// Determines the candidates for the last of `words`, which may be empty. The words start after the program's name.
 pub(crate) fn request(root: &Command, words: &[String]) -> CompletionRequest {
     let Some((current, before)) = words.split_last() else { return CompletionRequest::default() };
     let mut walk =
         Walk { command: root, path: Vec::new(), open: None, positionals: 0, context: Context::default() };
     for word in before {
         if word == "--" {
-            // What follows is the user's own command.
+            // After `--`, the words are the user's own command.
             return CompletionRequest::default();
         }
         walk.take(word);
@@ -72,7 +71,7 @@ pub(crate) fn request(root: &Command, words: &[String]) -> CompletionRequest {
 struct Walk<'a> {
     command: &'a Command,
     path: Vec<&'a str>,
-    /// The option whose value comes next, and whether it must.
+    /// The option whose value is next, and whether the value is required.
     open: Option<(&'a Arg, bool)>,
     positionals: usize,
     context: Context,
@@ -164,11 +163,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The option and the begun value of `--option=value`.
+    /// The option and the partial value of `--option=value`.
     fn value_in<'b>(&self, current: &'b str) -> Option<(&'a Arg, &'b str)> {
         let (name, value) = current.strip_prefix("--")?.split_once('=')?;
         let option = self.by_long(name).filter(|option| takes_a_value(option))?;
-        // An option that must have a value takes whatever comes.
+        // A required value takes any word.
         (!matches!(self.open, Some((_, true)))).then_some((option, value))
     }
 
@@ -193,7 +192,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Which names an argument takes, by what it is called and where.
+    /// The kind of names for an argument, by its id and command.
     fn names(&self, arg: &Arg) -> Option<Names> {
         let under = |noun| self.path.contains(&noun);
         match arg.get_id().as_str() {

@@ -1,4 +1,4 @@
-//! From layers to a client's settings (command line §3.3).
+//! The settings of clients (command line §3.3).
 
 use std::path::PathBuf;
 
@@ -11,30 +11,30 @@ use crate::login::credentials::is_same_coordinator;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 
-/// Whom to talk to, and as whom. Workers need the same.
+/// The coordinator and the user of a client. Workers have the same settings.
 #[derive(Debug, Clone)]
 pub(crate) struct ClientConfig {
     pub(crate) address: String,
-    /// Where the address comes from; from nowhere when it is the default.
+    /// The origin of the address; none for the default.
     pub(crate) origin: Option<Origin>,
-    /// Certificate authorities to trust besides those of the system.
+    /// Additional certificate authorities to trust.
     pub(crate) ca_cert: Option<PathBuf>,
-    /// Why what is configured must not be sent to that address.
+    /// Why the configured credentials must not be sent to the address.
     wrong_address: Option<String>,
     pub(crate) credentials: PathBuf,
-    /// A token that counts before every kept one and every login.
+    /// The configured token. It has precedence over stored tokens and over a login.
     pub(crate) token: Option<ConfiguredToken>,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<SecretString>,
-    /// Leave the account's other tokens valid at a login.
+    /// Whether a login keeps the user's other sessions.
     pub(crate) retain: bool,
 }
 
-/// Where a token is configured.
+/// The source of a configured token.
 #[derive(Debug, Clone)]
 pub(crate) enum ConfiguredToken {
     Inline(SecretString),
-    /// In a file, and nothing else besides.
+    /// The path of a file that contains only the token.
     File(PathBuf),
 }
 
@@ -58,7 +58,7 @@ impl ClientConfig {
         }
     }
 
-    /// A connection to that address, which nothing was sent to yet.
+    /// Creates a client. Nothing is sent yet.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         if let Some(why) = &self.wrong_address {
             return Err(Failure::new(Exit::Config, why.clone()).with_hint(
@@ -70,7 +70,7 @@ impl ClientConfig {
         Ok(Client::trusting(&self.address, Some(&String::from_utf8_lossy(&authorities)))?)
     }
 
-    /// How a hint begins that says what to do next, with the address if it has to be given again.
+    /// The command prefix for hints, with the address if it has to be repeated.
     pub(crate) fn client_command(&self) -> String {
         match self.origin {
             Some(Origin::Option) => format!("mito client -c {}", self.address),
@@ -79,7 +79,7 @@ impl ClientConfig {
     }
 }
 
-/// What is given for one coordinator must not be sent to another:
+/// Credentials for one coordinator must not be sent to another:
 ///
 /// - a token that stands beside an address (in the same file, or in the environment) is for that address;
 /// - a token or password that is given outside of files is not for an address that a file puts in the place of
@@ -112,7 +112,7 @@ fn wrong_address(layers: &Layers) -> Option<String> {
     None
 }
 
-/// An address as it may be shown.
+/// An address without secrets.
 fn shown(address: &str) -> &str {
     address.rsplit_once('@').map_or(address, |(_, host)| host)
 }
@@ -122,7 +122,7 @@ mod tests {
     use super::super::{Options, Role};
     use super::*;
 
-    /// What becomes of an address in a file, in the environment and as an option, with a secret in one of them.
+    /// The outcome for an address from each source, with a secret from one of them.
     fn refusal(file: &str, variables: &[(&str, &str)], option: Option<&str>) -> Option<String> {
         let home = tempfile::tempdir().unwrap();
         let config = home.path().join("config.toml");
@@ -149,7 +149,7 @@ mod tests {
             assert!(why.contains("http://there:5000") && why.contains("config.toml"), "{why}");
             assert!(!why.contains("secret"), "{why}");
             assert!(refusal(global, &[secret], Some("http://here:5000")).is_some());
-            // Only one address was given, be it by a file.
+            // Only one address is set.
             assert_eq!(refusal(global, &[secret], None), None);
             assert_eq!(
                 refusal(global, &[secret, ("MITO_COORDINATOR_ADDR", "http://there:5000/")], None),

@@ -1,4 +1,4 @@
-//! From layers to a coordinator's settings (command line §3.1).
+//! The settings of a coordinator (command line §3.1).
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use url::Url;
 use super::keys::{self, Key};
 use super::{ConfigError, Layers, file_owner};
 
-/// What a coordinator is started with.
+/// The settings of a coordinator.
 pub(crate) fn settings(layers: &Layers) -> Result<Settings, ConfigError> {
     let mut settings = Settings::new(database(layers)?, objects(layers)?);
     settings.bind =
@@ -31,7 +31,7 @@ pub(crate) fn settings(layers: &Layers) -> Result<Settings, ConfigError> {
     Ok(settings)
 }
 
-/// Links for uploads live an hour, and an object must not come after its task was forgotten.
+/// The least retention: upload links are valid for an hour, and an object must not arrive after its task was deleted.
 fn retain_tasks(layers: &Layers) -> Result<Option<Duration>, ConfigError> {
     const LEAST: Duration = Duration::from_hours(1);
     match layers.get(keys::RETAIN_TASKS) {
@@ -48,7 +48,7 @@ fn trusted_proxies(layers: &Layers) -> Result<TrustedProxies, ConfigError> {
         .map_err(|error| layers.invalid(keys::TRUSTED_PROXIES, error.to_string()))
 }
 
-/// Where the state is.
+/// The URL of the database.
 pub(crate) fn database(layers: &Layers) -> Result<Database, ConfigError> {
     let url = layers.get_or_default(keys::DB_URL);
     if let Some(path) = url.strip_prefix("sqlite://") {
@@ -89,8 +89,8 @@ fn redis(layers: &Layers) -> Option<RedisSettings> {
     })
 }
 
-/// A pair is made only if no place is configured: a configured one that is missing is a mistake, such as a
-/// volume that is not mounted, and new keys would end every session and worker.
+/// Generates a key pair only if no path is configured. A missing configured file is an error, such as a volume that is
+/// not mounted; new keys would end all sessions and workers.
 fn key_files(layers: &Layers) -> Result<KeyFiles, ConfigError> {
     let (private, public) = (keys::ACCESS_TOKEN_PRIVATE_PATH, keys::ACCESS_TOKEN_PUBLIC_PATH);
     let files = KeyFiles {

@@ -1,4 +1,4 @@
-//! The environment of the process, taken once.
+//! The environment variables of the process, read once.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
 
-/// The variables that the process was started with.
+/// The environment variables at the start of the process.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
-    /// Takes the variables of this process. Services are often started without a home; the account has one.
+    /// Reads the environment. Without HOME, as in many services, the home of the account is used.
     pub(crate) fn take() -> Self {
         let mut variables: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
         if variables.get(OsStr::new("HOME")).is_none_or(|home| !Path::new(home).is_absolute()) {
@@ -21,8 +21,8 @@ impl Environment {
         Self(variables)
     }
 
-    /// Refuses an environment without a folder for configuration, logs and state. A fallback in a place where other users
-    /// can write would be unsafe.
+    /// Refuses an environment without directories for configuration, logs and state. A fallback that other users can
+    /// write to would be unsafe.
     pub(crate) fn check_folders(&self) -> Result<(), ConfigError> {
         let is_there = |variable: &&str| self.path(variable).is_some_and(|path| path.is_absolute());
         let missing =
@@ -33,12 +33,12 @@ impl Environment {
         }
     }
 
-    /// All variables, for a process that inherits them.
+    /// All variables, for child processes.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
-    /// A variable that is set, not empty, and text.
+    /// The text of a variable that is set and not empty.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(OsString::from(name).as_os_str())?.to_str().filter(|value| !value.is_empty())
     }
@@ -47,17 +47,17 @@ impl Environment {
         self.0.get(OsString::from(name).as_os_str()).filter(|value| !value.is_empty()).map(PathBuf::from)
     }
 
-    /// Where configuration belongs: `…/mitosis`.
+    /// The directory for configuration: `…/mitosis`.
     pub(crate) fn config_folder(&self) -> PathBuf {
         self.folder("XDG_CONFIG_HOME", ".config")
     }
 
-    /// Where logs and scratch space belong: `…/mitosis`.
+    /// The directory for logs and scratch space: `…/mitosis`.
     pub(crate) fn cache_folder(&self) -> PathBuf {
         self.folder("XDG_CACHE_HOME", ".cache")
     }
 
-    /// Where state belongs: `…/mitosis`.
+    /// The directory for state: `…/mitosis`.
     pub(crate) fn data_folder(&self) -> PathBuf {
         self.folder("XDG_DATA_HOME", ".local/share")
     }
@@ -66,13 +66,13 @@ impl Environment {
         self.path(variable)
             .filter(|path| path.is_absolute())
             .or_else(|| self.path("HOME").map(|home| home.join(under_home)))
-            // Checked at the start.
+            // The start has checked this.
             .unwrap_or_else(|| PathBuf::from("/nonexistent"))
             .join("mitosis")
     }
 }
 
-/// The home folder of this process's account, if it has one of its own.
+/// The home directory of the account of this process, if it has one.
 fn home_of_account() -> Option<PathBuf> {
     let account = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten()?;
     Some(account.dir).filter(|home| home.parent().is_some() && home.is_dir())

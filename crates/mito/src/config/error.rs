@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration. Values are never shown: any of them may be a secret.
+//! Errors of the configuration. Values are never shown: any of them may be a secret.
 
 use std::fmt;
 use std::io;
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use super::keys::Role;
 use super::value::InvalidValue;
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// A table of a file.
     File { path: PathBuf, table: String },
-    /// A variable.
+    /// An environment variable.
     Variable(String),
     /// The command line.
     Option,
@@ -29,7 +29,7 @@ impl fmt::Display for Origin {
 }
 
 impl Origin {
-    /// In the same file, or both in the environment, or both on the command line.
+    /// Whether both are in the same file, in the environment, or on the command line.
     pub(crate) fn is_same_place(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::File { path, .. }, Self::File { path: other, .. }) => path == other,
@@ -38,12 +38,12 @@ impl Origin {
         }
     }
 
-    /// Given by the caller, and not by a file.
+    /// Whether the value does not come from a file.
     pub(crate) const fn is_outside_files(&self) -> bool {
         matches!(self, Self::Variable(_) | Self::Option)
     }
 
-    /// As it is displayed, with the line where a file says it.
+    /// The text with the line of the file.
     pub(crate) fn precise(&self, key: &str) -> String {
         match self {
             Self::File { path, table } => match line_of(path, table, key) {
@@ -55,7 +55,7 @@ impl Origin {
     }
 }
 
-/// The line on which a table sets a key in the usual way; none when it is written otherwise.
+/// The line on which a table sets a key; none if it is set in an unusual form.
 fn line_of(path: &Path, table: &str, key: &str) -> Option<usize> {
     let text = std::fs::read_to_string(path).ok()?;
     let mut here = false;
@@ -70,7 +70,7 @@ fn line_of(path: &Path, table: &str, key: &str) -> Option<usize> {
     None
 }
 
-/// Why a configuration can't be used.
+/// Why a configuration is invalid.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error("no such configuration file: {}", .0.display())]

@@ -1,4 +1,4 @@
-//! Configuration files: where they are, and what they say.
+//! Finds and reads configuration files.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,31 +10,31 @@ use super::file_owner;
 use super::keys::{Entry, Role, nearest};
 use super::value::Value;
 
-/// Above everything, for every role.
+/// The table with the highest precedence, for all roles.
 pub(super) const GLOBAL: &str = "global";
-/// Read by old versions, and without effect there.
+/// A table of old versions, which has no effect.
 const DEFAULT: &str = "default";
 
-/// What one file says to one role.
+/// The values of a file for one role.
 #[derive(Debug, Default)]
 pub(super) struct FileValues {
-    /// From the role's own table.
+    /// Values of the role's table.
     pub(super) own: Vec<(&'static Entry, Value, Origin)>,
-    /// From `[global]`.
+    /// Values of `[global]`.
     pub(super) global: Vec<(&'static Entry, Value, Origin)>,
-    /// What has no effect, a sentence for each.
+    /// Warnings about entries without effect.
     pub(super) warnings: Vec<String>,
 }
 
-/// Looks for a file in `here` and in every folder above.
+/// Searches for a file in `here` and in all parent directories.
 pub(super) fn find(name: &Path, here: &Path) -> Option<PathBuf> {
     here.ancestors().map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 /// Reads a file for a role; the tables of the other roles are checked too.
 ///
-/// What is unknown is refused when it is nearly a known name: the writer means something by it. Anything else
-/// may be for another program or another version, and is a warning.
+/// An unknown name that is similar to a known one is an error. Any other unknown name may be for another program or
+/// version, and gives a warning.
 pub(super) fn read(path: &Path, role: Role) -> Result<FileValues, ConfigError> {
     let text = file_owner::read_config(path)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
@@ -117,7 +117,7 @@ impl Source<'_> {
         self.values(table, &[role], warnings, |name| role.entry(name))
     }
 
-    /// Keys of other roles are fine here, and mean nothing to this one.
+    /// Keys of other roles are valid here and have no effect.
     fn global(
         &self,
         table: &DeTable<'_>,
@@ -160,7 +160,7 @@ impl Source<'_> {
         Ok((key, value, self.origin.clone()))
     }
 
-    /// A key that another role has is not misspelt.
+    /// A key of another role is not misspelt.
     fn unknown(&self, name: &str, roles: &[Role]) -> Result<String, ConfigError> {
         let owners: Vec<String> = Role::ALL
             .into_iter()
@@ -177,14 +177,14 @@ impl Source<'_> {
     }
 }
 
-/// The parser's own text quotes the line, which can hold a secret; so only where and what.
+/// The message of the parser quotes the line, which can have a secret; so only the position and the problem are shown.
 fn malformed(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let upto = error.span().map_or(0, |span| span.start).min(text.len());
     let line = text[..upto].matches('\n').count() + 1;
     ConfigError::Malformed { path: path.to_owned(), line, message: error.message().to_owned() }
 }
 
-/// Makes a relative path absolute, so that it means the same for the rest of the run.
+/// Makes a relative path absolute, so that it stays valid for the rest of the run.
 pub(super) fn working_folder() -> Result<PathBuf, ConfigError> {
     std::env::current_dir().map_err(|source: io::Error| ConfigError::Unreadable { path: ".".into(), source })
 }

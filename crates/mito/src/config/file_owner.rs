@@ -1,4 +1,4 @@
-//! Whose a file is. What another user wrote is not trusted: it could send passwords elsewhere, or sign tokens.
+//! Checks the owner of files. A file of another user is not trusted: it could redirect passwords or sign tokens.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::error::ConfigError;
 
-/// The user that a file belongs to, if it is neither this one nor root.
+/// The owner of a file, if it is neither this user nor root.
 fn stranger(file: &Metadata) -> Option<u32> {
     let owner = file.uid();
     (owner != 0 && owner != nix::unistd::geteuid().as_raw()).then_some(owner)
@@ -37,7 +37,7 @@ pub(crate) fn read_secret(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Refuses a key or a folder of another user. One that does not exist is left to its reader.
+/// Refuses a key or a directory of another user. A missing one is reported by its reader.
 pub(crate) fn check_owner(path: &Path) -> Result<(), ConfigError> {
     match path.metadata().ok().as_ref().and_then(stranger) {
         Some(owner) => Err(ConfigError::Foreign { path: path.to_owned(), owner }),

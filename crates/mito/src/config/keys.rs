@@ -1,7 +1,7 @@
 //! Every configuration key (command line §3): its type, default, secrecy and documentation.
 //!
-//! A [`Key`] is what code reads a value with; an [`Entry`] is what is known about it, in the table of each role that has
-//! it. `config show`, redaction, the checks of configuration files and `config.example.toml` follow from the tables.
+//! Code reads a value with a [`Key`]; an [`Entry`] describes the key, in the table of each role that has it. `config
+//! show`, redaction, the checks of configuration files and `config.example.toml` follow from the tables.
 
 use std::marker::PhantomData;
 use std::path::PathBuf;
@@ -13,39 +13,39 @@ use url::Url;
 use super::environment::Environment;
 use super::value::{InvalidValue, Slots, Value};
 
-/// What kind of value a key has.
+/// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Any text.
     Text,
     /// True or false.
     Flag,
-    /// Humantime text.
+    /// A duration such as `1h 30m`.
     Duration,
-    /// A path; in a file it starts from the folder of the file.
+    /// A path; in a file, it starts at the directory of the file.
     Path,
     /// A list of words.
     Words,
-    /// How many tasks to run at once: a number, or `auto`.
+    /// The number of slots, or `auto`.
     Slots,
 }
 
-/// What of a value may be shown.
+/// How much of a value may be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Secrecy {
-    /// All of it.
+    /// The whole value.
     Public,
-    /// All of it but a password in a URL.
+    /// The value without a password in its URL.
     Url,
     /// Nothing.
     Secret,
 }
 
-/// A type of values.
+/// A type of value.
 pub(crate) trait KeyType: Sized {
-    /// How it is written.
+    /// The kind of its values.
     const KIND: Kind;
-    /// What may be shown of it, unless the entry says something else.
+    /// The default secrecy.
     const SECRECY: Secrecy = Secrecy::Public;
 
     fn from_value(value: &Value) -> Option<Self>;
@@ -91,7 +91,7 @@ impl KeyType for SecretString {
     }
 }
 
-/// A key, with the type of its value.
+/// The name of a key, with the type of its value.
 #[derive(Debug)]
 pub(crate) struct Key<T> {
     name: &'static str,
@@ -115,7 +115,8 @@ impl<T: KeyType> Key<T> {
         self.name
     }
 
-    /// An entry without a default: `example` is its value in the example file, as TOML, where it is commented out.
+    /// Creates an entry without a default. `example` is its value in the example file, in TOML, where it is commented
+    /// out.
     const fn unset(self, example: &'static str) -> Entry {
         Entry {
             name: self.name,
@@ -128,13 +129,13 @@ impl<T: KeyType> Key<T> {
         }
     }
 
-    /// An entry with a default, as an environment variable would have it.
+    /// Creates an entry with a default, in the form of an environment variable.
     const fn default(self, text: &'static str) -> Entry {
         Entry { default: Default::Text(text), example: None, commented: false, ..self.unset("") }
     }
 }
 
-/// What is known about a key of a role.
+/// The description of a key of a role.
 #[derive(Debug)]
 #[cfg_attr(not(test), expect(dead_code, reason = "a test writes the example file from these"))]
 pub(crate) struct Entry {
@@ -142,20 +143,20 @@ pub(crate) struct Entry {
     pub(crate) kind: Kind,
     secrecy: Secrecy,
     default: Default,
-    /// Its value in the example file, as TOML; its default unless given.
+    /// The value in the example file, in TOML; the default if not given.
     example: Option<&'static str>,
-    /// Whether the example file has it as a comment, so that it is not set.
+    /// Whether the key is commented out in the example file.
     commented: bool,
-    /// Its documentation, for the example file.
+    /// The documentation in the example file.
     doc: &'static str,
 }
 
-/// The value of a key that is not set.
+/// The default of a key.
 #[derive(Debug, Clone, Copy)]
 enum Default {
     None,
     Text(&'static str),
-    /// A file in the user's configuration folder.
+    /// A file in the user's configuration directory.
     ConfigFile(&'static str),
 }
 
@@ -164,17 +165,17 @@ impl Entry {
         Self { doc, ..self }
     }
 
-    /// With another value in the example file than the default.
+    /// Sets a value for the example file that differs from the default.
     const fn example(self, example: &'static str) -> Self {
         Self { example: Some(example), ..self }
     }
 
-    /// Only as a comment in the example file: to set it means something else than its default.
+    /// Comments the key out in the example file: setting it differs from the default.
     const fn commented(self) -> Self {
         Self { commented: true, ..self }
     }
 
-    /// A password in it is not shown.
+    /// Hides a password in a URL.
     const fn url(self) -> Self {
         Self { secrecy: Secrecy::Url, ..self }
     }
@@ -183,7 +184,7 @@ impl Entry {
         Self { default: Default::ConfigFile(file), ..self }
     }
 
-    /// The value of a key that is not set; none for one that is then off.
+    /// The default; none for a feature that is off.
     pub(crate) fn default_value(&self, environment: &Environment) -> Option<Value> {
         match self.default {
             Default::ConfigFile(file) => Some(Value::Path(environment.config_folder().join(file))),
@@ -203,7 +204,7 @@ impl Entry {
         Value::from_variable(self.kind, text)
     }
 
-    /// A value of this key as it may be shown.
+    /// Formats a value without secrets.
     pub(crate) fn redacted(&self, value: &str) -> String {
         const HIDDEN: &str = "***";
         match self.secrecy {
@@ -215,11 +216,11 @@ impl Entry {
                     Ok(()) => url.to_string(),
                     Err(()) => HIDDEN.to_owned(),
                 },
-                // An `@` outside of the credentials is one that should have been written as %40.
+                // An `@` outside the credentials should have been written as %40.
                 Ok(url) if url.has_host() && (url.username() != "" || !value.contains('@')) => {
                     value.to_owned()
                 }
-                // What is not a URL may contain a password all the same.
+                // A text that is not a URL may contain a password, too.
                 _ if value.contains('@') => HIDDEN.to_owned(),
                 _ => value.to_owned(),
             },
@@ -410,7 +411,7 @@ static CLIENT: &[Entry] = &[
     RETAIN.default("false").doc("A login keeps the user's other sessions."),
 ];
 
-/// Whose configuration it is.
+/// A role with its own configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Coordinator,
@@ -421,7 +422,7 @@ pub(crate) enum Role {
 impl Role {
     pub(crate) const ALL: [Self; 3] = [Self::Coordinator, Self::Worker, Self::Client];
 
-    /// The name of its table.
+    /// The name of the role's table.
     pub(crate) const fn table(self) -> &'static str {
         match self {
             Self::Coordinator => "coordinator",
@@ -443,7 +444,7 @@ impl Role {
     }
 }
 
-/// The known name that a misspelt one was probably meant to be.
+/// The known name that is most similar to a misspelt one.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let limit = match name.len() {
         0..=3 => 1,
@@ -487,7 +488,7 @@ mod tests {
 # Durations are written like \"90s\", \"10min\", \"7d\". Relative paths start from the folder of this file.
 ";
 
-    /// The example file, as the tables have it.
+    /// Generates the example file from the tables.
     fn example() -> String {
         let mut text = HEAD.to_owned();
         for role in Role::ALL {
@@ -579,7 +580,7 @@ mod tests {
         }
     }
 
-    /// A key whose name looks like a secret is one.
+    /// Keys with the name of a secret are secret.
     #[test]
     fn no_secret_is_declared_public() {
         for entry in Role::ALL.into_iter().flat_map(Role::entries) {

@@ -1,4 +1,4 @@
-//! The layers, put on top of each other key by key.
+//! Merges the layers of the configuration key by key.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -11,45 +11,45 @@ use super::file::{self, FileValues};
 use super::keys::{Key, KeyType, Role};
 use super::value::Value;
 
-/// What the command line says: a value for each key that has an option and was given.
+/// The values of options that were given.
 #[derive(Debug, Default)]
 pub(crate) struct Options(Vec<(&'static str, Value)>);
 
 impl Options {
-    /// The value of an option that was given.
+    /// Sets the value of an option, if it was given.
     pub(crate) fn set<T: KeyType>(mut self, key: Key<T>, value: Option<T>) -> Self {
         self.0.extend(value.map(|value| (key.name(), value.into_value())));
         self
     }
 
-    /// An option without a value can only turn something on.
+    /// Sets a flag, which can only turn a key on.
     pub(crate) fn flag(self, key: Key<bool>, given: bool) -> Self {
         self.set(key, given.then_some(true))
     }
 
-    /// An option that turns off what is on by default.
+    /// Sets a flag that turns a key off.
     pub(crate) fn no_flag(self, key: Key<bool>, given: bool) -> Self {
         self.set(key, given.then_some(false))
     }
 
-    /// A list that was not given leaves the one below.
+    /// Sets a list; an empty one keeps the value of the lower layer.
     pub(crate) fn words(self, key: Key<Vec<String>>, words: &[String]) -> Self {
         self.set(key, (!words.is_empty()).then(|| words.to_vec()))
     }
 }
 
-/// The values that count, each with its origin.
+/// The effective values with their origins.
 #[derive(Debug)]
 pub(crate) struct Layers {
     role: Role,
     values: BTreeMap<&'static str, (Value, Origin)>,
     warnings: Vec<String>,
-    /// What stronger layers hide, the weakest first.
+    /// The values that higher layers override, the lowest first.
     hidden: Vec<(&'static str, Value, Origin)>,
 }
 
 impl Layers {
-    /// Reads every layer for a role, and says on standard error what has no effect.
+    /// Reads all layers for a role, and prints warnings about entries without effect.
     pub(crate) fn load(
         role: Role,
         config: Option<&Path>,
@@ -58,13 +58,13 @@ impl Layers {
     ) -> Result<Self, ConfigError> {
         let layers = Self::load_quietly(role, config, options, environment)?;
         for warning in &layers.warnings {
-            // A message that cannot be written is no reason to stop.
+            // An error while writing a warning is ignored.
             let _ = writeln!(io::stderr(), "mito: {warning}");
         }
         Ok(layers)
     }
 
-    /// Reads every layer for a role, for a caller that logs the warnings itself or has nowhere to write them.
+    /// Reads all layers for a role without printing warnings.
     pub(crate) fn load_quietly(
         role: Role,
         config: Option<&Path>,
@@ -103,29 +103,29 @@ impl Layers {
         }
     }
 
-    /// Nothing is set.
+    /// Creates layers without values.
     pub(crate) const fn empty(role: Role) -> Self {
         Self { role, values: BTreeMap::new(), warnings: Vec::new(), hidden: Vec::new() }
     }
 
-    /// Logs what has no effect.
+    /// Logs the warnings.
     pub(crate) fn log_warnings(&self) {
         for warning in &self.warnings {
             tracing::warn!("{warning}");
         }
     }
 
-    /// The value of a key and where it comes from; none if it is not set.
+    /// The value and the origin of a key; none if it is not set.
     pub(crate) fn lookup(&self, key: &str) -> Option<(&Value, &Origin)> {
         self.values.get(key).map(|(value, origin)| (value, origin))
     }
 
-    /// Where the value of a key comes from; none if it is not set.
+    /// The origin of a value; none if it is not set.
     pub(crate) fn origin<T: KeyType>(&self, key: Key<T>) -> Option<&Origin> {
         self.lookup(key.name()).map(|(_, origin)| origin)
     }
 
-    /// Texts of a key that do not count, each with its origin.
+    /// The overridden texts of a key, with their origins.
     pub(crate) fn hidden(&self, key: Key<String>) -> impl Iterator<Item = (&str, &Origin)> {
         self.hidden.iter().filter_map(move |(name, value, origin)| match value {
             Value::Text(text) if *name == key.name() => Some((text.as_str(), origin)),
@@ -133,7 +133,7 @@ impl Layers {
         })
     }
 
-    /// The value of a key that is set.
+    /// The value of a key, if it is set.
     pub(crate) fn get<T: KeyType>(&self, key: Key<T>) -> Option<T> {
         self.lookup(key.name()).and_then(|(value, _)| T::from_value(value))
     }
@@ -144,13 +144,13 @@ impl Layers {
         self.get(key).or_else(|| T::from_value(&default()?)).expect("the key has a default in the table")
     }
 
-    /// Text, or its default, as another type; `expected` describes it in an error.
+    /// Parses a text or its default; `expected` describes the type in an error.
     pub(crate) fn parsed<T: FromStr>(&self, key: Key<String>, expected: &str) -> Result<T, ConfigError> {
         let text = self.get_or_default(key);
         text.parse().map_err(|_| self.invalid(key, format!("expected {expected}")))
     }
 
-    /// An error about a key, wherever its value came from.
+    /// An error about a key, with its origin.
     pub(crate) fn invalid<T: KeyType>(&self, key: Key<T>, why: impl Into<String>) -> ConfigError {
         let key = key.name();
         let origin = self.values.get(key).map_or(Origin::Option, |(_, origin)| origin.clone());
@@ -158,7 +158,7 @@ impl Layers {
     }
 }
 
-/// The files that say something, the weakest first.
+/// The configuration files that exist, the lowest precedence first.
 pub(crate) fn files(config: Option<&Path>, environment: &Environment) -> Result<Vec<PathBuf>, ConfigError> {
     files_in(&file::working_folder()?, config, environment)
 }

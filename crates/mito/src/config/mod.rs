@@ -1,6 +1,5 @@
-//! Configuration in layers (command line §2): defaults, the user's file, the file given, the environment,
-//! options, and the `[global]` table above all of them. Read once, at the start; nothing else in the
-//! program asks the environment.
+//! Configuration in layers (command line §2): defaults, the user's file, the given file, the environment, options, and
+//! the `[global]` table above all of them. It is read once at the start; no other module reads the environment.
 
 pub(crate) mod client;
 pub(crate) mod coordinator;

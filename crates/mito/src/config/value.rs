@@ -1,4 +1,4 @@
-//! A value of the configuration, and how each place writes it.
+//! Parses configuration values from files and environment variables.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use super::keys::Kind;
 
-/// A value that fits its key.
+/// A typed value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
     Text(String),
@@ -21,10 +21,10 @@ pub(crate) enum Value {
     Slots(Slots),
 }
 
-/// How many tasks a worker runs at once.
+/// The number of slots of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Slots {
-    /// One for each processor.
+    /// One slot for each processor.
     Auto,
     Count(u64),
 }
@@ -49,7 +49,7 @@ impl fmt::Display for Slots {
     }
 }
 
-/// Why a value does not fit its key. Never shows the value, which can be a secret.
+/// The error for a value of the wrong kind. Never shows the value, which can be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {0}")]
 pub(crate) struct InvalidValue(&'static str);
@@ -66,7 +66,7 @@ fn invalid_value(kind: Kind) -> InvalidValue {
 }
 
 impl Value {
-    /// As a person reads it.
+    /// Formats the value for people.
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
@@ -78,7 +78,7 @@ impl Value {
         }
     }
 
-    /// As a file has it; `written` is the text of the value there. A path starts from `folder`.
+    /// Reads a value from a file; `written` is its text there. A relative path starts at `folder`.
     pub(super) fn from_toml(
         kind: Kind,
         value: &DeValue<'_>,
@@ -88,7 +88,7 @@ impl Value {
         use DeValue as T;
         let fitting = match (kind, value) {
             (Kind::Text, T::String(text)) => Some(Self::Text(text.to_string())),
-            // A password of digits is easily written without quotes: as many digits as there are.
+            // A password of digits may be written without quotes, and can have any length.
             (Kind::Text, T::Integer(_)) => Some(Self::Text(written.to_owned())),
             (Kind::Flag, T::Boolean(flag)) => Some(Self::Flag(*flag)),
             (Kind::Duration, T::String(text)) => duration::parse(text).ok().map(Self::Duration),
@@ -105,7 +105,7 @@ impl Value {
         fitting.ok_or_else(|| invalid_value(kind))
     }
 
-    /// As an environment variable has it: text may be quoted, lists are in brackets.
+    /// Reads a value from an environment variable. Text may be quoted, and lists may have brackets.
     pub(super) fn from_variable(kind: Kind, text: &str) -> Result<Self, InvalidValue> {
         let text = text.trim();
         let fitting = match kind {
@@ -125,8 +125,8 @@ fn unquoted(text: &str) -> &str {
     inside('"').or_else(|| inside('\'')).unwrap_or(text)
 }
 
-/// Words with commas between them, in brackets or not. A comma within quotes belongs to its word; none for a
-/// bracket or a quote without its other half.
+/// Splits a comma-separated list, with or without brackets. A quoted word may contain a comma. None if a bracket or a
+/// quote is unmatched.
 fn words(text: &str) -> Option<Vec<String>> {
     let inside = match (text.strip_prefix('['), text.ends_with(']')) {
         (Some(rest), true) => &rest[..rest.len() - 1],

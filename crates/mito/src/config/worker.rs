@@ -1,4 +1,4 @@
-//! From layers to a worker's settings (command line §3.2).
+//! The settings of a worker (command line §3.2).
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use mitosis_protocol::worker::RegisterWorkerRequest;
 use super::{ConfigError, Layers, Slots, keys};
 use crate::process::available_cpus;
 
-/// What is special to a worker; whom it talks to is as for a client.
+/// The settings of a worker in addition to those of a client.
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerConfig {
     pub(crate) registration: RegisterWorkerRequest,
@@ -15,7 +15,7 @@ pub(crate) struct WorkerConfig {
     pub(crate) polling_interval: Duration,
     pub(crate) heartbeat_interval: Duration,
     pub(crate) skip_redis: bool,
-    /// Which variables commands inherit besides the basic ones; all that are no secrets if there is no list.
+    /// Additional variables that commands inherit; without a list, all but secrets.
     pub(crate) pass_env: Option<Vec<String>>,
 }
 

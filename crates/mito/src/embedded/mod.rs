@@ -1,4 +1,4 @@
-//! The whole system in this process: a coordinator on a file and a directory, and a worker beside it.
+//! A complete system in this process: a coordinator with a SQLite file and a directory, and a worker.
 
 pub(crate) mod running_instance;
 
@@ -25,19 +25,19 @@ use crate::config::{check_owner, read_secret};
 use crate::process::failure::Failure;
 use crate::process::guard;
 
-/// The one user.
+/// The name of the only user.
 pub(crate) const USER: &str = "mitosis_admin";
-/// A worker in the same process is lost only with the process; a short lease gives its tasks back soon
-/// after a `kill -9`.
+/// The lease of the worker, which is lost only together with the coordinator. It is short, so that tasks are requeued
+/// soon after `kill -9`.
 const LEASE: Duration = Duration::from_secs(30);
 
-/// Before a worker is started in the place of one that was removed.
+/// The pause before a removed worker is replaced.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A running system.
 pub(crate) struct Embedded {
     coordinator: Running,
-    /// `None` once its end was reported.
+    /// None once its end has been reported.
     worker: Option<JoinHandle<Result<(), WorkerError>>>,
     stop_worker: CancellationToken,
     user: UserClient,
@@ -45,8 +45,7 @@ pub(crate) struct Embedded {
 }
 
 impl Embedded {
-    /// Starts everything on the data in `home`, which is made if it is not there. Commands inherit
-    /// `environment`.
+    /// Starts a system with the data in `home`, which is created if necessary. Commands inherit `environment`.
     pub(crate) async fn start(
         home: &Path,
         bind: SocketAddr,
@@ -54,7 +53,7 @@ impl Embedded {
         environment: Vec<(OsString, OsString)>,
     ) -> Result<Self, Failure> {
         private_folder(home)?;
-        // First: on a full disk, nothing starts before there is room.
+        // First, as nothing can start on a full disk.
         mitosis_worker::remove_abandoned(&home.join("worker"));
         let password = password(home)?;
         let coordinator =
@@ -87,7 +86,7 @@ impl Embedded {
         &self.token
     }
 
-    /// Ends when the system has stopped by itself, or when a part of it has.
+    /// Waits until the system, or a part of it, has ended by itself.
     pub(crate) async fn finished(&mut self) -> Result<(), Failure> {
         tokio::select! {
             finished = self.coordinator.finished() => Ok(finished?),
@@ -98,7 +97,7 @@ impl Embedded {
         }
     }
 
-    /// Stops the worker, which kills what runs, then the coordinator.
+    /// Stops the worker, which kills its commands, and then the coordinator.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
         self.stop_worker.cancel();
         let worker = match self.worker {
@@ -111,7 +110,7 @@ impl Embedded {
     }
 }
 
-/// Runs a worker, and another one whenever it was removed: without one, nothing runs here.
+/// Runs a worker, and replaces it when it was removed.
 async fn run_worker(settings: mitosis_worker::Settings, stop: CancellationToken) -> Result<(), WorkerError> {
     loop {
         let ended = Worker::run(settings.clone(), stop.clone()).await?;
@@ -133,7 +132,8 @@ async fn ended(worker: &mut Option<JoinHandle<Result<(), WorkerError>>>) -> Resu
     }
 }
 
-/// A new folder under the cache, for a system that lives as long as one command. Those of commands that were killed go.
+/// Creates a directory in the cache for a system that lives as long as one command. Directories of killed commands are
+/// removed.
 pub(crate) fn temporary_home(cache: &Path) -> Result<(PathBuf, DirectoryLock), Failure> {
     let base = cache.join("local");
     mitosis_worker::remove_abandoned(&base);
@@ -155,7 +155,7 @@ fn settings(home: &Path, bind: SocketAddr, password: &SecretString) -> Settings 
     }
 }
 
-/// Where this machine itself reaches what listens on all addresses.
+/// The local address of a coordinator that listens on all addresses.
 fn reachable(address: SocketAddr) -> SocketAddr {
     match address.ip().is_unspecified() {
         true => SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), address.port()),
@@ -169,11 +169,11 @@ fn private_folder(path: &Path) -> Result<(), Failure> {
         .mode(0o700)
         .create(path)
         .map_err(|error| Failure::io(format!("cannot create the directory {}", path.display()), error))?;
-    // The keys and the password in there are worth what runs here.
+    // The directory has keys and the password, so only its owner may read it.
     Ok(check_owner(path)?)
 }
 
-/// The password of the one user, drawn at the first start: others on this machine can reach the port.
+/// The password of the only user, generated at the first start: other users of this machine can reach the port.
 fn password(home: &Path) -> Result<SecretString, Failure> {
     let path = home.join("password");
     read_or_draw(&path)
@@ -194,7 +194,7 @@ fn read_or_draw(path: &Path) -> io::Result<SecretString> {
     Ok(drawn)
 }
 
-/// How the worker logs in next door.
+/// The login of the worker in the same process.
 struct LocalLogin {
     client: Client,
     password: SecretString,

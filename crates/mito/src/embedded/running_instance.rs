@@ -1,4 +1,4 @@
-//! Another process that has the same data already: who it is, and how to reach it.
+//! Finds the process that uses the same data directory.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -11,17 +11,17 @@ use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::show::text::shell_word;
 
-/// Beside the data: the number of the process that has it, and its address.
+/// The file with the process id and the address of a running instance.
 const FILE: &str = "running";
 
-/// Records this process, for the error message of the next start.
+/// Records this process, for the error message of another start.
 pub(crate) fn record(home: &Path, address: &str) -> io::Result<()> {
     let path = home.join(FILE);
     let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     writeln!(file, "{} {address}", std::process::id())
 }
 
-/// Why a system did not start: with the one that runs already, where that is the reason.
+/// The error of a failed start. If another instance is running, it names that one.
 pub(crate) fn explain_start_error(error: StartError, home: &Path) -> Failure {
     let Some(owner) = error.in_use_by() else { return error.into() };
     let word = fs::read_to_string(home.join(FILE)).unwrap_or_default();
@@ -42,7 +42,7 @@ pub(crate) fn explain_start_error(error: StartError, home: &Path) -> Failure {
     }
 }
 
-/// The line to paste.
+/// The shell command that sets the environment.
 pub(crate) fn connect_command(address: &str, home: &Path) -> String {
     let credentials = home.join("credentials").display().to_string();
     format!("export MITO_COORDINATOR_ADDR={address} MITO_CREDENTIAL_PATH={}", shell_word(&credentials))

@@ -1,9 +1,9 @@
-//! The file of tokens (command line §7): one `user:token` per line, readable by its owner only, shared
-//! with workers, the Python SDK and older programs.
+//! The file of tokens (command line §7): one `user:token` per line, readable only by its owner, and shared with
+//! workers, the Python SDK and older programs.
 //!
-//! Those lines have no place for an address, so a file beside it, `credentials.addresses`, says which token is
-//! whose at which coordinator. A token that is known to be of one coordinator is never sent to another; one of
-//! which nothing is known, because another program kept it, is tried.
+//! The lines have no address, so the file `credentials.addresses` beside it records the coordinator of each token. A
+//! token of a known coordinator is never sent to another one. A token without a record was stored by another program,
+//! and is tried.
 
 use std::fs::{self, File};
 use std::io;
@@ -17,21 +17,21 @@ use url::{Host, Url};
 use crate::config::read_secret;
 use crate::process::atomic_file;
 
-/// Logins that are remembered by address, the newest. `mito dev` can have a new address at each start.
+/// The largest number of recorded tokens; older ones are dropped. `mito dev` can have a new address at each start.
 const MAX_KNOWN: usize = 100;
 
-/// A file of tokens, as far as it is about one coordinator; it need not exist.
+/// The file of tokens for one coordinator. It may be missing.
 #[derive(Debug, Clone)]
 pub(crate) struct CredentialsFile {
     path: PathBuf,
-    /// The coordinator's address, or those of several that share a database.
+    /// The address of the coordinator, or several of one database.
     addresses: Vec<String>,
 }
 
-/// A name and its token.
+/// A user name and a token.
 pub(crate) type StoredLogin = (String, SecretString);
 
-/// A line of the file beside it.
+/// A record of the file of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct KnownToken<'a> {
     address: &'a str,
@@ -40,7 +40,7 @@ struct KnownToken<'a> {
 }
 
 impl CredentialsFile {
-    /// For the coordinator at an address, or at several with commas between them.
+    /// Opens the file for the coordinator at an address, or at several separated by commas.
     pub(crate) fn new(path: PathBuf, address: &str) -> Self {
         Self { path, addresses: address.split(',').map(|one| comparable(one.trim())).collect() }
     }
@@ -53,13 +53,13 @@ impl CredentialsFile {
         self.path.exists()
     }
 
-    /// The token of a user at this coordinator that is tried first.
+    /// The first candidate for the token of a user.
     pub(crate) fn find(&self, user: Option<&str>) -> io::Result<Option<StoredLogin>> {
         Ok(self.candidates(user)?.into_iter().next())
     }
 
-    /// What may be the token of a user at this coordinator, the likeliest first. Without a name, of the user of the
-    /// first line that may be of this coordinator.
+    /// The candidates for the token of a user, the most likely first. Without a name, the user is that of the first
+    /// line that may be for this coordinator.
     pub(crate) fn candidates(&self, user: Option<&str>) -> io::Result<Vec<StoredLogin>> {
         let (lines, beside) = (text_of(&self.path)?, text_of(&self.sibling(".addresses"))?);
         let known: Vec<KnownToken<'_>> = known(&beside).collect();
@@ -81,8 +81,8 @@ impl CredentialsFile {
         Ok(found.into_iter().map(|(name, token)| (name.to_owned(), token.into())).collect())
     }
 
-    /// Keeps a token of this coordinator; those of other users, and of other coordinators, stay. Safe among
-    /// concurrent logins.
+    /// Stores a token of this coordinator. Tokens of other users and coordinators are kept. Safe with concurrent
+    /// logins.
     pub(crate) fn store(&self, user: &str, token: &SecretString) -> io::Result<()> {
         let folder =
             self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -98,7 +98,7 @@ impl CredentialsFile {
         atomic_file::replace(&self.path, lines.join("\n").as_bytes(), 0o600)
     }
 
-    /// Before the line itself is written: a token is never without its address.
+    /// Records the address before the token is stored, so that no token is without its address.
     fn store_addresses(&self, user: &str, token: &SecretString) -> io::Result<()> {
         let path = self.sibling(".addresses");
         let before = text_of(&path)?;
@@ -113,7 +113,7 @@ impl CredentialsFile {
         atomic_file::replace(&path, lines.join("\n").as_bytes(), 0o600)
     }
 
-    /// A lock beside the file: the file itself is replaced, so it can't carry one.
+    /// A lock file beside the file, which is replaced and can't be locked itself.
     fn lock(&self) -> io::Result<Flock<File>> {
         let lock = File::options()
             .write(true)
@@ -131,7 +131,7 @@ impl CredentialsFile {
     }
 }
 
-/// What is not there is empty.
+/// Reads a file; a missing one is empty.
 fn text_of(path: &Path) -> io::Result<String> {
     match read_secret(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
@@ -151,14 +151,14 @@ fn known(text: &str) -> impl Iterator<Item = KnownToken<'_>> {
     })
 }
 
-/// Whether two addresses, or lists of them, have a coordinator in common.
+/// Whether two addresses or lists of addresses have a coordinator in common.
 pub(crate) fn is_same_coordinator(one: &str, other: &str) -> bool {
     let all = |text: &str| text.split(',').map(|one| comparable(one.trim())).collect::<Vec<_>>();
     let others = all(other);
     all(one).iter().any(|address| others.contains(address))
 }
 
-/// Scheme, host, port and path. This machine has several names for itself.
+/// Normalises an address: scheme, host, port and path. All names of this machine are equal.
 fn comparable(address: &str) -> String {
     let Ok(mut url) = Url::parse(address) else { return address.to_owned() };
     let is_here = match url.host() {
@@ -168,7 +168,7 @@ fn comparable(address: &str) -> String {
         None => false,
     };
     if is_here {
-        // A host that is none of an address stays as it is.
+        // A host without an address is unchanged.
         let _ = url.set_host(Some("localhost"));
     }
     format!("{}{}", url.origin().ascii_serialization(), url.path().trim_end_matches('/'))
@@ -238,12 +238,12 @@ mod tests {
         at("http://there:5000").store("raj", &"three".into()).unwrap();
         assert_eq!(tokens(at(HERE), None), ["ann:one"]);
         assert_eq!(tokens(at("http://here:5000/"), Some("ann")), ["ann:one"]);
-        // Two coordinators can be below two paths of one host.
+        // One host can have two coordinators at two paths.
         assert!(tokens(at("http://here:5000/path"), Some("ann")).is_empty());
         assert_eq!(tokens(at("http://there:5000"), None), ["raj:three"]);
         assert_eq!(tokens(at("http://there:5000"), Some("ann")), ["ann:two"]);
         assert!(tokens(at(HERE), Some("raj")).is_empty());
-        // Any of several that share a database.
+        // Any of several coordinators of one database.
         assert_eq!(tokens(at("http://new:1, http://here:5000"), None), ["ann:one"]);
     }
 
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(tokens(None), ["mei:old"]);
         assert_eq!(tokens(Some("raj")), ["raj:older"]);
         file.store("raj", &"one".into()).unwrap();
-        // The SDK logs in, and knows nothing of addresses.
+        // A login of the SDK, which records no address.
         fs::write(file.path(), "raj:two\nmei:old").unwrap();
         assert_eq!(tokens(None), ["raj:one", "raj:two"]);
         let beside = fs::metadata(folder.path().join("credentials.addresses")).unwrap();

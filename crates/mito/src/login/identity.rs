@@ -19,12 +19,12 @@ use crate::login::reconnect::Reconnect;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 
-/// How long to wait for a coordinator before asking it again.
+/// The pause between attempts to reach a coordinator.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
-/// How often it is said that it is still away.
+/// The interval of messages about an unreachable coordinator.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A user, and a connection as that user.
+/// A user, and a client with the user's token.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) name: String,
@@ -32,7 +32,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// As [`Self::establish`], waiting for a coordinator that is away: workers may be started first.
+    /// Like [`Self::establish`], but waits for an unreachable coordinator: workers may start first.
     pub(crate) async fn establish_with_retry(config: &ClientConfig) -> Result<Self, Failure> {
         let mut next_log = Instant::now();
         loop {
@@ -49,7 +49,7 @@ impl Identity {
         }
     }
 
-    /// As [`Self::establish`], for a command that waits anyway: also for a coordinator that is away.
+    /// Like [`Self::establish`], but waits for an unreachable coordinator, for a command that waits.
     pub(crate) async fn establish_and_reconnect(
         config: &ClientConfig,
         reconnect: &mut Reconnect,
@@ -67,7 +67,7 @@ impl Identity {
         }
     }
 
-    /// As [`Self::establish`], with what options and configuration say.
+    /// Like [`Self::establish`], with the configuration of the options.
     pub(crate) async fn from_options(
         args: &ConnectionArgs,
         environment: &Environment,
@@ -76,12 +76,12 @@ impl Identity {
         Self::establish(&ClientConfig::new(&layers, environment)).await
     }
 
-    /// As which tasks are submitted.
+    /// The submitter of tasks.
     pub(crate) fn submitter(&self) -> Submitter {
         Submitter { address: self.client.client().address().to_owned(), user: self.name.clone() }
     }
 
-    /// Uses the kept token, or logs in with what the configuration says and the terminal answers.
+    /// Uses a stored token, or logs in with the configured password or a prompt.
     pub(crate) async fn establish(config: &ClientConfig) -> Result<Self, Failure> {
         let client = config.client()?;
         if let Some(token) = configured_token(config)? {
@@ -114,14 +114,14 @@ impl Identity {
         };
         let token = outcome.map_err(|error| with_address_hint(error.into(), config))?;
         if let Err(failure) = store_token(&file, &name, &token) {
-            // Logged in all the same: the next command has to do it again.
+            // The login is valid, but the next command has to log in again.
             note!("{failure}");
         }
         Ok(Self { client: client.with_user_token(token), name })
     }
 }
 
-/// Prints at which coordinator a login is needed, and why. Fails without a terminal.
+/// Prints the coordinator and the reason before a login. Fails without a terminal.
 fn announce_login(client: &Client, refused: Option<&str>, config: &ClientConfig) -> Result<(), Failure> {
     let address = client.address();
     let origin = match &config.origin {
@@ -151,7 +151,7 @@ fn announce_login(client: &Client, refused: Option<&str>, config: &ClientConfig)
         .with_hint(hint))
 }
 
-/// With what was given as an option, and has to be given again.
+/// The login command with the options that have to be repeated.
 fn login_command(config: &ClientConfig) -> String {
     let name = config.user.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
     format!("{} login{name}", config.client_command())
@@ -167,7 +167,7 @@ pub(crate) fn configured_token(config: &ClientConfig) -> Result<Option<SecretStr
         }
     };
     let token = text.expose_secret().trim();
-    // It becomes a line of a request.
+    // The token becomes a line of a request.
     match !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) {
         true => Ok(Some(token.into())),
         false => {
@@ -211,7 +211,7 @@ async fn with_configured_token(
     }
 }
 
-/// Adds where the address comes from to a failed connection.
+/// Adds the origin of the address to a connection error.
 fn with_address_hint(failure: Failure, config: &ClientConfig) -> Failure {
     if failure.exit() != Exit::Network {
         return failure;
@@ -226,7 +226,7 @@ fn with_address_hint(failure: Failure, config: &ClientConfig) -> Failure {
     }
 }
 
-/// What the coordinator says about the stored token.
+/// Asks the coordinator about a stored token.
 enum StoredToken {
     Missing,
     Accepted(Identity),

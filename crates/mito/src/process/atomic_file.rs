@@ -1,17 +1,17 @@
-//! Files that are replaced as a whole.
+//! Replaces files atomically.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-/// Replaces a file atomically: a reader sees the old content or the new one. No other permissions than `mode` are ever
-/// in effect.
+/// Replaces a file atomically: a reader sees the old content or the new one. The file never has other permissions than
+/// `mode`.
 pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
-    // A stale one may have another mode.
+    // A stale temporary file may have another mode.
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -1,8 +1,7 @@
-//! What the first process of a container has to do besides its work.
+//! Tasks of the first process of a container.
 //!
-//! Processes whose parents are gone become its children, and stay in the table of processes until it has looked
-//! at their ends. The runtime looks at those only that it started itself, so the real program runs in a child of
-//! its own, and this process does nothing else.
+//! The first process becomes the parent of orphaned processes and must reap them. The runtime reaps only processes
+//! that it started, so the real program runs in a child process, and this process only reaps and forwards signals.
 
 use std::io::{self, IsTerminal as _};
 use std::process::{Command, ExitCode};
@@ -15,22 +14,22 @@ use nix::unistd::{Pid, getpid};
 
 use crate::process::exit::Exit;
 
-/// What is passed on to the program, besides the ends of children.
+/// The signals that are forwarded to the program.
 const FORWARDED: [Signal; 6] =
     [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGUSR2];
-/// All other processes end with this one. A guard gets this long to give back what a program that was killed
-/// held.
+/// How long other processes may run after the program. They end with this process, and the guard of a killed worker
+/// needs time to return its tasks.
 const ORPHANS_TIMEOUT: Duration = Duration::from_secs(8);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// What a shell adds to the number of the signal that ended a program.
+/// The base of the exit code of a program that a signal ended.
 const SIGNAL_BASE: u8 = 128;
 
-/// Whether this is the first process.
+/// Whether this is the first process of a container.
 pub(crate) fn is_needed() -> bool {
     getpid() == Pid::from_raw(1)
 }
 
-/// Runs the program, and ends as it ends.
+/// Runs the program, and exits with its code.
 pub(crate) fn run() -> ExitCode {
     run_program().unwrap_or_else(|error| {
         note!("mito: cannot start a child process: {error}");
@@ -41,7 +40,7 @@ pub(crate) fn run() -> ExitCode {
 fn run_program() -> io::Result<ExitCode> {
     let program = Command::new(std::env::current_exe()?).args(std::env::args_os().skip(1)).spawn()?.id();
     let program = Pid::from_raw(i32::try_from(program).map_err(io::Error::other)?);
-    // The program would inherit it, so this comes second.
+    // After the start of the program, which would inherit the mask.
     let mut signals: SigSet = FORWARDED.into_iter().collect();
     signals.add(Signal::SIGCHLD);
     signals.thread_block()?;
@@ -54,15 +53,15 @@ fn run_program() -> io::Result<ExitCode> {
         }
         match signals.wait()? {
             Signal::SIGCHLD => {}
-            // The terminal has given these to the program itself.
+            // The terminal has sent these signals to the program itself.
             Signal::SIGINT | Signal::SIGQUIT if io::stdin().is_terminal() => {}
-            // It may just have ended.
+            // The program may have just ended.
             signal => drop(kill(program, signal)),
         }
     }
 }
 
-/// Looks at everything that has ended; answers the end of the program if that is among it.
+/// Reaps all ended processes. Returns the status of the program if it is one of them.
 fn reap(program: Pid) -> Option<WaitStatus> {
     let mut found = None;
     loop {
@@ -74,7 +73,7 @@ fn reap(program: Pid) -> Option<WaitStatus> {
     }
 }
 
-/// Until there are none, or they have had their time.
+/// Waits until no other process is left, or until the timeout.
 fn wait_for_others() {
     let deadline = Instant::now() + ORPHANS_TIMEOUT;
     while Instant::now() < deadline && waitpid(None, Some(WaitPidFlag::WNOHANG)) != Err(Errno::ECHILD) {

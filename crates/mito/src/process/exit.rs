@@ -2,15 +2,15 @@
 
 use std::process::ExitCode;
 
-/// How a command of `mito` ended, where it is not the task's own exit code.
+/// The exit code of `mito`, unless it is that of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
-    /// A failure that has no code of its own.
+    /// A failure without its own code.
     Failure = 1,
     /// Invalid usage.
     Usage = 2,
-    /// A part of a batch failed; standard error names it.
+    /// A part of a batch failed; standard error lists it.
     Partial = 3,
     /// A named object does not exist.
     NotFound = 66,
@@ -18,21 +18,21 @@ pub(crate) enum Exit {
     Auth = 67,
     /// The coordinator or the object store can't be reached.
     Network = 69,
-    /// The coordinator, or this program, has a fault.
+    /// An internal error of the coordinator or of this program.
     Fault = 70,
-    /// The command succeeded, and not everything that it left could be stored.
+    /// The command succeeded, but a part of its output could not be stored.
     OutputLost = 74,
     /// Too many requests; try again later.
     Later = 75,
     /// Logged in, but not allowed to do this.
     Forbidden = 77,
-    /// The configuration can't be used.
+    /// The configuration is invalid.
     Config = 78,
-    /// Several tasks were waited for, and some of them failed.
+    /// Some of several awaited tasks failed.
     SomeFailed = 123,
-    /// The task was stopped at its timeout, or the wait for it was.
+    /// The task, or the wait for it, timed out.
     TimedOut = 124,
-    /// The task ended, or may go on, without a status of its own.
+    /// The task ended without an exit code, or may continue.
     Unknown = 125,
     /// The terminal was closed.
     HungUp = 129,
@@ -45,7 +45,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// For a command that ends at a request to stop: as a shell reports a death by that signal.
+    /// The exit code for a request to stop, as a shell reports the signal.
     pub(crate) fn of_request(signal: &str) -> Self {
         match signal {
             "SIGHUP" => Self::HungUp,
@@ -54,7 +54,7 @@ impl Exit {
         }
     }
 
-    /// What scripts see beside the sentence, where no coordinator gave a word.
+    /// The code word for scripts, when the coordinator sent none.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Failure => "failure",

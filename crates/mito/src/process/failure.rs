@@ -1,9 +1,12 @@
-//! Why a command of `mito` failed: a sentence, its causes, what to do, and the exit code.
+//! Failures of commands: a message, its causes, a hint, and the exit code.
 
 use std::error::Error;
+use std::net::AddrParseError;
+use std::num::{IntErrorKind, ParseIntError};
 use std::path::Path;
 use std::{fmt, io};
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use mitosis_client::{ClientError, TransferError};
 use mitosis_coordinator::{StartError, TaskFailed};
 use mitosis_protocol::{ErrorBody, ErrorCode};
@@ -11,11 +14,12 @@ use mitosis_supervisor::SupervisorError;
 use mitosis_sweep::InvalidSweep;
 use mitosis_worker::WorkerError;
 
+use crate::cli::value_parsers::InvalidArgument;
 use crate::config::ConfigError;
 use crate::process::exit::Exit;
 use crate::show::text::escaped_lines;
 
-/// A code of the coordinator as it is written.
+/// The wire name of an error code.
 fn word(code: ErrorCode) -> Option<String> {
     match serde_json::to_value(code) {
         Ok(serde_json::Value::String(word)) => Some(word),
@@ -23,11 +27,11 @@ fn word(code: ErrorCode) -> Option<String> {
     }
 }
 
-/// A failed command.
+/// The failure of a command.
 #[derive(Debug)]
 pub(crate) struct Failure {
     exit: Exit,
-    /// The coordinator's word for it.
+    /// The error code of the coordinator.
     code: Option<String>,
     error: Box<dyn Error + Send + Sync>,
     hint: Option<String>,
@@ -42,18 +46,18 @@ impl Failure {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// With something to know beside the hint that there is.
+    /// Adds to the hint.
     pub(crate) fn and_hint(self, more: &str) -> Self {
         let hint = self.hint.map_or(more.to_owned(), |hint| format!("{hint}; {more}"));
         Self { hint: Some(hint), ..self }
     }
 
-    /// With another exit code.
+    /// Replaces the exit code.
     pub(crate) fn with_exit(self, exit: Exit) -> Self {
         Self { exit, ..self }
     }
 
-    /// A task that the coordinator refused, with its code and its hint.
+    /// The refusal of a task by the coordinator.
     pub(crate) fn refused(refusal: ErrorBody) -> Self {
         let exit = match refusal.code {
             Some(ErrorCode::Forbidden | ErrorCode::QuotaExceeded | ErrorCode::AccountNotActive) => {
@@ -65,12 +69,12 @@ impl Failure {
         Self { code: refusal.code.and_then(word), hint: refusal.hint, ..Self::new(exit, refusal.msg) }
     }
 
-    /// The stable word for it: the coordinator's, or that of the exit code.
+    /// The stable code word: that of the coordinator, or that of the exit code.
     pub(crate) fn code(&self) -> &str {
         self.code.as_deref().unwrap_or(self.exit.word())
     }
 
-    /// With a subject before the message.
+    /// Adds a subject before the message.
     pub(crate) fn about(self, what: &str) -> Self {
         Self { error: format!("{what}: {}", self.error).into(), ..self }
     }
@@ -79,29 +83,49 @@ impl Failure {
         self.exit
     }
 
-    /// Whether the reader closed the pipe, so that nothing is printed.
+    /// Whether nothing is printed, because the reader closed the pipe.
     pub(crate) fn is_quiet(&self) -> bool {
         self.exit == Exit::BrokenPipe
     }
 
-    /// An invalid command line; `hint` is for when nothing similar exists.
-    pub(crate) fn misspelt(error: &clap::Error, hint: &str) -> Self {
+    /// An invalid command line. `help` is how to show help, if it is not an option of the command.
+    pub(crate) fn usage(error: &clap::Error, help: Option<&str>) -> Self {
+        if error.kind() == ErrorKind::ValueValidation
+            && let Some(failure) = invalid_value(error)
+        {
+            return failure;
+        }
         let text = error.render().to_string();
         let mut parts = text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
         let sentence = parts.next().unwrap_or_default();
-        let (mut tips, mut usage) = (Vec::new(), String::new());
+        let (mut hints, mut usage) = (Vec::new(), None);
         for part in parts {
-            if let Some(tip) = part.strip_prefix("tip: ") {
-                tips.push(tip.to_owned());
-            } else if let Some(rest) = part.strip_prefix("Usage: ") {
-                usage = format!("\n  usage: {rest}");
+            match (part.strip_prefix("tip: "), part.strip_prefix("Usage: ")) {
+                // Passing an unknown option as a value is never the intention.
+                (Some(tip), _) if tip.starts_with("to pass '") => {}
+                (Some(tip), _) => hints.push(tip.to_owned()),
+                (None, Some(rest)) => usage = Some(rest.to_owned()),
+                (None, None) => {}
             }
         }
-        let tip = if tips.is_empty() { hint.to_owned() } else { tips.join("; ") };
-        Self::new(Exit::Usage, sentence.trim_start_matches("error: ")).with_hint(tip + &usage)
+        let words = usage.as_deref().unwrap_or_default().split(' ');
+        let command: Vec<&str> = words.take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
+        if hints.is_empty() && error.kind() != ErrorKind::InvalidValue {
+            hints.push(match help {
+                Some(help) => help.to_owned(),
+                None if command.is_empty() => "see `mito --help`".to_owned(),
+                None => format!("see `{} --help`", command.join(" ")),
+            });
+        }
+        let usage = usage.map(|usage| format!("\n  usage: {usage}")).unwrap_or_default();
+        let failure = Self::new(Exit::Usage, sentence.trim_start_matches("error: "));
+        match hints.is_empty() && usage.is_empty() {
+            true => failure,
+            false => failure.with_hint(hints.join("; ") + &usage),
+        }
     }
 
-    /// A failure of this machine's files, terminal or clock.
+    /// An I/O error of a local file, the terminal or the clock.
     pub(crate) fn io(doing: impl fmt::Display, source: io::Error) -> Self {
         if source.kind() == io::ErrorKind::BrokenPipe {
             return Self::new(Exit::BrokenPipe, source);
@@ -110,7 +134,7 @@ impl Failure {
         Self { hint, ..Self::new(Exit::Failure, IoFailure { doing: doing.to_string(), source }) }
     }
 
-    /// A file that was named and can't be read. One that is not there has a code of its own.
+    /// An error for a file of the user that can't be read. A missing one has its own exit code.
     pub(crate) fn unreadable(path: &Path, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::NotFound => Self::new(Exit::NotFound, format!("no such file: {}", path.display()))
@@ -119,12 +143,12 @@ impl Failure {
         }
     }
 
-    /// What went wrong, without its causes.
+    /// The message without its causes.
     pub(crate) fn sentence(&self) -> String {
         escaped_lines(&self.error.to_string())
     }
 
-    /// The sentence, and the cause that is at the bottom of it.
+    /// The message and its root cause.
     pub(crate) fn in_one_line(&self) -> String {
         let mut line = self.error.to_string();
         let mut deepest = self.error.source();
@@ -139,7 +163,41 @@ impl Failure {
     }
 }
 
-/// What to do when the system refuses something, where that is plain.
+/// The failure for an invalid value of an argument. The value is shown once, also if the problem repeats it.
+fn invalid_value(error: &clap::Error) -> Option<Failure> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let (arg, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
+    let name = arg.split([' ', '=']).next().unwrap_or(arg).trim_matches(['[', ']', '<', '>', '.']);
+    let source = error.source()?;
+    let number = source.downcast_ref::<ParseIntError>().map(ParseIntError::kind);
+    let problem = match number {
+        Some(IntErrorKind::PosOverflow | IntErrorKind::NegOverflow) => {
+            "the number is out of range".to_owned()
+        }
+        Some(IntErrorKind::Zero) => "expected a number of at least 1".to_owned(),
+        Some(_) => "expected a number".to_owned(),
+        None if source.is::<AddrParseError>() => {
+            "expected an IP address and a port, such as 127.0.0.1:5000".to_owned()
+        }
+        None => source.to_string(),
+    };
+    let names_value = !value.is_empty() && problem.contains(&format!("`{value}`"));
+    let sentence = match names_value {
+        true => problem,
+        false => format!("invalid value `{value}` for {name}: {problem}"),
+    };
+    let hint = source.downcast_ref::<InvalidArgument>().and_then(InvalidArgument::hint);
+    let failure = Failure::new(Exit::Usage, sentence);
+    Some(match hint {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    })
+}
+
+/// A hint for common errors of the system.
 fn hint_of(error: &io::Error) -> Option<&'static str> {
     use io::ErrorKind as E;
     match error.kind() {
@@ -163,7 +221,7 @@ struct IoFailure {
 }
 
 impl fmt::Display for Failure {
-    /// One line for the sentence, one for each cause, one for the hint.
+    /// Formats the message, each cause, and the hint on lines of their own.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut said = self.error.to_string();
         write!(f, "mito: {} [{}]", escaped_lines(said.trim_end()), self.code())?;
@@ -186,7 +244,7 @@ impl fmt::Display for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match (&error, error.status()) {
-            // Whatever status the contract has for it.
+            // Some routes of the contract use another status for it.
             (_, Some(400..500)) if error.code() == Some(ErrorCode::NotFound) => Exit::NotFound,
             (_, Some(401)) => Exit::Auth,
             (_, Some(400)) if error.code() == Some(ErrorCode::MissingToken) => Exit::Auth,
@@ -325,7 +383,7 @@ mod tests {
     fn usage_errors_have_the_common_format() {
         let message = |words: &str| {
             let error = crate::cli::Cli::try_parse_from(words.split(' ')).unwrap_err();
-            Failure::misspelt(&error, "see --help").to_string()
+            Failure::usage(&error, None).to_string()
         };
         assert_eq!(
             message("mito coordinator --bnd x"),
@@ -334,13 +392,32 @@ mod tests {
         );
         assert_eq!(
             message("mito run"),
-            "mito: the following required arguments were not provided: <CMD>... [usage]\n  hint: see --help\n  \
-             usage: mito run <CMD>..."
+            "mito: the following required arguments were not provided: <CMD>... [usage]\n  \
+             hint: see `mito run --help`\n  usage: mito run <CMD>..."
         );
-        assert!(message("mito submit -p high -- true").contains("invalid priority `high`"));
+        for (line, expected) in [
+            (
+                "mito client login -u ann",
+                "unexpected argument '-u' found [usage]\n  hint: see `mito client login --help`",
+            ),
+            (
+                "mito client tokens revoke x",
+                "invalid token id `x`: expected a number [usage]\n  hint: `mito client tokens",
+            ),
+            ("mito manager kill x", "invalid value `x` for NUMBER: expected a number [usage]"),
+            ("mito dev -b here", "invalid value `here` for --bind: expected an IP address and a port"),
+            ("mito run -e x -- true", "invalid value `x` for --env: expected NAME=VALUE [usage]"),
+        ] {
+            let message = message(line);
+            assert!(message.starts_with(&format!("mito: {expected}")), "{line}: {message}");
+        }
+        let priority = message("mito submit -p high -- true");
+        assert!(
+            priority.starts_with("mito: invalid priority `high`: expected") && !priority.contains("hint")
+        );
     }
 
-    /// `mito run` has the refusal of one task, `mito submit` that of a sweep.
+    /// `mito run` fails with the refusal of a task, `mito submit` with that of a sweep.
     #[test]
     fn refusal_has_the_same_code_from_run_and_submit() {
         let refusal = ErrorBody {

@@ -1,4 +1,4 @@
-//! This process: its signals, its log, its failures and its exit code.
+//! This process: signals, logging, failures and exit codes.
 
 pub(crate) mod atomic_file;
 pub(crate) mod container_init;
@@ -9,7 +9,7 @@ pub(crate) mod logging;
 pub(crate) mod signals;
 pub(crate) mod version;
 
-/// How many CPUs this process may use, at least one.
+/// The number of CPUs that this process may use, at least one.
 pub(crate) fn available_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

@@ -1,5 +1,4 @@
-//! The one owner of signals. Stopping has two stages: the first request lets things end in order, the
-//! second ends them.
+//! Handles signals. The first request to stop is graceful, the second one is immediate.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -10,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind};
 
 use super::failure::Failure;
 
-/// Requests to stop, from the keyboard, the system, or the supervisor.
+/// Requests to stop: from the keyboard, the system, or the supervisor.
 #[derive(Debug)]
 pub(crate) struct StopRequests {
     interrupt: Signal,
@@ -20,7 +19,7 @@ pub(crate) struct StopRequests {
 }
 
 impl StopRequests {
-    /// From now on this process does not end by itself at SIGINT and SIGTERM.
+    /// Starts to handle SIGINT and SIGTERM.
     pub(crate) fn listen() -> Result<Self, Failure> {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
@@ -30,18 +29,18 @@ impl StopRequests {
         })
     }
 
-    /// As [`Self::listen`]; the end of the terminal is a request, too, except under `nohup`.
+    /// Like [`Self::listen`]. A hangup is a request, too, except under `nohup`.
     pub(crate) fn listen_on_terminal() -> Result<Self, Failure> {
         let hangup = if outlives_its_terminal() { None } else { Some(listen(SignalKind::hangup())?) };
         Ok(Self { hangup, ..Self::listen()? })
     }
 
-    /// As [`Self::listen`]; the end of standard input is a request, too: the supervisor is gone.
+    /// Like [`Self::listen`]. The end of standard input is a request, too: the supervisor is gone.
     pub(crate) fn listen_with_lifeline() -> Result<Self, Failure> {
         Ok(Self { lifeline: Some(Lifeline::hold().map_err(cannot_listen)?), ..Self::listen()? })
     }
 
-    /// Ends at the next request; says what it was.
+    /// Waits for the next request, and returns its kind.
     pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
@@ -55,18 +54,17 @@ impl StopRequests {
     }
 }
 
-/// Ctrl-C as far as it is about one command and not about this process, which from the first time on does
-/// not end by it.
+/// Ctrl-C as an interrupt of one command. Once it is handled, it no longer ends the process.
 #[derive(Debug)]
 pub(crate) struct Interrupts(Signal);
 
 impl Interrupts {
-    /// Those from now on.
+    /// Starts to handle Ctrl-C.
     pub(crate) fn listen() -> Result<Self, Failure> {
         listen(SignalKind::interrupt()).map(Self)
     }
 
-    /// Ends at the next one.
+    /// Waits for the next interrupt.
     pub(crate) async fn next(&mut self) {
         if self.0.recv().await.is_none() {
             std::future::pending::<()>().await;
@@ -74,7 +72,7 @@ impl Interrupts {
     }
 }
 
-/// A signal that no longer ends this process by itself.
+/// Handles a signal, which no longer ends this process.
 pub(crate) fn listen(kind: SignalKind) -> Result<Signal, Failure> {
     tokio::signal::unix::signal(kind).map_err(cannot_listen)
 }
@@ -88,7 +86,7 @@ fn outlives_its_terminal() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
-    // The first bit stands for signal 1, which is this one.
+    // Bit 0 is signal 1, SIGHUP.
     ignored & 1 == 1
 }
 
@@ -106,7 +104,7 @@ async fn gone(lifeline: &mut Option<Lifeline>) {
     }
 }
 
-/// The reading end of a pipe whose other end another process keeps open.
+/// The reading end of a pipe that another process holds open.
 #[derive(Debug)]
 struct Lifeline(pipe::Receiver);
 
@@ -115,7 +113,7 @@ impl Lifeline {
         pipe::Receiver::from_owned_fd(io::stdin().as_fd().try_clone_to_owned()?).map(Self)
     }
 
-    /// Ends when the other process has let go, or is dead. Nothing is ever written to it.
+    /// Waits until the other process has closed the pipe or is dead. Nothing is ever written to it.
     async fn cut(&mut self) {
         let mut ignored = [0; 64];
         while self.0.read(&mut ignored).await.is_ok_and(|length| length > 0) {}

@@ -1,9 +1,9 @@
-//! What this program is, and what it was built from.
+//! The version of this program, and its build.
 
-/// The version alone.
+/// The version.
 pub(crate) const SHORT: &str = env!("CARGO_PKG_VERSION");
 
-/// The version, and what it was built from.
+/// The version with the commit and the time of the build.
 pub(crate) const LONG: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     "\ncommit  ",

@@ -1,4 +1,4 @@
-//! Who one is, and where one belongs.
+//! Shows accounts and memberships.
 
 use mitosis_protocol::Role;
 use serde::Serialize;
@@ -7,7 +7,7 @@ use super::record::{Cell, Column, Fact, Record};
 use super::style::TerminalStyle;
 use super::text::escaped;
 
-/// Who is logged in.
+/// The logged-in user.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Whoami {
     pub(crate) username: String,
@@ -26,7 +26,7 @@ impl Record for Whoami {
     }
 }
 
-/// A group that one belongs to.
+/// A group of the user.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Membership {
     pub(crate) group_name: String,

@@ -1,10 +1,10 @@
-//! What a task left.
+//! Shows artifacts.
 
 use mitosis_protocol::ArtifactInfo;
 
 use super::record::{Cell, Fact};
 
-/// A line per archive.
+/// Formats the artifacts, one line each.
 pub(super) fn facts(artifacts: &[ArtifactInfo]) -> Vec<Fact> {
     match artifacts {
         [] => vec![("artifacts", Cell::text("none"))],

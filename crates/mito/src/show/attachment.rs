@@ -1,4 +1,4 @@
-//! A file of a group.
+//! Shows attachments.
 
 use mitosis_protocol::attachment::{AttachmentInfo, AttachmentRow};
 use serde::Serialize;
@@ -7,7 +7,7 @@ use super::record::{Cell, Column, Fact, Record};
 use super::style::TerminalStyle;
 use super::text::escaped;
 
-/// A file of a group, with all that is known about it.
+/// An attachment with its metadata.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct AttachmentAt {
     pub(crate) key: String,

@@ -1,4 +1,4 @@
-//! What the audit log has.
+//! Shows the audit log.
 
 use mitosis_protocol::audit::AuditEntry;
 

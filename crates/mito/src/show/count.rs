@@ -1,10 +1,10 @@
-//! How many there are.
+//! Shows counts.
 
 use serde::Serialize;
 
 use super::record::{Cell, Column, Fact, Record};
 
-/// The answer to a question for a number.
+/// The number of matching objects.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Count {
     pub(crate) count: u64,

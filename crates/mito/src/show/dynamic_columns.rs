@@ -1,6 +1,6 @@
-//! Results whose columns follow from what is there: a name and a cell for each parameter, for instance.
+//! Results whose columns depend on the data, such as a column for each parameter.
 //!
-//! Everything is there before the first line is written, and each line is made when it is written.
+//! All records are known before the first line is written; each line is formatted when it is written.
 
 use std::io::{self, BufWriter, Write};
 
@@ -14,35 +14,34 @@ use super::rows::csv_line;
 use super::{cant_write, table, yaml};
 use crate::process::failure::Failure;
 
-/// A result with columns of its own. What `serde` writes is the document for programs.
+/// A record whose columns depend on all records. The `serde` form is the document for programs.
 pub(crate) trait DynamicRecord: Serialize + Sized {
-    /// What all of them together have.
+    /// The names that all records have together.
     type Names;
 
     fn names(all: &[Self]) -> Self::Names;
 
-    /// The names of the columns.
+    /// The titles of the columns.
     fn titles(names: &Self::Names, detail: Detail) -> Vec<String>;
 
-    /// As many cells as there are titles.
+    /// The cells, one for each title.
     fn cells(&self, names: &Self::Names, detail: Detail) -> Vec<Cell>;
 
-    /// What names it in other commands.
+    /// The id of the record, as other commands accept it.
     fn id(&self) -> String;
 }
 
-/// How much of it.
+/// Which columns are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Detail {
     /// Every column.
     Full,
-    /// Those that people look for first; the last names the row.
+    /// The most important columns; the last one identifies the row.
     Summary,
 }
 
 impl Output {
-    /// Many things with columns of their own. Behind a pipe a table has its titles, since nobody could
-    /// know them.
+    /// Writes records with dynamic columns. A pipe gets the titles, too: the columns are not known in advance.
     pub(crate) fn dynamic<T: DynamicRecord>(&self, all: &[T]) -> Result<(), Failure> {
         let mut to = BufWriter::new(io::stdout().lock());
         write(self, all, &mut to).and_then(|()| to.flush()).map_err(cant_write)
@@ -91,7 +90,7 @@ fn write<T: DynamicRecord>(output: &Output, all: &[T], to: &mut impl Write) -> i
     }
 }
 
-/// As it would be written.
+/// Formats records as they would be written.
 #[cfg(test)]
 pub(super) fn written<T: DynamicRecord>(output: &Output, all: &[T]) -> String {
     let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! Why a task waits, or what became of it.
+//! Shows why a task waits, or how it ended.
 
 use mitosis_protocol::explain::Explanation;
 

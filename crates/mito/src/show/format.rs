@@ -1,8 +1,8 @@
-//! The forms in which results are written, and how they are asked for.
+//! Output formats and the options that select them.
 
 use clap::{Args, ValueEnum};
 
-/// A form for results. What each holds is in `docs/guide/output.md`.
+/// An output format. `docs/guide/output.md` describes the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// Columns; separated by tabs if not on a terminal
@@ -19,7 +19,7 @@ pub(crate) enum Format {
     Id,
 }
 
-/// The options of every command that shows something.
+/// The output options, shared by all commands with results.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct OutputArgs {
     /// Output format
@@ -38,7 +38,7 @@ pub(crate) struct OutputArgs {
 }
 
 impl OutputArgs {
-    /// These, and where they say nothing, those.
+    /// Combines two sets of options; these have precedence.
     pub(crate) fn or(&self, others: &Self) -> Self {
         Self { format: self.format.or(others.format), quiet: self.quiet || others.quiet }
     }

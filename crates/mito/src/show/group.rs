@@ -1,4 +1,4 @@
-//! A group.
+//! Shows groups.
 
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::group::GroupInfo;

@@ -1,4 +1,4 @@
-//! Workers of a manager.
+//! Shows the workers of a supervisor.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::record::{Cell, Column, Fact, Record};
 use super::style::Tone;
 use crate::process::failure::Failure;
 
-/// A line for each worker, then how many have a process.
+/// Prints a line for each worker, then the number of running ones.
 pub(crate) fn managed_workers(workers: &[WorkerStatus]) -> Result<(), Failure> {
     if !workers.is_empty() {
         line(format_args!(

@@ -1,8 +1,8 @@
-//! What commands say: results on standard output in the form that was asked for, messages on standard
-//! error, progress on a terminal.
+//! The output of commands: results on standard output in the selected format, messages on standard error, progress on
+//! a terminal.
 //!
-//! A noun ([`record::Record`]) says once which fields it has; [`Output`] writes it as a table, as lines, or for
-//! programs. Text of other people is never written to a terminal without [`text::escaped`].
+//! A [`record::Record`] declares its fields once; [`Output`] writes it as a table, as lines, or for programs. Text of
+//! other users is never written to a terminal without [`text::escaped`].
 
 mod account;
 mod artifact;
@@ -60,14 +60,14 @@ pub(crate) use worker::WorkerShown;
 
 use crate::process::failure::Failure;
 
-/// Writes a line. A closed pipe ends the command quietly.
+/// Writes a line to standard output. A closed pipe ends the command quietly.
 pub(crate) fn line(text: impl Display) -> Result<(), Failure> {
     writeln!(io::stdout().lock(), "{text}").map_err(cant_write)
 }
 
-/// See `note!`.
+/// Writes a line to standard error; see `note!`.
 pub(crate) fn note(words: fmt::Arguments<'_>) {
-    // In one piece, or lines of several processes would be mixed.
+    // One write, so that lines of several processes are not mixed.
     let line = format!("{words}\n");
     drop(io::stderr().lock().write_all(line.as_bytes()));
 }

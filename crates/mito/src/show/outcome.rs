@@ -1,18 +1,18 @@
-//! What a command on many things did.
+//! Shows the outcome of a command on many objects.
 
 use serde::Serialize;
 
 use super::record::{Cell, Column, Fact, Record};
 
-/// How many of what were changed, and which were not.
+/// The number of changed objects, and those that were not changed.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct BatchOutcome {
-    /// How many were changed.
+    /// The number of changed objects.
     pub(crate) count: u64,
-    /// Of which group, where it was one.
+    /// The group, if the command is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) group_name: Option<String>,
-    /// Which were not.
+    /// The objects that were not changed.
     pub(crate) failed: Vec<String>,
 }
 

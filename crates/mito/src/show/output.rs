@@ -1,4 +1,4 @@
-//! Where results and messages go.
+//! Writes results and messages.
 
 use std::fmt::{self, Display};
 use std::io::{self, IsTerminal as _, Write as _};
@@ -15,21 +15,21 @@ use super::{cant_write, yaml};
 use crate::config::Environment;
 use crate::process::failure::Failure;
 
-/// How wide the name of a fact is.
+/// The width of the name of a fact.
 const NAME: usize = 11;
 
-/// How this command writes.
+/// The output settings of a command.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     pub(super) format: Option<Format>,
     pub(super) style: TerminalStyle,
     quiet: bool,
-    /// Somebody watches standard error.
+    /// Whether standard error is a terminal.
     watched: bool,
 }
 
 impl Output {
-    /// For this process, now.
+    /// The output for this process.
     pub(crate) fn new(args: &OutputArgs, environment: &Environment) -> Self {
         Self {
             format: args.format,
@@ -39,18 +39,18 @@ impl Output {
         }
     }
 
-    /// The same for what is written again and again: ages are counted to now, and lines fit the terminal as it is
-    /// now. Other clocks may be ahead of this one, so it is no earlier than `past`.
+    /// A copy for output that is redrawn: ages are relative to now, and lines fit the present size of the terminal.
+    /// `past` is a lower bound of now, as other clocks may be ahead.
     pub(crate) fn again(&self, past: Timestamp) -> Self {
         Self { style: self.style.again(past), ..self.clone() }
     }
 
-    /// Columns of the terminal.
+    /// The width of the terminal.
     pub(crate) fn width(&self) -> Option<usize> {
         self.style.width
     }
 
-    /// Many things of a kind as the lines of a table.
+    /// Formats records as the lines of a table.
     pub(crate) fn lines<'a, T: Record + 'a>(
         &self,
         records: impl IntoIterator<Item = &'a T>,
@@ -62,14 +62,14 @@ impl Output {
         Ok(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect())
     }
 
-    /// A message about what was done, on standard error.
+    /// Writes a message about what was done to standard error.
     pub(crate) fn say(&self, text: impl Display) {
         if !self.quiet {
             note!("{text}");
         }
     }
 
-    /// A sentence that goes before or between results; programs do not get it.
+    /// Writes a sentence before or between results; not for programs.
     pub(crate) fn heading(&self, text: impl Display) -> Result<(), Failure> {
         match self.format {
             None => super::line(text),
@@ -77,22 +77,22 @@ impl Output {
         }
     }
 
-    /// Whether messages are not wanted.
+    /// Whether messages are suppressed.
     pub(crate) fn is_quiet(&self) -> bool {
         self.quiet
     }
 
-    /// Whether a person reads the results, in a table.
+    /// Whether results are shown as a table on a terminal.
     pub(crate) fn is_watched(&self) -> bool {
         self.style.terminal && !self.is_for_programs()
     }
 
-    /// Whether results are asked for in a form for programs.
+    /// Whether results have a format for programs.
     pub(crate) fn is_for_programs(&self) -> bool {
         self.format.is_some_and(|format| format != Format::Table)
     }
 
-    /// Everything about one thing.
+    /// Writes all fields of one record.
     pub(crate) fn one<T: Record>(&self, record: &T) -> Result<(), Failure> {
         match self.format {
             None | Some(Format::Table) => super::line(self.block(record)),
@@ -101,7 +101,7 @@ impl Output {
         }
     }
 
-    /// A document that has no columns of its own.
+    /// Writes a document without columns.
     fn document(&self, document: &impl Serialize) -> Result<(), Failure> {
         let text = match self.format {
             Some(Format::Yaml) => {
@@ -114,7 +114,7 @@ impl Output {
             .map_err(cant_write)
     }
 
-    /// A sentence for people, and what it is about for programs.
+    /// Writes a sentence for people, or a record for programs.
     pub(crate) fn outcome<T: Record>(&self, sentence: impl Display, outcome: &T) -> Result<(), Failure> {
         match self.is_for_programs() {
             true => self.one(outcome),
@@ -122,12 +122,12 @@ impl Output {
         }
     }
 
-    /// One thing on its line.
+    /// Writes one record as its line.
     pub(crate) fn one_line<T: Record>(&self, record: &T) -> Result<(), Failure> {
         self.outcome(record.line(&self.style), record)
     }
 
-    /// How many there are of a thing.
+    /// Writes a count.
     pub(crate) fn count(&self, count: u64, thing: &str) -> Result<(), Failure> {
         match self.is_for_programs() {
             true => self.one(&super::Count { count }),
@@ -135,19 +135,19 @@ impl Output {
         }
     }
 
-    /// How many there are of a thing, before they come; programs do not get it.
+    /// Writes a count before the records; not for programs.
     pub(crate) fn found(&self, count: u64, thing: &str) -> Result<(), Failure> {
         self.heading(format_args!("Found {}", super::pluralized(count, thing)))
     }
 
-    /// Many things of a kind, a line each.
+    /// Writes many records, one line each.
     pub(crate) fn all<'a, T: Record>(&self, records: impl IntoIterator<Item = &'a T>) -> Result<(), Failure> {
         let mut rows = self.rows();
         records.into_iter().try_for_each(|record| rows.push(record))?;
         rows.finish()
     }
 
-    /// Everything about each of many things.
+    /// Writes all fields of many records.
     pub(crate) fn each<'a, T: Record>(
         &self,
         records: impl IntoIterator<Item = &'a T>,
@@ -161,27 +161,27 @@ impl Output {
         }
     }
 
-    /// For results that come one by one.
+    /// A writer for results that arrive one by one.
     pub(crate) fn rows<T: Record>(&self) -> Rows<'_, T> {
         Rows::new(self)
     }
 
-    /// The same, where people read a line of words each as soon as it comes, and no table.
+    /// A writer for results that arrive one by one, with a sentence each instead of a table at a terminal.
     pub(crate) fn sentences<T: Record>(&self) -> Rows<'_, T> {
         Rows::of_sentences(self)
     }
 
-    /// A bar for a number of bytes.
+    /// A progress bar in bytes.
     pub(crate) fn bytes_progress(&self, total: u64) -> Progress {
         Progress::of_bytes(self.shows_progress(), total)
     }
 
-    /// A bar for a number of things.
+    /// A progress bar in items.
     pub(crate) fn count_progress(&self, total: u64, what: &'static str) -> Progress {
         Progress::of_things(self.shows_progress(), total, what)
     }
 
-    /// A count without a known total.
+    /// A counter without a known total.
     pub(crate) fn growing_progress(&self, what: &'static str) -> Progress {
         Progress::of_unknown(self.shows_progress(), what)
     }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Between two looks at a bar that changes in words, too.
+/// The interval between redraws of a bar whose text changes.
 const REDRAW: Duration = Duration::from_millis(250);
 
-/// How far something is. It is gone from the screen once this goes.
+/// A progress bar, which is removed when it is dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Progress(ProgressBar);
 
@@ -20,13 +20,13 @@ impl Progress {
         let progress = Self::new(shown, total, "{bar:32} {pos} of {len} {msg}");
         progress.0.set_message(what);
         if shown {
-            // A change that came too soon after another to be drawn is drawn then.
+            // Draws changes that followed another one too soon to be drawn.
             progress.0.enable_steady_tick(REDRAW);
         }
         progress
     }
 
-    /// Nobody knows how many there will be.
+    /// The total is unknown.
     pub(super) fn of_unknown(shown: bool, what: &'static str) -> Self {
         let progress = Self::new(shown, 0, "{pos} {msg}");
         progress.0.set_message(what);
@@ -41,32 +41,32 @@ impl Progress {
         Self(ProgressBar::new(total).with_style(style.progress_chars("━━ ")))
     }
 
-    /// So much more is done.
+    /// Adds to the progress.
     pub(crate) fn add(&self, done: u64) {
         self.0.inc(done);
     }
 
-    /// So much is done in all.
+    /// Sets the progress.
     pub(crate) fn set(&self, done: u64) {
         self.0.set_position(done);
     }
 
-    /// What the numbers are about, where that changes.
+    /// Sets the text of the bar.
     pub(crate) fn say(&self, what: String) {
         self.0.set_message(what);
     }
 
-    /// Whether it is visible.
+    /// Whether the bar is visible.
     pub(crate) fn is_shown(&self) -> bool {
         !self.0.is_hidden()
     }
 
-    /// Writes something without disturbing the bar.
+    /// Hides the bar while `write` writes to the terminal.
     pub(crate) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
         self.0.suspend(write)
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn clear(&self) {
         self.0.finish_and_clear();
     }

@@ -1,14 +1,14 @@
-//! Quotas.
+//! Shows quotas.
 
 use serde::Serialize;
 
 use super::record::{Cell, Column, Fact, Record};
 
-/// How much a group may store.
+/// The storage quota of a group.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct StorageQuota {
     pub(crate) group_name: String,
-    /// In bytes.
+    /// The quota in bytes.
     pub(crate) storage_quota: i64,
 }
 
@@ -28,7 +28,7 @@ impl Record for StorageQuota {
     }
 }
 
-/// How many groups a user may have.
+/// The group quota of a user.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct GroupQuota {
     pub(crate) username: String,

@@ -1,4 +1,4 @@
-//! A noun, as far as output is concerned: which fields it has, and what names it.
+//! Records: objects with declared fields.
 
 use mitosis_protocol::{Timestamp, Uuid};
 use serde::Serialize;
@@ -6,34 +6,34 @@ use serde::Serialize;
 use super::style::{TerminalStyle, Tone};
 use super::text::{bytes, escaped, shell_words};
 
-/// Something that commands show. What `serde` writes is the document for programs; its fields are part of
-/// the interface and listed in `docs/guide/output.md`.
+/// An object that commands show. The `serde` form is the document for programs; its fields are part of the interface
+/// and listed in `docs/guide/output.md`.
 pub(crate) trait Record: Serialize + 'static {
-    /// Columns of a table, those that people look for first.
+    /// The columns of a table, the most important first.
     const TABLE: &'static [Column<Self>];
-    /// Columns of CSV, named as in the document.
+    /// The columns of CSV, with the names of the document.
     const FIELDS: &'static [Column<Self>];
 
-    /// What names it in other commands.
+    /// The id of the object, as other commands accept it.
     fn id(&self) -> String;
 
-    /// Its line in a list that is not a table.
+    /// The line in a list that is not a table.
     fn line(&self, _style: &TerminalStyle) -> String {
         escaped(&self.id())
     }
 
-    /// Everything about it, a line per fact.
+    /// All fields, one line each.
     fn facts(&self) -> Vec<Fact>;
 }
 
-/// A fact and what it is called.
+/// A named field.
 pub(crate) type Fact = (&'static str, Cell);
 
-/// A named property.
+/// A column of a table.
 pub(crate) struct Column<T: ?Sized> {
     pub(super) name: &'static str,
     pub(super) cell: fn(&T) -> Cell,
-    /// How soon it is cut where a terminal is too narrow: the larger the sooner.
+    /// The order of truncation on a narrow terminal: the largest first. 0 is truncated last.
     pub(super) shrink_priority: u8,
 }
 
@@ -42,27 +42,27 @@ impl<T: ?Sized> Column<T> {
         Self { name, cell, shrink_priority: 0 }
     }
 
-    /// One that is cut before others that do not yield, or yield less.
+    /// A column that is truncated before others.
     pub(crate) const fn shrinkable(shrink_priority: u8, name: &'static str, cell: fn(&T) -> Cell) -> Self {
         Self { name, cell, shrink_priority }
     }
 }
 
-/// A value that knows what it is.
+/// A typed value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cell {
     Nothing,
     Text(String),
-    /// Text with a meaning that a colour can carry.
+    /// Text with a tone, which is shown as a colour.
     Toned(String, Tone),
     Number(i64),
     Time(Timestamp),
     /// A size in bytes.
     Size(i64),
     Words(Vec<String>),
-    /// A command and its arguments, shown as a shell takes them.
+    /// A command and its arguments, quoted for a shell.
     Command(Vec<String>),
-    /// One after the other.
+    /// Several values without a separator.
     Parts(Vec<Cell>),
 }
 
@@ -80,7 +80,7 @@ impl Cell {
         uuid.map_or(Self::Nothing, Self::text)
     }
 
-    /// For a table or a line. `tone` is what it wants to be painted with.
+    /// The text for a table or a line, and its tone.
     pub(crate) fn shown(&self, style: &TerminalStyle) -> (String, Tone) {
         let text = match self {
             Self::Nothing => String::new(),
@@ -99,7 +99,7 @@ impl Cell {
         }
     }
 
-    /// For CSV: as it is, times as the contract writes them.
+    /// The text for CSV: unchanged, with times in the wire format.
     pub(super) fn raw(&self) -> String {
         match self {
             Self::Nothing => String::new(),

@@ -1,4 +1,4 @@
-//! How a task ended, as a row of the results of many.
+//! Shows the results of tasks, one row each.
 
 use std::collections::BTreeSet;
 
@@ -11,24 +11,23 @@ use super::dynamic_columns::{Detail, DynamicRecord};
 use super::record::Cell;
 use super::task::{exit_code, state_tone};
 
-/// Columns before the parameters.
+/// The columns before the parameters.
 const BEFORE: [&str; 2] = ["uuid", "task"];
-/// Columns between the parameters and what the tasks left.
+/// The columns between the parameters and the data of the tasks.
 const AFTER: [&str; 7] = ["state", "exit", "msg", "created", "started", "finished", "duration"];
 
-/// A result: what the coordinator says, and what follows from it.
+/// The result of a task: the coordinator's reply, and derived fields.
 #[derive(Debug, Serialize)]
 pub(crate) struct ResultShown {
     #[serde(flatten)]
     outcome: TaskOutcome,
-    /// As a shell would show it.
+    /// The exit code, in the convention of a shell.
     exit_code: Option<u8>,
-    /// From the start of the attempt that counts to its end, in seconds.
+    /// The duration in seconds from the start of the last attempt to its end.
     duration: Option<f64>,
 }
 
-/// What varies: every parameter that any task has, and every field that any of them left in its
-/// `result.json`.
+/// The dynamic columns: all parameters, and all fields in `result.json` of any task.
 pub(crate) struct Names {
     params: BTreeSet<String>,
     fields: BTreeSet<String>,
@@ -48,7 +47,7 @@ impl DynamicRecord for ResultShown {
     fn names(all: &[Self]) -> Names {
         let params = all.iter().flat_map(|result| result.outcome.params.keys());
         let mut known = BTreeSet::new();
-        // Most have the names of the one before, and a name is only copied once.
+        // Most tasks have the names of the previous one, and names are copied only once.
         params.for_each(|name| {
             if !known.contains(name) {
                 known.insert(name.clone());
@@ -83,7 +82,7 @@ impl DynamicRecord for ResultShown {
         let state = Cell::Toned(format!("{:?}", outcome.state), state_tone(outcome.state, outcome.result));
         let exit = self.exit_code.map_or(Cell::Nothing, Cell::number);
         let msg = outcome.result.and_then(|result| result.msg);
-        // One that has no word of the contract.
+        // A message that the contract does not have.
         let codes = || joined(&outcome.warnings.iter().map(code).collect::<Vec<_>>());
         let msg = msg.map_or_else(codes, |msg| Cell::Text(format!("{msg:?}")));
         let duration = self.duration.map_or(Cell::Nothing, |seconds| Cell::Text(format!("{seconds:.3}")));
@@ -124,7 +123,7 @@ impl DynamicRecord for ResultShown {
 }
 
 impl ResultShown {
-    /// The fields that the task left.
+    /// The fields in the `result.json` of the task.
     fn left(&self) -> Map<String, Value> {
         self.outcome.data.as_ref().and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_default()
     }
@@ -134,7 +133,7 @@ fn joined(words: &[String]) -> Cell {
     if words.is_empty() { Cell::Nothing } else { Cell::Text(words.join(", ")) }
 }
 
-/// The kind of a warning as it is written.
+/// The wire name of a warning code.
 fn code(warning: &ResultWarning) -> String {
     match serde_json::to_value(warning.code) {
         Ok(Value::String(word)) => word,
@@ -142,7 +141,7 @@ fn code(warning: &ResultWarning) -> String {
     }
 }
 
-/// A name, qualified if another column has it.
+/// A column name, with a prefix if another column has it.
 fn apart(kind: &str, name: &str, taken: bool) -> String {
     if taken { format!("{kind}.{name}") } else { name.to_owned() }
 }

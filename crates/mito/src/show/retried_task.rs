@@ -1,4 +1,4 @@
-//! A task that was submitted again.
+//! Shows retried tasks.
 
 use mitosis_protocol::Uuid;
 use mitosis_protocol::sweep::RetriedTask;
@@ -7,10 +7,10 @@ use serde::Serialize;
 use super::record::{Cell, Column, Fact, Record};
 use super::style::TerminalStyle;
 
-/// A task, and the one that it repeats.
+/// A new task, and the task that it repeats.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Retried {
-    /// The new one.
+    /// The new task.
     uuid: Uuid,
     task_id: i64,
     repeats_task_uuid: Uuid,
@@ -24,7 +24,7 @@ impl From<RetriedTask> for Retried {
 }
 
 impl Retried {
-    /// Scripts take the last word.
+    /// The line of the task. Scripts read its last word.
     fn sentence(&self) -> String {
         format!("task {} repeats {}: {}", self.task_id, self.repeats_task_uuid, self.uuid)
     }

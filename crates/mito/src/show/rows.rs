@@ -1,4 +1,4 @@
-//! Results that come one by one, each written as soon as its form allows.
+//! Writes results that arrive one by one, each as soon as its format allows.
 
 use std::io::{self, BufWriter, Write};
 use std::marker::PhantomData;
@@ -11,7 +11,7 @@ use super::record::{Cell, Record};
 use super::{cant_write, table, yaml};
 use crate::process::failure::Failure;
 
-/// Takes results, in order. [`Self::finish`] writes what had to be kept until the end.
+/// A writer of results. [`Self::finish`] writes what is buffered until the end.
 #[must_use = "what had to be kept until the end is written by `finish`"]
 pub(crate) struct Rows<'a, T> {
     output: &'a Output,
@@ -21,22 +21,22 @@ pub(crate) struct Rows<'a, T> {
 }
 
 enum Form {
-    /// The record's own line.
+    /// The line of the record.
     Line,
     Id,
     Jsonl,
-    /// Columns with a tab between them.
+    /// Columns separated by tabs.
     Tabs,
     Csv {
         header: bool,
     },
-    /// Kept until the end, as the widths follow from all of it.
+    /// A table; buffered, as the widths depend on all rows.
     Table(Vec<Vec<Cell>>),
-    /// A list, an item at a time.
+    /// A JSON array, written item by item.
     Json {
         begun: bool,
     },
-    /// Kept until the end, as it is one document.
+    /// A YAML document; buffered.
     Yaml(Vec<Value>),
 }
 
@@ -45,7 +45,7 @@ impl<'a, T: Record> Rows<'a, T> {
         Self::to(output, Self::stdout(output))
     }
 
-    /// Lines for people, in place of a table.
+    /// A writer of sentences instead of a table at a terminal.
     pub(super) fn of_sentences(output: &'a Output) -> Self {
         let rows = Self::new(output);
         match rows.form {
@@ -54,7 +54,7 @@ impl<'a, T: Record> Rows<'a, T> {
         }
     }
 
-    /// A person sees each line at once.
+    /// Standard output, unbuffered at a terminal.
     fn stdout(output: &Output) -> Box<dyn Write> {
         match output.style.terminal {
             true => Box::new(io::stdout()),
@@ -76,7 +76,7 @@ impl<'a, T: Record> Rows<'a, T> {
         Self { output, writer, form, of: PhantomData }
     }
 
-    /// The next result.
+    /// Writes the next result.
     pub(crate) fn push(&mut self, record: &T) -> Result<(), Failure> {
         let style = &self.output.style;
         let written = match &mut self.form {
@@ -112,12 +112,12 @@ impl<'a, T: Record> Rows<'a, T> {
         written.map_err(cant_write)
     }
 
-    /// Makes what was given so far visible, where more is a while away.
+    /// Flushes the results so far, when more may take a while.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.writer.flush().map_err(cant_write)
     }
 
-    /// That was all.
+    /// Writes what is buffered.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         let written: io::Result<()> = match &self.form {
             Form::Line | Form::Id | Form::Jsonl | Form::Tabs | Form::Csv { header: true } => Ok(()),
@@ -140,7 +140,7 @@ fn csv_header<T: Record>() -> String {
     csv_line(T::FIELDS.iter().map(|column| column.name.to_owned()))
 }
 
-/// A line as RFC 4180 has it, but ended by a line feed alone.
+/// A CSV line as in RFC 4180, but with a line feed at the end.
 pub(super) fn csv_line(cells: impl Iterator<Item = String>) -> String {
     let quoted = cells.map(|cell| match cell.contains(['"', ',', '\n', '\r']) {
         true => format!("\"{}\"", cell.replace('"', "\"\"")),
@@ -151,7 +151,7 @@ pub(super) fn csv_line(cells: impl Iterator<Item = String>) -> String {
     line
 }
 
-/// Everything about some records, as it would be written.
+/// Formats records as they would be written.
 #[cfg(test)]
 pub(super) fn written<T: Record>(output: &Output, records: &[T]) -> String {
     let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! A key of the configuration.
+//! Shows configuration keys.
 
 use serde::Serialize;
 
@@ -6,15 +6,15 @@ use super::record::{Cell, Column, Fact, Record};
 use super::style::TerminalStyle;
 use super::text::escaped;
 
-/// A key with the value that counts.
+/// A key and its effective value.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Setting {
     key: &'static str,
-    /// Null when nothing says one. Secrets are `***`.
+    /// The value; null if it is not set, and `***` for a secret.
     value: Option<String>,
-    /// Where it comes from.
+    /// The origin of the value.
     origin: String,
-    /// People want to know, too.
+    /// The origin is shown to people, too.
     #[serde(skip)]
     with_origin: bool,
 }

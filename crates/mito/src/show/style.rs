@@ -1,4 +1,4 @@
-//! Who reads: a person at a terminal, or a program behind a pipe.
+//! Text style: for a person at a terminal, or for a program behind a pipe.
 
 use std::io::{self, IsTerminal as _};
 
@@ -8,23 +8,23 @@ use mitosis_protocol::Timestamp;
 
 use crate::config::Environment;
 
-/// How text is written.
+/// The style of the output.
 #[derive(Debug, Clone)]
 pub(crate) struct TerminalStyle {
-    /// Somebody watches standard output.
+    /// Whether standard output is a terminal.
     pub(super) terminal: bool,
     pub(super) colour: bool,
-    /// Columns of the terminal; without one, lines are as long as they are.
+    /// The width of the terminal; lines are not truncated without one.
     pub(super) width: Option<usize>,
-    /// What ages are counted to.
+    /// The time that ages are relative to.
     pub(super) now: Timestamp,
-    /// What local times are in.
+    /// The local time zone.
     pub(super) zone: TimeZone,
-    /// There is no room for more than how long ago something was.
+    /// Whether times are reduced to their age, for lack of space.
     pub(super) brief: bool,
 }
 
-/// What a piece of text wants to say by its colour.
+/// The meaning of a text that is shown as a colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     Plain,
@@ -36,7 +36,7 @@ pub(crate) enum Tone {
 }
 
 impl TerminalStyle {
-    /// Of this process, now.
+    /// The style for this process.
     pub(super) fn detect(environment: &Environment) -> Self {
         let terminal = io::stdout().is_terminal();
         let width = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
@@ -52,14 +52,14 @@ impl TerminalStyle {
         }
     }
 
-    /// The same now, on a terminal that may have another size; no earlier than a moment that is known to be past.
+    /// A copy for now and for the present size of the terminal; `past` is a lower bound of now.
     pub(super) fn again(&self, past: Timestamp) -> Self {
         let size = self.terminal.then(|| terminal_size::terminal_size_of(io::stdout())).flatten();
         let width = size.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0);
         Self { width: width.or(self.width), now: SystemClock.now().max(past), ..self.clone() }
     }
 
-    /// A time as its reader wants it: local with its age, or as the contract writes it.
+    /// Formats a time: local with its age for a person, in the wire format for a program.
     pub(super) fn time(&self, at: Timestamp) -> String {
         match (self.terminal, self.brief) {
             (true, false) => format!("{}, {}", self.local(at), age(at, self.now)),
@@ -89,14 +89,14 @@ impl TerminalStyle {
     }
 }
 
-/// How long ago, or how soon, in the largest unit that fits.
+/// The age of a time, or the time until it, in the largest suitable unit.
 fn age(at: Timestamp, now: Timestamp) -> String {
     const UNITS: [(&str, u64); 5] = [("y", 31_557_600), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
     let (seconds, before) = match now >= at {
         true => (now.since(at).as_secs(), true),
         false => (at.since(now).as_secs(), false),
     };
-    // Two of a unit before it is used, so that little is lost to rounding: 90m, but 2d.
+    // A unit is used from 2 on, so that rounding loses little: 90m, but 2d.
     let fitting = UNITS.iter().find(|(_, length)| seconds >= length * 2);
     match (fitting, before) {
         (None, _) => "now".to_owned(),
@@ -107,7 +107,7 @@ fn age(at: Timestamp, now: Timestamp) -> String {
 
 #[cfg(test)]
 impl TerminalStyle {
-    /// A person in UTC, or a program, at a fixed time.
+    /// A style for tests: a terminal in UTC, or a pipe, at a fixed time.
     pub(super) fn fixed(terminal: bool) -> Self {
         let now = Timestamp::from_unix_micros(1_928_423_045_250_000);
         Self { terminal, colour: false, width: None, now, zone: TimeZone::UTC, brief: false }

@@ -1,22 +1,22 @@
-//! A table for a terminal: titles, columns as wide as they must be, nothing drawn.
+//! Formats tables for a terminal: titles and aligned columns, without lines.
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::record::Cell;
 use super::style::{TerminalStyle, Tone};
 
-/// Between two columns.
+/// The separator of columns.
 const GAP: &str = "  ";
-/// No column is cut below this.
+/// The least width of a truncated column.
 const MIN_WIDTH: usize = 6;
-/// A column of this width is still readable.
+/// The width at which a truncated column is still readable.
 const READABLE: usize = 24;
 
-/// The title of a column, and how soon it is cut: the larger the sooner.
+/// The title of a column, and its priority for truncation: the largest first.
 pub(super) type Title<'a> = (&'a str, u8);
 
-/// The lines of a table. Where the terminal is too narrow, times lose their dates, then those columns are cut
-/// that yield, then the widest; the last one never is, since it names the row.
+/// Formats a table. On a narrow terminal, times lose their dates first, then the shrinkable columns are truncated,
+/// then the widest. The last column identifies the row and is never truncated.
 pub(super) fn table(titles: &[Title<'_>], rows: &[Vec<Cell>], style: &TerminalStyle) -> String {
     let shown = |style: &TerminalStyle| -> Vec<Vec<(String, Tone)>> {
         rows.iter().map(|row| row.iter().map(|cell| cell.shown(style)).collect()).collect()
@@ -45,7 +45,7 @@ pub(super) fn table(titles: &[Title<'_>], rows: &[Vec<Cell>], style: &TerminalSt
     text
 }
 
-/// As wide as everything in it.
+/// The width of the widest cell.
 fn natural(titles: &[Title<'_>], rows: &[Vec<(String, Tone)>]) -> Vec<usize> {
     let mut widths: Vec<usize> = titles.iter().map(|(title, _)| title.width()).collect();
     for row in rows {
@@ -56,7 +56,7 @@ fn natural(titles: &[Title<'_>], rows: &[Vec<(String, Tone)>]) -> Vec<usize> {
     widths
 }
 
-/// The width if shrinkable columns are cut as far as they are still readable.
+/// The width of the table with all shrinkable columns truncated to a readable width.
 fn comfortable(titles: &[Title<'_>], rows: &[Vec<(String, Tone)>]) -> usize {
     let widths = natural(titles, rows);
     let needed = widths.iter().zip(titles).map(|(width, (_, shrink_priority))| match shrink_priority {
@@ -85,7 +85,7 @@ fn widths(titles: &[Title<'_>], rows: &[Vec<(String, Tone)>], most: Option<usize
     }
 }
 
-/// Text of at most that width; what was cut off leaves a mark.
+/// Truncates a text to a width, with a mark at the cut.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();

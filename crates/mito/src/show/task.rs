@@ -1,4 +1,4 @@
-//! A task.
+//! Shows tasks.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use super::record::{Cell, Column, Fact, Record};
 use super::style::{TerminalStyle, Tone};
 use super::text::escaped;
 
-/// A task as it is shown: what the coordinator says, and its exit code as people know it.
+/// A task with its exit code.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct TaskShown {
     #[serde(flatten)]
     info: TaskInfo,
-    /// The exit code, or 128 and the signal; null until it has ended.
+    /// The exit code, or 128 plus the signal number; null until the task has ended.
     exit_code: Option<u8>,
-    /// What it left; only when one task is shown.
+    /// The artifacts; only when one task is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     artifacts: Option<Vec<ArtifactInfo>>,
 }
@@ -56,7 +56,7 @@ impl TaskShown {
     }
 }
 
-/// As a shell would show it; none where the command did not run, or has not ended.
+/// The exit code in the convention of a shell; none if the command did not run or has not ended.
 pub(super) fn exit_code(state: TaskState, result: Option<TaskResult>) -> Option<u8> {
     let status = result?.exit_status;
     match (state, status) {
@@ -183,7 +183,7 @@ fn spec(spec: &TaskSpec) -> Vec<Fact> {
     facts
 }
 
-/// How a task ended, in words.
+/// Describes how a task ended.
 pub(crate) fn ending(state: TaskState, result: TaskResult) -> String {
     if let (None, Some(msg)) = (exit_code(state, Some(result)), result.msg) {
         return format!("{msg:?}");
@@ -202,14 +202,14 @@ fn outcome(state: TaskState, result: TaskResult) -> Cell {
     Cell::Toned(ending(state, result), state_tone(state, Some(result)))
 }
 
-/// What came of one submitted task.
+/// The outcome of the submission of one task.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Submitted {
-    /// Null when it was refused.
+    /// The UUID; null if the task was refused.
     uuid: Option<Uuid>,
     group_name: String,
     task_id: Option<i64>,
-    /// Why it was refused.
+    /// The reason of a refusal.
     error: Option<String>,
 }
 
@@ -223,7 +223,7 @@ impl Submitted {
         Self { uuid: None, group_name: group_name.to_owned(), task_id: None, error: Some(why.to_owned()) }
     }
 
-    /// Scripts take the last word.
+    /// The line of the task. Scripts read its last word.
     fn sentence(&self) -> String {
         match (&self.uuid, self.task_id) {
             (Some(uuid), Some(number)) => format!("task {number} of group {}: {uuid}", self.group_name),

@@ -1,4 +1,4 @@
-//! The state of a task, from an event.
+//! Shows state changes of tasks.
 
 use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::{TaskState, Timestamp, Uuid};
@@ -9,16 +9,16 @@ use super::style::{TerminalStyle, Tone};
 use super::task::{ending, exit_code, state_tone};
 use super::text::escaped;
 
-/// Where a task stands since a moment.
+/// The state of a task since a point in time.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct TaskChange {
     uuid: Uuid,
     group_name: String,
     task_id: i64,
     state: TaskState,
-    /// The exit code, or 128 and the signal; null until it has ended.
+    /// The exit code, or 128 plus the signal number; null until the task has ended.
     exit_code: Option<u8>,
-    /// Why it ended, if the code does not show it.
+    /// The reason of the end, if the exit code does not show it.
     msg: Option<String>,
     at: Timestamp,
     #[serde(skip)]
@@ -95,7 +95,7 @@ impl Record for TaskChange {
         self.uuid.to_string()
     }
 
-    /// Scripts take the last word.
+    /// The line of the task. Scripts read its last word.
     fn line(&self, _: &TerminalStyle) -> String {
         let state = format!("{:?}", self.state);
         let ending = if self.words.is_empty() { String::new() } else { format!(", {}", self.words) };

@@ -1,5 +1,5 @@
-//! Every noun in every form, word for word: programs read them, so a change here is a change of the
-//! interface, and of `docs/guide/output.md`.
+//! Every record in every format, verbatim. Programs read them, so a change here is a change of the interface and of
+//! `docs/guide/output.md`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -134,7 +134,7 @@ fn attachment() -> AttachmentAt {
     }
 }
 
-/// These in every form that a program can get, and in that of a person.
+/// Formats records in every format for programs, and for people.
 fn everywhere<T: Record>(records: &[T]) -> String {
     let mut text = format!("terminal:\n{}", written(&Output::fixed(None, true), records));
     for format in FORMATS {
@@ -145,7 +145,7 @@ fn everywhere<T: Record>(records: &[T]) -> String {
     text
 }
 
-/// Everything about one, for a program and for a person.
+/// Formats all fields of a record, for a program and for a person.
 fn in_full<T: Record>(record: &T) -> String {
     let [person, program] = [true, false].map(|terminal| Output::fixed(None, terminal).one_as_text(record));
     format!("terminal:\n{person}\n\npiped:\n{program}\n")

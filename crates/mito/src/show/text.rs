@@ -1,14 +1,14 @@
-//! Pieces of text.
+//! Formatting of text.
 
 use std::fmt::{self, Display, Write as _};
 
-/// Text of other users, harmless on a terminal: control characters, and those that turn the direction
-/// of writing around, are spelled out.
+/// Escapes text of other users for a terminal: control characters, and characters that change the direction of
+/// writing.
 pub(crate) fn escaped(text: &str) -> String {
     escape(text, |_| false)
 }
 
-/// The same for sentences, which may have lines.
+/// Like [`escaped`], but keeps line breaks.
 pub(crate) fn escaped_lines(text: &str) -> String {
     escape(text, |character| character == '\n')
 }
@@ -29,13 +29,13 @@ fn is_harmful(character: char) -> bool {
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A command as it can be given to a shell again, harmless on a terminal.
+/// Quotes a command for a shell, safely for a terminal.
 pub(crate) fn shell_words(words: &[String]) -> String {
     words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// A word that a shell takes for this one. What is harmful on a terminal is spelled out in `$'…'`, which bash,
-/// zsh and newer other shells read.
+/// Quotes a word for a shell. Characters that are unsafe on a terminal are escaped in `$'…'`, which bash, zsh and
+/// newer other shells support.
 pub(crate) fn shell_word(word: &str) -> String {
     match shlex::try_quote(word) {
         Ok(quoted) if !word.chars().any(is_harmful) => quoted.into_owned(),
@@ -57,7 +57,7 @@ pub(crate) fn shell_word(word: &str) -> String {
     }
 }
 
-/// Words with a blank between them.
+/// Joins words with spaces.
 pub(crate) fn words<T: Display>(words: &[T]) -> impl Display {
     fmt::from_fn(|f| {
         words.iter().enumerate().try_for_each(|(place, word)| match place {
@@ -67,12 +67,12 @@ pub(crate) fn words<T: Display>(words: &[T]) -> impl Display {
     })
 }
 
-/// How many of a thing: `1 task`, `2 tasks`.
+/// A count with its noun: `1 task`, `2 tasks`.
 pub(crate) fn pluralized(count: u64, thing: &str) -> impl Display {
     fmt::from_fn(move |f| write!(f, "{count} {thing}{}", if count == 1 { "" } else { "s" }))
 }
 
-/// A size in human units, which are powers of 1000.
+/// A size in decimal units.
 pub(crate) fn bytes(size: i64) -> impl Display {
     const UNITS: [(&str, i64); 6] = [
         ("EB", 1_000_000_000_000_000_000),

@@ -1,4 +1,4 @@
-//! Personal tokens.
+//! Shows personal tokens.
 
 use mitosis_protocol::tokens::TokenInfo;
 use serde::Serialize;
@@ -7,7 +7,7 @@ use super::record::{Cell, Column, Fact, Record};
 use super::style::TerminalStyle;
 use super::text::escaped;
 
-/// A token that was just made. There is no `Debug`: it is a secret.
+/// A new token. It has no `Debug`, as it is a secret.
 #[derive(Clone, Serialize)]
 pub(crate) struct TokenMade {
     pub(crate) id: i64,

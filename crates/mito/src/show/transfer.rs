@@ -1,4 +1,4 @@
-//! Files that came, and links to files.
+//! Shows downloaded files and links.
 
 use serde::Serialize;
 
@@ -9,11 +9,11 @@ use super::text::escaped;
 /// A file that was downloaded.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Fetched {
-    /// What it belongs to: a key, or the UUID of a task.
+    /// The key, or the UUID of the task.
     pub(crate) of: String,
-    /// Where it is now.
+    /// The local path.
     pub(crate) path: String,
-    /// In bytes.
+    /// The size in bytes.
     pub(crate) size: u64,
 }
 
@@ -38,13 +38,13 @@ impl Record for Fetched {
     }
 }
 
-/// A link by which a file can be fetched for a while. It is a secret, and a result.
+/// A temporary link to a file: a secret, and the result of the command.
 #[derive(Clone, Serialize)]
 pub(crate) struct Link {
-    /// What it belongs to: a key, or the UUID of a task.
+    /// The key, or the UUID of the task.
     pub(crate) of: String,
     pub(crate) url: String,
-    /// Recorded size in bytes, an upper bound.
+    /// The recorded size in bytes, an upper bound.
     pub(crate) size: i64,
 }
 

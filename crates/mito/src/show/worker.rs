@@ -1,4 +1,4 @@
-//! A worker.
+//! Shows workers.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,15 @@ use serde::Serialize;
 use super::record::{Cell, Column, Fact, Record};
 use super::style::Tone;
 
-/// A worker as it is shown.
+/// A worker with its groups.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct WorkerShown {
     #[serde(flatten)]
     info: WorkerInfo,
-    /// Its groups and what they may do with it; only when one worker is shown.
+    /// The groups and their roles on the worker; only when one worker is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<BTreeMap<String, Role>>,
-    /// The group that was asked about.
+    /// The group of the query.
     #[serde(skip_serializing_if = "Option::is_none")]
     group_name: Option<String>,
 }

@@ -1,16 +1,15 @@
-//! YAML, as far as results need it: mappings and lists in blocks, text always in quotes, so that no
-//! `no` becomes a truth value anywhere.
+//! Writes YAML: mappings and lists as blocks, strings always in quotes, so that `no` is never read as a boolean.
 
 use std::fmt::{self, Display, Formatter};
 
 use serde_json::Value;
 
-/// A whole document.
+/// Formats a document.
 pub(super) fn document(value: &Value) -> impl Display {
     fmt::from_fn(move |f| block(value, 0, f))
 }
 
-/// On lines of its own.
+/// Formats a value on its own lines.
 fn block(value: &Value, depth: usize, f: &mut Formatter<'_>) -> fmt::Result {
     match value {
         Value::Object(fields) if !fields.is_empty() => fields.iter().try_for_each(|(name, value)| {
@@ -35,7 +34,7 @@ fn after_key(value: &Value, depth: usize, f: &mut Formatter<'_>) -> fmt::Result 
     }
 }
 
-/// The first field of a mapping stands beside the dash.
+/// Formats a list item: the first field of a mapping follows the dash.
 fn after_dash(item: &Value, depth: usize, f: &mut Formatter<'_>) -> fmt::Result {
     match item {
         Value::Object(fields) if !fields.is_empty() => {
@@ -59,7 +58,7 @@ fn is_block(value: &Value) -> bool {
     }
 }
 
-/// Plain where nothing can be misread, else in the quotes of JSON, which are those of YAML.
+/// Formats a scalar: plain if it is unambiguous, otherwise in JSON quotes, which are valid YAML.
 fn key(name: &str) -> String {
     let plain = name.starts_with(|first: char| first.is_ascii_alphabetic())
         && name.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
@@ -107,7 +106,7 @@ mod tests {
             lines.sort();
             lines
         };
-        // The order of fields is that of the map, which a build may keep or sort.
+        // The order of fields depends on the map type of the build.
         let text = document(&value).to_string();
         let dash = |text: &str| text.replace("- count:", "  count:").replace("- uuid:", "  uuid:");
         assert_eq!(sorted(&dash(&text)), sorted(&dash(expected)), "{text}");

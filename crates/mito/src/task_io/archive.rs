@@ -1,11 +1,11 @@
-//! Reading the two streams out of a `std-log` archive (semantics §8).
+//! Reads the two streams of a `std-log` archive (semantics §8).
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _, Write};
 
 use flate2::read::GzDecoder;
 
-/// Copies what comes after the given offsets of each stream.
+/// Copies each stream from an offset to its end.
 pub(crate) fn copy(
     mut archive: &File,
     stdout_from: u64,

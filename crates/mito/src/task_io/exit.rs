@@ -1,4 +1,4 @@
-//! The end of a task as the end of this process.
+//! Maps the end of a task to an exit code of this process.
 
 use mitosis_client::UserClient;
 use mitosis_domain::wait_status::WaitStatus;
@@ -10,7 +10,7 @@ use crate::process::exit::Exit;
 use crate::show::text::escaped;
 use crate::task_io::missing_resources;
 
-/// How a task ended, and what of its output was not kept.
+/// The result of a task, with warnings about lost output.
 #[derive(Debug, Clone)]
 pub(crate) struct TaskExit {
     pub(crate) result: TaskResult,
@@ -18,33 +18,33 @@ pub(crate) struct TaskExit {
 }
 
 impl TaskExit {
-    /// Of an ended task.
+    /// Returns the exit of a task, if it has ended.
     pub(crate) fn from_info(info: &TaskInfo) -> Option<Self> {
         Some(Self { result: info.result?, warnings: info.warnings.clone() })
     }
 
-    /// From an event, if the task has ended.
+    /// Returns the exit from an event, if the task has ended.
     pub(crate) fn from_event(event: &TaskEvent) -> Option<Self> {
         Some(Self { result: event.result?, warnings: event.warnings.clone() })
     }
 
-    /// From a reply to a follower, if the task has ended.
+    /// Returns the exit from a reply to a follower, if the task has ended.
     pub(crate) fn from_reply(reply: FollowReply) -> Option<Self> {
         Some(Self { result: reply.result?, warnings: reply.warnings })
     }
 
-    /// The code of this process for it.
+    /// The exit code of this process.
     pub(crate) fn code(&self) -> u8 {
         self.code_and_reason().0
     }
 
-    /// The exit code, and a reason that the code alone does not give.
+    /// The exit code, and a reason if the code alone is not sufficient.
     fn code_and_reason(&self) -> (u8, Option<&'static str>) {
         use TaskResultMessage as M;
         let own = WaitStatus::from_raw(self.result.exit_status).shell_code();
         let is_lost = self.warnings.iter().any(ResultWarning::is_loss);
         let (code, word) = match self.result.msg {
-            // Never success when something is missing.
+            // Incomplete output is never a success.
             None | Some(M::UploadResultTimeout | M::SubmitNewTaskFailed) if own == 0 && is_lost => {
                 (Exit::OutputLost as u8, "exited with code 0, but not all of its output could be stored")
             }
@@ -72,8 +72,7 @@ impl TaskExit {
         (code, Some(word))
     }
 
-    /// The code, and what it does not show: the reason, missing resources, and
-    /// what was not kept.
+    /// The exit code, and details that it does not show: the reason, missing resources, and lost output.
     pub(crate) async fn describe(&self, user: &UserClient, task: Uuid) -> (u8, Option<String>) {
         let (code, word) = self.code_and_reason();
         let mut lines = Vec::new();
@@ -105,7 +104,7 @@ mod tests {
         assert_eq!(code(0, None, Vec::new()), 0);
         assert_eq!(code(0, None, lost()), 74);
         assert_eq!(code(0, incomplete, lost()), 74);
-        // All that an older coordinator has to say.
+        // Older coordinators report nothing else.
         assert_eq!(code(0, incomplete, Vec::new()), 74);
         assert_eq!(code(7 << 8, incomplete, lost()), 7, "what failed by itself says how");
     }

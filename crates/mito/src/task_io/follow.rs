@@ -1,7 +1,7 @@
-//! Watching a task to its end: what it writes appears here, on the same streams, each byte once.
+//! Follows a task to its end: its output appears on the same streams, each byte once.
 //!
-//! While the task runs its output is followed; what is missing at the end is read from its archive. A
-//! connection that breaks is made again, and the streams go on at the byte where they stopped.
+//! Live output is followed while the task runs; the rest is read from the archive at the end. After a broken
+//! connection, the streams continue at their offsets.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -21,17 +21,17 @@ use crate::task_io::archive;
 use crate::task_io::exit::TaskExit;
 use crate::task_io::terminal_output::TerminalOutput;
 
-/// How long the coordinator may hold a question.
+/// How long the coordinator may hold a request.
 const LONG_POLL: Duration = Duration::from_secs(10);
 
-/// How far both streams have been shown.
+/// The offsets up to which the streams have been shown.
 #[derive(Debug, Default)]
 struct Shown {
     stdout: u64,
     stderr: u64,
 }
 
-/// Shows what a task writes until it has ended; answers its result.
+/// Shows the output of a task until it ends. Returns its exit.
 pub(crate) async fn follow(
     user: &UserClient,
     task: Uuid,
@@ -71,7 +71,7 @@ pub(crate) struct CachedOutput {
     archive: Option<File>,
 }
 
-/// Brings what is kept of a task here, with its result.
+/// Downloads the stored output of an ended task.
 pub(crate) async fn cache(
     user: &UserClient,
     task: Uuid,
@@ -82,7 +82,7 @@ pub(crate) async fn cache(
 }
 
 impl CachedOutput {
-    /// Shows it; answers how the task ended.
+    /// Shows the output. Returns the exit of the task.
     pub(crate) async fn show(self, streams: &mut TerminalOutput) -> Result<TaskExit, Failure> {
         let shown = match self.archive {
             Some(archive) => show_archive(archive, &Shown::default(), streams).await.map(|()| true),
@@ -92,7 +92,7 @@ impl CachedOutput {
     }
 }
 
-/// How a task ended, after what it wrote was shown or could not be.
+/// The exit of a task after its output was shown, or could not be.
 fn ended(
     shown: Result<bool, Failure>,
     outcome: TaskExit,
@@ -104,8 +104,7 @@ fn ended(
     }
 }
 
-/// The exit of a task whose output cannot be shown completely: its own code, but never success when something is
-/// missing.
+/// The exit of a task with incomplete output: its own code, but never a success.
 fn with_output_failure(failure: Failure, outcome: TaskExit) -> Result<TaskExit, Failure> {
     match outcome.code() {
         0 => Err(failure.about("the command exited with code 0, but not all of its output can be shown")),
@@ -117,22 +116,22 @@ fn with_output_failure(failure: Failure, outcome: TaskExit) -> Result<TaskExit, 
     }
 }
 
-/// Shows what was kept of an ended task; answers whether anything was.
+/// Shows the stored output of an ended task. Returns whether there was any.
 pub(crate) async fn show_stored(user: &UserClient, task: Uuid, scratch: &Path) -> Result<bool, Failure> {
     show_rest(user, task, &Shown::default(), scratch, &mut TerminalOutput::plain()).await
 }
 
-/// Explains a task without output: a wait is never silent, be it for a worker or for the heartbeat of one.
+/// Explains why a task has no output: no worker runs it, or its worker is missed.
 #[derive(Debug, Default)]
 struct SilenceNotice {
-    /// Nothing is printed.
+    /// Nothing has been printed.
     mute: bool,
     active: bool,
-    /// That the coordinator is unhealthy was printed.
+    /// A message about an unhealthy coordinator has been printed.
     reported_unhealthy: bool,
-    /// The reason that was printed last.
+    /// The last printed reason.
     reported: Option<ReasonCode>,
-    /// Answers without news since the last news.
+    /// The number of replies without output since the last output.
     silent_replies: u32,
 }
 
@@ -140,7 +139,7 @@ struct SilenceNotice {
 const EXPLAIN_EVERY: u32 = 2;
 
 impl SilenceNotice {
-    /// How long to wait for a sign of life before asking what is the matter.
+    /// How long to wait for output before the task is explained.
     fn wait(&self) -> Duration {
         match self.mute || self.active || self.reported.is_some() {
             true => LONG_POLL,
@@ -177,19 +176,19 @@ impl SilenceNotice {
         if self.reported == Some(why.code) {
             return;
         }
-        // It may be the coordinator that does not hear.
+        // The coordinator itself may be unhealthy.
         let unhealthy =
             unhealthy(user).await.map(|unhealthy| format!("\n  because: {unhealthy}")).unwrap_or_default();
         let hint = why.hint.map(|hint| format!("\n  hint: {hint}")).unwrap_or_default();
         let words = escaped_lines(&format!("mito: {about}{}{unhealthy}{hint}\n", why.text));
-        // A notice that cannot be written is dropped.
+        // An error while writing a notice is ignored.
         let _ = streams.stderr.write_all(words.as_bytes());
         self.reported = Some(why.code);
     }
 }
 
 impl SilenceNotice {
-    /// A task that runs and is silent may have ended: what it left can't be stored, or the end not be noted.
+    /// Explains a silent running task: its end may be delayed because its output can't be stored.
     async fn check_coordinator(&mut self, user: &UserClient, streams: &mut TerminalOutput) {
         match unhealthy(user).await {
             Some(unhealthy) if !self.reported_unhealthy => {
@@ -203,7 +202,7 @@ impl SilenceNotice {
     }
 }
 
-/// What the coordinator says of itself, where it can't do its work.
+/// The health report of an unhealthy coordinator.
 async fn unhealthy(user: &UserClient) -> Option<String> {
     let health = user.client().check_address().await.ok()?.health?;
     let failing: Vec<String> = (health.status != "ok")
@@ -236,7 +235,7 @@ fn cant_write(error: io::Error) -> Failure {
     Failure::io("cannot write the task's output", error)
 }
 
-/// What the archive has beyond what was shown; answers whether there is one.
+/// Shows the rest of the output from the archive. Returns whether there is an archive.
 async fn show_rest(
     user: &UserClient,
     task: Uuid,
@@ -250,7 +249,7 @@ async fn show_rest(
     }
 }
 
-/// Shows what an archive has beyond what was shown.
+/// Shows the part of an archive after the offsets.
 async fn show_archive(archive: File, shown: &Shown, streams: &mut TerminalOutput) -> Result<(), Failure> {
     let (stdout, stderr) = (shown.stdout, shown.stderr);
     let mut moved = std::mem::replace(streams, TerminalOutput::plain());
@@ -264,8 +263,8 @@ async fn show_archive(archive: File, shown: &Shown, streams: &mut TerminalOutput
     shown.map_err(|error| Failure::io("cannot show the task's output", error))
 }
 
-/// Brings the archive of both streams into a file without a name in a folder, if there is one. A link may lead to
-/// a coordinator, so that is tried again, too.
+/// Downloads the archive into an unnamed file, if there is one. The link may lead to a coordinator, so failures are
+/// retried.
 async fn fetch_archive(user: &UserClient, task: Uuid, scratch: &Path) -> Result<Option<File>, Failure> {
     std::fs::create_dir_all(scratch)
         .map_err(|error| Failure::io(format!("cannot create the directory {}", scratch.display()), error))?;

@@ -1,12 +1,12 @@
-//! Which of the files that a task asked for can't be had.
+//! Finds the missing resources of a task.
 //!
-//! The result only says that one is missing; a member of the group can look which.
+//! The result only states that a resource is missing; a member of the group can find out which.
 
 use mitosis_client::{ClientError, UserClient};
 use mitosis_protocol::task::RemoteFile;
 use mitosis_protocol::{TaskInfo, TaskResult, TaskResultMessage, Uuid};
 
-/// The missing resources of a task that did not start for lack of them: ` (…)`, or nothing.
+/// Describes the missing resources of a task that did not start for lack of them: ` (…)`, or nothing.
 pub(crate) async fn describe(user: &UserClient, task: Uuid, result: TaskResult) -> String {
     if result.msg != Some(TaskResultMessage::ResourceNotFound) {
         return String::new();
@@ -20,7 +20,7 @@ pub(crate) async fn describe(user: &UserClient, task: Uuid, result: TaskResult) 
     }
 }
 
-/// Those that are not there now. When all are by now, it was one of them.
+/// The resources that are missing now. If none is missing any more, one of them was.
 async fn missing_names(user: &UserClient, task: &TaskInfo) -> Vec<String> {
     let (mut missing, mut asked) = (Vec::new(), Vec::new());
     for resource in &task.spec.resources {

@@ -1,5 +1,4 @@
-//! What tasks read and write, on this machine: their output on the terminal, their end as an exit code, the files that
-//! are sent for them.
+//! The input and output of tasks on this machine: output on the terminal, exit codes, and files to upload.
 
 pub(crate) mod archive;
 pub(crate) mod exit;

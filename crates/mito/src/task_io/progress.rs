@@ -1,4 +1,4 @@
-//! How far some tasks are, as a bar has it.
+//! Counts the states of tasks for a progress bar.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use mitosis_protocol::{TaskState, Uuid};
 use crate::show::Progress;
 use crate::task_io::exit::TaskExit;
 
-/// Counts tasks by where they stand.
+/// Counts tasks by state.
 #[derive(Debug, Default)]
 pub(crate) struct TaskProgress {
     running: HashSet<Uuid>,

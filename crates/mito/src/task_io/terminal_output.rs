@@ -1,16 +1,15 @@
-//! What tasks write, on the same screen as a bar.
+//! Writes the output of tasks to the terminal, together with a progress bar.
 //!
-//! A bar stands on a line of its own, so it is only drawn where a line has ended. Without a bar, bytes go
-//! through as they come.
+//! The bar has its own line, so it is drawn only at the end of a line. Without a bar, bytes are written at once.
 
 use std::io::{self, IsTerminal as _, Write};
 
 use crate::show::Progress;
 
-/// More than this is not kept back for the end of its line.
+/// The largest partial line that is buffered.
 const MAX_PARTIAL_LINE: usize = 64 * 1024;
 
-/// The two streams of this process.
+/// Standard output and standard error.
 #[derive(Debug)]
 pub(crate) struct TerminalOutput {
     pub(crate) stdout: Stream,
@@ -18,13 +17,13 @@ pub(crate) struct TerminalOutput {
     quiet: bool,
 }
 
-/// One of them.
+/// One of the streams.
 #[derive(Debug)]
 pub(crate) struct Stream {
     target: Target,
-    /// The bar with which it shares a screen.
+    /// The progress bar on the same terminal.
     bar: Option<Progress>,
-    /// The start of a line whose end has not come.
+    /// The partial line.
     partial_line: Vec<u8>,
 }
 
@@ -35,12 +34,12 @@ enum Target {
 }
 
 impl TerminalOutput {
-    /// Nothing else is on the screen.
+    /// Writes output without a progress bar.
     pub(crate) fn plain() -> Self {
         Self::new(None)
     }
 
-    /// A bar is on the screen: standard error, and standard output where that is the same screen.
+    /// Writes output beside a progress bar on standard error; standard output is affected if it is the same terminal.
     pub(crate) fn with_progress(bar: &Progress) -> Self {
         Self::new(bar.is_shown().then_some(bar))
     }
@@ -54,7 +53,7 @@ impl TerminalOutput {
         }
     }
 
-    /// Without messages of mito between the output of tasks.
+    /// Suppresses messages between the output of tasks.
     pub(crate) fn quiet(self, quiet: bool) -> Self {
         Self { quiet, ..self }
     }
@@ -63,12 +62,12 @@ impl TerminalOutput {
         self.quiet
     }
 
-    /// What stands on the screen beside them.
+    /// The progress bar of a stream, if it shares the terminal.
     pub(crate) fn progress(&self) -> Option<&Progress> {
         self.stderr.bar.as_ref()
     }
 
-    /// That was all of a task.
+    /// Completes the output of a task.
     pub(crate) fn end(&mut self) -> io::Result<()> {
         self.stdout.end().and_then(|()| self.stderr.end())
     }

@@ -1,4 +1,4 @@
-//! Files that are sent: their length has to be known before.
+//! Opens files for an upload, which needs the length in advance.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 
-/// An open file, and how much of it is sent.
+/// An open file and the number of bytes to send.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) file: File,
@@ -16,7 +16,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Opens a file. What comes from a pipe, or has no size of its own, is copied first.
+    /// Opens a file. A pipe, or a file without a size, is copied to a temporary file first.
     pub(crate) async fn open(path: &Path) -> Result<Self, Failure> {
         let path = path.to_owned();
         tokio::task::spawn_blocking(move || read(&path))
@@ -38,7 +38,7 @@ fn read(path: &Path) -> Result<Source, Failure> {
         return Err(Failure::new(Exit::Usage, format!("{} is neither a file nor a pipe", path.display()))
             .with_hint("copy its content to a file first"));
     }
-    // Files of the kernel have the size 0 and content all the same.
+    // Kernel files have the size 0 even with content.
     let has_size = kind.is_file() && (found.len() > 0 || file.read_at(&mut [0], 0).map_err(unreadable)? == 0);
     match has_size {
         true => Ok(Source { file, length: found.len() }),
@@ -46,7 +46,7 @@ fn read(path: &Path) -> Result<Source, Failure> {
     }
 }
 
-/// Into a file without a name.
+/// Copies the content to an unnamed file.
 fn copied(mut from: File) -> io::Result<Source> {
     let mut file = tempfile::tempfile()?;
     let length = io::copy(&mut from.by_ref(), &mut file)?;

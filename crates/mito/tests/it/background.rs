@@ -1,4 +1,4 @@
-//! Background tasks of a coordinator that panic.
+//! Tests of background tasks of a coordinator that panic.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep};
 
-use crate::home::{ADMIN, Coordinator, Home, LIMIT, LOOK_AGAIN};
+use crate::home::{ADMIN, Coordinator, Home, LIMIT, POLL_INTERVAL};
 
 async fn coordinator(home: &Home, crash: &str) -> Coordinator {
     home.coordinator_in(&["--bind", "127.0.0.1:0"], &[("MITOSIS_CRASH_POINT", Path::new(crash))]).await
@@ -37,7 +37,7 @@ async fn panicking_pass_restarts_and_is_reported() {
             break;
         }
         assert!(Instant::now() < deadline, "{background}");
-        sleep(LOOK_AGAIN).await;
+        sleep(POLL_INTERVAL).await;
     }
     let token = client.login(ADMIN, &SecretString::from(ADMIN), true).await.unwrap();
     let user = client.with_user_token(token);

@@ -1,13 +1,13 @@
-//! Mistakes, each answered with a sentence and what to do, and the service goes on.
+//! Tests that invalid input gives a message and a hint, and the service continues.
 
 use std::time::Duration;
 
 use mitosis_protocol::TaskState;
 use mitosis_protocol::task::SubmitTasksRequest;
 
-use crate::home::{Home, task, until_so_many};
+use crate::home::{Home, task, wait_for_count};
 
-/// The end of a `mito coordinator` that can't start: exit code, then what it says.
+/// Runs a `mito coordinator` that can't start. Returns its exit code and its output.
 async fn refusal(home: &Home, config: &str, args: &[&str]) -> (Option<i32>, String) {
     let path = home.write("coordinator.toml", config);
     let args = [&["coordinator", "--config", path.to_str().unwrap()], args].concat();
@@ -54,11 +54,11 @@ async fn unusable_backend_is_named_with_a_hint() {
     let home = Home::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().to_string();
-    let nobody = "postgres://mitosis:hunter2@127.0.0.1:1/mitosis";
+    let unreachable = "postgres://mitosis:hunter2@127.0.0.1:1/mitosis";
     for (args, words) in [
         (vec!["--bind", port.as_str()], vec!["can't listen on", "--bind"]),
         (vec!["--bind", "203.0.113.1:5000"], vec!["can't listen on", "no such address"]),
-        (vec!["--db", nobody], vec!["database", "postgres://127.0.0.1:1/mitosis", "db_url"]),
+        (vec!["--db", unreachable], vec!["database", "postgres://127.0.0.1:1/mitosis", "db_url"]),
         (vec!["--s3", "file:///proc/nowhere"], vec!["/proc/nowhere", "s3_url"]),
         (vec!["--access-token-private-path", "elsewhere.pem"], vec!["elsewhere.pem", "openssl"]),
         (vec!["--s3", "http://127.0.0.1:1"], vec!["object store", "127.0.0.1:1"]),
@@ -116,11 +116,11 @@ async fn invalid_tasks_are_refused() {
         let message = format!("{error} {}", error.hint().unwrap_or_default());
         assert!(message.contains(word), "`{word}` is not in: {message}");
     }
-    // One bad task in a batch does not keep the others from running.
+    // An invalid task in a batch does not affect the others.
     let batch =
         SubmitTasksRequest { tasks: vec![task(&["true"]), long_argument, task(&[])], idempotency_key: None };
     admin.submit_many(&batch).await.unwrap();
-    until_so_many(&admin, TaskState::Finished, 2).await;
+    wait_for_count(&admin, TaskState::Finished, 2).await;
 }
 
 #[tokio::test]
@@ -131,12 +131,12 @@ async fn wrong_credentials_and_network_errors_have_own_codes() {
     let refused = home.run(&["client", "-c", &coordinator.address, "auth"]).await;
     assert_eq!(refused.code, Some(67), "{}", refused.stderr);
     std::fs::remove_file(config).unwrap();
-    let nobody = home.run(&["client", "-c", &coordinator.address, "auth"]).await;
-    assert_eq!(nobody.code, Some(67));
+    let output = home.run(&["client", "-c", &coordinator.address, "auth"]).await;
+    assert_eq!(output.code, Some(67));
     assert!(
-        nobody.stderr.contains(&format!("mito client -c {} login", coordinator.address)),
+        output.stderr.contains(&format!("mito client -c {} login", coordinator.address)),
         "{}",
-        nobody.stderr
+        output.stderr
     );
     home.write("config.toml", "[client]\nuser = 'mitosis_admin'\npassword = 'mitosis_admin'\n");
     let unknown = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";

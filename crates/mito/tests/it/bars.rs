@@ -1,9 +1,9 @@
-//! Progress on a screen, and nowhere else.
+//! Tests of progress bars.
 
 use crate::home::{ADMIN, Coordinator, Home, ended, until_there};
 use crate::terminal::Terminal;
 
-/// Three tasks that write without ending their line, once they may; the last one fails.
+/// Starts three tasks that write partial lines once they may; the last one fails.
 fn sweep<'a>(coordinator: &'a Coordinator, script: &'a str) -> [&'a str; 13] {
     ["run", "-c", &coordinator.address, "-u", ADMIN, "-F", "x=1..3", "--", "sh", "-c", script, "sh", "{x}"]
 }

@@ -1,4 +1,4 @@
-//! A coordinator behind a real nginx: with its default settings, below a path, with TLS.
+//! Tests of a coordinator behind nginx: with default settings, below a path, with TLS.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::home::{Coordinator, Home, Output, Service, ended};
 
 const PASSWORD: &str = "not-the-default";
 
-/// Somebody who knows the coordinator by one address, and has an authority to trust.
+/// A user of one address, with a certificate authority to trust.
 struct Caller<'a> {
     home: &'a Home,
     address: String,
@@ -29,25 +29,25 @@ impl Caller<'_> {
         command
     }
 
-    async fn tries(&self, args: &[&str]) -> Output {
+    async fn run(&self, args: &[&str]) -> Output {
         let output = ended(self.command(args)).await;
         assert!(!output.stderr.contains('<'), "{args:?}: a page is no message: {}", output.stderr);
         output
     }
 
-    async fn does(&self, args: &[&str]) -> String {
-        let output = self.tries(args).await;
+    async fn run_ok(&self, args: &[&str]) -> String {
+        let output = self.run(args).await;
         assert_eq!(output.code, Some(0), "{args:?}: {}", output.stderr);
         output.stdout.trim().to_owned()
     }
 
-    async fn is_refused(&self, args: &[&str], code: i32, words: &str) {
-        let output = self.tries(args).await;
+    async fn expect_failure(&self, args: &[&str], code: i32, words: &str) {
+        let output = self.run(args).await;
         assert_eq!(output.code, Some(code), "{args:?}: {}", output.stderr);
         assert!(output.stderr.contains(words), "`{words}` is not in {}", output.stderr);
     }
 
-    /// A worker that has the same address.
+    /// Starts a worker with the same address.
     async fn worker(&self) -> Service {
         let authority = match self.authority {
             Some(authority) => format!("ca_cert = '{}'\n", authority.display()),
@@ -60,23 +60,24 @@ impl Caller<'_> {
         self.home.start(&args, "registered").await.0
     }
 
-    /// Everything that needs links, held requests or streams.
+    /// Tests everything that needs links, held requests or streams.
     async fn works(&self) {
         let _worker = self.worker().await;
-        assert_eq!(self.does(&["run", "--", "echo", "hello"]).await, "hello");
-        let sweep = self.does(&["run", "-F", "x=1..3", "--", "echo", "{x}"]).await;
+        assert_eq!(self.run_ok(&["run", "--", "echo", "hello"]).await, "hello");
+        let sweep = self.run_ok(&["run", "-F", "x=1..3", "--", "echo", "{x}"]).await;
         assert_eq!(sweep.lines().count(), 3, "{sweep}");
-        let id = self.does(&["client", "tasks", "submit", "-q", "-o", "id", "--", "true"]).await;
-        self.does(&["client", "tasks", "wait", &id]).await;
-        self.does(&["client", "tasks", "submit", "--wait", "--terminal", "--", "echo", "kept"]).await;
-        assert!(self.does(&["client", "tasks", "logs", "last"]).await.contains("kept"));
+        let id = self.run_ok(&["client", "tasks", "submit", "-q", "-o", "id", "--", "true"]).await;
+        self.run_ok(&["client", "tasks", "wait", &id]).await;
+        self.run_ok(&["client", "tasks", "submit", "--wait", "--terminal", "--", "echo", "kept"]).await;
+        assert!(self.run_ok(&["client", "tasks", "logs", "last"]).await.contains("kept"));
 
         let text = "x".repeat(100_000);
         let file = self.home.write("small.txt", &text);
-        self.does(&["client", "groups", "attachments", "upload", file.to_str().unwrap(), "small.txt"]).await;
+        self.run_ok(&["client", "groups", "attachments", "upload", file.to_str().unwrap(), "small.txt"])
+            .await;
         let copy = self.home.path().join("copy.txt");
         let download = ["client", "groups", "attachments", "download", "small.txt"];
-        self.does(&[&download[..], &["-o", copy.to_str().unwrap()]].concat()).await;
+        self.run_ok(&[&download[..], &["-o", copy.to_str().unwrap()]].concat()).await;
         assert_eq!(std::fs::read_to_string(copy).unwrap(), text);
     }
 }
@@ -102,17 +103,17 @@ async fn nginx_with_default_settings_needs_public_url_only() {
 
     let large = home.write("large.bin", &"x".repeat(2_000_000));
     let upload = ["client", "groups", "attachments", "upload", large.to_str().unwrap(), "large.bin"];
-    caller.is_refused(&upload, 1, "client_max_body_size").await;
+    caller.expect_failure(&upload, 1, "client_max_body_size").await;
 
     let lost = Caller { home: &home, address: format!("{address}/elsewhere"), authority: None };
-    lost.is_refused(&["client", "auth"], 69, "no coordinator is at").await;
+    lost.expect_failure(&["client", "auth"], 69, "no coordinator at").await;
     let slow = Caller { home: &home, address: format!("{address}/gone"), authority: None };
-    slow.is_refused(&["client", "auth"], 69, "(status 504)").await;
+    slow.expect_failure(&["client", "auth"], 69, "(status 504)").await;
     coordinator.service.kill().await;
-    caller.is_refused(&["client", "auth"], 69, "(status 502)").await;
+    caller.expect_failure(&["client", "auth"], 69, "(status 502)").await;
 }
 
-/// A proxy of that kind sends the name of its upstream as the host.
+/// A proxy with an upstream sends the name of the upstream as the host.
 #[tokio::test(flavor = "multi_thread")]
 async fn nginx_upstream_needs_no_setting_for_native_clients() {
     let home = Home::new();
@@ -156,7 +157,7 @@ async fn nginx_with_tls_serves_below_a_path() {
     redirected.works().await;
 
     let stranger = Caller { home: &home, address: caller.address.clone(), authority: None };
-    stranger.is_refused(&["client", "auth"], 69, "certificate").await;
+    stranger.expect_failure(&["client", "auth"], 69, "certificate").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,5 +168,5 @@ async fn redirect_to_another_host_is_not_followed() {
         format!("server {{ listen 127.0.0.1:{port}; return 302 https://login.example/?back=secret; }}");
     let _nginx = Nginx::start(&server, &[port]).await.unwrap();
     let caller = Caller { home: &home, address: format!("http://127.0.0.1:{port}"), authority: None };
-    caller.is_refused(&["client", "auth"], 78, "redirects to https://login.example").await;
+    caller.expect_failure(&["client", "auth"], 78, "redirects to https://login.example").await;
 }

@@ -1,4 +1,4 @@
-//! The interactive mode as a person has it: keys, and what is on the screen then.
+//! Tests of the interactive mode at a terminal.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -9,7 +9,7 @@ const PROMPT: &str = "[mito::client]> ";
 const MORE: &str = "::: ";
 const WIDTH: u16 = 200;
 
-/// Somebody who is asked for the first command.
+/// A user at the prompt for the first command.
 async fn asked(person: &Person<'_>) -> Terminal {
     let mut terminal = Terminal::start(&person.command(&["-i"]), WIDTH);
     terminal.until("Ctrl-D exits").await;
@@ -32,7 +32,7 @@ async fn history_is_kept_between_sessions() {
     assert_eq!(terminal.ends().await.0, Some(0));
 
     let mut terminal = asked(&admin).await;
-    // The last one was `exit`.
+    // The last command was `exit`.
     terminal.types(&[UP, UP, ENTER]);
     terminal.until(&format!("{ADMIN}\r\n")).await;
     terminal.until(PROMPT).await;
@@ -139,7 +139,7 @@ async fn terminal_gets_colours_titles_and_local_times() {
         assert!(screen.contains(", now") || screen.contains(" ago"), "{screen}");
         assert!(screen.lines().all(|line| is_coloured || line.len() <= 130), "{screen}");
     }
-    let piped = admin.does(&["tasks", "query", "-o", "table"]).await;
+    let piped = admin.run_ok(&["tasks", "query", "-o", "table"]).await;
     assert!(!piped.contains('\x1b') && !piped.contains("TASK"), "{piped}");
     assert!(piped.contains(" +00:00:00\t"), "as the contract writes times: {piped}");
 }

@@ -1,8 +1,8 @@
-//! Commands that wait, and a coordinator that is away when they begin.
+//! Tests of commands that start while the coordinator is down.
 
 use mitosis_protocol::TaskState;
 
-use crate::home::{ADMIN, Home, Person, ended, until_so_many};
+use crate::home::{ADMIN, Home, Person, ended, wait_for_count};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wait_starts_while_the_coordinator_is_down() {
@@ -12,9 +12,9 @@ async fn wait_starts_while_the_coordinator_is_down() {
     let admin = Person::administrator(&home, &coordinator);
     let _worker = home.worker(&address, "1").await;
     admin.submits(&["--terminal", "--", "sh", "-c", "echo out; exit 9"]).await;
-    until_so_many(&coordinator.admin().await, TaskState::Finished, 1).await;
-    // One with the token that was kept, one that has to log in first.
-    admin.does(&["auth"]).await;
+    wait_for_count(&coordinator.admin().await, TaskState::Finished, 1).await;
+    // One command with the stored token, one that has to log in.
+    admin.run_ok(&["auth"]).await;
     let stranger = Home::new();
     let mut logs = admin.command(&["tasks", "logs", "-f", "last"]);
     coordinator.service.kill().await;

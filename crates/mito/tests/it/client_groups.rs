@@ -1,4 +1,4 @@
-//! Groups and who belongs to them.
+//! Tests of `mito client groups`.
 
 use crate::home::{Home, Person};
 
@@ -8,23 +8,23 @@ async fn members_are_added_with_roles_and_removed() {
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
     let (ann, raj) = (admin.welcomes("ann").await, admin.welcomes("raj").await);
-    ann.does(&["groups", "create", "lab"]).await;
-    raj.is_refused(&["groups", "get", "lab"], 66, &["[not_found]"]).await;
+    ann.run_ok(&["groups", "create", "lab"]).await;
+    raj.expect_failure(&["groups", "get", "lab"], 66, &["[not_found]"]).await;
 
-    ann.does(&["groups", "update-user", "lab", "raj:read", "mitosis_admin:WRITE"]).await;
-    let seen_by_ann = ann.does(&["groups", "get", "lab"]).await;
+    ann.run_ok(&["groups", "update-user", "lab", "raj:read", "mitosis_admin:WRITE"]).await;
+    let seen_by_ann = ann.run_ok(&["groups", "get", "lab"]).await;
     for line in ["group       lab", "creator     ann", "member      raj Read", "member      ann Admin"] {
         assert!(seen_by_ann.contains(line), "`{line}` is not in {seen_by_ann}");
     }
-    let seen_by_raj = raj.does(&["groups", "get", "lab"]).await;
+    let seen_by_raj = raj.run_ok(&["groups", "get", "lab"]).await;
     assert!(seen_by_raj.contains("storage     0 B of") && !seen_by_raj.contains("member"), "{seen_by_raj}");
-    assert_eq!(raj.does(&["users", "groups"]).await, "lab\tRead\nraj\tAdmin");
-    raj.is_refused(&["groups", "update-user", "lab", "raj:admin"], 77, &[]).await;
+    assert_eq!(raj.run_ok(&["users", "groups"]).await, "lab\tRead\nraj\tAdmin");
+    raj.expect_failure(&["groups", "update-user", "lab", "raj:admin"], 77, &[]).await;
 
-    ann.does(&["groups", "remove-user", "lab", "raj", "mitosis_admin"]).await;
-    raj.is_refused(&["groups", "get", "lab"], 66, &["[not_found]"]).await;
-    let nobody = ann.tries(&["groups", "remove-user", "lab", "raj"]).await;
-    assert_eq!((nobody.code, nobody.stderr.trim()), (Some(0), "not a member of group lab: raj"));
+    ann.run_ok(&["groups", "remove-user", "lab", "raj", "mitosis_admin"]).await;
+    raj.expect_failure(&["groups", "get", "lab"], 66, &["[not_found]"]).await;
+    let output = ann.run(&["groups", "remove-user", "lab", "raj"]).await;
+    assert_eq!((output.code, output.stderr.trim()), (Some(0), "not a member of group lab: raj"));
 }
 
 #[tokio::test]
@@ -33,14 +33,14 @@ async fn deleted_group_is_restored_by_an_administrator() {
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
     let ann = admin.welcomes("ann").await;
-    ann.does(&["groups", "create", "lab"]).await;
-    ann.does(&["groups", "delete", "lab"]).await;
-    ann.is_refused(&["groups", "get", "lab"], 66, &[]).await;
-    ann.is_refused(&["groups", "delete", "ann"], 1, &["personal group"]).await;
-    ann.is_refused(&["admin", "groups", "restore", "lab", "ann:admin"], 77, &[]).await;
-    admin.is_refused(&["admin", "groups", "restore", "lab"], 2, &["USER:ROLE"]).await;
-    admin.does(&["admin", "groups", "restore", "lab", "ann:admin"]).await;
-    assert!(ann.does(&["groups", "get", "lab"]).await.contains("member      ann Admin"));
+    ann.run_ok(&["groups", "create", "lab"]).await;
+    ann.run_ok(&["groups", "delete", "lab"]).await;
+    ann.expect_failure(&["groups", "get", "lab"], 66, &[]).await;
+    ann.expect_failure(&["groups", "delete", "ann"], 1, &["personal group"]).await;
+    ann.expect_failure(&["admin", "groups", "restore", "lab", "ann:admin"], 77, &[]).await;
+    admin.expect_failure(&["admin", "groups", "restore", "lab"], 2, &["USER:ROLE"]).await;
+    admin.run_ok(&["admin", "groups", "restore", "lab", "ann:admin"]).await;
+    assert!(ann.run_ok(&["groups", "get", "lab"]).await.contains("member      ann Admin"));
 }
 
 #[tokio::test]
@@ -48,14 +48,14 @@ async fn missing_group_or_user_exits_with_66_everywhere() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let ann = Person::administrator(&home, &coordinator).welcomes("ann").await;
-    ann.does(&["groups", "create", "lab"]).await;
+    ann.run_ok(&["groups", "create", "lab"]).await;
     for args in [
         &["groups", "get", "nowhere"][..],
         &["groups", "get", "mitosis_admin"],
         &["groups", "delete", "nowhere"],
         &["groups", "update-user", "nowhere", "ann:read"],
-        &["groups", "update-user", "lab", "nobody:read"],
-        &["groups", "remove-user", "lab", "nobody"],
+        &["groups", "update-user", "lab", "unknown:read"],
+        &["groups", "remove-user", "lab", "unknown"],
         &["groups", "attachments", "query", "-g", "nowhere"],
         &["tasks", "submit", "-g", "nowhere", "--", "true"],
         &["tasks", "submit", "-g", "mitosis_admin", "--", "true"],
@@ -65,7 +65,7 @@ async fn missing_group_or_user_exits_with_66_everywhere() {
         &["workers", "query", "-g", "nowhere"],
         &["workers", "cancel-many", "-g", "mitosis_admin"],
     ] {
-        ann.is_refused(args, 66, &["[not_found]", "hint: "]).await;
+        ann.expect_failure(args, 66, &["[not_found]", "hint: "]).await;
     }
     for args in [&["run", "-g", "nowhere", "--", "true"][..], &["submit", "-g", "nowhere", "--", "true"]] {
         let output =
@@ -80,14 +80,14 @@ async fn group_errors_are_distinguished() {
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
     let ann = admin.welcomes("ann").await;
-    ann.does(&["groups", "create", "lab"]).await;
-    ann.is_refused(&["groups", "create", "lab"], 1, &["lab"]).await;
-    ann.is_refused(&["groups", "create", "not a name"], 1, &[]).await;
-    ann.is_refused(&["groups", "get", "nowhere"], 66, &["nowhere"]).await;
-    ann.is_refused(&["groups", "get", "lab/attachments"], 66, &[]).await;
-    ann.is_refused(&["groups", "update-user", "lab"], 2, &["USER:ROLE", "hint:"]).await;
-    ann.is_refused(&["groups", "remove-user", "lab"], 2, &["USER"]).await;
-    let nonsense = ann.tries(&["groups", "update-user", "lab", "raj:owner"]).await;
+    ann.run_ok(&["groups", "create", "lab"]).await;
+    ann.expect_failure(&["groups", "create", "lab"], 1, &["lab"]).await;
+    ann.expect_failure(&["groups", "create", "not a name"], 1, &[]).await;
+    ann.expect_failure(&["groups", "get", "nowhere"], 66, &["nowhere"]).await;
+    ann.expect_failure(&["groups", "get", "lab/attachments"], 66, &[]).await;
+    ann.expect_failure(&["groups", "update-user", "lab"], 2, &["USER:ROLE", "hint:"]).await;
+    ann.expect_failure(&["groups", "remove-user", "lab"], 2, &["USER"]).await;
+    let nonsense = ann.run(&["groups", "update-user", "lab", "raj:owner"]).await;
     assert_eq!(nonsense.code, Some(2));
     assert!(nonsense.stderr.contains("read, write or admin"), "{}", nonsense.stderr);
 }

@@ -1,4 +1,4 @@
-//! Command after command in one process.
+//! Tests of `mito client -i`.
 
 use std::process::Stdio;
 
@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::home::{Home, Output, Person};
 
-/// What becomes of these lines.
+/// Runs these lines in the interactive mode.
 async fn run_lines(home: &Home, person: &Person<'_>, first: &[&str], lines: &str) -> Output {
     let mut command = person.command(&[&["-i"], first].concat());
     let mut child =

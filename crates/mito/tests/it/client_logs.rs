@@ -1,4 +1,4 @@
-//! What a task wrote, after its end and before.
+//! Tests of `mito client tasks logs`.
 
 use std::process::Stdio;
 
@@ -14,11 +14,11 @@ async fn logs_keep_the_two_streams_apart() {
     let _worker = home.worker(&coordinator.address, "1").await;
     let script = "echo out; echo err >&2; printf end; exit 3";
     let uuid = admin.submits(&["--terminal", "--", "sh", "-c", script]).await;
-    admin.tries(&["tasks", "wait", &uuid]).await;
-    let logs = admin.tries(&["tasks", "logs", &uuid[..8]]).await;
+    admin.run(&["tasks", "wait", &uuid]).await;
+    let logs = admin.run(&["tasks", "logs", &uuid[..8]]).await;
     assert_eq!((logs.code, logs.stdout.as_str(), logs.stderr.as_str()), (Some(0), "out\nend", "err\n"));
     assert_eq!(
-        admin.tries(&["tasks", "logs", "last", "-f"]).await.stdout,
+        admin.run(&["tasks", "logs", "last", "-f"]).await.stdout,
         "out\nend",
         "there is no more to come"
     );
@@ -34,8 +34,8 @@ async fn logs_follow_a_task_to_its_end() {
     let go = home.path().join("go");
     let script = format!("echo first; {}; echo second", until_there(&go));
     let uuid = admin.submits(&["--terminal", "--", "sh", "-c", &script]).await;
-    admin.waits_for("Running", &["tasks", "get", &uuid]).await;
-    admin.is_refused(&["tasks", "logs", &uuid], 1, &["has not ended", "`-f`"]).await;
+    admin.run_until("Running", &["tasks", "get", &uuid]).await;
+    admin.expect_failure(&["tasks", "logs", &uuid], 1, &["has not ended", "`-f`"]).await;
     let mut following =
         admin.command(&["tasks", "logs", "-f", &uuid]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
@@ -53,13 +53,13 @@ async fn logs_of_a_task_that_never_ran_are_an_error() {
     let admin = Person::administrator(&home, &coordinator);
     let unkept = admin.submits(&["--", "true"]).await;
     for args in [&["tasks", "logs", &unkept][..], &["tasks", "logs", "-f", &unkept]] {
-        admin.is_refused(args, 66, &["not kept", "--terminal"]).await;
+        admin.expect_failure(args, 66, &["not kept", "--terminal"]).await;
     }
     let uuid = admin.submits(&["--terminal", "--", "true"]).await;
-    admin.is_refused(&["tasks", "logs", &uuid], 1, &["it is Ready", "explain"]).await;
-    admin.does(&["tasks", "cancel", &uuid]).await;
-    admin.is_refused(&["tasks", "logs", &uuid], 66, &["no output", "tasks get"]).await;
-    admin.is_refused(&["tasks", "logs", "mitosis_admin-9"], 66, &["[not_found]"]).await;
+    admin.expect_failure(&["tasks", "logs", &uuid], 1, &["it is Ready", "explain"]).await;
+    admin.run_ok(&["tasks", "cancel", &uuid]).await;
+    admin.expect_failure(&["tasks", "logs", &uuid], 66, &["no output", "tasks get"]).await;
+    admin.expect_failure(&["tasks", "logs", "mitosis_admin-9"], 66, &["[not_found]"]).await;
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn full_local_disk_does_not_hide_the_outcome() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let _worker = home.worker(&coordinator.address, "1").await;
-    // There is no room at all: what should be a folder can't be made.
+    // The directory can't be created.
     let blocked = home.write("blocked", "");
     for (script, code) in [("echo out; exit 7", 7), ("echo out", 1)] {
         let args = ["run", "-c", &coordinator.address, "-u", ADMIN, "--", "sh", "-c", script];
@@ -86,14 +86,14 @@ async fn output_lost_on_the_worker_does_not_hide_the_outcome() {
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
     let _worker = home.worker(&coordinator.address, "1").await;
-    // A file of the kernel does not say how long it is.
+    // A kernel file has no size.
     let script = r#"ln -s /proc/self/status "$MITO_RESULT_DIR/answer"; exit $1"#;
     for (ended, code) in [("7", 7), ("0", 74)] {
         let submit = ["tasks", "submit", "--wait", "--", "sh", "-c", script, "sh", ended];
         let words = ["not all of its output could be stored"];
-        let refusal = admin.is_refused(&submit, code, &words).await;
+        let refusal = admin.expect_failure(&submit, code, &words).await;
         assert_eq!(refusal.stderr.contains("exited with code 0"), ended == "0", "{}", refusal.stderr);
-        let shown = admin.does(&["tasks", "get", "last"]).await;
+        let shown = admin.run_ok(&["tasks", "get", "last"]).await;
         assert!(shown.contains(&format!("result      exit code {ended}")), "{shown}");
         assert!(
             shown.contains("warning     files are not stored as the task left them: result/answer"),

@@ -1,4 +1,4 @@
-//! Commands of this machine.
+//! Tests of `mito client cmd`.
 
 use crate::home::{Home, ended};
 

@@ -1,4 +1,4 @@
-//! Tasks, one by one and many at once.
+//! Tests of `mito client tasks`.
 
 use std::collections::BTreeSet;
 
@@ -15,21 +15,21 @@ async fn submit_many_reports_each_task() {
         )
     };
     home.write("good.json", &format!("[{},{}]", task(ADMIN), task(ADMIN)));
-    let answer = admin.does(&["tasks", "submit-many", "-f", "good.json"]).await;
+    let answer = admin.run_ok(&["tasks", "submit-many", "-f", "good.json"]).await;
     let uuids: Vec<_> = answer.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
-    let found = admin.does(&["tasks", "query", "-l", "batch"]).await;
+    let found = admin.run_ok(&["tasks", "query", "-l", "batch"]).await;
     assert!(uuids.len() == 2 && uuids.iter().all(|uuid| found.contains(uuid)), "{found}");
 
     home.write("mixed.json", &format!("[{},{}]", task("nowhere"), task(ADMIN)));
     let words = ["submitted 1 task", "1 were refused"];
-    let mixed = admin.is_refused(&["tasks", "submit-many", "-f", "mixed.json"], 3, &words).await;
+    let mixed = admin.expect_failure(&["tasks", "submit-many", "-f", "mixed.json"], 3, &words).await;
     let lines: Vec<_> = mixed.stdout.lines().collect();
     assert!(lines[0].starts_with("refused: ") && lines[1].starts_with("task 3 of group"), "{lines:?}");
-    assert_eq!(admin.does(&["tasks", "query", "--count"]).await, "Found 3 tasks");
+    assert_eq!(admin.run_ok(&["tasks", "query", "--count"]).await, "Found 3 tasks");
 
     home.write("broken.json", "[{\"group_name\": 1}]");
     let words = ["broken.json", "line 1", "task_spec", "hint:"];
-    admin.is_refused(&["tasks", "submit-many", "--file", "broken.json"], 1, &words).await;
+    admin.expect_failure(&["tasks", "submit-many", "--file", "broken.json"], 1, &words).await;
 }
 
 #[tokio::test]
@@ -40,27 +40,27 @@ async fn waiting_task_can_be_changed() {
     let _worker = home.worker(&coordinator.address, "1").await;
     let submit = ["-t", "nobody-has-it", "-e", "A=1,B=2", "-l", "old", "--", "false"];
     let uuid = admin.submits(&submit).await;
-    let shown = admin.does(&["tasks", "get", &uuid]).await;
+    let shown = admin.run_ok(&["tasks", "get", &uuid]).await;
     assert!(shown.contains("variable    B=2") && shown.contains("command     false"), "{shown}");
 
-    admin.does(&["tasks", "change", &uuid, "-p=-3", "--timeout", "20s", "--terminal"]).await;
-    let shown = admin.does(&["tasks", "get", &uuid]).await;
+    admin.run_ok(&["tasks", "change", &uuid, "-p=-3", "--timeout", "20s", "--terminal"]).await;
+    let shown = admin.run_ok(&["tasks", "get", &uuid]).await;
     for line in ["timeout     20s, priority -3", "command     false", "variable    A=1"] {
         assert!(shown.contains(line), "`{line}` is not in {shown}");
     }
     assert!(!shown.contains("terminal"), "that belongs to a command: {shown}");
-    admin.is_refused(&["tasks", "change", &uuid], 1, &[]).await;
+    admin.expect_failure(&["tasks", "change", &uuid], 1, &[]).await;
 
-    admin.does(&["tasks", "update-labels", &uuid, "new", "er"]).await;
-    assert_eq!(admin.does(&["tasks", "query", "-l", "new,er", "--count"]).await, "Found 1 task");
-    admin.does(&["tasks", "update-labels", &uuid]).await;
-    assert_eq!(admin.does(&["tasks", "query", "-l", "new", "--count"]).await, "Found 0 tasks");
+    admin.run_ok(&["tasks", "update-labels", &uuid, "new", "er"]).await;
+    assert_eq!(admin.run_ok(&["tasks", "query", "-l", "new,er", "--count"]).await, "Found 1 task");
+    admin.run_ok(&["tasks", "update-labels", &uuid]).await;
+    assert_eq!(admin.run_ok(&["tasks", "query", "-l", "new", "--count"]).await, "Found 0 tasks");
 
     let other = admin.submits(&["--", "true"]).await;
-    admin.waits_for("exit code 0", &["tasks", "get", &other]).await;
-    admin.does(&["tasks", "change", &uuid, "-e", "C=3", "--terminal", "--", "sh", "-c", "exit $C"]).await;
-    admin.is_refused(&["tasks", "change", &other, "-p", "1"], 66, &[]).await;
-    assert!(admin.does(&["tasks", "get", &uuid]).await.contains("terminal    kept"));
+    admin.run_until("exit code 0", &["tasks", "get", &other]).await;
+    admin.run_ok(&["tasks", "change", &uuid, "-e", "C=3", "--terminal", "--", "sh", "-c", "exit $C"]).await;
+    admin.expect_failure(&["tasks", "change", &other, "-p", "1"], 66, &[]).await;
+    assert!(admin.run_ok(&["tasks", "get", &uuid]).await.contains("terminal    kept"));
 }
 
 #[tokio::test]
@@ -75,16 +75,16 @@ async fn waiting_tasks_are_cancelled_by_selector_or_filter() {
     let unknown = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";
     let pair = format!("{},{}", uuids[0], uuids[1]);
     let list = ["tasks", "cancel-list", &pair, unknown];
-    let answer = admin.is_refused(&list, 3, &["not cancelled", unknown, "hint:"]).await;
+    let answer = admin.expect_failure(&list, 3, &["not cancelled", unknown, "hint:"]).await;
     assert_eq!(answer.stdout, "cancelled 2 tasks\n");
     assert!(!answer.stderr.contains(&uuids[0]));
-    admin.is_refused(&["tasks", "cancel-list"], 2, &["TASK"]).await;
+    admin.expect_failure(&["tasks", "cancel-list"], 2, &["TASK"]).await;
 
-    let many = admin.does(&["tasks", "cancel-many", "-l", "b", "-s", "ready", "-c", ADMIN]).await;
+    let many = admin.run_ok(&["tasks", "cancel-many", "-l", "b", "-s", "ready", "-c", ADMIN]).await;
     assert_eq!(many, format!("cancelled 2 tasks of group {ADMIN}"));
-    let left = admin.does(&["tasks", "query", "-s", "ready"]).await;
+    let left = admin.run_ok(&["tasks", "query", "-s", "ready"]).await;
     assert_eq!(left, format!("Found 1 task\n{}", uuids[2]));
-    let everything = admin.does(&["tasks", "cancel-many"]).await;
+    let everything = admin.run_ok(&["tasks", "cancel-many"]).await;
     assert_eq!(everything, format!("cancelled 1 task of group {ADMIN}"));
 }
 
@@ -94,14 +94,16 @@ async fn explain_shows_why_a_task_waits() {
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
     let uuid = admin.submits(&["-t", "gpu", "--", "true"]).await;
-    let text = admin.does(&["tasks", "explain", &uuid]).await;
+    let text = admin.run_ok(&["tasks", "explain", &uuid]).await;
     assert!(text.starts_with("Ready: No worker serves the group `mitosis_admin`."), "{text}");
     assert!(text.contains("\nhint: start one with `mito worker --groups mitosis_admin`"), "{text}");
 
     let _worker = home.worker(&coordinator.address, "1").await;
-    let text = admin.does(&["tasks", "explain", &uuid]).await;
+    let text = admin.run_ok(&["tasks", "explain", &uuid]).await;
     assert!(text.contains("none has all of the tags `gpu`") && text.contains("which lacks `gpu`"), "{text}");
-    admin.is_refused(&["tasks", "explain", "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a"], 66, &["no task"]).await;
+    admin
+        .expect_failure(&["tasks", "explain", "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a"], 66, &["no task"])
+        .await;
 }
 
 #[tokio::test]
@@ -109,7 +111,7 @@ async fn query_reads_all_pages() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
-    admin.does(&["tasks", "query", "--count"]).await;
+    admin.run_ok(&["tasks", "query", "--count"]).await;
     let sweep = ["submit", "-c", &coordinator.address, "-F", "x=1..10050", "-l", "many", "--", "true"];
     assert_eq!(home.run(&sweep).await.code, Some(0));
     for (options, expected) in [
@@ -119,10 +121,10 @@ async fn query_reads_all_pages() {
         (&["--limit", "7"], 7),
     ] {
         let query = [&["tasks", "query", "-l", "many"][..], options].concat();
-        let ids = admin.does(&[&query[..], &["-o", "id"]].concat()).await;
+        let ids = admin.run_ok(&[&query[..], &["-o", "id"]].concat()).await;
         let ids: BTreeSet<&str> = ids.lines().collect();
         assert_eq!(ids.len(), expected, "{options:?}");
-        let shown = admin.does(&query).await;
+        let shown = admin.run_ok(&query).await;
         assert!(shown.starts_with(&format!("Found {expected} tasks\n")), "{}", &shown[..40]);
     }
 }

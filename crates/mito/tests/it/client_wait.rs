@@ -1,4 +1,4 @@
-//! Waiting for tasks, and ending as they do.
+//! Tests of `mito client tasks wait`.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,16 +20,16 @@ async fn wait_for_one_task_has_its_exit_code() {
     let admin = Person::administrator(&home, &coordinator);
     let _worker = home.worker(&coordinator.address, "2").await;
     for (script, code) in [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143)] {
-        let waited = admin.tries(&["tasks", "submit", "--wait", "--", "sh", "-c", script]).await;
+        let waited = admin.run(&["tasks", "submit", "--wait", "--", "sh", "-c", script]).await;
         assert_eq!(waited.code, Some(code), "{script}: {}", waited.stderr);
         let uuid = waited.stdout.trim().rsplit(' ').next().unwrap();
-        let again = admin.tries(&["tasks", "wait", &uuid[..13]]).await;
+        let again = admin.run(&["tasks", "wait", &uuid[..13]]).await;
         assert_eq!((again.code, again.stdout), (Some(code), waited.stdout.clone()), "{}", again.stderr);
     }
     let timeout = ["tasks", "submit", "--wait", "--timeout", "1s", "--", "sleep", "61"];
-    let stopped = admin.is_refused(&timeout, 124, &[]).await;
+    let stopped = admin.expect_failure(&timeout, 124, &[]).await;
     assert!(stopped.stderr.contains("stopped at its timeout"), "{}", stopped.stderr);
-    let missing = admin.tries(&["tasks", "submit", "--wait", "-o", "json", "--", "no-such-program"]).await;
+    let missing = admin.run(&["tasks", "submit", "--wait", "-o", "json", "--", "no-such-program"]).await;
     let json: serde_json::Value = serde_json::from_str(&missing.stdout).unwrap();
     assert_eq!((missing.code, &json[0]["exit_code"]), (Some(127), &127.into()), "{}", missing.stderr);
 }
@@ -41,7 +41,7 @@ async fn wait_shows_output() {
     let admin = Person::administrator(&home, &coordinator);
     let _worker = home.worker(&coordinator.address, "1").await;
     let script = "echo out; echo err >&2; exit 3";
-    let followed = admin.tries(&["-q", "tasks", "submit", "--follow", "--", "sh", "-c", script]).await;
+    let followed = admin.run(&["-q", "tasks", "submit", "--follow", "--", "sh", "-c", script]).await;
     assert_eq!((followed.code, followed.stdout.as_str()), (Some(3), "out\n"), "{}", followed.stderr);
     assert_eq!(followed.stderr, "err\n");
 }
@@ -53,15 +53,15 @@ async fn timed_out_wait_names_the_rest() {
     let admin = Person::administrator(&home, &coordinator);
     let submit = ["tasks", "submit", "--wait", "--wait-timeout", "1s", "--", "true"];
     let words = ["No worker", "has not ended after 1s", "[timeout]"];
-    admin.is_refused(&submit, 124, &words).await;
+    admin.expect_failure(&submit, 124, &words).await;
     let follow = ["tasks", "submit", "--follow", "--wait-timeout", "1s", "--", "true"];
-    admin.is_refused(&follow, 124, &words).await;
-    admin.is_refused(&["tasks", "wait", "last", "--timeout", "1s"], 124, &words).await;
+    admin.expect_failure(&follow, 124, &words).await;
+    admin.expect_failure(&["tasks", "wait", "last", "--timeout", "1s"], 124, &words).await;
     let several = ["tasks", "wait", "state=ready", "--timeout", "1s"];
-    admin.is_refused(&several, 124, &["2 of 2 tasks have not ended", "No worker"]).await;
-    admin.is_refused(&["tasks", "wait", "state=running"], 66, &["nothing to wait for", "hint:"]).await;
-    admin.is_refused(&["tasks", "wait", "colour=red"], 2, &["`colour=red`", "the keys are"]).await;
-    admin.is_refused(&["tasks", "wait", "x"], 2, &["invalid task selector `x`", "GROUP-NUMBER"]).await;
+    admin.expect_failure(&several, 124, &["2 of 2 tasks have not ended", "No worker"]).await;
+    admin.expect_failure(&["tasks", "wait", "state=running"], 66, &["nothing to wait for", "hint:"]).await;
+    admin.expect_failure(&["tasks", "wait", "colour=red"], 2, &["`colour=red`", "the keys are"]).await;
+    admin.expect_failure(&["tasks", "wait", "x"], 2, &["invalid task selector `x`", "GROUP-NUMBER"]).await;
 }
 
 #[tokio::test]
@@ -82,10 +82,10 @@ async fn wait_takes_many_tasks() {
     assert!(stderr.contains("1 of 3 tasks failed [some_failed]"), "{stderr}");
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 4, "a header, and one each");
 
-    admin.does(&["tasks", "wait", "label=few", "exit=0"]).await;
+    admin.run_ok(&["tasks", "wait", "label=few", "exit=0"]).await;
     let fast = ["tasks", "wait", "--fail-fast", "label=few", "label=few", "exit!=0", &format!("{ADMIN}-4")];
-    admin.is_refused(&fast, 123, &["1 of 2 tasks failed", "1 has not ended"]).await;
-    let watched = admin.does(&["tasks", "watch", "label=few"]).await;
+    admin.expect_failure(&fast, 123, &["1 of 2 tasks failed", "1 has not ended"]).await;
+    let watched = admin.run_ok(&["tasks", "watch", "label=few"]).await;
     assert_eq!(watched.lines().filter(|line| line.contains("Finished, exit code")).count(), 3, "{watched}");
 }
 
@@ -101,7 +101,7 @@ async fn wait_survives_a_coordinator_restart() {
     let followed =
         admin.command(&["-q", "tasks", "submit", "--follow", "-l", "x", "--", "sh", "-c", &script]);
     let followed = mitosis_testkit::spawn(ended(followed));
-    admin.waits_for("Running", &["tasks", "query", "-l", "x", "-v"]).await;
+    admin.run_until("Running", &["tasks", "query", "-l", "x", "-v"]).await;
     let waiting = async |args: &[&str]| {
         let args = [&["client", "-c", &address, "-u", ADMIN, "tasks", "wait"], args].concat();
         home.start(&args, "waiting for a task").await.0
@@ -131,24 +131,24 @@ async fn selectors_and_filters_name_tasks() {
     let first = admin.submits(&["-l", "two words", "-p", "7", "--", "true"]).await;
     let second = admin.submits(&["--", "true"]).await;
     for (name, uuid) in [(&first[..8], &first), ("last", &second), (format!("{ADMIN}-1").as_str(), &first)] {
-        assert!(admin.does(&["tasks", "get", name]).await.contains(uuid.as_str()), "{name}");
+        assert!(admin.run_ok(&["tasks", "get", name]).await.contains(uuid.as_str()), "{name}");
     }
     let query = ["tasks", "query", "label=two words", "priority>=5", "created>-1h", "-o", "id"];
-    assert_eq!(admin.does(&query).await, first);
-    let taken = admin.tries(&["tasks", "query", "-l", "two words", "state=ready", "--count"]).await;
+    assert_eq!(admin.run_ok(&query).await, first);
+    let taken = admin.run(&["tasks", "query", "-l", "two words", "state=ready", "--count"]).await;
     assert_eq!((taken.code, taken.stdout.as_str()), (Some(0), "Found 0 tasks\n"));
     assert!(taken.stderr.contains("`state=ready` follows an option"), "{}", taken.stderr);
-    admin.does(&["tasks", "update-labels", "last", "new"]).await;
-    admin.does(&["tasks", "cancel", &format!("{ADMIN}/2")]).await;
-    assert_eq!(admin.does(&["tasks", "query", "state=cancelled", "-o", "id"]).await, second);
-    let many = admin.does(&["tasks", "cancel-many", "priority<5"]).await;
+    admin.run_ok(&["tasks", "update-labels", "last", "new"]).await;
+    admin.run_ok(&["tasks", "cancel", &format!("{ADMIN}/2")]).await;
+    assert_eq!(admin.run_ok(&["tasks", "query", "state=cancelled", "-o", "id"]).await, second);
+    let many = admin.run_ok(&["tasks", "cancel-many", "priority<5"]).await;
     assert_eq!(many, format!("cancelled 0 tasks of group {ADMIN}"));
-    admin.is_refused(&["tasks", "get", "mitosis_admin-9"], 66, &["[not_found]"]).await;
-    admin.is_refused(&["tasks", "query", "state=juggling"], 2, &["state=juggling", "pending"]).await;
+    admin.expect_failure(&["tasks", "get", "mitosis_admin-9"], 66, &["[not_found]"]).await;
+    admin.expect_failure(&["tasks", "query", "state=juggling"], 2, &["state=juggling", "pending"]).await;
 }
 
-/// A way to the coordinator that breaks so many times when somebody asks for this. Answers its address and
-/// how often it will still break.
+/// Starts a proxy to the coordinator that breaks a number of connections, each at a request for `marker`. Returns its
+/// address and the number of breaks that are left.
 async fn breaking_way(port: u16, asked: &'static str, times: usize) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -162,7 +162,7 @@ async fn breaking_way(port: u16, asked: &'static str, times: usize) -> (String, 
     (address, left)
 }
 
-/// Both directions, until one side ends or the way breaks.
+/// Copies both directions until one side ends or the connection is broken.
 async fn pass_on(client: TcpStream, port: u16, asked: &'static str, left: Arc<AtomicUsize>) {
     let coordinator = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await.unwrap();
     let (mut from_client, mut to_client) = client.into_split();
@@ -192,7 +192,7 @@ async fn wait_survives_broken_connections() {
     for _ in 0..2 {
         admin.submits(&["-l", "two", "--", "true"]).await;
     }
-    admin.does(&["tasks", "cancel-many", "label=two"]).await;
+    admin.run_ok(&["tasks", "cancel-many", "label=two"]).await;
     for (asked, selector, code) in [("POST /tasks/query", "label=two", 123), ("/v1/tasks/find", "last", 125)]
     {
         let (address, left) = breaking_way(coordinator.port(), asked, 3).await;
@@ -220,7 +220,7 @@ async fn wait_reports_each_of_ten_thousand_tasks_once() {
     let mut waiting = waiting.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
     assert_eq!(said.next_line().await.unwrap().as_deref(), Some("waiting for 10000 tasks"));
-    // The rest of what it says is as long as the list of tasks.
+    // The rest of the message is as long as the list of tasks.
     let rest = mitosis_testkit::spawn(async move {
         let mut last = String::new();
         while let Some(line) = said.next_line().await.unwrap() {
@@ -228,7 +228,7 @@ async fn wait_reports_each_of_ten_thousand_tasks_once() {
         }
         last
     });
-    assert!(admin.does(&["tasks", "cancel-many", "label=many"]).await.starts_with("cancelled 10000 tasks"));
+    assert!(admin.run_ok(&["tasks", "cancel-many", "label=many"]).await.starts_with("cancelled 10000 tasks"));
     let output = tokio::time::timeout(LIMIT, waiting.wait_with_output()).await.unwrap().unwrap();
     assert_eq!(output.status.code(), Some(123));
     let stdout = String::from_utf8(output.stdout).unwrap();
@@ -240,7 +240,7 @@ async fn wait_reports_each_of_ten_thousand_tasks_once() {
 
 #[tokio::test]
 async fn ambiguous_selector_lists_its_matches() {
-    // So many that some begin alike in the four digits that a name needs.
+    // Enough tasks that some have the same first four digits, the least that a selector needs.
     const MANY: usize = 3_000;
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
@@ -253,9 +253,9 @@ async fn ambiguous_selector_lists_its_matches() {
     let alike = uuids.windows(2).find(|pair| pair[0][..4] == pair[1][..4]).expect("chance is on our side");
     let words = [&alike[0], &alike[1], "matches several tasks", "hint:"];
     for command in ["get", "cancel", "wait", "explain"] {
-        let refused = admin.is_refused(&["tasks", command, &alike[0][..4]], 1, &words).await;
+        let refused = admin.expect_failure(&["tasks", command, &alike[0][..4]], 1, &words).await;
         assert_eq!(refused.stdout, "", "{command}");
     }
-    assert!(admin.does(&["tasks", "query", "state=cancelled", "--count"]).await.contains("Found 0"));
-    assert!(admin.does(&["tasks", "get", &alike[0][..35]]).await.contains(alike[0].as_str()));
+    assert!(admin.run_ok(&["tasks", "query", "state=cancelled", "--count"]).await.contains("Found 0"));
+    assert!(admin.run_ok(&["tasks", "get", &alike[0][..35]]).await.contains(alike[0].as_str()));
 }

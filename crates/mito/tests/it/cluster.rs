@@ -1,4 +1,4 @@
-//! A coordinator as the documentation describes it: a TOML file, PostgreSQL, and an S3 service.
+//! Tests of a cluster as in the documentation: a TOML file, PostgreSQL, and an S3 service.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,9 +8,9 @@ use mitosis_protocol::task::SubmitTasksRequest;
 use mitosis_testkit::postgres::PostgresServer;
 use mitosis_testkit::s3::S3Server;
 
-use crate::home::{Coordinator, Home, ended, until_so_many};
+use crate::home::{Coordinator, Home, ended, wait_for_count};
 
-/// The services, and a home with a configuration that leads to them.
+/// The services, and a home with a configuration for them.
 pub(crate) struct Cluster {
     postgres: PostgresServer,
     s3: S3Server,
@@ -23,7 +23,7 @@ impl Cluster {
         Self { postgres, s3: S3Server::start().await.unwrap(), home: Home::new() }
     }
 
-    /// The example of the documentation, with other ports and passwords.
+    /// The example of the documentation with other ports and passwords.
     async fn config(&self) -> String {
         let db_url = self.postgres.fresh_database().await.unwrap();
         format!(
@@ -51,7 +51,7 @@ file_log = false
         self.coordinator_saying("").await
     }
 
-    /// With a further line in its configuration.
+    /// Adds a line to the configuration.
     pub(crate) async fn coordinator_saying(&self, line: &str) -> Coordinator {
         let config = format!("{}{line}\n", self.config().await);
         let config = self.home.write("coordinator.toml", &config);
@@ -61,7 +61,7 @@ file_log = false
     }
 }
 
-/// The client's answer to a command that must succeed.
+/// Runs a client command, which must succeed. Returns its output.
 async fn client(home: &Home, coordinator: &Coordinator, args: &[&str]) -> String {
     let options = ["client", "-c", &coordinator.address, "-u", "mitosis_admin", "--retain"];
     let mut command = home.mito(&[&options[..], args].concat());
@@ -71,7 +71,7 @@ async fn client(home: &Home, coordinator: &Coordinator, args: &[&str]) -> String
     output.stdout.trim().to_owned()
 }
 
-/// Submits a task; answers its UUID, which is the last word of the answer.
+/// Submits a task. Returns its UUID, the last word of the output.
 async fn submitted(home: &Home, coordinator: &Coordinator, args: &[&str]) -> String {
     client(home, coordinator, args).await.rsplit(' ').next().unwrap().to_owned()
 }
@@ -104,7 +104,7 @@ async fn task_has_three_artifacts_in_a_cluster() {
     let submit = ["tasks", "submit", "--terminal", "--labels", "first", "--", "sh", "-c", script];
     let uuid = submitted(home, &coordinator, &submit).await;
     let admin = coordinator.admin().await;
-    crate::home::until_so_many(&admin, mitosis_protocol::TaskState::Finished, 1).await;
+    crate::home::wait_for_count(&admin, mitosis_protocol::TaskState::Finished, 1).await;
 
     let shown = client(home, &coordinator, &["tasks", "get", &uuid]).await;
     assert!(shown.contains("Finished") && shown.contains("exit"), "{shown}");
@@ -162,18 +162,18 @@ async fn two_coordinators_share_one_database() {
     let _worker = home.worker(&both, "1").await;
     let uuid = submitted(home, &first, &["tasks", "submit", "--", "true"]).await;
     let admin = second.admin().await;
-    until_so_many(&admin, TaskState::Finished, 1).await;
-    // The first one does not come back; the worker goes on with the other.
+    wait_for_count(&admin, TaskState::Finished, 1).await;
+    // The first coordinator stays down; the worker continues with the other one.
     first.service.kill().await;
     let shown = client(home, &second, &["tasks", "get", &uuid]).await;
     assert!(shown.contains("Finished"), "{shown}");
     submitted(home, &second, &["tasks", "submit", "--", "true"]).await;
-    until_so_many(&admin, TaskState::Finished, 2).await;
+    wait_for_count(&admin, TaskState::Finished, 2).await;
 }
 
 const MANY: usize = 1_500;
 
-/// Tasks that each write a line when they run.
+/// Submits tasks that each write a line when they run.
 fn many_tasks(home: &Home) -> SubmitTasksRequest {
     let script = format!("echo $MITO_TASK_UUID >> {}", home.path().join("ran").display());
     SubmitTasksRequest { tasks: vec![crate::home::task(&["sh", "-c", &script]); MANY], idempotency_key: None }
@@ -200,19 +200,19 @@ async fn tasks_end_once_despite_killed_coordinators_and_database() {
     let admin = coordinators[0].admin().await;
     admin.submit_many(&many_tasks(&cluster.home)).await.unwrap();
 
-    // Whoever asks, asks one that is up.
+    // Requests go to a running coordinator.
     for (place, step) in [(1, 200), (2, 500), (0, 800)] {
         let asked = coordinators[(place + 1) % 3].admin().await;
-        until_so_many(&asked, TaskState::Finished, step).await;
+        wait_for_count(&asked, TaskState::Finished, step).await;
         let killed = coordinators.remove(place);
         let port = killed.port();
         killed.service.kill().await;
         coordinators.insert(place, start(&cluster.home, port).await);
     }
-    until_so_many(&admin, TaskState::Finished, 1_100).await;
+    wait_for_count(&admin, TaskState::Finished, 1_100).await;
     cluster.postgres.kill().unwrap();
     cluster.postgres.restart().await.unwrap();
-    until_so_many(&admin, TaskState::Finished, MANY).await;
+    wait_for_count(&admin, TaskState::Finished, MANY).await;
 
     let ran = std::fs::read_to_string(cluster.home.path().join("ran")).unwrap();
     let mut different: Vec<&str> = ran.lines().collect();

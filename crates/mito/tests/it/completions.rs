@@ -1,4 +1,4 @@
-//! What a shell is offered, and the pages and words about the program itself.
+//! Tests of completion, manual pages and versions.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::home::{ADMIN, Home, Person};
 
-/// What is offered in place of the last word.
+/// The candidates for the last word.
 async fn offered(home: &Home, words: &[&str]) -> Vec<String> {
     let output = home.run(&[&["__complete", "--"], words].concat()).await;
     assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""), "{words:?}");
@@ -19,7 +19,7 @@ async fn names_are_completed_for_the_logged_in_user() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
-    admin.does(&["groups", "create", "lab"]).await;
+    admin.run_ok(&["groups", "create", "lab"]).await;
     let uuid = admin.submits(&["-t", "gpu", "-l", "exp1", "--", "true"]).await;
     let ask = async |words: &[&str]| {
         offered(&home, &[&["client", "-c", &coordinator.address], words].concat()).await
@@ -57,7 +57,7 @@ async fn bash_script_offers_the_candidates() {
     let script = home.run(&["completions", "bash"]).await;
     let path = home.write("mito.bash", &script.stdout);
     let program = env!("CARGO_BIN_EXE_mito");
-    // The words as bash splits them: at `=` and `:`, too.
+    // Words split by bash, which also splits at `=` and `:`.
     for (words, line, offered) in [
         ("client tasks ex", "client tasks ex", "explain"),
         ("client -c http : //h : 5 tasks ex", "client -c http://h:5 tasks ex", "explain"),

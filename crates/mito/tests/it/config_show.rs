@@ -1,4 +1,4 @@
-//! `mito config show`.
+//! Tests of `mito config show`.
 
 use crate::home::{Home, ended};
 

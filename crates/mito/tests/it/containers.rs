@@ -1,4 +1,5 @@
-//! As the first process of a container, and on a file system of its own. The kernel has to let tests make those.
+//! Tests as the first process of a container, and on a separate file system. They are skipped where the kernel does
+//! not allow namespaces.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -11,9 +12,9 @@ use secrecy::SecretString;
 use tokio::process::Command;
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::home::{ADMIN, Home, LIMIT, LOOK_AGAIN, Service, all_tasks, task, until_so_many, until_there};
+use crate::home::{ADMIN, Home, LIMIT, POLL_INTERVAL, Service, all_tasks, task, until_there, wait_for_count};
 
-/// `unshare` with these options, before `mito` with these arguments; none where that is not allowed.
+/// `unshare` with these options and a `mito` command; none where that is not allowed.
 fn apart(home: &Home, options: &[&str], args: &[&str]) -> Option<Command> {
     let user = ["--user", "--map-root-user"];
     let probe = std::process::Command::new("unshare")
@@ -43,7 +44,7 @@ async fn admin_of_dev(home: &Home, address: &str) -> UserClient {
     client.with_user_token(token)
 }
 
-/// The one child of a process.
+/// The only child of a process.
 fn child(of: Pid) -> Pid {
     let children = std::fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap();
     Pid::from_raw(children.trim().parse().unwrap())
@@ -60,16 +61,12 @@ async fn container_init_reaps_and_forwards_signals() {
 
     let begun = Instant::now();
     for _ in 0..4 {
-        // One that stays in the group, and one that leaves it and ends later.
+        // One process that stays in the process group, and one that leaves it and ends later.
         let script = "sleep 600 & setsid sleep 0.01 & exit 0";
         admin.submit(&task(&["sh", "-c", script])).await.unwrap();
     }
-    until_so_many(&admin, TaskState::Finished, 4).await;
-    assert!(
-        begun.elapsed() < Duration::from_secs(4),
-        "each waited for what nobody reaps: {:?}",
-        begun.elapsed()
-    );
+    wait_for_count(&admin, TaskState::Finished, 4).await;
+    assert!(begun.elapsed() < Duration::from_secs(4), "each waited for a zombie: {:?}", begun.elapsed());
     let deadline = Instant::now() + LIMIT;
     let mut asked = 4;
     loop {
@@ -78,14 +75,14 @@ async fn container_init_reaps_and_forwards_signals() {
             .await
             .unwrap();
         asked += 1;
-        until_so_many(&admin, TaskState::Finished, asked).await;
+        wait_for_count(&admin, TaskState::Finished, asked).await;
         let found = all_tasks(&admin).await;
         let last = found.iter().max_by_key(|task| task.created_at).unwrap();
         if last.result.as_ref().unwrap().exit_status == 0 {
             break;
         }
         assert!(Instant::now() < deadline, "processes that have ended are not reaped");
-        sleep(LOOK_AGAIN).await;
+        sleep(POLL_INTERVAL).await;
     }
 
     kill(child(system.pid()), Signal::SIGTERM).unwrap();
@@ -141,11 +138,11 @@ async fn worker_without_disk_space_takes_no_tasks() {
     admin.submit(&task(&["sh", "-c", &filler])).await.unwrap();
     home.until_written("worker.log", "takes no tasks").await;
     let second = admin.submit(&task(&["true"])).await.unwrap().uuid;
-    // It would have been taken at once.
+    // Otherwise it would have been taken at once.
     for _ in 0..20 {
-        sleep(LOOK_AGAIN).await;
+        sleep(POLL_INTERVAL).await;
         assert_eq!(admin.task(second).await.unwrap().info.state, TaskState::Ready);
     }
     std::fs::write(go, "").unwrap();
-    until_so_many(&admin, TaskState::Finished, 2).await;
+    wait_for_count(&admin, TaskState::Finished, 2).await;
 }

@@ -1,4 +1,4 @@
-//! Comments cite numbered rules, such as `HTTP contract §12.2`. Each of them is a heading in `docs/contract`.
+//! Tests that rules cited in comments, such as `HTTP contract §12.2`, are headings in `docs/contract`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
-//! A coordinator or a worker that crashes at a named point, and what it must not cost: nothing acknowledged is
-//! lost, every task ends once, nothing that was cancelled runs, and what a task left is there.
+//! Tests with crashes of a coordinator or a worker at named points. Acknowledged work is not lost, every task ends
+//! once, cancelled tasks do not run, and the output of tasks is complete.
 //!
-//! The test command has each point hit once on the embedded store. `CRASH_HITS=5 CRASH_STORES=sqlite,postgres`, as
-//! `scripts/crash-points` sets them, has each hit so often on both.
+//! The test command runs each point once on the embedded store. `CRASH_HITS=5 CRASH_STORES=sqlite,postgres`, which
+//! `scripts/crash-points` sets, runs each point that often on both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
@@ -21,12 +21,12 @@ use secrecy::SecretString;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
-use crate::home::{ADMIN, Home, LIMIT, LOOK_AGAIN, all_tasks, task};
+use crate::home::{ADMIN, Home, LIMIT, POLL_INTERVAL, all_tasks, task};
 
-/// Rounds of load in which the point must be come by.
+/// The number of rounds of load in which the point must be reached.
 const ROUNDS: usize = 30;
 
-/// One crash.
+/// The parameters of one crash.
 struct Scene<'a> {
     point: &'a str,
     hit: usize,
@@ -35,7 +35,7 @@ struct Scene<'a> {
     port: u16,
 }
 
-/// What clients were promised.
+/// The acknowledged work.
 #[derive(Default)]
 struct Promised {
     plain: BTreeSet<Uuid>,
@@ -85,7 +85,7 @@ impl Scene<'_> {
             coordinator = self.coordinator(false);
         }
         let mut worker = self.worker(of_worker);
-        let user = patiently(async || {
+        let user = with_retry(async || {
             let client = Client::new(&format!("http://127.0.0.1:{}", self.port))?;
             let token = client.login(ADMIN, &SecretString::from(ADMIN), true).await?;
             Ok(client.with_user_token(token))
@@ -130,7 +130,7 @@ impl Scene<'_> {
             return std::future::pending().await;
         }
         while !self.home.path().join("drain").exists() {
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_INTERVAL).await;
         }
         std::fs::remove_file(self.home.path().join("drain")).unwrap();
     }
@@ -140,7 +140,7 @@ impl Scene<'_> {
         task(&["sh", "-c", &format!("echo $MITO_TASK_UUID >> {}; {rest}", ran.display())])
     }
 
-    /// A little of everything.
+    /// Runs some of every operation.
     async fn round(&self, user: &UserClient, round: usize, promised: &mut Promised) {
         let mut kept = self.script("echo output");
         kept.task_spec.terminal_output = true;
@@ -152,7 +152,7 @@ impl Scene<'_> {
         let tasks =
             vec![self.script("true"), self.script("sleep 0.1"), kept, parent, late, self.script("sleep 50")];
         let request = SubmitTasksRequest { tasks, idempotency_key: Some(format!("round {round}")) };
-        let reply = patiently(async || user.submit_many(&request).await).await;
+        let reply = with_retry(async || user.submit_many(&request).await).await;
         let uuids: Vec<Uuid> = reply
             .results
             .iter()
@@ -168,17 +168,17 @@ impl Scene<'_> {
             self.be_lost(user).await;
         }
         promised.cancelled.insert(uuids[4]);
-        // Whoever asks again after a break is told that nothing waits any more.
+        // A repeated request after a failure reports that no task is waiting any more.
         while user.cancel(uuids[4]).await.is_err_and(|error| error.is_transient()) {
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_INTERVAL).await;
         }
         promised.stopped.insert(uuids[5]);
         let deadline = Instant::now() + LIMIT;
-        while patiently(async || user.task(uuids[5]).await).await.info.result.is_none() {
-            // It may not run yet, or may have been asked before.
+        while with_retry(async || user.task(uuids[5]).await).await.info.result.is_none() {
+            // The task may not run yet, or the stop may have been requested before.
             let _ = user.stop_task(uuids[5]).await;
             assert!(Instant::now() < deadline, "a stop is obeyed");
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_INTERVAL).await;
         }
         if self.point.starts_with("shutdown.") {
             self.home.write("drain", "");
@@ -186,7 +186,7 @@ impl Scene<'_> {
         sleep(Duration::from_millis(300)).await;
     }
 
-    /// A published worker that takes a task if there is one, and is not heard of again.
+    /// A published worker that takes a task, if there is one, and goes silent.
     async fn be_lost(&self, user: &UserClient) {
         let request = RegisterWorkerRequest {
             tags: vec![],
@@ -206,7 +206,7 @@ impl Scene<'_> {
     async fn audit(&self, user: &UserClient, promised: &Promised) {
         let deadline = Instant::now() + LIMIT;
         let tasks = loop {
-            let tasks = patiently(async || {
+            let tasks = with_retry(async || {
                 user.task(*promised.plain.first().unwrap()).await?;
                 Ok(all_tasks(user).await)
             })
@@ -216,7 +216,7 @@ impl Scene<'_> {
             }
             let open: Vec<_> = tasks.iter().filter(|task| task.result.is_none()).collect();
             assert!(Instant::now() < deadline, "{}: {open:?}", self.point);
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_INTERVAL).await;
         };
         let ran = std::fs::read_to_string(self.home.path().join("ran")).unwrap();
         let mut starts: BTreeMap<Uuid, usize> = BTreeMap::new();
@@ -260,19 +260,19 @@ impl Scene<'_> {
     }
 }
 
-/// Repeats a call while the coordinator is away.
-async fn patiently<T>(mut call: impl AsyncFnMut() -> Result<T, ClientError>) -> T {
+/// Repeats a call while the coordinator is down.
+async fn with_retry<T>(mut call: impl AsyncFnMut() -> Result<T, ClientError>) -> T {
     let deadline = Instant::now() + LIMIT;
     loop {
         match call().await {
             Ok(answer) => return answer,
             Err(error) => assert!(error.is_transient() && Instant::now() < deadline, "{error:?}"),
         }
-        sleep(LOOK_AGAIN).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Crashes at each point that begins so, as often and on such stores as was asked for.
+/// Runs a crash at each point with this prefix, as configured.
 async fn crashes_at(step: &str) {
     let asked = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let hits = asked("CRASH_HITS").map_or(1, |hits| hits.parse().unwrap());
@@ -288,7 +288,7 @@ async fn crashes_at(step: &str) {
             if server.is_some() && point.starts_with("sqlite.") {
                 continue;
             }
-            // A process comes by these once in its life.
+            // These points are reached once per process.
             let hit = if point.starts_with("migrate.") || point.starts_with("shutdown.") { 1 } else { hit };
             let home = Home::new();
             let database = match &server {

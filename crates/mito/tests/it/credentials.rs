@@ -1,4 +1,4 @@
-//! The file of tokens, as several processes use it at once.
+//! Tests of concurrent use of the file of tokens.
 
 use std::os::unix::fs::PermissionsExt as _;
 

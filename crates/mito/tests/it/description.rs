@@ -1,5 +1,5 @@
-//! Requests drawn from the API's own description, most of them odd: each is answered as described, and
-//! none is a fault of the server.
+//! Tests with random requests that are generated from the API description. Each reply matches the description, and
+//! none is an internal error.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::cluster::Cluster;
 use crate::home::{ADMIN, Coordinator, Home, ended_within};
 use crate::python::programs;
 
-/// A few hundred requests, some of which are held for a while.
+/// Time limit for a few hundred requests, some of which are held.
 const LIMIT: Duration = Duration::from_secs(180);
 const CHECKS: &str =
     "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
 
-/// What each kind of caller may be asked about. A stream has no end, and a worker that signs off is gone.
+/// The routes for each kind of caller, without endless streams and the sign-off of workers.
 const AS_USER: &[&str] = &["--exclude-path-regex", "/events$", "--exclude-tag", "worker's side"];
 const AS_WORKER: &[&str] = &["--include-tag", "worker's side", "--exclude-path", "/workers"];
 
@@ -41,7 +41,7 @@ async fn ask(home: &Home, coordinator: &Coordinator, token: &str, selection: &[&
         .current_dir(home.path());
     let output = ended_within(LIMIT, command).await;
     assert_eq!(output.code, Some(0), "{}\n{}", output.stdout, output.stderr);
-    // An exhausted budget or a wrong selection must not pass for a success.
+    // An exhausted budget or a wrong selection must not count as a success.
     assert!(output.stdout.contains("generated,"), "{}", output.stdout);
 }
 

@@ -1,4 +1,4 @@
-//! A system that stays.
+//! Tests of `mito dev`.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -84,7 +84,7 @@ async fn second_instance_on_the_same_data_is_refused() {
     assert!(hint.contains(&format!("`kill {id}`")) && hint.contains("a different --data"), "{hint}");
     assert!(first.is_running());
 
-    // What the hint says works.
+    // The command in the hint works.
     let line = hint.split('`').nth(1).unwrap();
     let mut shell = tokio::process::Command::new("sh");
     let script = format!("{line}; exec \"$0\" client auth");

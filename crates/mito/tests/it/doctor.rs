@@ -1,4 +1,4 @@
-//! `mito doctor`, in surroundings with one thing wrong.
+//! Tests of `mito doctor`, each with one problem.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 use crate::cluster::Cluster;
 use crate::home::{ADMIN, Coordinator, Home, Output, Person};
 
-/// What is found, as somebody with a password in the environment.
-async fn examined(home: &Home, address: &str, args: &[&str]) -> Output {
+/// Runs `mito doctor` with a password in the environment.
+async fn run_doctor(home: &Home, address: &str, args: &[&str]) -> Output {
     let mut command = home.mito(&[&["doctor", "-c", address], args].concat());
     command.env("MITO_USER", ADMIN).env("MITO_PASSWORD", ADMIN);
     crate::home::ended(command).await
@@ -27,7 +27,7 @@ fn line<'a>(output: &'a Output, verdict: &str, check: &str) -> &'a str {
     &text[..end.unwrap_or(text.len())]
 }
 
-/// Something that answers every request with this.
+/// Starts a server that answers every request with this reply.
 async fn server(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -60,7 +60,7 @@ async fn with_redis(home: &Home, redis: &str) -> Coordinator {
 async fn healthy_system_passes_all_checks() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
-    let output = examined(&home, &coordinator.address, &["--min-free", "0"]).await;
+    let output = run_doctor(&home, &coordinator.address, &["--min-free", "0"]).await;
     assert_eq!(output.code, Some(0), "{output:?}");
     for check in ["address", "clock", "version", "coordinator", "credentials", "login", "schema", "objects"] {
         line(&output, "ok", check);
@@ -69,9 +69,9 @@ async fn healthy_system_passes_all_checks() {
         line(&output, "ok", check);
     }
     assert!(!home.path().join(".config").exists(), "it leaves nothing behind");
-    let csv = examined(&home, &coordinator.address, &["--min-free", "0", "-o", "csv"]).await.stdout;
+    let csv = run_doctor(&home, &coordinator.address, &["--min-free", "0", "-o", "csv"]).await.stdout;
     assert!(csv.starts_with("check,verdict,text,hint\n"), "{csv}");
-    let text = examined(&home, &coordinator.address, &["--min-free", "0", "-o", "json"]).await.stdout;
+    let text = run_doctor(&home, &coordinator.address, &["--min-free", "0", "-o", "json"]).await.stdout;
     assert!(text.starts_with('[') && text.contains(r#""check": "address""#), "{text}");
     assert!(text.contains(r#""verdict": "ok""#), "{text}");
 }
@@ -84,9 +84,9 @@ async fn wrong_host_port_and_server_are_distinguished() {
         ("http://no-such-host.invalid:5000", 69, "cannot resolve"),
         (deserted().await.as_str(), 69, "nothing listens"),
         (hello.as_str(), 69, "is not a coordinator"),
-        ("coordinator:5000", 78, "no coordinator's address"),
+        ("coordinator:5000", 78, "invalid coordinator address"),
     ] {
-        let output = examined(&home, address, &["--min-free", "0"]).await;
+        let output = run_doctor(&home, address, &["--min-free", "0"]).await;
         assert_eq!(output.code, Some(code), "{output:?}");
         let text = line(&output, "fail", "address");
         assert!(text.contains(words) && text.contains("hint: "), "{text}");
@@ -99,15 +99,15 @@ async fn database_of_mito_06_is_recognised() {
     let home = Home::new();
     let server = PostgresServer::start().await.unwrap();
     let url = server.url("postgres");
-    let examined = async || {
+    let diagnose = async || {
         let address = deserted().await;
         let mut command = home.mito(&["doctor", "-c", &address, "--min-free", "0"]);
         command.env("MITO_DB_URL", &url);
         crate::home::ended(command).await
     };
-    line(&examined().await, "ok", "database");
+    line(&diagnose().await, "ok", "database");
     server.execute("CREATE TABLE active_tasks (id bigint PRIMARY KEY)").await.unwrap();
-    let output = examined().await;
+    let output = diagnose().await;
     let text = line(&output, "fail", "database");
     assert!(text.contains("mito 0.6, which can't be imported yet"), "{text}");
     assert!(text.contains("hint: set db_url to an empty database"), "{text}");
@@ -118,7 +118,7 @@ async fn wrong_clock_is_reported() {
     let home = Home::new();
     let answer = "HTTP/1.1 200 OK\r\nDate: Sun, 09 Feb 2031 17:04:05 GMT\r\nContent-Type: application/json\r\n\
         Content-Length: 15\r\nConnection: close\r\n\r\n{\"status\":\"ok\"}";
-    let output = examined(&home, &server(answer).await, &["--min-free", "0"]).await;
+    let output = run_doctor(&home, &server(answer).await, &["--min-free", "0"]).await;
     assert!(line(&output, "fail", "clock").contains("time server"));
     assert!(line(&output, "warn", "version").contains("older than 0.7"));
     assert_ne!(output.code, Some(0));
@@ -143,11 +143,11 @@ async fn invalid_token_is_reported_with_the_reason() {
 
     std::fs::remove_file(&kept).unwrap();
     let admin = Person::administrator(&home, &coordinator);
-    admin.does(&["login"]).await;
+    admin.run_ok(&["login"]).await;
     let fine = home.run(&["doctor", "-c", &coordinator.address, "--min-free", "0"]).await;
     assert!(line(&fine, "ok", "login").contains("the token expires in 6d 23h"), "{fine:?}");
-    admin.does(&["users", "change-password", ADMIN, "better"]).await;
-    std::fs::write(&kept, std::fs::read_to_string(&kept).unwrap().replace(ADMIN, "somebody")).unwrap();
+    admin.run_ok(&["users", "change-password", ADMIN, "better"]).await;
+    std::fs::write(&kept, std::fs::read_to_string(&kept).unwrap().replace(ADMIN, "other")).unwrap();
     let output = home.run(&["doctor", "-c", &coordinator.address, "--min-free", "0"]).await;
     assert!(line(&output, "fail", "login").contains("belongs to `mitosis_admin`"), "{output:?}");
 }
@@ -156,7 +156,7 @@ async fn invalid_token_is_reported_with_the_reason() {
 async fn replaced_token_and_readable_file_are_reported() {
     let (home, other) = (Home::new(), Home::new());
     let coordinator = home.coordinator(0, "600s").await;
-    Person::administrator(&home, &coordinator).does(&["login"]).await;
+    Person::administrator(&home, &coordinator).run_ok(&["login"]).await;
     let mut elsewhere = other.mito(&["client", "-c", &coordinator.address, "login"]);
     elsewhere.env("MITO_USER", ADMIN).env("MITO_PASSWORD", ADMIN);
     assert_eq!(crate::home::ended(elsewhere).await.code, Some(0));
@@ -173,7 +173,7 @@ async fn replaced_token_and_readable_file_are_reported() {
 async fn unreachable_links_are_reported() {
     let cluster = Cluster::start().await;
     for (public, code, words) in [
-        (deserted().await, 69, "can't be reached from here"),
+        (deserted().await, 69, "cannot connect to the object store"),
         (
             server("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await,
             1,
@@ -191,12 +191,12 @@ async fn unreachable_links_are_reported() {
         ),
     ] {
         let coordinator = cluster.coordinator_saying(&format!("s3_public_url = \"{public}\"")).await;
-        let output = examined(&cluster.home, &coordinator.address, &["--min-free", "0"]).await;
+        let output = run_doctor(&cluster.home, &coordinator.address, &["--min-free", "0"]).await;
         assert_eq!(output.code, Some(code), "{output:?}");
         assert!(line(&output, "fail", "objects").contains(words), "{output:?}");
     }
     let coordinator = cluster.coordinator().await;
-    let output = examined(&cluster.home, &coordinator.address, &["--min-free", "0"]).await;
+    let output = run_doctor(&cluster.home, &coordinator.address, &["--min-free", "0"]).await;
     line(&output, "ok", "objects");
     assert!(line(&output, "warn", "cors").contains("CORS rules"), "{output:?}");
 }
@@ -204,7 +204,7 @@ async fn unreachable_links_are_reported() {
 #[tokio::test]
 async fn full_disk_is_reported() {
     let home = Home::new();
-    let output = examined(&home, &deserted().await, &["--min-free", "999999999999"]).await;
+    let output = run_doctor(&home, &deserted().await, &["--min-free", "999999999999"]).await;
     assert!(line(&output, "fail", "disk").contains("left for scratch data"), "{output:?}");
 }
 
@@ -212,7 +212,7 @@ async fn full_disk_is_reported() {
 async fn redis_problem_is_a_warning() {
     let (home, mut redis) = (Home::new(), RedisServer::start().await.unwrap());
     let coordinator = with_redis(&home, &redis.url()).await;
-    let output = examined(&home, &coordinator.address, &["--min-free", "0"]).await;
+    let output = run_doctor(&home, &coordinator.address, &["--min-free", "0"]).await;
     assert!(line(&output, "ok", "redis").contains("are available"), "{output:?}");
 
     let person = Person::administrator(&home, &coordinator).welcomes("ann").await;
@@ -223,14 +223,14 @@ async fn redis_problem_is_a_warning() {
     assert!(line(&output, "warn", "redis").contains("are not available"), "{output:?}");
     line(&output, "skip", "default-password");
     assert_eq!(output.code, Some(0), "{output:?}");
-    person.does(&["auth"]).await;
+    person.run_ok(&["auth"]).await;
 }
 
 #[tokio::test]
 async fn wrong_redis_passwords_are_shown_to_administrators() {
     let (home, redis) = (Home::new(), RedisServer::start().await.unwrap());
     let coordinator = with_redis(&home, &redis.url().replace(RedisServer::PASSWORD, "wrong")).await;
-    let output = examined(&home, &coordinator.address, &["--min-free", "0"]).await;
+    let output = run_doctor(&home, &coordinator.address, &["--min-free", "0"]).await;
     let text = line(&output, "warn", "redis");
     assert!(text.contains("redis_url") && !text.contains("wrong"), "{text}");
 }
@@ -239,9 +239,9 @@ async fn wrong_redis_passwords_are_shown_to_administrators() {
 async fn default_password_is_reported_until_changed() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
-    let output = examined(&home, &coordinator.address, &["--min-free", "0"]).await;
+    let output = run_doctor(&home, &coordinator.address, &["--min-free", "0"]).await;
     assert!(line(&output, "warn", "default-password").contains("documented default"));
-    Person::administrator(&home, &coordinator).does(&["users", "change-password", ADMIN, "better"]).await;
-    let output = examined(&home, &coordinator.address, &["--min-free", "0"]).await;
+    Person::administrator(&home, &coordinator).run_ok(&["users", "change-password", ADMIN, "better"]).await;
+    let output = run_doctor(&home, &coordinator.address, &["--min-free", "0"]).await;
     line(&output, "ok", "default-password");
 }

@@ -1,4 +1,4 @@
-//! What the end of the process tells, where no other test comes to it.
+//! Tests of exit codes that other tests do not cover.
 
 use std::process::Stdio;
 
@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use crate::home::{Home, LIMIT, ended};
 
-/// Answers every request with this status, as an old server would: without a code.
+/// Answers every request with this status, like an old server: without a code.
 async fn always(status: u16) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -22,7 +22,7 @@ async fn always(status: u16) -> String {
                 );
                 let mut request = [0; 16 * 1024];
                 if client.read(&mut request).await.is_ok() {
-                    // Whoever asked may be gone.
+                    // The client may be gone.
                     let _ = client.write_all(answer.as_bytes()).await;
                 }
             });
@@ -67,7 +67,7 @@ async fn closed_pipe_is_not_an_error() {
         drop(reader);
         let mut command = home.mito(args);
         let child = command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
-        // The command holds the other end, too.
+        // The command holds the other end of the pipe, too.
         drop(command);
         let output = tokio::time::timeout(LIMIT, child.wait_with_output()).await.unwrap().unwrap();
         assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(141), &b""[..]), "{args:?}");

@@ -1,4 +1,4 @@
-//! What the guard of a worker does when the worker can't, and what the worker does when the guard is gone.
+//! Tests of the guard of a worker, and of a worker whose guard is gone.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgid};
 use tokio::time::{Instant, sleep};
 
-use crate::home::{Home, LIMIT, LOOK_AGAIN, Service, all_tasks, task, until_so_many};
+use crate::home::{Home, LIMIT, POLL_INTERVAL, Service, all_tasks, task, wait_for_count};
 use crate::kills::lives;
 
-/// A task that is at home here until it is killed, and elsewhere ends at once: its first start stays.
+/// A task that runs on the first worker until it is killed, and ends at once on another one.
 fn stays_once(home: &Home) -> mitosis_protocol::task::SubmitTaskRequest {
     let folder = home.path().display();
     let script = format!("echo start=$$ >> {folder}/ids; mkdir {folder}/first && exec sleep 600; exit 0");
@@ -49,7 +49,7 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !is_so() {
         assert!(Instant::now() < deadline, "never {what}");
-        sleep(LOOK_AGAIN).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -69,13 +69,13 @@ async fn guard_returns_tasks_of_a_killed_worker() {
 
     let killed = Instant::now();
     victim.kill().await;
-    until_so_many(&admin, TaskState::Finished, 1).await;
+    wait_for_count(&admin, TaskState::Finished, 1).await;
     assert!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
     assert_eq!(result(&admin, uuid).await, Some(0));
     assert!(!lives(&first));
 }
 
-/// The guard says that the worker died, which counts against the task.
+/// The guard reports that the worker died, which counts against the task.
 #[tokio::test(flavor = "multi_thread")]
 async fn task_that_kills_five_workers_is_cancelled() {
     let home = Home::new();
@@ -85,7 +85,7 @@ async fn task_that_kills_five_workers_is_cancelled() {
     for _ in 0..5 {
         home.worker(&coordinator.address, "1").await.wait().await;
     }
-    until_so_many(&admin, TaskState::Cancelled, 1).await;
+    wait_for_count(&admin, TaskState::Cancelled, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +98,7 @@ async fn guard_returns_tasks_after_an_outage() {
     first_start(&home).await;
     coordinator.service.kill().await;
     victim.kill().await;
-    // Its first try, or a later one, comes to nothing.
+    // The first attempt, or a later one, fails.
     let nothing = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     drop(tokio::time::timeout(LIMIT, nothing.accept()).await.expect("it tries").unwrap());
     drop(nothing);
@@ -106,7 +106,7 @@ async fn guard_returns_tasks_after_an_outage() {
     let back = Instant::now();
     let admin = coordinator.admin().await;
     let _other = home.worker(&coordinator.address, "1").await;
-    until_so_many(&admin, TaskState::Finished, 1).await;
+    wait_for_count(&admin, TaskState::Finished, 1).await;
     assert!(back.elapsed() < Duration::from_secs(15), "{:?}", back.elapsed());
     assert_eq!(result(&admin, uuid).await, Some(0));
 }
@@ -130,15 +130,15 @@ async fn command_of_a_stopped_worker_is_killed_before_requeue() {
         is_dead
     })
     .await;
-    until_so_many(&admin, TaskState::Finished, 1).await;
+    wait_for_count(&admin, TaskState::Finished, 1).await;
     stopped.signal(Signal::SIGCONT);
-    // It comes back, and does not take the work of its guard for the end of the task.
+    // The worker continues, and does not take the report of its guard for the end of the task.
     let marked = home.path().join("marked").display().to_string();
     for _ in 0..4 {
         let script = format!("echo $PPID >> {marked}; sleep 0.3");
         admin.submit(&task(&["sh", "-c", &script])).await.unwrap();
     }
-    until_so_many(&admin, TaskState::Finished, 5).await;
+    wait_for_count(&admin, TaskState::Finished, 5).await;
     let by_it = std::fs::read_to_string(&marked).unwrap();
     assert!(by_it.lines().any(|parent| parent == stopped.pid().to_string()), "it takes tasks again: {by_it}");
     assert_eq!(result(&admin, uuid).await, Some(0));
@@ -184,20 +184,20 @@ async fn killed_guard_is_replaced() {
     assert!(read("cmdline").ends_with("__guard\0"), "{}", read("cmdline"));
     assert_eq!(read("environ"), "", "the token goes another way");
     let folder = std::fs::read_link(format!("/proc/{guard}/cwd")).unwrap();
-    assert_eq!(folder, std::path::Path::new("/"), "it keeps nobody from unmounting a disk");
+    assert_eq!(folder, std::path::Path::new("/"), "it does not keep a file system busy");
     assert_eq!(getpgid(Some(guard)), Ok(guard), "what a terminal sends to the worker is not for it");
 
     let _other = home.worker(&coordinator.address, "1").await;
     let killed = Instant::now();
     victim.kill().await;
-    until_so_many(&admin, TaskState::Finished, 1).await;
+    wait_for_count(&admin, TaskState::Finished, 1).await;
     assert!(killed.elapsed() < Duration::from_secs(10), "{:?}", killed.elapsed());
     assert_eq!(result(&admin, uuid).await, Some(0));
     assert!(!lives(&first));
     until("ended", || !lives(&guard.to_string())).await;
 }
 
-/// Whoever stops a service signals all of its processes. The guard has to be the last of them.
+/// A service manager signals all processes of a service; the guard must exit last.
 #[tokio::test(flavor = "multi_thread")]
 async fn guard_ignores_signals_that_end_the_worker() {
     let home = Home::new();
@@ -210,15 +210,14 @@ async fn guard_ignores_signals_that_end_the_worker() {
         kill(guard, signal).unwrap();
     }
     let fds = home.path().join("fds").display().to_string();
-    // Of the guard's table, its pipe and whatever else the worker has open, commands get nothing.
-    // The list is complete before the shell opens anything.
+    // Commands inherit no file descriptor of the worker, such as the table or the pipe of the guard.
     let listing = "set -- /proc/$$/fd/*; for fd; do echo ${fd##*/}; done";
     let script = format!("sleep 0.3; {listing} > {fds}");
     admin.submit(&task(&["sh", "-c", &script])).await.unwrap();
-    until_so_many(&admin, TaskState::Finished, 1).await;
+    wait_for_count(&admin, TaskState::Finished, 1).await;
     assert_eq!(guards(&worker), [guard], "it is the same");
     let open = std::fs::read_to_string(&fds).unwrap();
-    // What this process was given, all of its children have.
+    // All children inherit the file descriptors of this process.
     let given = std::process::Command::new("sh").args(["-c", listing]).output().unwrap().stdout;
     assert_eq!(open, String::from_utf8(given).unwrap());
 }
@@ -233,8 +232,8 @@ async fn worker_killed_with_its_guard_is_missed_at_the_end_of_its_lease() {
     let first = first_start(&home).await;
     let _other = home.worker(&coordinator.address, "1").await;
     kill_with_guard(victim).await;
-    until_so_many(&admin, TaskState::Finished, 1).await;
+    wait_for_count(&admin, TaskState::Finished, 1).await;
     assert_eq!(all_tasks(&admin).await.len(), 1);
-    // Nobody is left to end it.
+    // No process is left to kill it.
     kill(Pid::from_raw(first.parse().unwrap()), Signal::SIGKILL).unwrap();
 }

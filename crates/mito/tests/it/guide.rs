@@ -1,14 +1,13 @@
-//! The guide's transcripts: every `console` block of a page is done as written, in a home of its own.
+//! Tests of the guide: every `console` block of a page runs as written, in its own home.
 //!
-//! `TRYCMD=overwrite` writes into the pages what was answered instead; times, ids and ports are to be
-//! elided again then, with `[..]`.
+//! `TRYCMD=overwrite` writes the output into the pages; times, ids and ports have to be replaced by `[..]` again.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::home::{ADMIN, Home};
 
-/// Does what a shell does with `"$(…)"`, `|` and `>`, which `trycmd` leaves as they are.
+/// Runs commands with `"$(…)"`, `|` and `>`, which `trycmd` does not support.
 const SHELL: &str = r#"#!/bin/sh
 line="MITO"
 for word in "$@"; do
@@ -20,11 +19,11 @@ for word in "$@"; do
 done
 eval "$line"
 "#;
-/// The programs beside `mito` that transcripts may use.
+/// The programs other than `mito` that transcripts may use.
 const TOOLS: [&str; 2] = ["curl", "python3"];
-/// Where they are.
+/// The directories with these programs.
 const PLACES: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
-/// Pages for whoever has `mito dev` in another terminal, in the order of reading.
+/// Pages for a user with `mito dev` in another terminal, in reading order.
 const ONE_MACHINE: [&str; 11] = [
     "quick-start.md",
     "tasks.md",
@@ -38,7 +37,7 @@ const ONE_MACHINE: [&str; 11] = [
     "from-others.md",
     "../../README.md",
 ];
-/// Pages for whoever has a coordinator, and is its administrator.
+/// Pages for an administrator of a coordinator.
 const MANY_MACHINES: [&str; 4] = ["coordinator.md", "workers.md", "groups.md", "manager.md"];
 
 /// The pages to read: all of them, or the one that `GUIDE_PAGE` names.
@@ -52,7 +51,7 @@ fn guide() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide")
 }
 
-/// Somebody who reads a page and does what it says.
+/// A reader who runs the commands of a page.
 struct Reader {
     home: Home,
     variables: Vec<(&'static str, String)>,
@@ -66,7 +65,7 @@ impl Reader {
         for tool in TOOLS {
             let place = PLACES.iter().find(|place| Path::new(place).join(tool).exists());
             let program = format!("{}/{tool}", place.unwrap_or_else(|| panic!("{tool} is not installed")));
-            // Their words are replaced wherever they have a `$`, as in double quotes.
+            // Words with a `$` are expanded, as in double quotes.
             scripts.push((tool, SHELL.replace("MITO", &program).replace("'$('*')')", "*'$'*)")));
         }
         for (name, script) in scripts {
@@ -76,7 +75,7 @@ impl Reader {
         Self { home, variables }
     }
 
-    /// Reads a page in a folder of its own. Panics where it is not as written.
+    /// Runs a page in its own directory. Panics if the output differs.
     fn reads(&self, page: &str) {
         let written = guide().join(page);
         let copy = self.home.path().join(written.file_name().unwrap());
@@ -84,7 +83,7 @@ impl Reader {
         std::fs::copy(&written, &copy).unwrap();
         let text = std::fs::read_to_string(&written).unwrap();
         assert!(text.contains("```console\n"), "{page} has no transcript");
-        // The job file that a page shows is the one that it submits.
+        // A job file in a page is the one that its commands submit.
         if let Some((_, job)) = text.split_once("```toml\n") {
             let job = job.split("```").next().unwrap_or_default();
             std::fs::write(copy.with_extension("in").join("job.toml"), job).unwrap();
@@ -115,7 +114,7 @@ impl Reader {
     }
 }
 
-/// The folder in which a page's commands are given, with what they speak of.
+/// The working directory of a page, with the files that it uses.
 fn lay_out(folder: &Path) {
     std::fs::create_dir(folder).unwrap();
     std::fs::write(folder.join("in.csv"), "1,2\n").unwrap();
@@ -127,14 +126,14 @@ fn lay_out(folder: &Path) {
     std::fs::write(folder.join("wrong.toml"), "[client]\ncoordinator_adr = 'http://localhost'\n").unwrap();
 }
 
-/// One that a worker takes, and one that none does.
+/// One task that a worker runs, and one that no worker can run.
 const TASKS: &str = r#"[
   {"group_name":"mitosis_admin","tags":[],"labels":["urgent"],"timeout":"1min","priority":9,"task_spec":{"args":["true"]}},
   {"group_name":"mitosis_admin","tags":["nobody-has-it"],"labels":["urgent"],"timeout":"1min","priority":-1,"task_spec":{"args":["true"]}}
 ]"#;
 
 impl Drop for Reader {
-    /// A page that was given up may have left workers behind.
+    /// A failed page may have left workers behind.
     fn drop(&mut self) {
         let mut kill = std::process::Command::new(env!("CARGO_BIN_EXE_mito"));
         let killed = kill.args(["manager", "kill"]).env_clear().env("HOME", self.home.path()).output();
@@ -177,7 +176,7 @@ async fn pages_for_many_machines_run_as_written() {
     });
 }
 
-/// The fenced blocks of a page: what they are said to be, their first line, and all of them.
+/// The fenced blocks of a page: their info strings, first lines, and contents.
 fn blocks(text: &str) -> Vec<(&str, &str, &str)> {
     let fenced = text.split("\n```").skip(1).step_by(2);
     fenced
@@ -214,7 +213,7 @@ fn every_block_of_commands_is_a_test_or_says_what_it_needs() {
                 "text" | "json" | "toml" | "yaml" => {
                     let commands = ["$ ", "mito "];
                     let is_command = |line: &str| commands.iter().any(|start| line.starts_with(start));
-                    assert!(!body.lines().any(is_command), "{place} has a command that nobody runs");
+                    assert!(!body.lines().any(is_command), "{place} has a command that does not run");
                 }
                 other => panic!("{place} is `{other}`, which nothing runs"),
             }

@@ -1,4 +1,4 @@
-//! A user's home, empty at first, and what is started from it.
+//! A temporary home directory of a user, and processes that use it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -16,17 +16,17 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
-/// Longest time that anything here may take. Reaching it is a failure, never a pause.
+/// Time limit of every wait. Reaching it is a failure, never a pause.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
-/// Time between two looks.
-pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// The documented default.
+/// The interval of polling.
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// The documented default administrator.
 pub(crate) const ADMIN: &str = "mitosis_admin";
 
 /// An empty home directory.
 pub(crate) struct Home(TempDir);
 
-/// How a command ended, and what it wrote.
+/// The exit code and the output of a command.
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) code: Option<i32>,
@@ -34,10 +34,10 @@ pub(crate) struct Output {
     pub(crate) stderr: String,
 }
 
-/// A process that stays. Killed when it goes out of scope.
+/// A process in the background. It is killed when it goes out of scope.
 pub(crate) struct Service {
     child: Child,
-    /// Keeps reading, so that the process never waits for its reader.
+    /// Keeps reading its output, so that the process never blocks.
     _log: tokio::task::JoinHandle<()>,
 }
 
@@ -62,7 +62,7 @@ impl Home {
         path
     }
 
-    /// Waits until a line of a file has `mark`; answers the rest of that line.
+    /// Waits until a line of a file has `mark`. Returns the rest of that line.
     pub(crate) async fn until_written(&self, file: &str, mark: &str) -> String {
         let deadline = Instant::now() + LIMIT;
         loop {
@@ -72,16 +72,16 @@ impl Home {
                 return rest.to_owned();
             }
             assert!(Instant::now() < deadline, "{file} does not say `{mark}`: {text}");
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// `mito` with nothing in its environment but this home.
+    /// A `mito` command with only this home in its environment.
     pub(crate) fn mito(&self, args: &[&str]) -> Command {
         Self::mito_in(self.path(), args)
     }
 
-    /// `mito` with nothing in its environment but a home.
+    /// A `mito` command with only a home in its environment.
     pub(crate) fn mito_in(home: &Path, args: &[impl AsRef<OsStr>]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mito"));
         command
@@ -100,8 +100,7 @@ impl Home {
         ended(self.mito(args)).await
     }
 
-    /// Starts a command that stays; answers it with the rest of the first line in which `mark` appears
-    /// on one of its streams.
+    /// Starts a background process. Returns it with the rest of the first line of its output that has `mark`.
     pub(crate) async fn start(&self, args: &[&str], mark: &str) -> (Service, String) {
         Service::start(self.mito(args), mark).await
     }
@@ -122,7 +121,7 @@ impl Home {
         self.coordinator_in(options, &[]).await
     }
 
-    /// The same with more variables in its environment.
+    /// Starts a coordinator with additional variables in its environment.
     pub(crate) async fn coordinator_in(&self, options: &[&str], variables: &[(&str, &Path)]) -> Coordinator {
         let db = format!("sqlite://{}/state.db", self.path().display());
         let s3 = format!("file://{}/objects", self.path().display());
@@ -144,7 +143,7 @@ impl Home {
     }
 }
 
-/// Somebody who gives commands; the password is the name.
+/// A user of `mito client`; the password is the name.
 pub(crate) struct Person<'a> {
     home: &'a Home,
     address: &'a str,
@@ -152,18 +151,18 @@ pub(crate) struct Person<'a> {
 }
 
 impl<'a> Person<'a> {
-    /// The administrator whom the documentation names.
+    /// The default administrator.
     pub(crate) fn administrator(home: &'a Home, coordinator: &'a Coordinator) -> Self {
         Self { home, address: &coordinator.address, name: ADMIN }
     }
 
-    /// Somebody new.
+    /// A new user.
     pub(crate) async fn welcomes(&self, name: &'a str) -> Self {
-        self.does(&["admin", "users", "create", name, name]).await;
+        self.run_ok(&["admin", "users", "create", name, name]).await;
         Self { name, ..*self }
     }
 
-    /// `mito client` with these arguments.
+    /// A `mito client` command.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let options = ["client", "-c", self.address, "-u", self.name, "--retain"];
         let mut command = self.home.mito(&[&options[..], args].concat());
@@ -171,21 +170,21 @@ impl<'a> Person<'a> {
         command
     }
 
-    /// `mito client` with these arguments, whatever comes of it.
-    pub(crate) async fn tries(&self, args: &[&str]) -> Output {
+    /// Runs `mito client` to its end.
+    pub(crate) async fn run(&self, args: &[&str]) -> Output {
         ended(self.command(args)).await
     }
 
-    /// The results of `mito client` with these arguments, which must succeed.
-    pub(crate) async fn does(&self, args: &[&str]) -> String {
-        let output = self.tries(args).await;
+    /// Runs `mito client`, which must succeed. Returns its standard output.
+    pub(crate) async fn run_ok(&self, args: &[&str]) -> String {
+        let output = self.run(args).await;
         assert_eq!(output.code, Some(0), "{args:?}: {}", output.stderr);
         output.stdout.trim().to_owned()
     }
 
-    /// `mito client` with these arguments must fail with a code, and say these words.
-    pub(crate) async fn is_refused(&self, args: &[&str], code: i32, words: &[&str]) -> Output {
-        let output = self.tries(args).await;
+    /// Runs `mito client`, which must fail with an exit code and these words in its message.
+    pub(crate) async fn expect_failure(&self, args: &[&str], code: i32, words: &[&str]) -> Output {
+        let output = self.run(args).await;
         assert_eq!(output.code, Some(code), "{args:?}: {}{}", output.stdout, output.stderr);
         for word in words {
             assert!(
@@ -197,22 +196,22 @@ impl<'a> Person<'a> {
         output
     }
 
-    /// Submits a task with these options and words; answers its UUID.
+    /// Submits a task. Returns its UUID.
     pub(crate) async fn submits(&self, args: &[&str]) -> String {
-        let answer = self.does(&[&["tasks", "submit"], args].concat()).await;
+        let answer = self.run_ok(&[&["tasks", "submit"], args].concat()).await;
         answer.rsplit(' ').next().unwrap().to_owned()
     }
 
-    /// Repeats a command until its result says `word`.
-    pub(crate) async fn waits_for(&self, word: &str, args: &[&str]) -> String {
+    /// Repeats a command until its output contains `word`.
+    pub(crate) async fn run_until(&self, word: &str, args: &[&str]) -> String {
         let deadline = Instant::now() + LIMIT;
         loop {
-            let answer = self.does(args).await;
+            let answer = self.run_ok(args).await;
             if answer.contains(word) {
                 return answer;
             }
             assert!(Instant::now() < deadline, "{args:?} does not say `{word}`: {answer}");
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 }
@@ -220,7 +219,7 @@ impl<'a> Person<'a> {
 async fn pass_on(stream: impl AsyncRead + Unpin, lines: tokio::sync::mpsc::UnboundedSender<String>) {
     let mut stream = BufReader::new(stream).lines();
     while let Ok(Some(line)) = stream.next_line().await {
-        // Once the ready line was seen, nobody listens any more.
+        // Once the ready line was seen, the receiver is gone.
         let _ = lines.send(line);
     }
 }
@@ -230,7 +229,7 @@ pub(crate) async fn ended(command: Command) -> Output {
     ended_within(LIMIT, command).await
 }
 
-/// The same for a command that has more to do.
+/// Runs a command to its end, with another time limit.
 pub(crate) async fn ended_within(limit: Duration, mut command: Command) -> Output {
     let output = tokio::time::timeout(limit, command.output()).await.expect("it ends").expect("it starts");
     Output {
@@ -241,7 +240,7 @@ pub(crate) async fn ended_within(limit: Duration, mut command: Command) -> Outpu
 }
 
 impl Service {
-    /// As [`Home::start`], for a command that is put together already.
+    /// Like [`Home::start`], for a prepared command.
     pub(crate) async fn start(mut command: Command, mark: &str) -> (Self, String) {
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
@@ -265,7 +264,7 @@ impl Service {
         (Self { child, _log: log }, rest)
     }
 
-    /// The number of its process.
+    /// The process id.
     pub(crate) fn pid(&self) -> Pid {
         self.id()
     }
@@ -274,7 +273,7 @@ impl Service {
         Pid::from_raw(self.child.id().expect("it runs").try_into().unwrap())
     }
 
-    /// Whether it still runs.
+    /// Whether the process is running.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
@@ -287,7 +286,7 @@ impl Service {
         tokio::time::timeout(LIMIT, self.child.wait()).await.expect("it ends").unwrap()
     }
 
-    /// `kill -9`.
+    /// Kills the process with SIGKILL.
     pub(crate) async fn kill(self) {
         self.signal(Signal::SIGKILL);
         self.wait().await;
@@ -299,7 +298,7 @@ impl Coordinator {
         self.address.rsplit_once(':').unwrap().1.parse().unwrap()
     }
 
-    /// A connection as the first administrator.
+    /// A client with the token of the default administrator.
     pub(crate) async fn admin(&self) -> UserClient {
         let client = Client::new(&self.address).unwrap();
         let token = client.login(ADMIN, &SecretString::from(ADMIN), true).await.unwrap();
@@ -307,8 +306,8 @@ impl Coordinator {
     }
 }
 
-/// For a script: waits until a file is there, or until nobody can make it any more, so that nothing is left
-/// behind by a test that broke off.
+/// A shell loop that waits until a file exists, or until its directory is gone, so that a failed test leaves no
+/// process behind.
 pub(crate) fn until_there(file: &Path) -> String {
     let folder = file.parent().expect("it is in a home").display();
     format!("until [ -e {} ] || [ ! -d {folder} ]; do sleep 0.05; done", file.display())
@@ -333,12 +332,12 @@ pub(crate) async fn all_tasks(user: &UserClient) -> Vec<TaskInfo> {
     user.query_tasks(&query).await.unwrap().tasks
 }
 
-/// Waits until so many tasks are in a state.
-pub(crate) async fn until_so_many(user: &UserClient, state: TaskState, wanted: usize) {
+/// Waits until a number of tasks are in a state.
+pub(crate) async fn wait_for_count(user: &UserClient, state: TaskState, wanted: usize) {
     let query = QueryTasksRequest {
         filter: TaskFilter {
             states: Some(vec![state]),
-            // Over, and not only reported to have ended.
+            // Ended, and not only reported to have ended.
             exit_status: (state == TaskState::Finished).then(|| ">=0".to_owned()),
             ..TaskFilter::default()
         },
@@ -352,6 +351,6 @@ pub(crate) async fn until_so_many(user: &UserClient, state: TaskState, wanted: u
             return;
         }
         assert!(Instant::now() < deadline, "{count} of {wanted} tasks are {state:?}");
-        sleep(LOOK_AGAIN).await;
+        sleep(POLL_INTERVAL).await;
     }
 }

@@ -1,4 +1,4 @@
-//! A coordinator that speaks TLS itself.
+//! Tests of a coordinator with TLS.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use mitosis_testkit::redis::RedisServer;
 use nix::sys::signal::Signal;
 use tokio::time::Instant;
 
-use crate::home::{Home, LIMIT, LOOK_AGAIN, task, until_so_many};
+use crate::home::{Home, LIMIT, POLL_INTERVAL, task, wait_for_count};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn coordinator_serves_https_and_reads_new_certificate_on_sighup() {
@@ -40,14 +40,14 @@ async fn coordinator_serves_https_and_reads_new_certificate_on_sighup() {
     assert_eq!((taken.code, taken.stdout.trim()), (Some(0), "mitosis_admin"), "{}", taken.stderr);
     assert_eq!(login(&new).await.code, Some(69), "another authority signed it");
 
-    // Links lead to TLS, too.
+    // Links use TLS, too.
     let ca = old.authority().display().to_string();
     let file = home.write("x.txt", "text");
     let upload = ["client", "-c", address, "--ca-cert", &ca, "groups", "attachments", "upload"];
     let uploaded = home.run(&[&upload[..], &[file.to_str().unwrap(), "x.txt"]].concat()).await;
     assert_eq!(uploaded.code, Some(0), "{}", uploaded.stderr);
 
-    // The guard of a worker that is killed signs off for it, over TLS, too.
+    // The guard of a killed worker signs off over TLS, too.
     let config = format!(
         "[worker]\nuser = 'mitosis_admin'\npassword = 'mitosis_admin'\nretain = true\nca_cert = '{ca}'\n"
     );
@@ -59,11 +59,11 @@ async fn coordinator_serves_https_and_reads_new_certificate_on_sighup() {
     let token = client.login("mitosis_admin", &"mitosis_admin".into(), true).await.unwrap();
     let user = client.with_user_token(token);
     user.submit(&task(&["sleep", "60"])).await.unwrap();
-    until_so_many(&user, TaskState::Running, 1).await;
+    wait_for_count(&user, TaskState::Running, 1).await;
     worker.kill().await;
-    until_so_many(&user, TaskState::Ready, 1).await;
+    wait_for_count(&user, TaskState::Ready, 1).await;
 
-    // What can't be used changes nothing.
+    // An unusable certificate changes nothing.
     std::fs::write(place("tls.key"), "no key").unwrap();
     coordinator.service.signal(Signal::SIGHUP);
     home.until_written("coordinator.log", "cannot reload the certificate").await;
@@ -73,7 +73,7 @@ async fn coordinator_serves_https_and_reads_new_certificate_on_sighup() {
     let deadline = Instant::now() + LIMIT;
     while login(&new).await.code != Some(0) {
         assert!(Instant::now() < deadline, "the new certificate is not used");
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -84,7 +84,7 @@ async fn redis_is_reached_over_tls() {
     let (certificate, key) = authority.server("redis", &["127.0.0.1"]).unwrap();
     let redis = RedisServer::start_with_tls(certificate, key).await.unwrap();
     let ca = authority.authority();
-    // A password is not for the command line.
+    // The command line must not contain the password.
     let config = home.write("redis.toml", &format!("[coordinator]\nredis_url = '{}'\n", redis.url()));
     let options = ["--bind", "127.0.0.1:0", "--config", config.to_str().unwrap()];
     for (trusted, connected) in [(ca.as_path(), true), (Path::new("/dev/null"), false)] {

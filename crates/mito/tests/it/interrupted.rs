@@ -1,4 +1,4 @@
-//! Ctrl-C while `mito run` waits: the tasks are on other machines, and the user learns how to stop them.
+//! Tests of Ctrl-C during `mito run`: the tasks continue on other machines, and the message says how to stop them.
 
 use std::process::Stdio;
 
@@ -23,16 +23,16 @@ async fn interrupted(home: &Home, coordinator: &Coordinator, args: &[&str]) -> O
     }
 }
 
-/// Does what the message says about a command `mito client … tasks stop …`.
-async fn does_what_it_says(home: &Home, coordinator: &Coordinator, output: &Output, uuid: &str) {
+/// Runs the `tasks stop` command of the message.
+async fn check_stop_command(home: &Home, coordinator: &Coordinator, output: &Output, uuid: &str) {
     let command = format!("`mito client -c {} tasks stop ", coordinator.address);
     assert!(output.stderr.contains(&command), "{}", output.stderr);
     let stop = ["client", "-c", &coordinator.address, "tasks", "stop", uuid];
     let stopped = home.run(&stop).await;
     assert_eq!(stopped.code, Some(0), "{stopped:?}");
     let wait = ["client", "-c", &coordinator.address, "tasks", "wait", uuid];
-    let over = home.run(&wait).await;
-    assert_eq!(over.code, Some(125), "{over:?}");
+    let waited = home.run(&wait).await;
+    assert_eq!(waited.code, Some(125), "{waited:?}");
 }
 
 #[tokio::test]
@@ -40,12 +40,12 @@ async fn interrupted_run_explains_how_to_stop_the_task() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let _worker = home.worker(&coordinator.address, "1").await;
-    Person::administrator(&home, &coordinator).does(&["auth"]).await;
+    Person::administrator(&home, &coordinator).run_ok(&["auth"]).await;
     let script = "echo $MITO_TASK_UUID; sleep 600";
     let output = interrupted(&home, &coordinator, &["--", "sh", "-c", script]).await;
     assert_eq!(output.code, Some(130), "{output:?}");
     assert!(output.stderr.contains(&format!("tasks stop {}` stops it", output.stdout)), "{}", output.stderr);
-    does_what_it_says(&home, &coordinator, &output, &output.stdout).await;
+    check_stop_command(&home, &coordinator, &output, &output.stdout).await;
 }
 
 #[tokio::test]
@@ -54,13 +54,13 @@ async fn interrupted_sweep_cancels_waiting_and_lists_running() {
     let coordinator = home.coordinator(0, "600s").await;
     let _worker = home.worker(&coordinator.address, "1").await;
     let admin = Person::administrator(&home, &coordinator);
-    admin.does(&["auth"]).await;
+    admin.run_ok(&["auth"]).await;
     let script = "echo $MITO_TASK_UUID; sleep 600; echo {x}";
     let output = interrupted(&home, &coordinator, &["-F", "x=1..3", "--", "sh", "-c", script]).await;
     assert_eq!(output.code, Some(130), "{output:?}");
     assert!(output.stderr.contains("cancelled 2 tasks that were waiting"), "{}", output.stderr);
     assert!(output.stderr.contains("1 task may continue"), "{}", output.stderr);
     assert!(output.stderr.contains(&format!("\n  {}\n", output.stdout)), "{}", output.stderr);
-    does_what_it_says(&home, &coordinator, &output, &output.stdout).await;
-    admin.waits_for("Found 3 tasks", &["tasks", "query", "-s", "cancelled", "--count"]).await;
+    check_stop_command(&home, &coordinator, &output, &output.stdout).await;
+    admin.run_until("Found 3 tasks", &["tasks", "query", "-s", "cancelled", "--count"]).await;
 }

@@ -1,4 +1,4 @@
-//! `kill -9`, and what it must not cost.
+//! Tests with `kill -9`: nothing is lost and nothing is repeated.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use mitosis_protocol::worker::QueryWorkersRequest;
 use mitosis_protocol::{TaskState, Uuid};
 use nix::sys::signal::Signal;
 
-use crate::home::{Home, LIMIT, LOOK_AGAIN, all_tasks, task, until_so_many};
+use crate::home::{Home, LIMIT, POLL_INTERVAL, all_tasks, task, wait_for_count};
 
 const TASKS: usize = 200;
 
@@ -38,11 +38,11 @@ async fn killed_coordinator_loses_and_repeats_nothing() {
     let admin = coordinator.admin().await;
     let mut worker = home.worker(&coordinator.address, "8").await;
     admin.submit_many(&tasks(&home)).await.unwrap();
-    until_so_many(&admin, TaskState::Finished, 20).await;
+    wait_for_count(&admin, TaskState::Finished, 20).await;
 
     coordinator.service.kill().await;
     let coordinator = home.coordinator(port, "600s").await;
-    until_so_many(&admin, TaskState::Finished, TASKS).await;
+    wait_for_count(&admin, TaskState::Finished, TASKS).await;
 
     assert!(worker.is_running(), "the worker outlives the coordinator");
     for task in all_tasks(&admin).await {
@@ -63,16 +63,16 @@ async fn tasks_of_a_killed_worker_run_on_another() {
     let victim = home.worker(&coordinator.address, "4").await;
     let _other = home.worker(&coordinator.address, "4").await;
     admin.submit_many(&tasks(&home)).await.unwrap();
-    until_so_many(&admin, TaskState::Finished, 20).await;
+    wait_for_count(&admin, TaskState::Finished, 20).await;
 
     victim.kill().await;
-    until_so_many(&admin, TaskState::Finished, TASKS).await;
+    wait_for_count(&admin, TaskState::Finished, TASKS).await;
     let tasks = all_tasks(&admin).await;
     assert_eq!(tasks.len(), TASKS);
     assert!(tasks.iter().all(|task| task.result.is_some_and(|result| result.exit_status == 0)));
 }
 
-/// Whether a process is there and not just a remainder that nobody has looked at.
+/// Whether a process is running, and not a zombie.
 pub(crate) fn lives(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
@@ -84,7 +84,7 @@ async fn commands_of_a_killed_worker_are_killed() {
     let coordinator = home.coordinator(0, "600s").await;
     let admin = coordinator.admin().await;
     let worker = home.worker(&coordinator.address, "2").await;
-    // One that is polite, and one that does not listen and has started something itself.
+    // One command that exits on SIGTERM, and one that ignores it and has started a child.
     let folder = home.path().display();
     let polite = format!("echo polite=$$ >> {folder}/ids; exec sleep 600");
     let deaf = format!(
@@ -103,7 +103,7 @@ async fn commands_of_a_killed_worker_are_killed() {
     let deadline = Instant::now() + LIMIT;
     while ids.iter().any(|pid| lives(pid)) {
         assert!(Instant::now() < deadline, "commands outlive their worker");
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -114,7 +114,7 @@ async fn stopping_worker_returns_its_task_at_once() {
     let admin = coordinator.admin().await;
     let worker = home.worker(&coordinator.address, "1").await;
     let uuid = admin.submit(&task(&["sleep", "61"])).await.unwrap().uuid;
-    until_so_many(&admin, TaskState::Running, 1).await;
+    wait_for_count(&admin, TaskState::Running, 1).await;
     worker.signal(Signal::SIGTERM);
     assert!(worker.wait().await.success());
     assert_eq!(admin.task(uuid).await.unwrap().info.state, TaskState::Ready);
@@ -145,12 +145,12 @@ async fn suspended_machine_loses_no_worker() {
         process.signal(Signal::SIGSTOP);
     }
     tokio::time::sleep(ASLEEP).await;
-    // The coordinator wakes first, and looks before the worker can say anything.
+    // The coordinator is resumed first, and checks before the worker can send anything.
     coordinator.service.signal(Signal::SIGCONT);
     home.until_written("coordinator.log", "extended all leases").await;
     worker.signal(Signal::SIGCONT);
     admin.submit(&task(&["true"])).await.unwrap();
-    until_so_many(&admin, TaskState::Finished, 1).await;
+    wait_for_count(&admin, TaskState::Finished, 1).await;
 
     assert_eq!(before.len(), 1);
     assert_eq!(registered(&admin).await, before, "it did not have to register again");

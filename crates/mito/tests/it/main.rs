@@ -1,4 +1,4 @@
-//! Stories about the binary, told as its users live them: real processes, real files, real signals.
+//! End-to-end tests of the binary: real processes, real files, real signals.
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
 

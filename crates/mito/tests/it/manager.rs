@@ -1,4 +1,4 @@
-//! Workers that a manager keeps.
+//! Tests of `mito manager`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,9 +11,9 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::time::{Instant, sleep};
 
-use crate::home::{Coordinator, Home, LIMIT, LOOK_AGAIN, Output, Person, ended, task, until_so_many};
+use crate::home::{Coordinator, Home, LIMIT, Output, POLL_INTERVAL, Person, ended, task, wait_for_count};
 
-/// A home with a coordinator, whose manager is ended with everything it keeps.
+/// A home with a coordinator. Its supervisor is stopped at the end.
 struct Kept {
     home: Home,
     coordinator: Coordinator,
@@ -67,11 +67,11 @@ impl Kept {
                 return lines;
             }
             assert!(Instant::now() < deadline, "never {what}: {lines:?}");
-            sleep(LOOK_AGAIN).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// The one parent of these processes.
+    /// The only parent of these processes.
     fn supervisor(lines: &[Line]) -> i32 {
         let parents: BTreeSet<i32> = lines.iter().filter_map(|line| line.pid).map(parent).collect();
         assert_eq!(parents.len(), 1, "{lines:?} have parents {parents:?}");
@@ -105,7 +105,7 @@ async fn until_gone(pid: i32) {
     let deadline = Instant::now() + LIMIT;
     while runs(pid) {
         assert!(Instant::now() < deadline, "process {pid} does not end: {}", words(pid));
-        sleep(LOOK_AGAIN).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -121,7 +121,7 @@ async fn spawned_workers_run_tasks_and_hide_the_password() {
     assert!(spawned.stdout.ends_with("Total: 3\n"), "{}", spawned.stdout);
     let admin = kept.coordinator.admin().await;
     admin.submit(&task(&["true"])).await.unwrap();
-    until_so_many(&admin, TaskState::Finished, 1).await;
+    wait_for_count(&admin, TaskState::Finished, 1).await;
 
     let (lines, total) = kept.status().await;
     assert_eq!((lines.len(), total), (3, 3));
@@ -135,7 +135,7 @@ async fn spawned_workers_run_tasks_and_hide_the_password() {
     let supervisor = Kept::supervisor(&lines);
     for pid in &pids {
         assert!(words(*pid).contains("mito worker ") && !words(*pid).contains("password"), "{}", words(*pid));
-        // The user's name is the password's too, and is named once.
+        // The user name equals the password, and appears once.
         assert_eq!(words(*pid).matches("mitosis_admin").count(), 1, "{}", words(*pid));
     }
     assert!(!words(supervisor).contains("mitosis_admin"), "{}", words(supervisor));
@@ -162,7 +162,7 @@ async fn failed_worker_restarts_and_stopped_one_does_not() {
     assert_ne!(before[0].pid, after[0].pid);
     assert_eq!((after[1].pid, after[1].restarts), (before[1].pid, 0));
 
-    // It says so when it can listen to signals; before that, the end would look the same.
+    // It logs this when it handles signals; earlier, the outcome would be the same.
     kept.home.until_written(&log_of(&kept, 2), "registered").await;
     signal(after[1].pid.unwrap(), Signal::SIGTERM);
     let ended = kept.until("ended", |lines| lines[1].state == "ended").await;
@@ -182,7 +182,7 @@ async fn removed_worker_is_not_restarted() {
     let kept = Kept::new().await;
     kept.spawn("1").await;
     let said = kept.home.until_written(&log_of(&kept, 1), "registered worker=").await;
-    Person::administrator(&kept.home, &kept.coordinator).does(&["workers", "cancel", said.trim()]).await;
+    Person::administrator(&kept.home, &kept.coordinator).run_ok(&["workers", "cancel", said.trim()]).await;
     let lines = kept.until("ended", |lines| lines[0].state == "ended").await;
     assert_eq!(lines[0].restarts, 0);
 }
@@ -227,8 +227,8 @@ async fn kill_affects_only_managed_workers() {
     assert_eq!((total, lines[0].state.as_str(), lines[1].state.as_str()), (1, "running", "ended"));
     let unknown = kept.manager(&["kill", "1", "7"]).await;
     assert_eq!((unknown.code, unknown.stdout.as_str()), (Some(1), "stopped 1 worker\n"));
-    let nobody = kept.manager(&["kill", "7"]).await;
-    assert_eq!((nobody.code, nobody.stdout.as_str()), (Some(1), ""), "{}", nobody.stderr);
+    let output = kept.manager(&["kill", "7"]).await;
+    assert_eq!((output.code, output.stdout.as_str()), (Some(1), ""), "{}", output.stderr);
     assert!(unknown.stderr.contains("no worker with number 7"), "{}", unknown.stderr);
     kept.manager(&["kill"]).await;
     assert!(own.is_running());
@@ -254,9 +254,9 @@ async fn common_errors_are_reported_before_workers_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_can_start_before_their_coordinator() {
     let kept = Kept::new().await;
-    let nobody = "http://127.0.0.1:1";
+    let unreachable = "http://127.0.0.1:1";
     let spawned =
-        kept.manager(&["spawn", "1", "-c", nobody, "-u", "mitosis_admin", "-p", "mitosis_admin"]).await;
+        kept.manager(&["spawn", "1", "-c", unreachable, "-u", "mitosis_admin", "-p", "mitosis_admin"]).await;
     assert_eq!(spawned.code, Some(0), "{}", spawned.stderr);
     assert!(spawned.stderr.contains("the workers will wait for it"), "{}", spawned.stderr);
     kept.home.until_written(&log_of(&kept, 1), "retrying").await;
@@ -322,7 +322,7 @@ async fn systemd_units_are_installed_and_removed() {
     assert_eq!(kept.manager(&["systemd", "uninstall"]).await.code, Some(1));
 }
 
-/// Has it checked, where there is systemd.
+/// Verifies the unit, if systemd is installed.
 fn systemd_takes(unit: &std::path::Path, home: &Home) {
     let mut command = std::process::Command::new("systemd-analyze");
     command.args(["--user", "verify"]).arg(unit).env("HOME", home.path()).env("XDG_RUNTIME_DIR", home.path());
@@ -344,7 +344,7 @@ async fn draining_worker_finishes_and_is_not_restarted() {
     let may_end = kept.home.path().join("may-end");
     let until_it_may = format!("until test -e {}; do sleep 0.02; done", may_end.display());
     admin.submit(&task(&["sh", "-c", &until_it_may])).await.unwrap();
-    until_so_many(&admin, TaskState::Running, 1).await;
+    wait_for_count(&admin, TaskState::Running, 1).await;
 
     let drain = kept.manager(&["drain"]).await;
     assert_eq!((drain.code, drain.stdout.as_str()), (Some(0), "draining 1 worker\n"), "{}", drain.stderr);
@@ -356,8 +356,8 @@ async fn draining_worker_finishes_and_is_not_restarted() {
     fs::write(may_end, "").unwrap();
     let lines = kept.until("ended", |lines| lines[0].state == "ended").await;
     assert_eq!(lines[0].restarts, 0);
-    until_so_many(&admin, TaskState::Finished, 1).await;
-    until_so_many(&admin, TaskState::Ready, 1).await;
+    wait_for_count(&admin, TaskState::Finished, 1).await;
+    wait_for_count(&admin, TaskState::Ready, 1).await;
 
     let again = kept.manager(&["drain", "all"]).await;
     assert_eq!((again.code, again.stdout.as_str()), (Some(0), "no workers were running\n"));

@@ -1,4 +1,4 @@
-//! What somebody meets who has just installed it, and makes the usual mistakes.
+//! Tests of common mistakes of new users.
 
 use std::process::Stdio;
 
@@ -21,17 +21,17 @@ async fn missing_login_names_the_coordinator_and_a_command() {
             assert!(output.stderr.contains(word), "`{word}` is not in {}", output.stderr);
         }
     }
-    // Before anybody is asked for a password.
-    let nobody = home.run(&["run", "-c", "http://127.0.0.1:1", "--", "true"]).await;
-    assert_eq!(nobody.code, Some(69), "{nobody:?}");
-    assert!(nobody.stderr.contains("http://127.0.0.1:1") && nobody.stderr.contains("hint: "), "{nobody:?}");
+    // Before a password prompt.
+    let output = home.run(&["run", "-c", "http://127.0.0.1:1", "--", "true"]).await;
+    assert_eq!(output.code, Some(69), "{output:?}");
+    assert!(output.stderr.contains("http://127.0.0.1:1") && output.stderr.contains("hint: "), "{output:?}");
 }
 
 #[tokio::test]
 async fn revoked_token_is_distinguished_from_none() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
-    Person::administrator(&home, &coordinator).does(&["auth"]).await;
+    Person::administrator(&home, &coordinator).run_ok(&["auth"]).await;
     let elsewhere = Home::new();
     let mut login = elsewhere.mito(&["client", "-c", &coordinator.address, "-u", ADMIN, "auth"]);
     login.env("MITO_PASSWORD", ADMIN);
@@ -48,8 +48,8 @@ async fn worker_login_keeps_other_sessions() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let address = coordinator.address.as_str();
-    Person::administrator(&home, &coordinator).does(&["auth"]).await;
-    // On another machine, or it would use the kept token.
+    Person::administrator(&home, &coordinator).run_ok(&["auth"]).await;
+    // On another machine, as it would use the stored token.
     let elsewhere = Home::new();
     let file =
         elsewhere.write("worker.toml", "[worker]\nuser = 'mitosis_admin'\npassword = 'mitosis_admin'\n");
@@ -57,7 +57,7 @@ async fn worker_login_keeps_other_sessions() {
     let (_worker, _) = elsewhere.start(&worker, "registered").await;
     let waits = home.run(&["run", "-c", address, "--", "true"]).await;
     assert_eq!(waits.code, Some(0), "{waits:?}");
-    // Whoever wants the other sessions to end can have that.
+    // Ending the other sessions is possible on request.
     let third = Home::new();
     let file = third.write("worker.toml", "[worker]\nuser = 'mitosis_admin'\npassword = 'mitosis_admin'\n");
     let ends = ["worker", "--config", file.to_str().unwrap(), "-c", address, "--no-retain"];
@@ -71,14 +71,14 @@ async fn token_is_not_sent_to_another_coordinator() {
     let home = Home::new();
     let (one, other) = (home.coordinator(0, "600s").await, Home::new());
     let two = other.coordinator(0, "600s").await;
-    Person::administrator(&home, &one).does(&["auth"]).await;
+    Person::administrator(&home, &one).run_ok(&["auth"]).await;
     let there = home.run(&["client", "-c", &two.address, "auth"]).await;
     assert_eq!(there.code, Some(67), "{there:?}");
     for word in ["not logged in at", &format!("mito client -c {} login", two.address)] {
         assert!(there.stderr.contains(word), "`{word}` is not in {}", there.stderr);
     }
-    // Each keeps its own.
-    Person::administrator(&home, &two).does(&["auth"]).await;
+    // Each session is kept.
+    Person::administrator(&home, &two).run_ok(&["auth"]).await;
     for coordinator in [&one, &two] {
         let who = home.run(&["client", "-c", &coordinator.address, "auth"]).await;
         assert_eq!((who.code, who.stdout.as_str()), (Some(0), "mitosis_admin\n"), "{who:?}");
@@ -100,7 +100,7 @@ async fn unsaved_login_serves_one_command() {
 async fn waiting_run_explains_missing_workers() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
-    Person::administrator(&home, &coordinator).does(&["auth"]).await;
+    Person::administrator(&home, &coordinator).run_ok(&["auth"]).await;
     let run = ["run", "-c", &coordinator.address, "--", "true"];
     let (_run, why) = home.start(&run, "mito: the task is waiting: ").await;
     assert!(why.contains("no worker") || why.contains("No worker"), "{why}");
@@ -109,8 +109,8 @@ async fn waiting_run_explains_missing_workers() {
 #[tokio::test]
 async fn waiting_run_reports_a_missed_worker() {
     let home = Home::new();
-    // A worker is missed after two thirds of this, and its task goes to another after all of it. In between,
-    // somebody who waits asks.
+    // A worker is missed after two thirds of this time, and its task is requeued at the end. In between, the waiting
+    // command asks for the reason.
     let coordinator = home.coordinator(0, "24s").await;
     let worker = home.worker(&coordinator.address, "1").await;
     let script = format!("echo begun; echo on >&2; {}", until_there(&home.path().join("never")));
@@ -132,7 +132,7 @@ async fn waiting_run_reports_a_missed_worker() {
 async fn worker_for_a_missing_group_does_not_start() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
-    Person::administrator(&home, &coordinator).does(&["auth"]).await;
+    Person::administrator(&home, &coordinator).run_ok(&["auth"]).await;
     for command in [&["worker"][..], &["manager", "spawn", "1"]] {
         let output =
             home.run(&[command, &["-c", &coordinator.address, "--groups", "mitosis_admn"]].concat()).await;
@@ -151,7 +151,7 @@ async fn missing_file_is_named_and_exits_with_66() {
         [&["tasks", "submit-many", "-f", "tasks.json"][..], &["groups", "attachments", "upload", "in.csv"]]
     {
         let file = *args.last().unwrap();
-        let output = admin.is_refused(args, 66, &["no such file: ", file, "[not_found]", "hint: "]).await;
+        let output = admin.expect_failure(args, 66, &["no such file: ", file, "[not_found]", "hint: "]).await;
         assert_eq!(output.stdout, "");
     }
 }
@@ -161,7 +161,7 @@ async fn usage_error_has_a_code_and_a_hint() {
     let home = Home::new();
     for (args, words) in [
         (&["client", "tasks", "quer"][..], &["unrecognized subcommand 'quer' [usage]", "'query'"][..]),
-        (&["run", "--timeout", "5x", "--", "true"], &["`5x` is not a duration", "[usage]", "hint: "]),
+        (&["run", "--timeout", "5x", "--", "true"], &["invalid duration `5x`: expected", "[usage]"]),
         (&["client", "workers", "get", "last"], &["invalid worker UUID `last`", "mito client workers query"]),
         (&["run"], &["<CMD>", "[usage]", "usage: mito run"]),
     ] {

@@ -1,4 +1,4 @@
-//! A coordinator of the 0.6 series ignores what it does not know, so it is never sent any of it.
+//! Tests that features that a 0.6 coordinator ignores are never sent to it.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,7 @@ use crate::home::{Home, ended};
 
 const UUID: &str = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";
 
-/// What such a coordinator answers, and what it was asked: method, path and body.
+/// A fake 0.6 coordinator, and the requests that it received: method, path and body.
 #[derive(Clone, Default)]
 struct Old {
     asked: Arc<Mutex<Vec<(String, Value)>>>,
@@ -57,7 +57,7 @@ impl Old {
         stream.write_all(format!("{head}{answer}").as_bytes()).await
     }
 
-    /// What it was asked to do since the last look, beside who is there.
+    /// The requests since the last call, without authentication and health checks.
     fn taken(&self) -> Vec<(String, Value)> {
         let mut asked = std::mem::take(&mut *self.asked.lock().unwrap());
         asked.retain(|(route, _)| !["GET /auth", "POST /login", "GET /health"].contains(&route.as_str()));

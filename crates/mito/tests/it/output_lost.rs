@@ -1,4 +1,4 @@
-//! What could not be kept of a task's output is told wherever its end is.
+//! Tests that lost output is reported with the outcome of a task.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
@@ -11,21 +11,21 @@ async fn result_over_quota_is_reported_and_the_log_is_kept() {
     let coordinator = home.coordinator(0, "600s").await;
     let _worker = home.worker(&coordinator.address, "1").await;
     let admin = Person::administrator(&home, &coordinator);
-    admin.does(&["admin", "groups", "storage-quota", "mitosis_admin", "1MB"]).await;
+    admin.run_ok(&["admin", "groups", "storage-quota", "mitosis_admin", "1MB"]).await;
     let script = "head -c 3000000 /dev/urandom > $MITO_RESULT_DIR/x; echo done";
     let run = home.run(&["run", "-c", &coordinator.address, "-l", "large", "--", "sh", "-c", script]).await;
     assert_eq!((run.code, run.stdout.as_str()), (Some(74), "done\n"), "{run:?}");
     assert!(run.stderr.contains("warning: the archive of the result directory"), "{}", run.stderr);
     assert!(run.stderr.contains("quota"), "{}", run.stderr);
 
-    let uuid = admin.does(&["tasks", "query", "-l", "large", "-o", "id"]).await;
+    let uuid = admin.run_ok(&["tasks", "query", "-l", "large", "-o", "id"]).await;
     let uuid = uuid.trim();
-    let shown = admin.does(&["tasks", "get", uuid]).await;
+    let shown = admin.run_ok(&["tasks", "get", uuid]).await;
     assert!(shown.contains("warning     the archive of the result directory"), "{shown}");
     assert!(shown.contains("artifact    std-log"), "{shown}");
-    let explained = admin.does(&["tasks", "explain", uuid]).await;
+    let explained = admin.run_ok(&["tasks", "explain", uuid]).await;
     assert!(explained.contains("Warning: the archive of the result directory"), "{explained}");
-    let waited = admin.tries(&["tasks", "wait", uuid]).await;
+    let waited = admin.run(&["tasks", "wait", uuid]).await;
     assert_eq!(waited.code, Some(74), "{waited:?}");
     let results = ["results", "-c", &coordinator.address, "-l", "large", "-o", "json"];
     let results = home.run(&results).await.stdout;
@@ -76,7 +76,7 @@ async fn two_followers_read_the_same_output() {
     let _worker = home.worker(&coordinator.address, "1").await;
     let admin = Person::administrator(&home, &coordinator);
     let uuid = admin.submits(&["--terminal", "--", "seq", "100000"]).await;
-    admin.does(&["tasks", "wait", &uuid]).await;
+    admin.run_ok(&["tasks", "wait", &uuid]).await;
     let logs = (0..4).map(|_| ended(admin.command(&["tasks", "logs", &uuid])));
     for log in futures_util::future::join_all(logs).await {
         assert_eq!((log.code, log.stdout.lines().count()), (Some(0), 100_000), "{}", log.stderr);

@@ -1,4 +1,4 @@
-//! Programs from PyPI, each in an environment of its own that is made once per build directory.
+//! Programs from PyPI, each in a virtual environment that is created once per build directory.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The first thing that anybody tries.
+//! Tests of `mito run --local`.
 
 use std::time::Instant;
 
@@ -60,7 +60,7 @@ async fn timeout_kills_the_process_group_and_keeps_output() {
     assert!(!is_alive(child.trim()), "the child of the command lives on");
 }
 
-/// Nobody, or only a process that waits to be collected.
+/// Whether no process is left, except a zombie.
 fn is_alive(id: &str) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     !status.is_empty() && !status.contains(") Z ")

@@ -1,4 +1,4 @@
-//! The published Python SDK, unmodified.
+//! Tests of the published Python SDK, unmodified.
 
 use tokio::process::Command;
 

@@ -1,4 +1,4 @@
-//! Where the log lines of workers go, and which of them.
+//! Tests of log files that workers share.
 
 use crate::home::{Home, Person, Service};
 
@@ -27,7 +27,7 @@ async fn lines_of_a_shared_log_name_their_worker() {
         std::fs::write(logs.join(format!("w.log.2020-01-0{day}")), "old\n").unwrap();
     }
     let options = ["--shared-log", "--log-path", "logs/w.log"];
-    // The console has what `RUST_LOG` asks for by the name of 0.6, the file what its own variable does.
+    // Standard error follows `RUST_LOG` with a name of 0.6, the file its own variable.
     let variables = [("RUST_LOG", "netmito=info"), ("MITO_FILE_LOG_LEVEL", "warn,netmito::worker=debug")];
     let (_first, one) = worker(&home, &coordinator.address, &options, &variables).await;
     let (_second, other) = worker(&home, &coordinator.address, &options, &variables).await;
@@ -40,7 +40,7 @@ async fn lines_of_a_shared_log_name_their_worker() {
     let text = std::fs::read_to_string(logs.join(&today)).unwrap();
     assert!(text.lines().all(|line| line.starts_with("[worker:")), "{text}");
     assert!(text.lines().all(|line| line.contains("mitosis_worker") || line.contains(" WARN ")), "{text}");
-    Person::administrator(&home, &coordinator).does(&["workers", "get", &one]).await;
+    Person::administrator(&home, &coordinator).run_ok(&["workers", "get", &one]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
-//! Trouble in one slot of a worker, which stays there. The worker is a user of its own, since nothing is
-//! forbidden to root.
+//! Tests that a failure in one slot does not affect the worker. The worker runs as another user, since root has all
+//! permissions.
 
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -14,7 +14,7 @@ use nix::unistd::geteuid;
 use tokio::process::Command;
 use tokio::time::Instant;
 
-use crate::home::{Coordinator, Home, LIMIT, LOOK_AGAIN, Service, task, until_so_many, until_there};
+use crate::home::{Coordinator, Home, LIMIT, POLL_INTERVAL, Service, task, until_there, wait_for_count};
 
 /// A user that nothing else on this machine runs as.
 const USER: u32 = 61_234;
@@ -73,7 +73,7 @@ impl Neighbours {
         let (worker, _) = Service::start(command, "registered").await;
         let go = until_there(&own.join("go"));
         admin.submit(&task(&["sh", "-c", &format!("echo $$ >> starts; {go}")])).await.unwrap();
-        until_so_many(&admin, TaskState::Running, 1).await;
+        wait_for_count(&admin, TaskState::Running, 1).await;
         let found = admin.query_workers(&QueryWorkersRequest::default()).await.unwrap();
         let registered = found.workers[0].worker_id;
         Self { home, _coordinator: coordinator, admin, worker, registered }
@@ -88,10 +88,10 @@ impl Neighbours {
     }
 
     async fn finished(&self, wanted: usize) {
-        until_so_many(&self.admin, TaskState::Finished, wanted).await;
+        wait_for_count(&self.admin, TaskState::Finished, wanted).await;
     }
 
-    /// The neighbour ends as if nothing had happened, in the registration that it was started in.
+    /// The task in the other slot ends normally, in the same registration.
     async fn are_undisturbed(self, finished: usize) {
         let found = self.admin.query_workers(&QueryWorkersRequest::default()).await.unwrap();
         let ids: Vec<Uuid> = found.workers.iter().map(|worker| worker.worker_id).collect();
@@ -218,7 +218,7 @@ impl Neighbours {
                 return;
             }
             assert!(Instant::now() < deadline, "never `{mark}`: {log}");
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }

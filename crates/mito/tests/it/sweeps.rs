@@ -1,4 +1,4 @@
-//! Many tasks from one command.
+//! Tests of sweeps and job files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
-use crate::home::{ADMIN, Coordinator, Home, Output, all_tasks, ended, until_so_many};
+use crate::home::{ADMIN, Coordinator, Home, Output, all_tasks, ended, wait_for_count};
 
 /// `mito submit` as the administrator.
 fn submit(home: &Home, coordinator: &Coordinator, args: &[&str]) -> Command {
@@ -40,7 +40,7 @@ async fn count(user: &UserClient) -> u64 {
     user.query_tasks(&query).await.unwrap().count
 }
 
-/// Oldest first.
+/// The tasks, oldest first.
 async fn tasks(coordinator: &Coordinator) -> Vec<TaskInfo> {
     let mut tasks = all_tasks(&coordinator.admin().await).await;
     tasks.reverse();
@@ -175,7 +175,7 @@ async fn named_submission_is_idempotent() {
     refused(&home, &coordinator, &["--resume", "night-1"], 66, &["night-1"]).await;
 }
 
-/// Starts a sweep, and kills it as soon as the first tasks were taken. Answers the id to go on with.
+/// Starts a submission, and kills it after the first tasks were accepted. Returns the id to resume.
 async fn killed_after_the_first_portion(home: &Home, coordinator: &Coordinator, sweep: &[&str]) -> String {
     let mut child =
         submit(home, coordinator, sweep).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -201,7 +201,7 @@ async fn killed_submission_resumes_without_duplicates() {
     let before = count(&admin).await;
     assert!((10_000..25_000).contains(&before), "{before} tasks were submitted before the end");
 
-    // What is to come does not depend on what the file says by now.
+    // The rest does not depend on the present content of the file.
     home.write("lines.txt", "something else\n");
     submitted(&home, &coordinator, &["--resume", &id]).await;
     assert_eq!(count(&admin).await, 25_000);
@@ -247,7 +247,7 @@ async fn local_sweep_prints_output_in_order() {
     assert!(output.stderr.contains("2 of 3 tasks did not succeed"), "{}", output.stderr);
 }
 
-/// More than is fetched ahead, and hard to compress.
+/// More than the limit of the prefetch, and hard to compress.
 const LARGE_BYTES: usize = 6_000_000;
 
 #[tokio::test]
@@ -281,7 +281,7 @@ async fn retried_sweep_has_one_table_of_results() {
     submitted(&home, &coordinator, &sweep).await;
     let admin = coordinator.admin().await;
     let _worker = home.worker(&coordinator.address, "1").await;
-    until_so_many(&admin, TaskState::Finished, 3).await;
+    wait_for_count(&admin, TaskState::Finished, 3).await;
 
     let failed = run(&["results", "-l", "exp", "--failed", "-o", "csv"]).await;
     assert_eq!(failed.code, Some(0), "{}", failed.stderr);
@@ -298,7 +298,10 @@ async fn retried_sweep_has_one_table_of_results() {
     let retried = run(&["retry", "-l", "exp", "--failed"]).await;
     assert_eq!((retried.code, retried.stderr.as_str()), (Some(0), "submitted 2 tasks again\n"));
     assert!(retried.stdout.starts_with(&format!("task 4 repeats {}: ", table[1][0])), "{}", retried.stdout);
-    until_so_many(&admin, TaskState::Finished, 5).await;
+    let again = run(&["retry", &table[1][0]]).await;
+    let reason = format!("not submitted again: {} (was retried before)", table[1][0]);
+    assert!(again.code == Some(3) && again.stderr.contains(&reason), "{}", again.stderr);
+    wait_for_count(&admin, TaskState::Finished, 5).await;
 
     let results = run(&["results", "-l", "exp", "-o", "jsonl"]).await.stdout;
     let rows: Vec<serde_json::Value> =
@@ -393,7 +396,7 @@ attachments = []
 
     let admin = coordinator.admin().await;
     let _worker = home.worker(&coordinator.address, "2").await;
-    until_so_many(&admin, TaskState::Finished, 9).await;
+    wait_for_count(&admin, TaskState::Finished, 9).await;
     let options = ["results", "-c", &coordinator.address, "-u", ADMIN, "-l", "third", "-o", "csv"];
     let mut command = home.mito(&options);
     command.env("MITO_PASSWORD", ADMIN);

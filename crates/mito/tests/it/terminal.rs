@@ -1,4 +1,4 @@
-//! Somebody at a terminal: a pseudo-terminal that belongs to a command as to nobody else.
+//! A pseudo-terminal, which belongs to one command.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -16,18 +16,18 @@ pub(crate) const UP: &str = "\x1b[A";
 pub(crate) const CTRL_C: &str = "\x03";
 pub(crate) const CTRL_D: &str = "\x04";
 
-/// A keyboard and a screen.
+/// The keyboard and the screen of a command.
 pub(crate) struct Terminal {
     child: Child,
     keyboard: File,
     screen: UnboundedReceiver<Vec<u8>>,
-    /// What came and nobody has looked at yet.
+    /// Output that was not read yet.
     unread: String,
 }
 
 impl Terminal {
-    /// Starts a command at a terminal of so many columns, which it controls: Ctrl-C is a signal to it
-    /// unless it reads the key itself.
+    /// Starts a command at a terminal with a number of columns. It is the controlling terminal: Ctrl-C is a signal,
+    /// unless the command reads the key itself.
     pub(crate) fn start(command: &Command, columns: u16) -> Self {
         let size = Winsize { ws_row: 40, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(&size, None).unwrap();
@@ -61,7 +61,7 @@ impl Terminal {
         self.keyboard.write_all(keys.concat().as_bytes()).unwrap();
     }
 
-    /// Waits until this is on the screen; answers what came before it.
+    /// Waits until this text is on the screen. Returns the text before it.
     pub(crate) async fn until(&mut self, text: &str) -> String {
         let seen = async {
             loop {
@@ -79,7 +79,7 @@ impl Terminal {
         }
     }
 
-    /// Waits until the command has ended; answers its code and what else it wrote.
+    /// Waits until the command has ended. Returns its exit code and the rest of its output.
     pub(crate) async fn ends(mut self) -> (Option<i32>, String) {
         let status = tokio::time::timeout(LIMIT, self.child.wait()).await.expect("it ends").unwrap();
         while let Some(bytes) = self.screen.recv().await {

@@ -1,5 +1,4 @@
-//! The README's commands for three machines, as written but for the address and for what is typed: a machine
-//! is a home of its own here.
+//! Tests of the README's commands for three machines. Only the address and typed input differ; a machine is a home.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -9,7 +8,7 @@ use tokio::process::{Child, Command};
 
 use crate::home::{Home, LIMIT, Output, ended};
 
-/// The lines below each comment that says where they belong.
+/// The lines below each comment that names a machine.
 fn commands(place: &str) -> String {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
     let text = std::fs::read_to_string(readme).unwrap();
@@ -20,7 +19,7 @@ fn commands(place: &str) -> String {
     lines.split("\n# ").next().unwrap().to_owned()
 }
 
-/// A shell of a machine, in which somebody with this password gives these commands.
+/// A shell of a machine with a user's password.
 fn shell(home: &Home, commands: &str, password: &str) -> Command {
     let programs = Path::new(env!("CARGO_BIN_EXE_mito")).parent().unwrap();
     let mut command = Command::new("sh");
@@ -36,7 +35,7 @@ fn shell(home: &Home, commands: &str, password: &str) -> Command {
     command
 }
 
-/// Starts what stays; answers it with the rest of the line in which `mark` appears.
+/// Starts a background process. Returns it with the rest of the line that has `mark`.
 async fn stays(mut command: Command, mark: &str) -> (Child, Box<dyn AsyncRead + Send + Unpin>, String) {
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();

@@ -1,4 +1,4 @@
-//! Personal tokens, in place of logins.
+//! Tests of personal tokens.
 
 use crate::home::{Home, Person, ended};
 
@@ -7,12 +7,12 @@ async fn personal_token_replaces_a_login_until_revoked() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let ann = Person::administrator(&home, &coordinator).welcomes("ann").await;
-    let made = ann.tries(&["tokens", "create", "ci", "--lifetime", "1d"]).await;
+    let made = ann.run(&["tokens", "create", "ci", "--lifetime", "1d"]).await;
     let token = made.stdout.trim();
     assert!(token.starts_with("mito_pat_") && !token.contains(char::is_whitespace), "{made:?}");
     assert!(made.stderr.contains("`mito client tokens revoke 1` revokes it"), "{}", made.stderr);
 
-    // As CI does it, on a machine where nobody ever logged in.
+    // As in CI, on a machine without a login.
     let runner = Home::new();
     let client = ["client", "-c", &coordinator.address];
     let with_token = |args: &[&str]| {
@@ -33,17 +33,17 @@ async fn personal_token_replaces_a_login_until_revoked() {
 
     let other = with_token(&["-u", "raj", "auth"]).await;
     assert!(other.code == Some(67) && other.stderr.contains("belongs to `ann`, not to `raj`"), "{other:?}");
-    // Whoever finds it can't make another one of it.
+    // A stolen token can't create another one.
     assert_eq!(with_token(&["tokens", "create", "more"]).await.code, Some(77));
 
-    assert_eq!(ann.does(&["tokens", "list", "-o", "id"]).await, "1");
-    let listed = ann.does(&["tokens", "list"]).await;
+    assert_eq!(ann.run_ok(&["tokens", "list", "-o", "id"]).await, "1");
+    let listed = ann.run_ok(&["tokens", "list"]).await;
     assert!(listed.starts_with("1\tci\twrite\tends ") && !listed.contains(token), "{listed}");
-    ann.does(&["tokens", "revoke", "1"]).await;
+    ann.run_ok(&["tokens", "revoke", "1"]).await;
     let ended = with_token(&["auth"]).await;
     assert!(ended.code == Some(67) && ended.stderr.contains("is not valid at"), "{ended:?}");
     assert!(!ended.stderr.contains(token), "{}", ended.stderr);
-    ann.is_refused(&["tokens", "revoke", "1"], 66, &["token `1`"]).await;
+    ann.expect_failure(&["tokens", "revoke", "1"], 66, &["token `1`"]).await;
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn read_only_token_cannot_write_and_bad_token_is_refused() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let ann = Person::administrator(&home, &coordinator).welcomes("ann").await;
-    let token = ann.does(&["tokens", "create", "looks", "--scope", "read"]).await;
+    let token = ann.run_ok(&["tokens", "create", "looks", "--scope", "read"]).await;
     let with = |token: &str, args: &[&str]| {
         let mut command = home.mito(&[&["client", "-c", &coordinator.address], args].concat());
         command.env("MITO_TOKEN", token);
@@ -68,7 +68,7 @@ async fn worker_token_is_not_inherited_by_commands() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
-    let token = admin.does(&["tokens", "create", "worker"]).await;
+    let token = admin.run_ok(&["tokens", "create", "worker"]).await;
     let machine = Home::new();
     let file = machine.write("worker.toml", &format!("[worker]\ntoken = '{token}'\n"));
     let worker = ["worker", "--config", file.to_str().unwrap(), "-c", &coordinator.address];

@@ -1,4 +1,4 @@
-//! Whose files are believed, and where secrets go.
+//! Tests of the ownership of files, and of the use of secrets.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use crate::home::{Home, ended};
 
-/// Makes a file somebody else's, which only root can.
+/// Changes the owner of a file, which only root can do.
 fn give_away(path: &Path) -> bool {
     let can = geteuid().is_root();
     if can {
@@ -69,7 +69,7 @@ async fn files_of_other_users_are_refused() {
     assert!(kept.stderr.contains("it belongs to another user"), "{}", kept.stderr);
 }
 
-/// The account that runs the tests may have no home; then it is refused, and nothing is put anywhere.
+/// The account that runs the tests may have no home; then the command is refused, and writes nothing.
 #[tokio::test]
 async fn missing_home_variable_uses_the_account_home() {
     let home = Home::new();
@@ -111,7 +111,7 @@ async fn missing_key_file_stops_the_start() {
     assert_ne!(refused.code, Some(0), "{}", refused.stderr);
     assert!(refused.stderr.contains("private.pem does not exist"), "{}", refused.stderr);
     assert!(!key.exists(), "no key is made in its place");
-    // Those that are configured nowhere are made at the first start.
+    // Keys without a configured path are generated at the first start.
     home.coordinator(0, "600s").await.service.kill().await;
     assert!(home.path().join("private.pem").exists());
 }

@@ -1,4 +1,4 @@
-//! `tasks submit --watch`: a server is one task, and its client another that waits for it.
+//! Tests of `tasks submit --watch`: a client task waits for a server task.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use crate::home::{Home, Person};
 
-/// Far more than it takes, and far less than the server runs.
-const AT_ONCE: Duration = Duration::from_secs(15);
+/// Much longer than the test takes, and much shorter than the server runs.
+const LIMIT_OF_WATCH: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn client_task_runs_as_soon_as_its_server_task_is_spawned() {
@@ -18,9 +18,9 @@ async fn client_task_runs_as_soon_as_its_server_task_is_spawned() {
     let server = admin.submits(&["--", "sleep", "60"]).await;
     let begun = Instant::now();
     let client = admin.submits(&["--watch", &format!("{server},ExecSpawned"), "--", "true"]).await;
-    admin.waits_for("Finished", &["tasks", "get", &client]).await;
-    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
-    assert!(admin.does(&["tasks", "get", &server]).await.contains("Running"));
+    admin.run_until("Finished", &["tasks", "get", &client]).await;
+    assert!(begun.elapsed() < LIMIT_OF_WATCH, "{:?}", begun.elapsed());
+    assert!(admin.run_ok(&["tasks", "get", &server]).await.contains("Running"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,7 +30,7 @@ async fn one_slot_worker_runs_what_the_task_before_it_watches() {
     let admin = Person::administrator(&home, &coordinator);
     let first = admin.submits(&["--", "sleep", "1"]).await;
     let watch = format!("{first},TaskCommitted");
-    // More than the worker lets wait at once, and all before what they wait for.
+    // More tasks than a worker lets watch at once, all before the tasks that they watch.
     let mut watching = Vec::new();
     for _ in 0..18 {
         watching.push(admin.submits(&["-p", "9", "--watch", &watch, "--", "true"]).await);
@@ -38,9 +38,9 @@ async fn one_slot_worker_runs_what_the_task_before_it_watches() {
     let begun = Instant::now();
     let _worker = home.worker(&coordinator.address, "1").await;
     for task in &watching {
-        admin.waits_for("Finished", &["tasks", "get", task]).await;
+        admin.run_until("Finished", &["tasks", "get", task]).await;
     }
-    assert!(begun.elapsed() < AT_ONCE * 2, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < LIMIT_OF_WATCH * 2, "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,9 +53,9 @@ async fn watching_task_without_a_slot_times_out_and_stops() {
     let late = admin.submits(&["-p", "9", "--timeout", "1s", "--watch", &watch, "--", "true"]).await;
     let stopped = admin.submits(&["-p", "9", "--watch", &watch, "--", "true"]).await;
     let _worker = home.worker(&coordinator.address, "1").await;
-    admin.waits_for("Running", &["tasks", "get", &first]).await;
-    admin.does(&["tasks", "stop", &stopped]).await;
-    admin.waits_for("UserCancellation", &["tasks", "get", &stopped]).await;
-    admin.waits_for("WatchTimeout", &["tasks", "get", &late]).await;
-    assert!(admin.does(&["tasks", "get", &first]).await.contains("Running"));
+    admin.run_until("Running", &["tasks", "get", &first]).await;
+    admin.run_ok(&["tasks", "stop", &stopped]).await;
+    admin.run_until("UserCancellation", &["tasks", "get", &stopped]).await;
+    admin.run_until("WatchTimeout", &["tasks", "get", &late]).await;
+    assert!(admin.run_ok(&["tasks", "get", &first]).await.contains("Running"));
 }

@@ -20,10 +20,18 @@ impl de::Error for ParseError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self { at: None, message: message.to_string() }
     }
+
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        Self::custom(format_args!("unknown key `{field}`; the keys are {}", expected.join(", ")))
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::custom(format_args!("missing key `{field}`"))
+    }
 }
 
 impl Node {
-    /// The text of a scalar, or back what is none.
+    /// The text of a scalar; other nodes are returned unchanged.
     fn scalar(self) -> Result<String, Self> {
         match self.value {
             Value::Text(text) | Value::Plain(text) => Ok(text),
@@ -38,7 +46,7 @@ impl Node {
                 Some(number) => visitor.visit_i64(number),
                 None => Err(ParseError::at(
                     at,
-                    format!("`{text}` is not an integer (leading zeros are not allowed)"),
+                    format!("invalid integer `{text}` (leading zeros are not allowed)"),
                 )),
             },
             Err(node) => node.deserialize_any(visitor),
@@ -47,7 +55,7 @@ impl Node {
     }
 }
 
-/// As each of the languages writes one. A leading zero is read as eight or as ten, by YAML of different years.
+/// Parses an integer of any of the languages. Leading zeros are refused: YAML 1.1 reads `010` as 8, YAML 1.2 as 10.
 fn whole_number(text: &str) -> Option<i64> {
     let (sign, digits) = match text.as_bytes().first()? {
         b'-' => ("-", &text[1..]),
@@ -103,7 +111,7 @@ impl<'de> Deserializer<'de> for Node {
         match self.scalar() {
             Ok(text) => match truth(&text) {
                 Some(truth) => visitor.visit_bool(truth),
-                None => Err(ParseError::at(at, format!("`{text}` is neither true nor false"))),
+                None => Err(ParseError::at(at, format!("expected true or false, found `{text}`"))),
             },
             Err(node) => node.deserialize_any(visitor),
         }
@@ -125,7 +133,7 @@ impl<'de> Deserializer<'de> for Node {
         }
     }
 
-    /// A name without anything after it is a list without anything in it.
+    /// A key without a value is an empty list.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         match self.value {
             Value::Null => visitor.visit_seq(SeqDeserializer::new(std::iter::empty::<Self>())),
@@ -179,7 +187,7 @@ impl<'de> Deserializer<'de> for Node {
     }
 }
 
-/// The entries of a table; an unknown name is reported with its place.
+/// The entries of a table. An error for an unknown key has its position.
 struct Pairs {
     rest: std::vec::IntoIter<(String, Node)>,
     value: Option<Node>,

@@ -1,4 +1,4 @@
-//! JSON.
+//! Parses JSON.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ pub(super) fn parse(text: &str) -> Result<Node, String> {
     node(raw, text, 0).map_err(|error| error.describe(text))
 }
 
-/// The text of a value that is known to be well formed, which a borrowed [`RawValue`] is a part of.
+/// The position of a well-formed value in the text that it is borrowed from.
 fn node(raw: &RawValue, text: &str, depth: usize) -> Result<Node, ParseError> {
     let written = raw.get();
     let at = written.as_ptr().addr() - text.as_ptr().addr();
@@ -37,7 +37,7 @@ fn node(raw: &RawValue, text: &str, depth: usize) -> Result<Node, ParseError> {
     Ok(Node { at, value })
 }
 
-/// An object with all that is in it, in order.
+/// The entries of an object, in order.
 struct Pairs<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Pairs<'de> {

@@ -1,8 +1,8 @@
-//! Job files as trees of their text.
+//! Parses job files into trees that keep the text of each scalar.
 //!
-//! TOML, YAML and JSON differ in what `012`, `NO`, `1_000` and `3.10` are, and a value that is read as a number
-//! is not always printed as it was. So a scalar is the text that stands in the file, and becomes a number or a
-//! truth value only where one is asked for.
+//! TOML, YAML and JSON differ in what `012`, `NO`, `1_000` and `3.10` mean, and a value that is parsed as a number
+//! is not always printed as it was written. So a scalar keeps the text of the file, and becomes a number or a
+//! boolean only where the schema has one.
 
 mod deserialize;
 mod json;
@@ -22,10 +22,10 @@ pub(super) enum Language {
     Json,
 }
 
-/// A value and where it stands.
+/// A value and its position.
 #[derive(Debug, Clone)]
 struct Node {
-    /// Bytes from the start of the file.
+    /// The offset in bytes from the start of the file.
     at: usize,
     value: Value,
 }
@@ -33,16 +33,16 @@ struct Node {
 #[derive(Debug, Clone)]
 enum Value {
     Null,
-    /// Written as a text.
+    /// A string.
     Text(String),
-    /// Anything else that is written in one word: a number, a truth value, a date.
+    /// Any other scalar: a number, a boolean, a date.
     Plain(String),
     List(Vec<Node>),
-    /// In the order of the file.
+    /// A table, in the order of the file.
     Table(Vec<(String, Node)>),
 }
 
-/// What a file has wrong.
+/// A syntax error, or a value that the schema does not have.
 #[derive(Debug)]
 struct ParseError {
     at: Option<usize>,
@@ -50,7 +50,7 @@ struct ParseError {
 }
 
 impl Language {
-    /// Reads a document; the error names its line.
+    /// Parses a document. Errors have a line.
     pub(super) fn parse<T: DeserializeOwned>(self, text: &str) -> Result<T, String> {
         let node = match self {
             Self::Toml => toml::parse(text)?,
@@ -66,7 +66,7 @@ impl ParseError {
         Self { at: Some(at), message: message.into() }
     }
 
-    /// The innermost place counts.
+    /// Sets the position, unless it has one from an inner value.
     fn or_at(self, at: usize) -> Self {
         Self { at: self.at.or(Some(at)), ..self }
     }
@@ -82,7 +82,7 @@ impl ParseError {
     }
 }
 
-/// A key that is written twice would silently lose one of its values.
+/// Refuses a key that occurs twice: one of its values would be lost silently.
 fn refuse_twice(pairs: &[(String, Node)]) -> Result<(), ParseError> {
     let mut seen = std::collections::BTreeSet::new();
     match pairs.iter().find(|(key, _)| !seen.insert(key)) {
@@ -203,9 +203,9 @@ mod tests {
     #[test]
     fn errors_have_a_line() {
         for (language, text, words) in [
-            (Language::Json, "{\n\"list\": [],\n\"nmuber\": 1}", "line 3: unknown field `nmuber`"),
-            (Language::Toml, "list = []\n\nnmuber = 1", "line 3: unknown field `nmuber`"),
-            (Language::Yaml, "list: []\n\nnmuber: 1", "line 3: unknown field `nmuber`"),
+            (Language::Json, "{\n\"list\": [],\n\"nmuber\": 1}", "line 3: unknown key `nmuber`"),
+            (Language::Toml, "list = []\n\nnmuber = 1", "line 3: unknown key `nmuber`"),
+            (Language::Yaml, "list: []\n\nnmuber: 1", "line 3: unknown key `nmuber`"),
             (Language::Json, "{\"list\": [\n1], \"list\": []}", "line 2: `list` is given twice"),
             (Language::Json, "{\"list\": [[]]}", "line 1: invalid type"),
             (Language::Json, "{", "line 1"),

@@ -1,4 +1,4 @@
-//! TOML.
+//! Parses TOML.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -10,7 +10,7 @@ pub(super) fn parse(text: &str) -> Result<Node, String> {
     Ok(Node { at: 0, value: table(document.get_ref(), text) })
 }
 
-/// The parser has its own limit on depth, and refuses a key that is given twice.
+/// Converts a value. The parser limits the depth and refuses duplicate keys.
 fn node(value: &Spanned<DeValue<'_>>, text: &str) -> Node {
     let span = value.span();
     let at = span.start;

@@ -1,4 +1,4 @@
-//! YAML.
+//! Parses YAML.
 
 use std::fmt;
 
@@ -8,18 +8,18 @@ use serde_saphyr::{NonFiniteFloatPolicy, Spanned};
 use super::{Node, ParseError, Value, refuse_depth, refuse_twice};
 
 pub(super) fn parse(text: &str) -> Result<Node, String> {
-    // A number that is too large for the parser is still a text.
+    // A number that is too large for the parser is kept as text.
     let options = serde_saphyr::options! { non_finite_float_policy: NonFiniteFloatPolicy::PassThrough };
     let parsed: Spanned<Parsed> =
         serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
     node(parsed, text, 0).map_err(|error| error.describe(text))
 }
 
-/// A value as the parser takes it.
+/// A value from the parser.
 enum Parsed {
     Null,
     Text(String),
-    /// What the parser takes for a number or a truth value; its text is where the value is.
+    /// A number or a boolean; the text is read at its position.
     Typed,
     List(Vec<Spanned<Parsed>>),
     Table(Vec<(String, Spanned<Parsed>)>),

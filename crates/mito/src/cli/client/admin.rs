@@ -51,7 +51,7 @@ pub(crate) enum AdminUsersCommand {
     },
     /// Set an account's password and end its sessions
     ChangePassword(ResetPasswordArgs),
-    /// Change the number of groups that a user may create
+    /// Change the maximum number of groups of a user
     GroupQuota {
         /// The account
         username: String,
@@ -63,9 +63,9 @@ pub(crate) enum AdminUsersCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct CreateUserArgs {
-    /// Prompted for if omitted
+    /// Username; prompted for if omitted
     pub(crate) username: Option<String>,
-    /// Prompted for if omitted, which keeps it out of the process list
+    /// Password; prompted for if omitted, which keeps it out of the process list
     pub(crate) password: Option<String>,
     /// Create an administrator
     #[arg(long)]
@@ -74,9 +74,9 @@ pub(crate) struct CreateUserArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ResetPasswordArgs {
-    /// Prompted for if omitted
+    /// Username; prompted for if omitted
     pub(crate) username: Option<String>,
-    /// Prompted for if omitted, which keeps it out of the process list
+    /// New password; prompted for if omitted, which keeps it out of the process list
     pub(crate) new_password: Option<String>,
     /// Also revoke the user's personal tokens
     #[arg(long)]
@@ -89,14 +89,14 @@ pub(crate) struct AuditArgs {
     /// Maximum number of results
     #[arg(long, default_value_t = 100)]
     pub(crate) limit: u64,
-    /// Only entries older than this one
+    /// Only entries older than the entry with this id
     #[arg(long, value_name = "ID")]
     pub(crate) before: Option<i64>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminGroupsCommand {
-    /// Set users' roles in any group; restores a deleted group
+    /// Set the roles of users in any group; restores a deleted group
     Restore {
         /// The group
         group: String,
@@ -135,6 +135,7 @@ pub(crate) enum AdminArtifactsCommand {
     /// Delete an artifact, even within an hour of its upload
     Delete {
         /// The task
+        #[arg(value_parser = value_parsers::uuid)]
         uuid: Uuid,
         /// result, exec-log or std-log
         #[arg(value_name = "TYPE")]

@@ -62,7 +62,7 @@ pub(crate) struct DownloadArgs {
     pub(crate) options: DownloadOptions,
 }
 
-/// Which archive of which tasks, by filter.
+/// The artifacts of tasks selected by a filter.
 #[derive(Debug, Args)]
 pub(crate) struct ManyArgs {
     /// result, exec-log or std-log
@@ -70,12 +70,12 @@ pub(crate) struct ManyArgs {
     kind: ArtifactKind,
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
-    /// Reported by this worker
-    #[arg(long)]
+    /// Only tasks reported by this worker
+    #[arg(long, value_name = "UUID", value_parser = value_parsers::worker)]
     reporter_uuid: Option<Uuid>,
 }
 
-/// Which archive of which tasks, by name.
+/// The artifacts of tasks selected by name.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// result, exec-log or std-log

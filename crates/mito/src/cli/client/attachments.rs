@@ -29,7 +29,7 @@ pub(crate) enum AttachmentsCommand {
     DeleteList(DeleteListArgs),
 }
 
-/// Which file of which group.
+/// The key and the group of a file.
 #[derive(Debug, Args)]
 pub(crate) struct PathArgs {
     /// Key of the file within the group
@@ -51,7 +51,7 @@ pub(crate) struct UploadArgs {
     /// The group (default: your own)
     #[arg(short, long)]
     pub(crate) group: Option<String>,
-    /// The key starts with the group, or is the group
+    /// The key starts with the group: `GROUP/KEY`, or is the group
     #[arg(short, long)]
     pub(crate) smart: bool,
     /// Show progress (default on a terminal)
@@ -67,13 +67,13 @@ pub(crate) struct DownloadArgs {
     pub(crate) options: DownloadOptions,
 }
 
-/// Which files of a group.
+/// The filter options of commands on many files.
 #[derive(Debug, Args)]
 pub(crate) struct AttachmentFilter {
     /// The group (default: your own)
     #[arg(short, long)]
     pub(crate) group: Option<String>,
-    /// With this in their keys
+    /// Only files whose keys contain this text
     #[arg(short, long)]
     key: Option<String>,
     /// Maximum number of results

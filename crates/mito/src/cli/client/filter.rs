@@ -1,4 +1,4 @@
-//! Which tasks (command line §4.2).
+//! The filter options of commands on many tasks (command line §4.2).
 
 use clap::{Args, ValueEnum};
 use mitosis_domain::filter::Filter;
@@ -12,7 +12,7 @@ use crate::process::failure::Failure;
 /// The filters that all commands on many tasks share.
 #[derive(Debug, Args)]
 pub(crate) struct FilterArgs {
-    /// Conditions such as state=running, exit!=0 or 'created>-2h'; must precede the options
+    /// Conditions, before any options: state=running, exit!=0, 'created>-2h'
     #[arg(value_name = "FILTER", value_parser = value_parsers::condition)]
     conditions: Vec<String>,
     #[command(flatten)]
@@ -22,25 +22,25 @@ pub(crate) struct FilterArgs {
 /// The options of [`FilterArgs`].
 #[derive(Debug, Args)]
 pub(crate) struct FilterOptions {
-    /// Submitted by one of these users
+    /// Only tasks submitted by one of these users
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     creators: Option<Vec<String>>,
-    /// In this group (default: your own)
+    /// Only tasks of this group (default: your own)
     #[arg(short, long)]
     group: Option<String>,
-    /// With all of these tags
+    /// Only tasks with all of these tags
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     tags: Option<Vec<String>>,
-    /// With all of these labels
+    /// Only tasks with all of these labels
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     labels: Option<Vec<String>>,
-    /// In one of these states
+    /// Only tasks in one of these states
     #[arg(short, long = "state", num_args = 0.., value_delimiter = ',')]
     state: Option<Vec<StateArg>>,
-    /// Raw wait status, such as `256` or `!=0`
+    /// Only tasks with this raw wait status, such as `256` or `!=0`
     #[arg(short, long)]
     exit_status: Option<String>,
-    /// Priority, such as `>=5`
+    /// Only tasks with this priority, such as `>=5`
     #[arg(short, long, allow_hyphen_values = true)]
     priority: Option<String>,
 }
@@ -65,8 +65,8 @@ impl FilterArgs {
         self.options.refuse_empty()
     }
 
-    /// A notice where an option took a word that looks like a condition: `-l exp1
-    /// state=finished` asks for two labels, as it did when there were no conditions.
+    /// A notice about an option with a value that looks like a condition: `-l exp1 state=finished` selects two
+    /// labels, as in the published program, which has no conditions.
     pub(crate) fn taken_for_words(&self) -> Option<String> {
         let FilterOptions { labels, tags, creators, .. } = &self.options;
         let taken = |words: &Option<Vec<String>>| {
@@ -76,7 +76,7 @@ impl FilterArgs {
             .into_iter()
             .find_map(|(words, what)| Some((taken(words)?, what)))?;
         Some(format!(
-            "mito: `{word}` follows an option, so it is read as a {what}; to use it as a condition, write it before all \
+            "mito: `{word}` follows an option, so it is a {what}; to use it as a condition, put it before the \
              options, as in `tasks query {word} -l exp1`"
         ))
     }
@@ -87,7 +87,7 @@ fn is_known_condition(word: &str) -> bool {
 }
 
 impl FilterOptions {
-    /// What they and these conditions ask for.
+    /// The filter for these options and conditions.
     pub(crate) fn filter(&self, conditions: &[String]) -> TaskFilter {
         TaskFilter {
             creator_usernames: words(self.creators.as_ref()),
@@ -101,7 +101,7 @@ impl FilterOptions {
         }
     }
 
-    /// An option without a word is no condition, so what was meant for a few would be for all.
+    /// Refuses an option without a value: it would select everything.
     pub(crate) fn refuse_empty(&self) -> Result<(), Failure> {
         let lists = [("--creators", &self.creators), ("--tags", &self.tags), ("--labels", &self.labels)];
         let empty = |list: &Option<Vec<String>>| list.is_some() && words(list.as_ref()).is_none();
@@ -112,7 +112,7 @@ impl FilterOptions {
         }
     }
 
-    /// Whether they say more than of which group.
+    /// Whether an option other than the group is given.
     pub(crate) fn pick(&self) -> bool {
         let lists = [&self.creators, &self.tags, &self.labels];
         lists.into_iter().any(|list| words(list.as_ref()).is_some())
@@ -122,18 +122,18 @@ impl FilterOptions {
     }
 }
 
-/// What is wrong with an option of a filter that picks nothing.
+/// The error of a filter option without a value.
 pub(super) fn refuse_empty(name: &str) -> Failure {
-    Failure::new(Exit::Usage, format!("{name} has no value, and would select everything"))
-        .with_hint(format!("omit {name} to select everything; check for an empty variable"))
+    Failure::new(Exit::Usage, format!("{name} has no value, so it would select everything"))
+        .with_hint(format!("check for an empty variable, or omit {name}"))
 }
 
-/// A list that was not given, or without a word in it, is no condition.
+/// The elements of an option; none if it is not given or has no elements.
 pub(super) fn words(words: Option<&Vec<String>>) -> Option<Vec<String>> {
-    some(value_parsers::given(words.map_or(&[], Vec::as_slice)))
+    some(value_parsers::non_empty(words.map_or(&[], Vec::as_slice)))
 }
 
-/// A list with nothing in it is no list.
+/// A list, or none if it is empty.
 pub(super) fn some<T>(items: Vec<T>) -> Option<Vec<T>> {
     (!items.is_empty()).then_some(items)
 }

@@ -10,7 +10,7 @@ use crate::cli::value_parsers;
 pub(crate) enum GroupsCommand {
     /// Create a group and become its admin
     Create {
-        /// 1 to 255 letters, digits, `-` and `_`
+        /// Name of 1 to 255 letters, digits, `-` and `_`
         group: String,
     },
     /// Show a group
@@ -18,7 +18,7 @@ pub(crate) enum GroupsCommand {
         /// The group
         group: String,
     },
-    /// Set users' roles in a group
+    /// Set the roles of users in a group
     UpdateUser {
         /// The group
         group: String,
@@ -34,12 +34,12 @@ pub(crate) enum GroupsCommand {
         #[arg(value_name = "USER")]
         users: Vec<String>,
     },
-    /// Delete a group: cancel its waiting tasks and remove its members
+    /// Delete a group: cancel waiting tasks and remove all members
     Delete {
         /// The group
         group: String,
     },
-    /// Manage files that a group shares with its tasks
+    /// Manage the files of a group, which its tasks can use
     #[command(subcommand)]
     Attachments(AttachmentsCommand),
 }

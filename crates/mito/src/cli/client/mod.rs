@@ -1,4 +1,4 @@
-//! `mito client` and everything below (command line §4), a file per noun.
+//! `mito client` and its subcommands (command line §4), a file per noun.
 
 pub(crate) mod admin;
 pub(crate) mod artifacts;
@@ -52,7 +52,7 @@ pub(crate) enum ClientCommand {
     /// Administration (administrators only)
     #[command(subcommand)]
     Admin(admin::AdminCommand),
-    /// Show who is logged in
+    /// Show the logged-in user
     Auth,
     /// Log in and store the token
     Login(users::LoginArgs),
@@ -62,7 +62,7 @@ pub(crate) enum ClientCommand {
     /// Manage personal tokens for scripts
     #[command(subcommand)]
     Tokens(tokens::TokensCommand),
-    /// Manage groups, their members and their files
+    /// Manage groups, members and files
     #[command(subcommand)]
     Groups(groups::GroupsCommand),
     /// Submit, query and manage tasks and their artifacts
@@ -90,7 +90,7 @@ pub(crate) struct CmdArgs {
 }
 
 impl ClientCommand {
-    /// Whether its words are better forgotten.
+    /// Whether the arguments contain a secret, so that the line is not kept in the history.
     pub(crate) fn carries_a_secret(&self) -> bool {
         match self {
             Self::Login(args) => args.password.is_some(),
@@ -132,7 +132,7 @@ mod tests {
         }
     }
 
-    /// `-o` is the form of results everywhere but where the contract has it for the target of a download.
+    /// `-o` is the output format, except for downloads, where the contract defines it as the target.
     #[test]
     fn every_command_accepts_an_output_format() {
         let uuid = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";

@@ -19,7 +19,7 @@ pub(crate) enum TasksCommand {
     Submit(SubmitArgs),
     /// Submit the tasks of a file
     SubmitMany {
-        /// A JSON array of tasks, each as `POST /tasks` takes it; `-` reads standard input
+        /// A JSON array of tasks, each in the form of `POST /tasks`; `-` reads standard input
         #[arg(short, long, value_name = "JSON")]
         file: PathBuf,
     },
@@ -29,7 +29,7 @@ pub(crate) enum TasksCommand {
         #[arg(value_name = "TASK", value_parser = value_parsers::task)]
         task: String,
     },
-    /// Explain why a task waits, or how it ended
+    /// Explain why a task is waiting, or how it ended
     Explain {
         /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
         #[arg(value_name = "TASK", value_parser = value_parsers::task)]
@@ -49,9 +49,9 @@ pub(crate) enum TasksCommand {
         #[arg(value_name = "TASK", value_parser = value_parsers::task)]
         task: String,
     },
-    /// Cancel matching tasks that are waiting
+    /// Cancel matching waiting tasks
     CancelMany(FilterArgs),
-    /// Cancel the given tasks
+    /// Cancel the given waiting tasks
     CancelList {
         /// Tasks: UUIDs or their prefixes, GROUP-NUMBER, or `last`
         #[arg(value_name = "TASK", value_delimiter = ',', value_parser = value_parsers::task)]
@@ -68,7 +68,7 @@ pub(crate) enum TasksCommand {
     },
     /// Change a waiting task
     Change(ChangeArgs),
-    /// Wait until tasks have ended, and exit with the code of a single task
+    /// Wait for tasks to end; for a single task, exit with its code
     Wait(WaitArgs),
     /// Show the states of tasks as they change
     Watch {
@@ -76,7 +76,7 @@ pub(crate) enum TasksCommand {
         #[arg(value_name = "SELECTOR", value_parser = value_parsers::selector)]
         selectors: Vec<String>,
     },
-    /// Show the standard output and standard error of a task, if they were kept
+    /// Show the stored standard output and standard error of a task
     Logs {
         /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
         #[arg(value_name = "TASK", value_parser = value_parsers::task)]
@@ -90,18 +90,18 @@ pub(crate) enum TasksCommand {
     Artifacts(ArtifactsCommand),
 }
 
-/// What a command is given besides its words.
+/// Settings of a command.
 #[derive(Debug, Args)]
 struct SpecArgs {
     /// Environment variables of the command; for a value with a comma, use `mito run`
-    #[arg(short, long, value_name = "NAME=VALUE", num_args = 0.., value_delimiter = ',', value_parser = value_parsers::or_none(value_parsers::variable))]
+    #[arg(short, long, value_name = "NAME=VALUE", num_args = 0.., value_delimiter = ',', value_parser = value_parsers::optional(value_parsers::variable))]
     envs: Vec<Option<(String, String)>>,
-    /// Keep standard output and standard error
+    /// Store standard output and standard error
     #[arg(long)]
     terminal: bool,
     #[command(flatten)]
     loss: LossArgs,
-    /// Start only when another task has reached this state
+    /// Start only after another task has reached a state
     #[arg(long, value_name = "UUID,STATE", value_parser = value_parsers::watch)]
     watch: Option<(Uuid, ExecState)>,
     /// The command and its arguments, run without a shell
@@ -116,7 +116,7 @@ Examples:
   mito client tasks submit --terminal -l exp1 -- make test
   mito client tasks submit -t gpu --timeout 2h -e SEED=4 --follow -- python3 train.py")]
 pub(crate) struct SubmitArgs {
-    /// Group to run it for (default: your own)
+    /// Group of the task (default: your own)
     #[arg(short, long)]
     pub(crate) group: Option<String>,
     /// Tags that the worker must have
@@ -125,22 +125,22 @@ pub(crate) struct SubmitArgs {
     /// Labels to find the task by
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     labels: Vec<String>,
-    /// Timeout of the command (`mito run` and `mito submit`: a day)
+    /// Time limit of the command
     #[arg(long, default_value = "10min", value_parser = value_parsers::duration)]
     timeout: Duration,
     /// Priority: higher runs first
     #[arg(short, long, default_value_t = 0, allow_negative_numbers = true, value_parser = value_parsers::priority)]
     priority: i32,
     /// Files to download first: artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH
-    #[arg(short, long, value_name = "FILE", num_args = 0.., value_delimiter = ',', value_parser = value_parsers::or_none(value_parsers::resource))]
+    #[arg(short, long, value_name = "FILE", num_args = 0.., value_delimiter = ',', value_parser = value_parsers::optional(value_parsers::resource))]
     resources: Vec<Option<ResourceDownload>>,
-    /// Wait until it has ended, and exit with its code
+    /// Wait for the task to end, and exit with its code
     #[arg(long)]
     pub(crate) wait: bool,
-    /// Follow its output until it has ended, and exit with its code
+    /// Print the output until the task ends, and exit with its code
     #[arg(long, conflicts_with = "wait")]
     pub(crate) follow: bool,
-    /// Stop waiting after this time and exit with 124; the task continues
+    /// Stop waiting after this time, and exit with 124; the task continues
     #[arg(long, value_parser = value_parsers::duration)]
     pub(crate) wait_timeout: Option<Duration>,
     #[command(flatten)]
@@ -154,7 +154,7 @@ Examples:
   mito client tasks wait last
   mito client tasks wait label=exp1 --timeout 2h --fail-fast")]
 pub(crate) struct WaitArgs {
-    /// Tasks (UUID or its prefix, GROUP-NUMBER, `last`) and conditions (label=exp1 state!=finished)
+    /// Tasks (UUID or its prefix, GROUP-NUMBER, `last`) or conditions (label=exp1, state!=finished)
     #[arg(value_name = "SELECTOR", required = true, value_parser = value_parsers::selector)]
     pub(crate) selectors: Vec<String>,
     /// Stop waiting after this time, and exit with 124
@@ -167,8 +167,8 @@ pub(crate) struct WaitArgs {
 
 /// Options of `mito client tasks change`.
 #[derive(Debug, Args)]
-#[command(after_help = "A new command replaces the old one with all its settings: \
-    --envs, --terminal, --watch, --lost-after and --idempotent need one.\n\n\
+#[command(after_help = "A new command replaces the old one and its settings, so --envs, --terminal, \
+    --watch, --lost-after and --idempotent require a command.\n\n\
 Examples:
   mito client tasks change ann-42 -t gpu -p 5
   mito client tasks change last --timeout 2h -- python3 train.py --seed 5")]
@@ -179,7 +179,7 @@ pub(crate) struct ChangeArgs {
     /// Tags that the worker must have
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     tags: Vec<String>,
-    /// Timeout of the command
+    /// Time limit of the command
     #[arg(long, value_parser = value_parsers::duration)]
     timeout: Option<Duration>,
     /// Priority: higher runs first
@@ -194,8 +194,8 @@ pub(crate) struct ChangeArgs {
 pub(crate) struct QueryArgs {
     #[command(flatten)]
     pub(crate) filter: FilterArgs,
-    /// Reported by this worker
-    #[arg(long)]
+    /// Only tasks reported by this worker
+    #[arg(long, value_name = "UUID", value_parser = value_parsers::worker)]
     reporter_uuid: Option<Uuid>,
     /// Maximum number of results
     #[arg(long)]
@@ -225,7 +225,7 @@ impl SpecArgs {
         }
     }
 
-    /// Whether something was given that only counts together with a command.
+    /// Whether a setting is given that has no effect without a command.
     fn is_lost(&self) -> bool {
         self.command.is_empty()
             && (self.terminal
@@ -240,12 +240,12 @@ impl SubmitArgs {
     /// The task, for a group.
     pub(crate) fn task(&self, group: String) -> SubmitTaskRequest {
         let mut task_spec = self.spec.spec(&self.resources.iter().flatten().cloned().collect::<Vec<_>>());
-        // What is missing at the end is read from what was kept.
+        // Output that was not received live is read from the stored output at the end.
         task_spec.terminal_output |= self.follow;
         SubmitTaskRequest {
             group_name: group,
-            tags: value_parsers::given(&self.tags),
-            labels: value_parsers::given(&self.labels),
+            tags: value_parsers::non_empty(&self.tags),
+            labels: value_parsers::non_empty(&self.labels),
             timeout: self.timeout,
             priority: self.priority,
             task_spec,
@@ -256,7 +256,7 @@ impl SubmitArgs {
 impl ChangeArgs {
     pub(crate) fn change(&self) -> ChangeTaskRequest {
         ChangeTaskRequest {
-            tags: some(value_parsers::given(&self.tags)),
+            tags: some(value_parsers::non_empty(&self.tags)),
             timeout: self.timeout,
             priority: self.priority,
             task_spec: (!self.spec.command.is_empty()).then(|| self.spec.spec(&[])),

@@ -16,7 +16,7 @@ pub(crate) enum TokensCommand {
     /// Revoke a token immediately
     Revoke {
         /// ID of the token, from `list`
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = value_parsers::token_id)]
         id: i64,
     },
 }

@@ -1,4 +1,4 @@
-//! Options of everything that moves files.
+//! Options of uploads and downloads.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -7,8 +7,8 @@ use clap::Args;
 
 use crate::show::Format;
 
-/// Takes the place of the option that all commands share, since `-o` is the target here. Its value is read
-/// where that option's would be.
+/// Replaces the output format option of other commands, because `-o` is the target here. The value has the same place
+/// in the parsed arguments.
 #[derive(Debug, Args)]
 struct LongFormat {
     /// Output format

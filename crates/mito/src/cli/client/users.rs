@@ -5,12 +5,12 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  mito client -c http://coordinator:5000 login ann          asks for the password
+  mito client -c http://coordinator:5000 login ann          prompts for the password
   mito client -c http://coordinator:5000 login ann --retain")]
 pub(crate) struct LoginArgs {
-    /// Prompted for if omitted
+    /// Username; prompted for if omitted
     pub(crate) username: Option<String>,
-    /// Prompted for if omitted, which keeps it out of the process list
+    /// Password; prompted for if omitted, which keeps it out of the process list
     pub(crate) password: Option<String>,
     /// Keep the user's other sessions
     #[arg(long)]
@@ -28,9 +28,9 @@ pub(crate) enum UsersCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct ChangePasswordArgs {
-    /// Prompted for if omitted
+    /// Current password; prompted for if omitted
     pub(crate) orig_password: Option<String>,
-    /// Prompted for if omitted
+    /// New password; prompted for if omitted
     pub(crate) new_password: Option<String>,
 }
 

@@ -54,7 +54,7 @@ pub(crate) enum WorkersCommand {
         #[arg(value_name = "LABEL", value_delimiter = ',')]
         labels: Vec<String>,
     },
-    /// Set groups' roles on a worker
+    /// Set the roles of groups on a worker
     UpdateRoles {
         /// The worker
         #[arg(value_parser = value_parsers::worker)]
@@ -74,22 +74,22 @@ pub(crate) enum WorkersCommand {
     },
 }
 
-/// Which workers of a group.
+/// The filter options of commands on many workers.
 #[derive(Debug, Args)]
 pub(crate) struct FilterArgs {
-    /// Group that they serve (default: your own)
+    /// Only workers that serve this group (default: your own)
     #[arg(short, long)]
     group: Option<String>,
-    /// On which the group has one of these roles
-    #[arg(short, long, num_args = 0.., value_delimiter = ',', value_parser = value_parsers::or_none(value_parsers::role))]
+    /// Only workers on which the group has one of these roles
+    #[arg(short, long, num_args = 0.., value_delimiter = ',', value_parser = value_parsers::optional(value_parsers::role))]
     role: Option<Vec<Option<Role>>>,
-    /// With all of these tags
+    /// Only workers with all of these tags
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     tags: Option<Vec<String>>,
-    /// With all of these labels
+    /// Only workers with all of these labels
     #[arg(short, long, num_args = 0.., value_delimiter = ',')]
     labels: Option<Vec<String>>,
-    /// Started by this user
+    /// Only workers started by this user
     #[arg(long)]
     creator: Option<String>,
 }
@@ -106,10 +106,10 @@ pub(crate) struct QueryArgs {
     count: bool,
 }
 
-/// How to stop.
+/// How to stop a worker.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct StopArgs {
-    /// Stop immediately, and requeue its tasks
+    /// Stop immediately, and requeue the tasks
     #[arg(short, long)]
     force: bool,
 }
@@ -139,7 +139,7 @@ impl FilterArgs {
 }
 
 impl CancelManyArgs {
-    /// An option without a word is no condition, so what was meant for a few would be for all.
+    /// Refuses an option without a value: it would select everything.
     pub(crate) fn refuse_empty(&self) -> Result<(), Failure> {
         let FilterArgs { role, tags, labels, .. } = &self.filter;
         let empty = |list: &Option<Vec<String>>| list.is_some() && words(list.as_ref()).is_none();

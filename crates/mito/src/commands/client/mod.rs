@@ -26,12 +26,12 @@ use crate::process::failure::Failure;
 use crate::process::logging;
 use crate::show::{Output, OutputArgs};
 
-/// What follows a command that succeeded.
+/// What to do after a successful command.
 enum Next {
     Continue,
-    /// There is nothing left to talk to, or to say.
+    /// Exit: the session has ended.
     Quit,
-    /// The code of a command of this machine.
+    /// Exit with the code of a local command.
     Exit(u8),
 }
 

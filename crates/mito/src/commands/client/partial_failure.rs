@@ -1,4 +1,4 @@
-//! What of a batch was not done.
+//! Errors of commands on many objects.
 
 use std::fmt::Display;
 
@@ -6,7 +6,7 @@ use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::show::words;
 
-/// Fails unless everything was done. `sentence` is about what was not, which is named after it.
+/// Fails if items are left. The message is `sentence` and the items.
 pub(super) fn fail_if_any<T: Display>(left: &[T], sentence: &str, hint: &str) -> Result<(), Failure> {
     match left {
         [] => Ok(()),
@@ -14,7 +14,7 @@ pub(super) fn fail_if_any<T: Display>(left: &[T], sentence: &str, hint: &str) ->
     }
 }
 
-/// Refuses an empty list before any request.
+/// Refuses an empty list before a request is sent.
 pub(super) fn require_any<T>(list: &[T], what: &str) -> Result<(), Failure> {
     match list {
         [] => Err(Failure::new(Exit::Usage, format!("missing {what}"))

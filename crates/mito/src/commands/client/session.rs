@@ -1,4 +1,4 @@
-//! Who talks to the coordinator, found out when it first matters.
+//! The identity of a client command, established when it is first needed.
 
 use crate::config::Environment;
 use crate::config::client::ClientConfig;
@@ -7,7 +7,7 @@ use crate::login::reconnect::Reconnect;
 use crate::process::failure::Failure;
 use crate::show::{Output, OutputArgs};
 
-/// The settings of a client, and who is logged in so far.
+/// The settings of a client, and the identity once it is established.
 pub(super) struct Session<'a> {
     pub(super) environment: &'a Environment,
     pub(super) config: ClientConfig,
@@ -20,12 +20,12 @@ impl<'a> Session<'a> {
         Self { environment, config, output, identity: None }
     }
 
-    /// How a command writes that has these options of its own.
+    /// The output for a command with its own output options.
     pub(super) fn output(&self, args: &OutputArgs) -> Output {
         Output::new(&args.or(&self.output), self.environment)
     }
 
-    /// Logs in unless that was done before.
+    /// The identity; logs in at the first call.
     pub(super) async fn identity(&mut self) -> Result<Identity, Failure> {
         if let Some(identity) = &self.identity {
             return Ok(identity.clone());
@@ -35,7 +35,7 @@ impl<'a> Session<'a> {
         Ok(identity)
     }
 
-    /// As [`Self::identity`], for a command that waits: an unreachable coordinator is retried.
+    /// Like [`Self::identity`], but retries an unreachable coordinator, for a command that waits.
     pub(super) async fn identity_and_reconnect(
         &mut self,
         reconnect: &mut Reconnect,
@@ -46,7 +46,7 @@ impl<'a> Session<'a> {
         self.identity().await
     }
 
-    /// From now on as another user, or with another token.
+    /// Replaces the identity.
     pub(super) fn become_user(&mut self, identity: Identity) {
         self.identity = Some(identity);
     }

@@ -17,7 +17,7 @@ pub(super) async fn run(command: &TokensCommand, identity: &Identity, out: &Outp
     }
 }
 
-/// The token alone is the result, so that it can be piped without being displayed.
+/// Prints only the token, so that it can be piped without being displayed.
 async fn create(args: &CreateTokenArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let made = identity.client.create_token(&args.request()).await?;
     let id = made.id;

@@ -1,4 +1,4 @@
-//! Moving files between this machine and the object store.
+//! Transfers files between this machine and the object store.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use crate::process::failure::Failure;
 use crate::show::{Fetched, Link, Output, Progress};
 use crate::task_io::upload_source::Source;
 
-/// An object to fetch.
+/// An object to download.
 pub(super) struct Item {
-    /// What the user calls it.
+    /// The name that the user knows: a key or a task.
     pub(super) label: String,
     pub(super) url: String,
-    /// Recorded size in bytes, an upper bound.
+    /// The recorded size in bytes, an upper bound.
     pub(super) size: i64,
-    /// Its name here.
+    /// The name of the local file.
     pub(super) name: PathBuf,
 }
 
@@ -30,7 +30,7 @@ impl Item {
     }
 }
 
-/// Fetches one object, or prints its link.
+/// Downloads one object, or prints its link.
 pub(super) async fn fetch(
     client: &UserClient,
     item: Item,
@@ -49,7 +49,7 @@ pub(super) async fn fetch(
     out.one_line(&fetched(item.label, &target, size))
 }
 
-/// Fetches many objects, or prints their links. One that fails does not keep the others from coming.
+/// Downloads many objects, or prints their links. A failed download does not stop the others.
 pub(super) async fn fetch_many(
     client: &UserClient,
     items: Vec<Item>,
@@ -106,7 +106,7 @@ async fn fetch_to(
     Ok(client.client().download_with_progress(&item.url, target, on_bytes).await?)
 }
 
-/// A folder gets a file of that name; anything else is the name.
+/// The target file: in a directory, a file with the default name.
 fn target(output: Option<&Path>, name: &Path) -> PathBuf {
     match output {
         Some(folder) if folder.is_dir() => folder.join(name),
@@ -115,7 +115,7 @@ fn target(output: Option<&Path>, name: &Path) -> PathBuf {
     }
 }
 
-/// Sends a file where the coordinator said.
+/// Uploads a file to its link.
 pub(super) async fn send(
     client: &UserClient,
     place: &UploadReply,
@@ -132,7 +132,7 @@ fn fetched(of: String, target: &Path, size: u64) -> Fetched {
     Fetched { of, path: target.display().to_string(), size }
 }
 
-/// The expected size is an upper bound, so the end is not always at the end of the bar.
+/// Completes a progress bar. The expected size is an upper bound, so the bar may not be full.
 fn progress(out: &Output, total: i64) -> Progress {
     out.bytes_progress(total.max(0).unsigned_abs())
 }

@@ -1,4 +1,4 @@
-//! `mito completions` and the hidden command that its scripts ask.
+//! `mito completions`, and the hidden command for its scripts.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use crate::config::Environment;
 use crate::process::failure::Failure;
 use crate::show;
 
-/// Prints the script of a shell.
+/// Prints the completion script for a shell.
 pub(super) fn script(shell: Shell) -> Result<ExitCode, Failure> {
     let script = match shell {
         Shell::Bash => include_str!("mito.bash"),
@@ -21,7 +21,7 @@ pub(super) fn script(shell: Shell) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints what could take the place of the last word, a line each: the word, a tab, and what it is.
+/// Prints the candidates for the last word, one per line: the word, a tab, and its description.
 pub(super) async fn complete(words: &[String], environment: &Environment) -> Result<ExitCode, Failure> {
     let mut root = Cli::command();
     root.build();

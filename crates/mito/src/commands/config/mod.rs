@@ -1,4 +1,4 @@
-//! `mito config`: what is configured, and where.
+//! `mito config`: shows the configuration.
 
 mod show;
 

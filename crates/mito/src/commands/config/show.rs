@@ -1,4 +1,4 @@
-//! `mito config show`: every key of a role, its value, and where that comes from.
+//! `mito config show`: shows every key of a role, its value, and its origin.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use crate::config::{Environment, Layers, Options, Role};
 use crate::process::failure::Failure;
 use crate::show::{Output, Setting};
 
-/// Secrets are never shown, only that there are some.
+/// The value without secrets.
 pub(super) fn show(args: &ShowArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let role = Role::from(args.role);
     let layers = Layers::load(role, args.config.as_deref(), Options::default(), environment)?;

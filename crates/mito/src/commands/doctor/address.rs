@@ -1,4 +1,4 @@
-//! Does a coordinator answer at the configured address?
+//! Checks that a coordinator answers at the configured address.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::finding::{Finding, chain};
 use crate::process::exit::Exit;
 
 const CHECK: &str = "address";
-/// How long a connection may take when the first attempt is looked into.
+/// Time limit of the connection attempt that finds the cause of a failure.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const WHERE_TO_SET: &str =
     "set it with -c, with MITO_COORDINATOR_ADDR, or as coordinator_addr in a config file";
@@ -42,7 +42,7 @@ pub(super) async fn check(context: &mut DoctorContext<'_>) -> Finding {
     }
 }
 
-/// Finds out how far the way leads.
+/// Finds the reason why an address is unreachable: name resolution, the connection, or the server.
 async fn unreachable(address: &str, error: &ClientError) -> Finding {
     let fail = |text: String| Finding::fail(CHECK, Exit::Network, text);
     let unexplained = || fail(chain(error)).hint("check the address and the network");

@@ -1,4 +1,4 @@
-//! May a worker that is started like this use a cgroup of its own?
+//! Checks whether a worker that is started here can use its own cgroup.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use nix::unistd::{AccessFlags, access};
 use super::finding::Finding;
 
 const CHECK: &str = "cgroup";
-/// What a worker would like to limit and count.
+/// The controllers that a worker needs.
 const WANTED: [&str; 3] = ["cpu", "memory", "pids"];
 const HINT: &str = "for workers only: run them in a systemd unit with `Delegate=yes`, or to try it with \
     `systemd-run --user --scope -p Delegate=yes mito worker`";
@@ -18,7 +18,7 @@ pub(super) fn check() -> Finding {
     judge(&own, Path::new("/sys/fs/cgroup"))
 }
 
-/// Without one, processes that leave the group of their task outlive it, and nothing limits memory.
+/// Without a cgroup, processes that leave the process group of their task outlive it, and memory is not limited.
 fn judge(own: &str, root: &Path) -> Finding {
     let warn = |text: String| Finding::warn(CHECK, text).hint(HINT);
     if !root.join("cgroup.controllers").exists() {

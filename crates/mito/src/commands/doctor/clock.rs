@@ -1,4 +1,4 @@
-//! Do the clocks here and there agree?
+//! Checks that the local clock agrees with the coordinator's.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use super::finding::Finding;
 use crate::process::exit::Exit;
 
 const CHECK: &str = "clock";
-/// The header counts in seconds, and the answer took a moment.
+/// The tolerance of the comparison: the header has whole seconds, and the reply takes a moment.
 const TOLERANCE: Duration = Duration::from_secs(5);
-/// Certificates can seem to be over, and what is signed for minutes too.
+/// With a larger difference, certificates and signed links can seem to have expired.
 const MAX_SKEW: Duration = Duration::from_secs(300);
 
 pub(super) fn check(context: &DoctorContext<'_>) -> Finding {

@@ -1,4 +1,4 @@
-//! Can others read the secrets of a configuration file, or say what is in it?
+//! Checks that other users can neither read the secrets of a configuration file nor change it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +8,7 @@ use super::finding::Finding;
 use crate::config::{self, Environment, has_secrets};
 
 const CHECK: &str = "config";
-/// A folder in which only the owner of a file may replace it, such as `/tmp`.
+/// The sticky bit: in such a directory, such as `/tmp`, only the owner of a file may replace it.
 const STICKY: u32 = 0o1000;
 
 pub(super) fn check(given: Option<&Path>, environment: &Environment) -> Finding {
@@ -52,7 +52,7 @@ fn judge(files: &[impl AsRef<Path>]) -> Finding {
     }
 }
 
-/// The mode of a file; none of its bits if it cannot be read.
+/// The mode of a file; 0 if it cannot be read.
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).map_or(0, |found| found.permissions().mode())
 }

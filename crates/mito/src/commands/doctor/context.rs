@@ -1,4 +1,4 @@
-//! What the checks know, and find out for one another.
+//! The shared state of the checks.
 
 use mitosis_client::{AddressCheck, Client, UserClient};
 use mitosis_protocol::doctor::{AdminDoctorReply, DoctorReply};
@@ -8,25 +8,24 @@ use super::finding::{Finding, chain};
 use crate::config::Environment;
 use crate::config::client::ClientConfig;
 
-/// What the checks know. Each optional part is found out by one check, and the checks after it do
-/// without when that one failed.
+/// The shared state of the checks. One check sets each optional part; later checks are skipped without it.
 pub(super) struct DoctorContext<'a> {
     pub(super) config: ClientConfig,
     pub(super) environment: &'a Environment,
-    /// Megabytes.
+    /// The required free space in megabytes.
     pub(super) min_free: u64,
-    /// Who answers; by `address`.
+    /// The coordinator and its reply; set by the check `address`.
     pub(super) coordinator: Option<(Client, AddressCheck)>,
-    /// The user, and what the coordinator reports to users; set by `login`.
+    /// The user and the coordinator's report; set by the check `login`.
     pub(super) user: Option<User>,
 }
 
-/// A user who is let in.
+/// A logged-in user.
 pub(super) struct User {
     pub(super) client: UserClient,
-    /// What the coordinator reports, or why it does not.
+    /// The coordinator's report, or the reason why there is none.
     pub(super) reply: Result<DoctorReply, String>,
-    /// What it reports to administrators.
+    /// The coordinator's report for administrators.
     pub(super) admin: Option<AdminDoctorReply>,
 }
 
@@ -35,7 +34,7 @@ impl<'a> DoctorContext<'a> {
         Self { config, environment, min_free, coordinator: None, user: None }
     }
 
-    /// The coordinator, for a check that is about it.
+    /// Returns the coordinator, or the result of a check that needs it.
     pub(super) fn coordinator(&self, check: &'static str) -> Result<(&Client, &AddressCheck), Finding> {
         match &self.coordinator {
             Some((client, look)) => Ok((client, look)),
@@ -43,7 +42,7 @@ impl<'a> DoctorContext<'a> {
         }
     }
 
-    /// Sets the user who is logged in, and asks the coordinator for its report.
+    /// Sets the logged-in user, and requests the coordinator's report.
     pub(super) async fn set_user(&mut self, user: Option<UserClient>) {
         let Some(client) = user else { return };
         let reply = client.doctor().await.map_err(|error| chain(&error));
@@ -51,12 +50,12 @@ impl<'a> DoctorContext<'a> {
         self.user = Some(User { client, reply, admin });
     }
 
-    /// The user, for a check that needs one.
+    /// Returns the user, or the result of a check that needs one.
     pub(super) fn user(&self, check: &'static str) -> Result<&User, Finding> {
         self.user.as_ref().ok_or_else(|| Finding::skip(check, "needs a login"))
     }
 
-    /// The coordinator's report, for a check that needs it.
+    /// Returns the coordinator's report, or the result of a check that needs it.
     pub(super) fn reply(&self, check: &'static str) -> Result<(&User, &DoctorReply), Finding> {
         let user = self.user(check)?;
         match &user.reply {
@@ -66,7 +65,7 @@ impl<'a> DoctorContext<'a> {
     }
 }
 
-/// Whether an address leads to this machine only.
+/// Whether an address is on this machine only.
 pub(super) fn is_loopback(address: &str) -> bool {
     let url = Url::parse(address).ok();
     match url.as_ref().and_then(Url::host) {

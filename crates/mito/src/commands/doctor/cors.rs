@@ -1,10 +1,11 @@
-//! Could a page in a browser use the links?
+//! Checks that web pages can use the links.
 
 use super::context::DoctorContext;
 use super::finding::Finding;
 
 const CHECK: &str = "cors";
-/// Some page; a store that lets in only known ones is set up with care, and need not know this one.
+/// The origin of the test request. A store that accepts only known origins is configured on purpose and need not
+/// accept this one.
 const PAGE: &str = "https://mito.example";
 
 pub(super) async fn check(context: &DoctorContext<'_>) -> Finding {

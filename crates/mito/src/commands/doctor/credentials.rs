@@ -1,4 +1,4 @@
-//! Is the file of tokens readable, and by its owner only?
+//! Checks that only its owner can read the file of tokens.
 
 use std::fs;
 use std::io::ErrorKind;

@@ -1,4 +1,4 @@
-//! Would a coordinator that is started here take its database?
+//! Checks that a coordinator could use the configured database.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::process::exit::Exit;
 const CHECK: &str = "database";
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Nothing where a coordinator answers, which has taken its database, or where none is configured.
+/// Skipped if a coordinator answers, which has its database, or if no database is configured.
 pub(super) async fn check(context: &DoctorContext<'_>, config: Option<&Path>) -> Option<Finding> {
     if context.coordinator.is_some() {
         return None;

@@ -1,4 +1,4 @@
-//! Is the administrator's password the documented default?
+//! Checks that the administrator's password is not the documented default.
 
 use super::context::{DoctorContext, is_loopback};
 use super::finding::Finding;
@@ -17,7 +17,7 @@ pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
     }
 }
 
-/// On one machine by itself it is meant to be easy; anywhere else it is an open door.
+/// Judges the default password: a warning if only this machine can reach the coordinator, otherwise a failure.
 fn judge(default_password_of: Option<&str>, address: &str) -> Finding {
     let Some(name) = default_password_of else {
         return Finding::ok(CHECK, "the administrator's password is not the documented default");

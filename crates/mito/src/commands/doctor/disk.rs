@@ -1,4 +1,4 @@
-//! Is there room where mito writes?
+//! Checks the free disk space of the directories that mito writes to.
 
 use std::path::{Path, PathBuf};
 
@@ -10,14 +10,14 @@ use crate::process::exit::Exit;
 use crate::show;
 
 const CHECK: &str = "disk";
-/// So few files are as bad as no room.
+/// The least number of free inodes.
 const MIN_FREE_FILES: u64 = 1000;
 
-/// What is left on the file system of a folder.
+/// The free resources of a file system.
 #[derive(Debug, Clone, Copy)]
 struct Room {
     bytes: u64,
-    /// Files that can still be made; nothing where that is not counted.
+    /// The free inodes; none if the file system does not count them.
     files: Option<u64>,
 }
 
@@ -35,7 +35,7 @@ pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
     judge(&found, context.min_free.saturating_mul(1_000_000))
 }
 
-/// A folder that is not there yet will be made in the nearest one above that is.
+/// Measures the nearest existing parent of a directory.
 fn room(folder: &Path) -> nix::Result<Room> {
     let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     let found = statvfs(there)?;

@@ -1,4 +1,4 @@
-//! What a check came to.
+//! The result of a check.
 
 use std::error::Error;
 
@@ -9,7 +9,7 @@ use crate::show::record::{Cell, Column, Fact, Record};
 use crate::show::style::{TerminalStyle, Tone};
 use crate::show::text::escaped;
 
-/// What one check came to.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
     check: &'static str,
@@ -18,15 +18,15 @@ pub(super) struct Finding {
     hint: Option<String>,
 }
 
-/// How bad it is.
+/// The severity of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Ok,
-    /// It works, and could be better or will not work for long.
+    /// It works, but could be improved or will fail later.
     Warn,
-    /// Something does not work; the process ends with this code.
+    /// It does not work; the process exits with this code.
     Fail(Exit),
-    /// Not checked, for a reason that is no fault or was reported before.
+    /// Not checked: it does not apply, or an earlier check has failed.
     Skip,
 }
 
@@ -68,12 +68,12 @@ impl Finding {
         Self::new(check, Verdict::Skip, text)
     }
 
-    /// Adds what can be done about it.
+    /// Adds a hint.
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// The code of a failure.
+    /// The exit code of a failure.
     pub(super) fn exit(&self) -> Option<Exit> {
         match self.verdict {
             Verdict::Fail(exit) => Some(exit),
@@ -121,7 +121,7 @@ impl Record for Finding {
         self.check.to_owned()
     }
 
-    /// A line, and one for what can be done.
+    /// Formats the result on one line, and the hint on another.
     fn line(&self, style: &TerminalStyle) -> String {
         let (word, tone) = self.toned().shown(style);
         let word = style.paint(&format!("{word:<5}"), tone);
@@ -145,7 +145,7 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// An error with its causes, each said once.
+/// Formats an error and its causes on one line, without repetitions.
 pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

@@ -1,4 +1,4 @@
-//! Can the coordinator do its work?
+//! Checks the health of the coordinator.
 
 use mitosis_protocol::auth::HealthReply;
 
@@ -7,7 +7,7 @@ use super::finding::Finding;
 use crate::process::exit::Exit;
 
 const CHECK: &str = "coordinator";
-/// Parts whose failure leaves `GET /health` at 200.
+/// Components whose failure leaves `GET /health` at 200.
 const NOT_NEEDED: [&str; 2] = ["redis", "background"];
 
 pub(super) fn check(context: &DoctorContext<'_>) -> Finding {

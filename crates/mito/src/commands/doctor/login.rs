@@ -1,4 +1,4 @@
-//! Does the coordinator let the user in?
+//! Checks that the coordinator accepts the user's token or password.
 
 use mitosis_client::{Client, ClientError, UserClient};
 use mitosis_domain::clock::{Clock as _, SystemClock};
@@ -46,7 +46,7 @@ pub(super) async fn check(context: &mut DoctorContext<'_>) -> Finding {
     finding
 }
 
-/// Of whom it is, the coordinator says.
+/// Checks the configured token; the coordinator names its owner.
 async fn with_configured_token(client: &Client, token: SecretString) -> (Finding, Option<UserClient>) {
     let user = client.with_user_token(token);
     match user.auth().await {
@@ -85,7 +85,7 @@ async fn with_token(client: &Client, name: &str, token: &SecretString) -> (Findi
     }
 }
 
-/// Other sessions stay; the token is forgotten.
+/// Logs in with the configured password. Other sessions are kept, and the token is discarded.
 async fn with_password(
     client: &Client,
     name: &str,
@@ -120,8 +120,7 @@ fn refused(name: &str, error: &ClientError, end: Option<Timestamp>) -> Finding {
     }
 }
 
-/// When a session's token ends, as it says itself; nothing for other texts. It is a JWT, in base64 once
-/// more.
+/// The expiry time in a session token, a JWT; none for other texts.
 fn end_of(token: &str) -> Option<Timestamp> {
     let inner = String::from_utf8(from_base64(token)?).ok()?;
     let claims = from_base64(inner.split('.').nth(1)?)?;
@@ -129,7 +128,7 @@ fn end_of(token: &str) -> Option<Timestamp> {
     Some(Timestamp::from_unix_micros(claims.get("exp")?.as_i64()?.checked_mul(1_000_000)?))
 }
 
-/// In either alphabet.
+/// Decodes base64 in either alphabet.
 fn from_base64(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let (mut bits, mut count) = (0_u32, 0);

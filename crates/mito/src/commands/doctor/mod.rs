@@ -1,5 +1,5 @@
-//! `mito doctor`: looks at everything that usually goes wrong, one small check after another, and says
-//! what to do. It changes nothing but one probe object of a few bytes.
+//! `mito doctor`: checks for common problems, one small check after another, with a hint for each problem. It writes
+//! nothing but a probe object of a few bytes.
 
 mod address;
 mod cgroup;
@@ -33,7 +33,7 @@ use crate::process::logging;
 use crate::show::Output;
 use crate::show::rows::Rows;
 
-/// Ends with the code of the first check that failed; warnings are no failure.
+/// Runs the checks. The exit code is that of the first failed check; warnings are not failures.
 pub(super) async fn run(args: &DoctorArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND_FILTER, None)?;
     let connection = &args.connection;
@@ -63,15 +63,15 @@ pub(super) async fn run(args: &DoctorArgs, environment: &Environment) -> Result<
     report.finish()
 }
 
-/// The findings so far, and how they are printed.
+/// Prints the results, and keeps the exit code.
 struct Report<'a> {
     rows: Rows<'a, Finding>,
-    /// The code of the first check that failed.
+    /// The exit code of the first failed check.
     exit: Option<Exit>,
 }
 
 impl Report<'_> {
-    /// Findings are written as they come, since some checks take their time.
+    /// Prints a result at once, since some checks take long.
     fn add(&mut self, finding: &Finding) -> Result<(), Failure> {
         self.exit = self.exit.or(finding.exit());
         self.rows.push(finding)?;

@@ -1,4 +1,4 @@
-//! Do links to stored bytes lead somewhere from here, and back?
+//! Checks that links to stored objects work on this machine.
 
 use mitosis_client::TransferError;
 use mitosis_protocol::doctor::DoctorReply;

@@ -1,4 +1,4 @@
-//! Can live states be seen from here, if there are any?
+//! Checks that live states can be read from Redis, if it is configured.
 
 use std::io;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::finding::Finding;
 const CHECK: &str = "redis";
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Nothing but watching needs Redis, so nothing about it is worse than a warning.
+/// Only watching needs Redis, so its problems are warnings.
 pub(super) async fn check(context: &DoctorContext<'_>) -> Finding {
     let user = match context.user(CHECK) {
         Ok(user) => user,
@@ -46,7 +46,7 @@ fn from_here(why: &str) -> Finding {
     )
 }
 
-/// What the coordinator has to say against its Redis.
+/// The coordinator's report about its Redis.
 fn problem(contact: &RedisContact) -> Option<Finding> {
     let (text, hint) = match contact {
         RedisContact::Refused { code } if code == "NOPERM" => (
@@ -66,7 +66,7 @@ fn problem(contact: &RedisContact) -> Option<Finding> {
     Some(Finding::warn(CHECK, text).hint(hint))
 }
 
-/// Logs in as the client that the address names, and waits for an answer.
+/// Logs in as the client in the address, and waits for a reply.
 async fn ping(url: &str) -> io::Result<()> {
     let url = Url::parse(url).map_err(io::Error::other)?;
     let host = url.host_str().unwrap_or_default();
@@ -88,7 +88,7 @@ async fn ping(url: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// As Redis wants it on the wire: the number of words, and each with its length.
+/// Encodes a command in the Redis protocol: the number of arguments, and each with its length.
 fn command(words: &[&str]) -> String {
     words
         .iter()

@@ -1,4 +1,4 @@
-//! Is the database's schema the one that the coordinator was made for?
+//! Checks that the database has the schema version of the coordinator.
 
 use std::cmp::Ordering;
 

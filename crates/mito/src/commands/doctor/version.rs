@@ -1,4 +1,4 @@
-//! Do this program and the coordinator know the same things?
+//! Checks that this program and the coordinator have compatible versions.
 
 use super::context::DoctorContext;
 use super::finding::Finding;
@@ -15,7 +15,7 @@ pub(super) fn check(context: &DoctorContext<'_>) -> Finding {
     }
 }
 
-/// Versions that differ in the last number only know the same.
+/// Whether two versions differ only in the patch number, and so have the same features.
 fn judge(here: &str, there: Option<&str>) -> Finding {
     let Some(there) = there else {
         return Finding::warn(CHECK, "the coordinator is older than 0.7")

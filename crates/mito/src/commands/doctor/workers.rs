@@ -1,4 +1,4 @@
-//! Are all workers heard of?
+//! Checks that no worker is missed.
 
 use super::context::DoctorContext;
 use super::finding::Finding;

@@ -1,4 +1,4 @@
-//! `mito manager drain`: workers end what they run, take nothing new, and leave.
+//! `mito manager drain`: workers finish their tasks, take no new ones, and exit.
 
 use mitosis_supervisor::{Reply, Request, StateDir, ask};
 

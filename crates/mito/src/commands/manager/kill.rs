@@ -1,4 +1,4 @@
-//! `mito manager kill`: stops workers and waits for their ends.
+//! `mito manager kill`: stops workers, and waits for their end.
 
 use mitosis_supervisor::{Reply, Request, StateDir, ask};
 
@@ -22,7 +22,7 @@ pub(super) async fn run(args: &KillArgs, dir: &StateDir) -> Result<(), Failure> 
     refuse_unknown(&unknown)
 }
 
-/// Fails if there are such numbers.
+/// Fails if there are unknown numbers.
 pub(super) fn refuse_unknown(unknown: &[u32]) -> Result<(), Failure> {
     match unknown.is_empty() {
         true => Ok(()),

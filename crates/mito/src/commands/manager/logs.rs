@@ -1,4 +1,4 @@
-//! `mito manager logs`: what workers say of themselves. It reads files, so it works without a supervisor.
+//! `mito manager logs`: shows the logs of workers. It reads files, so it works without a supervisor.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -61,13 +61,13 @@ fn logged(dir: &StateDir) -> Result<Vec<u32>, Failure> {
     dir.logged_workers().map_err(|error| Failure::io("cannot list the logs", error))
 }
 
-/// A file of log lines, and how far it was shown.
+/// A log file, and the offset up to which it was shown.
 struct Source {
-    /// Before each line, where several files are shown.
+    /// The prefix of each line, if several files are shown.
     name: Option<String>,
     path: PathBuf,
     shown: u64,
-    /// The start of a line whose end is not written yet.
+    /// The partial line at the end.
     begun: Vec<u8>,
 }
 
@@ -112,7 +112,7 @@ impl Source {
         self.show(&text)
     }
 
-    /// Writes the whole lines, and keeps the rest for later.
+    /// Writes complete lines, and keeps a partial one.
     fn show(&mut self, text: &[u8]) -> io::Result<()> {
         self.begun.extend_from_slice(text);
         let Some(end) = self.begun.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
@@ -137,7 +137,7 @@ fn read_if_there(path: &std::path::Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The last lines of a text; a line without an end does not count.
+/// The offset of the last lines of a text; a partial line does not count.
 fn last_lines(text: &[u8], lines: usize) -> &[u8] {
     let ends = text.iter().enumerate().rev().filter(|(_, byte)| **byte == b'\n').map(|(place, _)| place);
     match ends.clone().nth(lines) {

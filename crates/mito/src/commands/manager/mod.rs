@@ -1,4 +1,4 @@
-//! `mito manager`: workers of this machine, kept by a supervisor (command line §10).
+//! `mito manager`: workers of this machine under a supervisor (command line §10).
 
 mod drain;
 mod kill;
@@ -20,7 +20,7 @@ use crate::process::failure::Failure;
 /// The arguments that start a supervisor in the background.
 const DETACHED: [&str; 3] = ["manager", "supervise", "--detached"];
 
-/// Whether this process is such a supervisor.
+/// Whether this process is a detached supervisor.
 pub(crate) fn is_detached_supervisor() -> bool {
     std::env::args_os().skip(1).eq(DETACHED)
 }
@@ -39,7 +39,7 @@ pub(super) async fn run(command: &ManagerCommand, environment: &Environment) -> 
     done.map(|()| ExitCode::SUCCESS).map_err(with_the_one_code)
 }
 
-/// Failures of the manager have status 1, as they always had.
+/// Failures of the manager exit with 1, as the contract requires.
 fn with_the_one_code(failure: Failure) -> Failure {
     match failure.is_quiet() || failure.exit() == Exit::Usage {
         true => failure,

@@ -1,4 +1,4 @@
-//! `mito manager spawn`: starts workers that stay.
+//! `mito manager spawn`: starts workers in the background.
 
 use std::ffi::{OsStr, OsString};
 
@@ -34,7 +34,7 @@ pub(super) async fn run(args: &SpawnArgs, dir: &StateDir, environment: &Environm
     }
 }
 
-/// Checks the configuration that all workers share, before they fail with it in their logs.
+/// Checks the common configuration of the workers, so that they don't fail with it in their logs.
 pub(super) fn checked(
     worker: &WorkerOptions,
     environment: &Environment,
@@ -45,12 +45,12 @@ pub(super) fn checked(
     Ok((ClientConfig::new(&layers, environment), groups))
 }
 
-/// In quotes, it is taken as it is.
+/// Quotes a password, so that it is read verbatim.
 pub(super) fn as_a_variable(password: &SecretString) -> SecretString {
     format!("\"{}\"", password.expose_secret()).into()
 }
 
-/// Keeps a token for all of them, with the password that was given or is asked for.
+/// Stores a token for all workers, from the given password or a prompt.
 pub(super) async fn log_in(client: &ClientConfig, groups: &[String]) -> Result<(), Failure> {
     let ready = async { check_groups(&Identity::establish(client).await?, groups).await };
     match ready.await {
@@ -63,7 +63,7 @@ pub(super) async fn log_in(client: &ClientConfig, groups: &[String]) -> Result<(
     }
 }
 
-/// A supervisor needs no secrets: what the workers need comes with each request.
+/// Starts the supervisor without secrets: they come with each request.
 fn launch(environment: &Environment) -> Result<Launch, Failure> {
     let program = std::env::current_exe().map_err(|error| Failure::io("cannot start the manager", error))?;
     let is_own = |name: &OsStr| name.as_encoded_bytes().starts_with(b"MITO_");

@@ -1,4 +1,4 @@
-//! `mito manager supervise`: the process that keeps the workers.
+//! `mito manager supervise`: the supervisor process.
 
 use mitosis_supervisor::{ALREADY_RUNNING, READY, StateDir, Supervisor};
 use nix::unistd::setsid;
@@ -10,14 +10,14 @@ use crate::process::logging;
 use crate::process::signals::StopRequests;
 use crate::show;
 
-/// Exit codes of a worker that another start would only repeat. A systemd unit has the same ones.
+/// Exit codes that a restart would only repeat. The systemd unit has the same ones.
 const PERMANENT_FAILURES: &[u8] =
     &[Exit::Usage as u8, Exit::Auth as u8, Exit::Forbidden as u8, Exit::Config as u8];
 
 pub(super) async fn run(dir: &StateDir, detached: bool, environment: &Environment) -> Result<(), Failure> {
     let _logging = logging::start(environment, logging::SERVICE_FILTER, None)?;
     if detached {
-        // Not in the way of a terminal that closes.
+        // A detached supervisor ignores the end of the terminal.
         setsid().map_err(|error| Failure::io("cannot detach from the terminal", error.into()))?;
     }
     dir.prepare()?;

@@ -1,4 +1,4 @@
-//! `mito run`: a command as a task, as if it ran locally.
+//! `mito run`: runs a command as a task, as if it were local.
 
 mod prefetch;
 mod sweep;
@@ -38,7 +38,7 @@ pub(super) async fn run(args: &RunArgs, environment: &Environment) -> Result<Exi
     }
 }
 
-/// On a coordinator that is already there.
+/// Runs the command on an existing coordinator.
 async fn run_on_coordinator(
     args: &RunArgs,
     plan: Plan,
@@ -80,7 +80,7 @@ async fn run_on_coordinator(
     outcome
 }
 
-/// On a system that lives as long as the command.
+/// Runs the command on a temporary system in this process.
 async fn run_embedded(args: &RunArgs, plan: Plan, environment: &Environment) -> Result<ExitCode, Failure> {
     let mut requests = StopRequests::listen_on_terminal()?;
     let (home, _hold) = embedded::temporary_home(&environment.cache_folder())?;
@@ -125,7 +125,7 @@ async fn submit_and_follow(
     follow_one(user, uuid, &home.join("download"), &mut streams).await
 }
 
-/// The code for a command whose output is not read any more: the user leaves, and the tasks go on.
+/// The outcome after the reader of the output has gone: the tasks continue.
 fn unless_reader_left(outcome: Result<ExitCode, Failure>) -> Result<Result<ExitCode, Failure>, Exit> {
     match outcome {
         Err(failure) if failure.is_quiet() => Err(failure.exit()),
@@ -133,7 +133,7 @@ fn unless_reader_left(outcome: Result<ExitCode, Failure>) -> Result<Result<ExitC
     }
 }
 
-/// With an idempotency key, so that a broken connection does not run the command twice.
+/// Submits the task with an idempotency key, so that a broken connection does not run the command twice.
 async fn submit(user: &UserClient, task: SubmitTaskRequest) -> Result<Uuid, Failure> {
     let request =
         SubmitTasksRequest { tasks: vec![task], idempotency_key: Some(OsEntropy.uuid().to_string()) };
@@ -145,7 +145,7 @@ async fn submit(user: &UserClient, task: SubmitTaskRequest) -> Result<Uuid, Fail
     }
 }
 
-/// A task that waits is cancelled; one that runs goes on, and is named with what ends it.
+/// Cancels a task that is waiting. A running one continues; the message says how to stop it.
 async fn interrupted(user: &UserClient, task: Uuid, command: &str, exit: Exit) -> Result<ExitCode, Failure> {
     match user.cancel(task).await {
         Ok(()) => note!("mito: cancelled before it started"),
@@ -157,7 +157,7 @@ async fn interrupted(user: &UserClient, task: Uuid, command: &str, exit: Exit) -
     Ok(exit.into())
 }
 
-/// Follows one task; answers the code of this process for its end.
+/// Follows one task. Returns the exit code of this process.
 async fn follow_one(
     user: &UserClient,
     task: Uuid,

@@ -1,7 +1,7 @@
-//! Downloads the output of ended tasks before it is their turn to be shown.
+//! Downloads the output of ended tasks before it is shown.
 //!
-//! Outputs appear in the order of the tasks. Asking for one after the other would take longer than the short
-//! commands themselves.
+//! Outputs are shown in the order of the tasks. Downloading one after the other would take longer than short commands
+//! themselves.
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -17,49 +17,48 @@ use crate::process::failure::Failure;
 use crate::task_io::exit::TaskExit;
 use crate::task_io::follow::{self, CachedOutput};
 
-/// Outputs that are downloaded or kept at the same time.
+/// The largest number of outputs that are downloaded or cached at once.
 const CONCURRENCY: usize = 16;
 
-/// A larger archive is read when its turn comes.
+/// The largest archive that is prefetched.
 const MAX_BYTES: i64 = 4 * 1024 * 1024;
 
-/// Downloads outputs before their turn.
+/// Downloads outputs in advance.
 pub(super) struct Prefetch<'a> {
     user: &'a UserClient,
     folder: &'a Path,
     in_flight: FuturesUnordered<LocalBoxFuture<'a, (Uuid, Option<CachedOutput>)>>,
-    /// Under way or fetched.
+    /// Tasks whose download is in flight or complete.
     started: HashSet<Uuid>,
-    /// Nothing where it could not be fetched.
+    /// The downloaded outputs; none where the download failed.
     fetched: HashMap<Uuid, Option<CachedOutput>>,
 }
 
 impl<'a> Prefetch<'a> {
-    /// Into a folder below this one for each task.
+    /// Prefetches into a directory below `folder` for each task.
     pub(super) fn into(folder: &'a Path, user: &'a UserClient) -> Self {
         let (in_flight, started, fetched) = Default::default();
         Self { user, folder, in_flight, started, fetched }
     }
 
-    /// Where what a task has written is kept until it is shown.
+    /// The directory with the output of a task.
     pub(super) fn folder(&self, task: Uuid) -> PathBuf {
         self.folder.join(format!("mito-run-{task}"))
     }
 
-    /// Starts to fetch the output of the next tasks that have ended. The last of the list is
-    /// the next.
+    /// Starts to download the output of the next tasks that have ended. The last task of the list is the next one.
     pub(super) fn start(&mut self, tasks: &[Uuid], over: &HashSet<Uuid>) {
         for task in tasks.iter().rev().take(CONCURRENCY).copied() {
             if over.contains(&task) && self.started.insert(task) {
                 let (user, folder) = (self.user, self.folder(task));
-                // What can't be prefetched is requested again at its turn.
+                // A failed download is repeated when the output is shown.
                 let fetching = async move { (task, fetch(user, task, &folder).await.ok().flatten()) };
                 self.in_flight.push(Box::pin(fetching));
             }
         }
     }
 
-    /// What the task has written, if that was prefetched.
+    /// Takes the output of a task, if it was prefetched.
     pub(super) async fn take(&mut self, task: Uuid) -> Option<CachedOutput> {
         if !self.started.remove(&task) {
             return None;
@@ -73,7 +72,7 @@ impl<'a> Prefetch<'a> {
         }
     }
 
-    /// Goes on fetching while something else is shown.
+    /// Continues the downloads while other output is shown.
     pub(super) async fn keep_fetching(&mut self) -> Infallible {
         loop {
             match self.in_flight.next().await {

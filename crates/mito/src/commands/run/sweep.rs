@@ -1,4 +1,4 @@
-//! Many tasks from one command, watched to their ends.
+//! Runs a sweep, and follows its tasks to their end.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -26,11 +26,11 @@ use crate::task_io::terminal_output::TerminalOutput;
 /// Tasks in one request.
 const BATCH_SIZE: usize = 10_000;
 
-/// Most tasks that are named when they continue.
+/// The most tasks that are listed when they continue.
 const MAX_NAMED: usize = 20;
 
-/// They run in any order; what they write appears in theirs. `tasks` are those that have been submitted and
-/// have not ended.
+/// Submits the tasks and shows their output in the order of the tasks; they run in any order. `tasks` has the tasks
+/// that have been submitted and not ended.
 pub(super) async fn run(
     identity: &Identity,
     sweep: Sweep,
@@ -42,7 +42,7 @@ pub(super) async fn run(
     mitosis_sweep::check(&sweep.expand()?)?;
     let submission = Submission::new(None, vec![sweep], identity.submitter(), &environment.cache_folder())?;
     let progress = out.count_progress(submission.total(), "tasks submitted");
-    // Whoever counts has to hear of the first one, too.
+    // The stream is open before the submission, so it has the first change, too.
     let events = identity.client.events(&EventScope::Own, None).await.ok();
     let sent = submission.send(&identity.client, |accepted| {
         tasks.extend(accepted.tasks.iter().map(|(task, _)| task.uuid));
@@ -68,7 +68,7 @@ pub(super) async fn run(
     }
 }
 
-/// Shows what each has written, the last one of the list first; answers how many failed.
+/// Shows the output of each task, the last task of the list first. Returns the number of failures.
 async fn follow_each(
     user: &UserClient,
     tasks: &mut Vec<Uuid>,
@@ -102,7 +102,7 @@ async fn follow_each(
     Ok(failed)
 }
 
-/// Keeps the bar true while the tasks run. That nothing is heard is no failure of theirs: then the bar stands.
+/// Updates the progress bar while the tasks run. Without events, the bar keeps its state.
 async fn count(
     user: &UserClient,
     events: Option<TaskEvents>,
@@ -136,7 +136,7 @@ fn lock(task_progress: &Mutex<TaskProgress>) -> MutexGuard<'_, TaskProgress> {
     task_progress.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tasks that wait are cancelled; those that run go on, and are named with what ends them.
+/// Cancels waiting tasks, and lists the running ones with the command that stops them.
 pub(super) async fn interrupted(
     user: &UserClient,
     tasks: &[Uuid],

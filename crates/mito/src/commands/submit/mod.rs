@@ -1,4 +1,4 @@
-//! `mito submit`: a command as a task, or as many.
+//! `mito submit`: submits a command as one task or as many.
 
 mod preview;
 mod upload;
@@ -20,7 +20,7 @@ use crate::show;
 use crate::show::rows::Rows;
 use crate::show::{Output, Progress, Submitted, pluralized};
 
-/// At a terminal, up to this many tasks are shown one by one.
+/// The largest number of tasks that are listed one by one at a terminal.
 const MAX_LISTED: u64 = 20;
 
 pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<ExitCode, Failure> {
@@ -31,22 +31,25 @@ pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<
         let identity = same_identity(&submission, args, environment).await?;
         return send(submission, &identity, &out).await;
     }
+    let job = job(args)?;
     if args.dry_run {
-        return preview(&job(args, args.task.group.as_deref().unwrap_or_default())?).await;
+        return preview(&job).await;
     }
-    let identity = identity(args.connection.options(), args, environment).await?;
-    let job = job(args, args.task.group.as_deref().unwrap_or(&identity.name))?;
     for sweep in &job.sweeps {
         mitosis_sweep::check(&sweep.expand()?)?;
     }
+    let identity = identity(args.connection.options(), args, environment).await?;
+    let job = job.with_default_group(&identity.name)?;
     upload::upload(&identity.client, &job.uploads, environment, &out).await?;
     let submission =
         Submission::new(args.name.as_deref(), job.sweeps, identity.submitter(), &environment.cache_folder())?;
     send(submission, &identity, &out).await
 }
 
-/// What a job file says, or the command line alone. A name is a label, too.
-fn job(args: &SubmitArgs, group: &str) -> Result<Job, Failure> {
+/// Reads the job file, or makes a job of the command line. Without a group, the user's own is set after the login.
+/// A name of the submission is also a label.
+fn job(args: &SubmitArgs) -> Result<Job, Failure> {
+    let group = args.task.group.as_deref().unwrap_or_default();
     if let Some(path) = &args.job {
         let labels: Vec<String> = args.task.labels.iter().chain(&args.name).cloned().collect();
         return Ok(Job::read(path, Extras { group, labels: &labels })?);
@@ -80,7 +83,7 @@ async fn identity(
     Ok(identity)
 }
 
-/// Tasks are recognised among those of one user on one coordinator.
+/// Logs in as the user of an interrupted submission, on its coordinator. Another user would submit tasks twice.
 async fn same_identity(
     submission: &Submission,
     args: &SubmitArgs,
@@ -99,7 +102,11 @@ async fn same_identity(
         true => Ok(identity),
         false => Err(Failure::new(
             Exit::Usage,
-            format!("this submission belongs to `{}`, and you are `{}`", submission.user(), identity.name),
+            format!(
+                "the submission belongs to `{}`, and you are logged in as `{}`",
+                submission.user(),
+                identity.name
+            ),
         )
         .with_hint("only its user can resume it; otherwise tasks would be submitted twice")),
     }
@@ -114,7 +121,7 @@ async fn send(submission: Submission, identity: &Identity, out: &Output) -> Resu
         sent = sent => Some(sent),
         _ = requests.next() => None,
     };
-    // What was submitted is written, whatever came after.
+    // Submitted tasks are written, also after a failure.
     let replayed = reporter.replayed;
     let written = reporter.finish();
     match sent {
@@ -144,11 +151,11 @@ struct Reporter<'a> {
     resume: String,
     /// Whether the hint how to resume was printed.
     hinted: bool,
-    /// A line for each task, or, where a person watches many, none.
+    /// Lists the tasks; none for many tasks at a terminal.
     rows: Option<Rows<'a, Submitted>>,
     written: Result<(), Failure>,
     progress: Progress,
-    /// How many tasks the coordinator had already.
+    /// The number of tasks that the coordinator had already.
     replayed: u64,
 }
 

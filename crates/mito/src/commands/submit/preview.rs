@@ -1,4 +1,4 @@
-//! What would be submitted.
+//! Shows the tasks of `mito submit --dry-run`.
 
 use std::fmt::{self, Display};
 
@@ -10,10 +10,10 @@ use crate::process::failure::Failure;
 use crate::show;
 use crate::show::text::{shell_word, shell_words};
 
-/// Tasks that are shown as examples.
+/// The number of example tasks.
 const FIRST: usize = 5;
 
-/// Shows how many tasks there would be, and the first few of each kind.
+/// Shows the number of tasks, and the first few of each sweep.
 pub(super) fn preview(expansions: &[Expansion<'_>]) -> Result<(), Failure> {
     let total: u64 = expansions.iter().map(Expansion::len).sum();
     for expansion in expansions {
@@ -30,7 +30,7 @@ pub(super) fn preview(expansions: &[Expansion<'_>]) -> Result<(), Failure> {
     show::line(format_args!("would submit {total} {}", if total == 1 { "task" } else { "tasks" }))
 }
 
-/// What does not vary from task to task.
+/// The settings that all tasks share.
 fn common(task: &SubmitTaskRequest) -> impl Display {
     let mut words = vec![match task.group_name.as_str() {
         "" => "your own group".to_owned(),

@@ -1,4 +1,4 @@
-//! The files that a job needs, brought to where its tasks find them.
+//! Uploads the files of a job.
 
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::show::Output;
 
-/// How much there is to send; fails where there is no file.
+/// The size of a file; fails if it is missing.
 pub(super) async fn length(upload: &Upload) -> Result<u64, Failure> {
     stat(upload).await.map(|metadata| metadata.len())
 }
@@ -38,8 +38,8 @@ fn has_content(file: &std::path::Path) -> bool {
     std::fs::File::open(file).is_ok_and(|file| file.read_at(&mut [0], 0).is_ok_and(|read| read > 0))
 }
 
-/// Sends each file, unless it was sent from here, has not been touched since, and has not been replaced
-/// there. The coordinator does not know what is in a file, so whatever is less certain is sent again.
+/// Uploads each file, unless the cache shows that it was uploaded and has changed neither here nor there. The
+/// coordinator has no digests, so uncertain files are uploaded again.
 pub(super) async fn upload(
     user: &UserClient,
     uploads: &[Upload],
@@ -63,7 +63,7 @@ pub(super) async fn upload(
     Ok(())
 }
 
-/// When the group's file of that key was uploaded, if there is one.
+/// The upload time of the file with that key in the group, if it exists.
 async fn updated_at(user: &UserClient, upload: &Upload) -> Result<Option<Timestamp>, Failure> {
     match user.attachment(&upload.group, &upload.key).await {
         Ok(known) => Ok(Some(known.updated_at)),
@@ -72,7 +72,7 @@ async fn updated_at(user: &UserClient, upload: &Upload) -> Result<Option<Timesta
     }
 }
 
-/// Answers what the coordinator has noted as the time of this upload.
+/// Uploads a file. Returns the upload time that the coordinator has recorded.
 async fn send(
     user: &UserClient,
     upload: &Upload,
@@ -81,7 +81,7 @@ async fn send(
 ) -> Result<Option<Timestamp>, Failure> {
     let request = UploadAttachmentRequest { key: upload.key.clone(), content_length: length };
     let target = user.announce_attachment(&upload.group, &request).await?;
-    // Asked before the file is sent: another upload would be announced later, and have another time.
+    // Requested before the file is sent: a later upload by another client has another time.
     let updated_at = updated_at(user, upload).await?;
     let progress = out.bytes_progress(length);
     let on_bytes = {

@@ -1,6 +1,6 @@
-//! What is remembered of the files that were uploaded from here, so that they are not sent again.
+//! A cache of uploaded files, so that unchanged files are not uploaded again.
 //!
-//! Only a shortcut: whatever is not remembered, or not for certain, is uploaded once more.
+//! An unknown or uncertain file is uploaded again.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -16,34 +16,34 @@ use serde::{Deserialize, Serialize};
 use crate::config::Environment;
 use crate::process::atomic_file;
 
-/// More are not remembered.
+/// The largest number of entries.
 const MAX_ENTRIES: usize = 10_000;
-/// A file that was changed so short a time ago can be changed again without another time.
+/// The least age of a change: a more recent file can change again without a new time.
 const CLOCK_GRAIN: Duration = Duration::from_millis(50);
 
-/// Which file it was, and which state of it. Whatever is written to a file changes this.
+/// The identity and the version of a file; any write changes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stamp {
     device: u64,
     inode: u64,
     length: u64,
-    /// Microseconds since 1970 of the last change of content or metadata; cannot be set by users.
+    /// The time of the last change of content or metadata, in microseconds since 1970. Users can't set it.
     changed: i64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
     stamp: Stamp,
-    /// When the coordinator says that it was uploaded.
+    /// The upload time of the coordinator.
     updated_at: Timestamp,
 }
 
-/// What was sent to one coordinator.
+/// The uploads to one coordinator.
 #[derive(Debug)]
 pub(super) struct UploadCache {
     path: PathBuf,
     address: String,
-    /// By coordinator, group and key.
+    /// Entries by coordinator, group and key.
     entries: BTreeMap<String, Entry>,
 }
 
@@ -65,7 +65,7 @@ impl Stamp {
 impl UploadCache {
     pub(super) fn read(address: &str, environment: &Environment) -> Self {
         let path = environment.cache_folder().join("uploads.json");
-        // Nothing, or nothing that can be read, only costs another upload.
+        // Without a readable cache, files are uploaded again.
         let entries =
             fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
         Self { path, address: address.to_owned(), entries }
@@ -75,14 +75,14 @@ impl UploadCache {
         format!("{}\n{}\n{}", self.address, upload.group, upload.key)
     }
 
-    /// Whether the coordinator has this very state of the file.
+    /// Whether the coordinator has this version of the file.
     pub(super) fn is_current(&self, upload: &Upload, stamp: &Stamp, updated_at: Timestamp) -> bool {
         self.entries
             .get(&self.key(upload))
             .is_some_and(|entry| entry.stamp == *stamp && entry.updated_at == updated_at)
     }
 
-    /// `stamp` was taken before the file was read.
+    /// Records an upload; `stamp` was taken before the file was read.
     pub(super) fn record(&mut self, upload: &Upload, stamp: Stamp, updated_at: Option<Timestamp>) {
         let key = self.key(upload);
         match updated_at.filter(|_| stamp.has_settled(SystemClock.now())) {

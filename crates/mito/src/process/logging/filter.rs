@@ -1,27 +1,27 @@
-//! Which lines are written: directives as in `RUST_LOG`.
+//! Filters log lines with directives like those of `RUST_LOG`.
 
 use tracing_subscriber::filter::{Directive, EnvFilter};
 
-/// The name of all parts of mito 0.6 in directives.
+/// The name of all modules of mito 0.6 in directives.
 const LEGACY_PREFIX: &str = "netmito";
-/// Parts that had a module of the same name there.
+/// Modules with the same name in 0.6.
 const PARTS: [&str; 3] = ["client", "coordinator", "worker"];
 
-/// A filter of comma-separated directives, and the invalid ones, which have no effect.
+/// A filter from comma-separated directives, and the invalid directives, which are ignored.
 pub(super) fn filter(directives: &str) -> (EnvFilter, Vec<String>) {
     let all = directives.split(',').map(str::trim).filter(|directive| !directive.is_empty()).map(translated);
     let (good, bad): (Vec<_>, Vec<_>) = all.partition(|directive| directive.parse::<Directive>().is_ok());
     (EnvFilter::new(good.join(",")), bad)
 }
 
-/// A directive for a part of mito 0.6 means the part of today.
+/// Translates a directive for a module of mito 0.6.
 fn translated(directive: &str) -> String {
     let Some(rest) = directive.strip_prefix(LEGACY_PREFIX) else { return directive.to_owned() };
     let end = rest.find(['=', '[']).unwrap_or(rest.len());
     let (path, level) = rest.split_at(end);
     let current = match path.strip_prefix("::").map(|path| path.split("::").next().unwrap_or_default()) {
         Some(part) if PARTS.contains(&part) => format!("mitosis_{part}"),
-        // Also the start of the names of all others.
+        // This is also the prefix of all other names.
         Some(_) => "mito".to_owned(),
         None if path.is_empty() => "mito".to_owned(),
         None => return directive.to_owned(),

@@ -1,4 +1,4 @@
-//! Where log lines go (command line §9): always standard error; a file where it is configured.
+//! Logging (command line §9): always to standard error, and to a file if configured.
 
 mod filter;
 mod tag;
@@ -17,31 +17,31 @@ pub(crate) use self::tag::WorkerTag;
 use crate::config::Environment;
 use crate::process::failure::Failure;
 
-/// What a service says of itself.
+/// The log filter of a service.
 pub(crate) const SERVICE_FILTER: &str = "mito=info,mitosis=info";
-/// What a command says of itself: its own words, and only what went wrong besides.
+/// The log filter of a command: its own messages, and errors of libraries.
 pub(crate) const COMMAND_FILTER: &str = "error";
 
 /// A file to log to.
 #[derive(Debug)]
 pub(crate) enum LogFile {
-    /// Exactly this one.
+    /// One file.
     At(PathBuf),
     /// `folder/name.<date>`, a new one each day.
     Daily { folder: PathBuf, name: String },
-    /// As `Daily`, shared by several workers, whose names are in the lines; at most three files are kept.
+    /// Like `Daily`, shared by several workers, whose names are in the lines. At most three files are kept.
     Shared { folder: PathBuf, name: String, tag: WorkerTag },
 }
 
-/// How many log files that workers share are kept.
+/// The number of shared log files that are kept.
 const MAX_SHARED_FILES: usize = 3;
 
-/// Writes what is left when it goes.
+/// Flushes the log file when it is dropped.
 #[derive(Debug)]
 #[must_use = "the file is flushed when this goes"]
 pub(crate) struct Logging(#[expect(dead_code, reason = "held for its drop")] Option<WorkerGuard>);
 
-/// Starts logging; once in the life of the process.
+/// Starts logging. Called once per process.
 pub(crate) fn start(
     environment: &Environment,
     default: &str,
@@ -55,7 +55,7 @@ pub(crate) fn start(
     };
     let console = fmt::layer()
         .with_writer(std::io::stderr)
-        // It would be printed on standard error, and panic if that fails.
+        // Errors of the writer would go to standard error, and panic if that fails, too.
         .log_internal_errors(false)
         .with_ansi(
             environment.text("NO_COLOR").is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr()),

@@ -1,4 +1,4 @@
-//! Who writes a line of a file that several workers share.
+//! Tags lines of a shared log file with their worker.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::format::{Format, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// A worker, by its process until it is registered.
+/// The tag of a worker: its process id, then its UUID.
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerTag(Arc<RwLock<String>>);
 
@@ -18,7 +18,7 @@ impl WorkerTag {
         Self(Arc::new(RwLock::new(format!("process {}", std::process::id()))))
     }
 
-    /// From now on, it goes by this name.
+    /// Sets the UUID.
     pub(crate) fn set_worker(&self, worker: Uuid) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = worker.to_string();
     }
@@ -30,7 +30,7 @@ impl fmt::Display for WorkerTag {
     }
 }
 
-/// Formats lines as usual, after the tag of the worker if there is one.
+/// Formats lines as usual, with the tag of the worker in front.
 #[derive(Debug)]
 pub(super) struct TaggedFormat {
     pub(super) tag: Option<WorkerTag>,

@@ -1,4 +1,4 @@
-//! What must be true when the faults have ended.
+//! The invariants after the faults have ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -11,9 +11,9 @@ use super::load::{Load, repeat};
 use super::nodes::until;
 use super::world::{GIVEN_AWAY, SLOTS, World, tag};
 
-/// Longest time until everything has ended: a lost worker is given up, and what is left runs.
+/// Time limit until all tasks have ended: a lost worker is removed, and the rest runs.
 const QUIESCENCE: Duration = Duration::from_secs(120);
-/// Longest time until a process that lost its task is gone.
+/// Time limit until a process that lost its task is gone.
 const ORPHAN: Duration = Duration::from_secs(10);
 
 pub(super) async fn audit(world: &mut World, load: &Load) {
@@ -50,7 +50,7 @@ pub(super) async fn audit(world: &mut World, load: &Load) {
     .await;
 }
 
-/// Each worker lives, and fills all of its slots.
+/// Checks that each worker is alive and uses all of its slots.
 async fn every_worker_runs_tasks(world: &mut World, load: &Load) {
     for (number, worker) in world.workers.iter_mut().enumerate() {
         worker.assert_runs();
@@ -83,7 +83,7 @@ async fn why(load: &Load, task: Option<Uuid>) -> String {
     repeat(async || load.user.explain_task(task).await).await.text
 }
 
-/// How many tasks have not ended, or have no result yet, and one of them.
+/// The number of tasks that have not ended or have no result, and one of them.
 async fn unended(load: &Load) -> (u64, Option<Uuid>) {
     let filter = TaskFilter {
         states: Some(vec![TaskState::Pending, TaskState::Ready, TaskState::Running]),
@@ -107,7 +107,7 @@ async fn all(load: &Load) -> Vec<TaskInfo> {
     }
 }
 
-/// How often each task wrote into a file.
+/// Counts the lines of each task in a file.
 fn marks(world: &World, file: &str) -> BTreeMap<Uuid, usize> {
     let mut marks = BTreeMap::new();
     for line in std::fs::read_to_string(world.home.path().join(file)).unwrap().lines() {
@@ -116,7 +116,7 @@ fn marks(world: &World, file: &str) -> BTreeMap<Uuid, usize> {
     marks
 }
 
-/// Tasks of which something still lives.
+/// Tasks with a process that is still alive.
 fn locked(world: &World) -> Vec<String> {
     let files = std::fs::read_dir(world.home.path().join("locks")).unwrap().map(Result::unwrap);
     files

@@ -1,4 +1,4 @@
-//! Faults: each is injected, held for a while, and mended.
+//! Injects faults, and repairs each after a while.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::nodes::{Children, Node};
 use super::world::{GIVEN_AWAY, Services};
 
-/// What is hit.
+/// The target of a fault.
 pub(super) enum Target<'a> {
     Services(&'a mut Services),
     Workers(&'a mut Vec<Node>),
@@ -20,7 +20,7 @@ pub(super) enum Target<'a> {
 /// How often each fault was injected.
 pub(super) type Count = BTreeMap<&'static str, usize>;
 
-/// Injects faults one after the other until the time comes, and leaves everything mended.
+/// Injects faults one after the other until the deadline, and repairs all of them.
 pub(super) async fn inject(mut target: Target<'_>, mut choices: StdRng, ends: Instant) -> Count {
     let mut count = Count::new();
     while Instant::now() < ends {
@@ -37,12 +37,12 @@ pub(super) async fn inject(mut target: Target<'_>, mut choices: StdRng, ends: In
     count
 }
 
-/// Up to two seconds.
+/// A pause of up to two seconds.
 fn short(choices: &mut StdRng) -> Duration {
     Duration::from_millis(choices.random_range(50..2_000))
 }
 
-/// Up to a time in which no worker is given up yet.
+/// A pause that is too short for the loss of a worker.
 fn long(choices: &mut StdRng) -> Duration {
     Duration::from_millis(choices.random_range(500..6_000))
 }
@@ -118,7 +118,7 @@ async fn of_a_worker(worker: &mut Node, choices: &mut StdRng) -> &'static str {
             "worker stopped"
         }
         2 => {
-            // Until its tasks run elsewhere.
+            // Until its tasks run on another worker.
             worker.freeze(GIVEN_AWAY * 3 / 2).await;
             "worker stopped for long"
         }

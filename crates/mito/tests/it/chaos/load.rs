@@ -1,4 +1,4 @@
-//! Tasks that leave marks when they start and end, and notice a twin.
+//! Submits tasks that record their start and end, and detect a concurrent second execution.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const BATCH: usize = 10;
 const PERIOD: Duration = Duration::from_millis(500);
 /// Time before a submission is repeated.
 const RETRY: Duration = Duration::from_millis(200);
-/// Longest time without an answer.
+/// Time limit without a reply.
 const NO_ANSWER: Duration = Duration::from_secs(10);
 
 pub(super) struct Load {
@@ -39,7 +39,7 @@ impl Load {
         }
     }
 
-    /// Submits at a steady rate; answers how many.
+    /// Submits tasks at a steady rate. Returns their number.
     pub(super) async fn submit_until(&mut self, ends: Instant) -> usize {
         let mut number = 0;
         while Instant::now() < ends {
@@ -52,7 +52,7 @@ impl Load {
         self.acknowledged.len()
     }
 
-    /// Mostly short; some long enough to meet a fault; some that keep their output.
+    /// Mostly short tasks; some are long enough to meet a fault, some keep their output.
     fn task(&self, number: usize) -> SubmitTaskRequest {
         let time = match number % 20 {
             0 => "4",
@@ -64,7 +64,7 @@ impl Load {
         task
     }
 
-    /// A task that takes some seconds. It holds a lock while anything of it lives.
+    /// A task of some seconds, which holds a lock while any of its processes is alive.
     pub(super) fn marked(&self, seconds: &str) -> SubmitTaskRequest {
         let folder = &self.folder;
         let script = format!(
@@ -89,7 +89,7 @@ impl Load {
     }
 }
 
-/// Repeats a request while the coordinators are away.
+/// Repeats a request while the coordinators are down.
 pub(super) async fn repeat<T>(mut request: impl AsyncFnMut() -> Result<T, ClientError>) -> T {
     loop {
         match tokio::time::timeout(NO_ANSWER, request()).await {

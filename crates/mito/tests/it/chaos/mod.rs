@@ -1,7 +1,7 @@
-//! Random faults against a whole system under load, and an audit of what it promised.
+//! Tests with random faults against a whole system under load, and an audit of its guarantees.
 //!
-//! The test command runs it for some seconds, `./scripts/soak` for an hour. `MITO_CHAOS_SECONDS` sets the length, and
-//! `MITO_CHAOS_SEED` repeats the choices of an earlier run, which prints its seed.
+//! The test command runs them for some seconds, `./scripts/soak` for an hour. `MITO_CHAOS_SECONDS` sets the length,
+//! and `MITO_CHAOS_SEED` repeats the random choices of an earlier run, which prints its seed.
 
 #![expect(clippy::print_stderr, reason = "a run names its seed and its faults")]
 
@@ -22,10 +22,10 @@ use faults::{Target, inject};
 use load::Load;
 use world::{Store, World};
 
-/// The length unless another is given.
+/// The default length.
 const SHORT: Duration = Duration::from_secs(15);
 
-/// What a run does, from the environment.
+/// The parameters of a run, from the environment.
 struct Plan {
     length: Duration,
     seed: u64,

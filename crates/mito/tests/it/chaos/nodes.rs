@@ -1,4 +1,4 @@
-//! Processes that are killed, stopped and started again at the same place.
+//! Processes that are killed, stopped and restarted.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-use crate::home::{Home, LIMIT, LOOK_AGAIN, Service};
+use crate::home::{Home, LIMIT, POLL_INTERVAL, Service};
 
 /// The preloaded library of Debian's package `libfaketime`, which is in a folder of the architecture.
 fn faketime() -> PathBuf {
@@ -21,9 +21,9 @@ fn faketime() -> PathBuf {
 pub(super) struct Node {
     home: PathBuf,
     args: Vec<String>,
-    /// A line with this says that it is ready.
+    /// The mark of the line that reports readiness.
     mark: &'static str,
-    /// The file with the offset of its wall clock, where it has a clock of its own.
+    /// The file with the offset of its wall clock, if it has its own clock.
     clock: Option<PathBuf>,
     process: Option<Service>,
 }
@@ -42,7 +42,7 @@ impl Node {
         node
     }
 
-    /// Starts it again; nothing happens when it runs.
+    /// Starts the process, unless it is running.
     pub(super) async fn restart(&mut self) {
         if self.process.is_some() {
             return;
@@ -58,7 +58,7 @@ impl Node {
         self.process = Some(ready(command, self.mark).await);
     }
 
-    /// Sets the wall clock off by so much, as `+45` or `-3600` seconds. The monotonic clock goes on.
+    /// Sets the offset of the wall clock in seconds, such as `+45` or `-3600`. The monotonic clock is not affected.
     pub(super) fn step_clock(&self, offset: &str) {
         if let Some(clock) = &self.clock {
             std::fs::write(clock, offset).unwrap();
@@ -73,21 +73,21 @@ impl Node {
         self.process.as_ref().expect("it runs").signal(signal);
     }
 
-    /// SIGSTOP, and SIGCONT after this time.
+    /// Stops the process with SIGSTOP, and continues it after this time.
     pub(super) async fn freeze(&self, time: Duration) {
         self.signal(Signal::SIGSTOP);
         sleep(time).await;
         self.signal(Signal::SIGCONT);
     }
 
-    /// `kill -9`.
+    /// Kills the process with SIGKILL.
     pub(super) async fn kill(&mut self) {
         if let Some(process) = self.process.take() {
             process.kill().await;
         }
     }
 
-    /// SIGTERM, and an end with success.
+    /// Stops the process with SIGTERM; it must exit with success.
     pub(super) async fn stop(&mut self) {
         if let Some(process) = self.process.take() {
             process.signal(Signal::SIGTERM);
@@ -102,7 +102,7 @@ impl Node {
     }
 }
 
-/// The processes that a process started, guards and commands apart.
+/// The children of a process, except guards and commands.
 pub(super) struct Children {
     pub(super) guards: Vec<Pid>,
     pub(super) commands: Vec<Pid>,
@@ -123,10 +123,10 @@ impl Children {
         found
     }
 
-    /// Ends the commands as the crash of their machine would.
+    /// Kills the commands, as a crash of their machine would.
     pub(super) fn kill_commands(&self) {
         for command in &self.commands {
-            // A command leads a group of its own; it may have ended by itself.
+            // Each command leads a process group, which may have ended by itself.
             let _ = killpg(*command, Signal::SIGKILL);
         }
     }
@@ -150,6 +150,6 @@ pub(super) async fn until(what: &str, limit: Duration, mut holds: impl AsyncFnMu
             Ok(()) => return,
             Err(state) => assert!(Instant::now() < deadline, "{what} after {limit:?}: {state}"),
         }
-        sleep(LOOK_AGAIN.max(limit.min(LIMIT) / 1_000)).await;
+        sleep(POLL_INTERVAL.max(limit.min(LIMIT) / 1_000)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The system: one embedded coordinator, or two over PostgreSQL, S3 and Redis behind nginx; and workers.
+//! The system under test: one embedded coordinator, or two with PostgreSQL, S3 and Redis behind nginx; and workers.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use mitosis_testkit::s3::S3Server;
 use super::nodes::Node;
 use crate::home::{ADMIN, Home};
 
-/// After so much silence a worker's tasks are given away.
+/// The lease of workers.
 pub(super) const GIVEN_AWAY: Duration = Duration::from_secs(10);
-/// Through a proxy, the default one does not count.
+/// The lost-after limit for connections through a proxy.
 pub(super) const PASSWORD: &str = "chaos-secret";
 const COORDINATORS: usize = 2;
 const WORKERS: usize = 3;
-/// Tasks that each worker runs at once.
+/// The number of slots of each worker.
 pub(super) const SLOTS: usize = 3;
 
-/// Where the state is.
+/// The storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Store {
     /// SQLite and a directory.
@@ -34,11 +34,11 @@ pub(super) struct World {
     pub(super) home: Home,
     pub(super) services: Services,
     pub(super) workers: Vec<Node>,
-    /// What clients and workers are given: nginx first, then each coordinator.
+    /// The addresses for clients and workers: nginx first, then each coordinator.
     pub(super) addresses: String,
 }
 
-/// Everything but the workers.
+/// The services without the workers.
 pub(super) struct Services {
     pub(super) coordinators: Vec<Node>,
     pub(super) proxy: ReverseProxy,
@@ -80,7 +80,7 @@ impl World {
         let addresses: Vec<String> = std::iter::once(proxy.address()).chain(own).collect();
         let mut workers = Vec::new();
         for number in 0..WORKERS {
-            // Each prefers another way in.
+            // Each worker prefers another address.
             let mut known = addresses.clone();
             known.rotate_left(number % addresses.len());
             workers.push(worker(&home, number, &known.join(",")).await);
@@ -118,7 +118,7 @@ admin_password = "{PASSWORD}"
     }
 }
 
-/// The same URL with a proxy in the place of the server.
+/// The URL with a proxy in the place of the server.
 async fn through_a_proxy(url: &str) -> (FaultProxy, String) {
     let (_, rest) = url.split_once("127.0.0.1:").expect("servers listen on the loopback interface");
     let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
@@ -149,7 +149,7 @@ async fn coordinator(home: &Home, config: &std::path::Path, number: usize, port:
     Node::start(home, &args, "listening address=", Some(clock)).await
 }
 
-/// A worker with a tag of its own, by which a task can be sent to it.
+/// A worker with its own tag, to which a task can be sent.
 async fn worker(home: &Home, number: usize, addresses: &str) -> Node {
     let account = format!("[worker]\nuser = '{ADMIN}'\npassword = '{PASSWORD}'\nretain = true\n");
     let config = home.write("worker.toml", &account);
@@ -210,7 +210,7 @@ impl ReverseProxy {
         self.nginx = Some(Nginx::start(&self.servers, &[self.port]).await.unwrap());
     }
 
-    /// `kill -9`.
+    /// Kills all processes with SIGKILL.
     pub(super) fn kill(&mut self) {
         self.nginx = None;
     }

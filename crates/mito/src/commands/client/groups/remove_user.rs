@@ -7,7 +7,7 @@ use crate::login::identity::Identity;
 use crate::process::failure::Failure;
 use crate::show::{Output, words};
 
-/// The coordinator ignores users who are not members (HTTP contract §7); they are reported here.
+/// Removes users from a group, and reports those who are not members: the coordinator ignores them (HTTP contract §7).
 pub(super) async fn remove_user(
     group: &str,
     users: &[String],

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use crate::cli::client::Line;
 use crate::complete::{Candidate, lookup, request};
 
-/// Knows the commands, and asks for names as the user who is logged in.
+/// Completes commands, and names that the logged-in user can see.
 pub(super) struct Completion {
     root: clap::Command,
     user: UserClient,
@@ -26,12 +26,12 @@ impl Completion {
         Self { root, user, name }
     }
 
-    /// From now on as another user.
+    /// Replaces the user.
     pub(super) fn set_user(&mut self, user: UserClient, name: String) {
         (self.user, self.name) = (user, name);
     }
 
-    /// Where the word before the cursor begins, and what could be there. A line with quotes is left alone.
+    /// The start of the word before the cursor, and its candidates. Lines with quotes have none.
     fn candidates(&self, line: &str) -> (usize, Vec<Candidate>) {
         if line.contains(['"', '\'', '\\']) {
             return (line.len(), Vec::new());

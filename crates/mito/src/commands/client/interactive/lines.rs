@@ -1,4 +1,4 @@
-//! Where the commands of the interactive mode come from: a terminal, or a file of lines.
+//! The source of commands in the interactive mode: a terminal, or a file.
 
 use std::fs;
 use std::io::{self, IsTerminal as _};
@@ -16,7 +16,7 @@ use crate::process::failure::Failure;
 
 const PROMPT: &str = "[mito::client]> ";
 const CONTINUATION: &str = "::: ";
-/// How many lines the history keeps.
+/// The largest number of lines in the history.
 const HISTORY_SIZE: usize = 1000;
 
 pub(super) enum Lines {
@@ -34,7 +34,7 @@ impl Lines {
         Ok(Self::Terminal { editor: Box::new(editor), history })
     }
 
-    /// Names are asked for as this user from now on.
+    /// Sets the user for the completion of names.
     pub(super) fn set_user(&mut self, user: UserClient, name: String) {
         if let Self::Terminal { editor, .. } = self
             && let Some(completion) = editor.helper_mut()
@@ -47,8 +47,8 @@ impl Lines {
         matches!(self, Self::Terminal { .. })
     }
 
-    /// The next line; none at the end. A line that ends with a backslash goes on on the next. What was
-    /// given up with Ctrl-C, or left unfinished at a keyboard, is never obeyed: it is an empty line, or none.
+    /// Reads the next line; none at the end. A backslash at the end of a line continues it. A line that Ctrl-C
+    /// cancelled or that is incomplete at the end of a terminal session is never run.
     pub(super) fn next(&mut self) -> Result<Option<String>, Failure> {
         let mut line = String::new();
         let mut prompt = PROMPT;
@@ -81,7 +81,7 @@ impl Lines {
         }
     }
 
-    /// Keeps a line for the next time. That it can't be kept must not stop the work.
+    /// Adds a line to the history. Errors are ignored.
     pub(super) fn add_to_history(&mut self, line: &str) {
         let Self::Terminal { editor, history } = self else { return };
         let kept = editor.add_history_entry(line).and_then(|_| editor.append_history(history));
@@ -90,7 +90,7 @@ impl Lines {
         }
     }
 
-    /// How the process ends: at a terminal, failures were visible.
+    /// The exit code: 0 at a terminal, where failures were visible.
     pub(super) fn code(&self, first_failure: Option<ExitCode>) -> ExitCode {
         match self {
             Self::Terminal { .. } => ExitCode::SUCCESS,
@@ -99,10 +99,10 @@ impl Lines {
     }
 }
 
-/// What came of asking for a line.
+/// The outcome of reading a line.
 enum Read {
     Line(String),
-    /// Ctrl-C.
+    /// The line was cancelled with Ctrl-C.
     Interrupted,
     End,
 }
@@ -130,7 +130,7 @@ fn cant_read(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Fail
     Failure::io("cannot read commands", io::Error::other(error))
 }
 
-/// Whether a line ends with a backslash that stands for itself.
+/// Whether a line ends with a backslash that is not escaped.
 fn continues(line: &str) -> bool {
     line.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
 }

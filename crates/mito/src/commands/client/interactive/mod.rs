@@ -1,4 +1,4 @@
-//! `mito client -i`: command after command, as one user (command line §8).
+//! `mito client -i`: runs commands in one session (command line §8).
 
 mod completion;
 mod lines;
@@ -17,8 +17,7 @@ use crate::process::failure::Failure;
 use crate::process::signals::Interrupts;
 use crate::show::{Output, OutputArgs};
 
-/// Obeys until the user leaves. With commands from a file instead of a terminal, the code is that of the
-/// first one that failed.
+/// Runs commands until the user exits. With commands from a file, the exit code is that of the first failed command.
 pub(super) async fn run(
     first: Option<&ClientCommand>,
     session: &mut Session<'_>,
@@ -60,7 +59,7 @@ pub(super) async fn run(
     Ok(lines.code(first_failure))
 }
 
-/// Obeys; says whether that was the last command.
+/// Runs a command. Returns whether it was the last one.
 async fn is_last(
     command: &ClientCommand,
     output: &OutputArgs,
@@ -71,7 +70,7 @@ async fn is_last(
     let out = session.output(output);
     let outcome = match lines.is_terminal() && !matches!(command, ClientCommand::Cmd(_)) {
         true => run_interruptible(command, session, &out).await,
-        // A command of this machine hears Ctrl-C itself, as it has the terminal.
+        // A local command receives Ctrl-C itself, as it has the terminal.
         false => execute(command, session, &out).await,
     };
     let code = match outcome {
@@ -88,7 +87,7 @@ async fn is_last(
     false
 }
 
-/// Ctrl-C ends the command, and nothing else.
+/// Runs a command that Ctrl-C interrupts without ending the session.
 async fn run_interruptible(
     command: &ClientCommand,
     session: &mut Session<'_>,
@@ -102,7 +101,7 @@ async fn run_interruptible(
     }
 }
 
-/// What a line asks for; none if the line is empty or was answered with help.
+/// Parses a line; none if the line is empty or its help was printed.
 fn parsed(line: &str) -> Result<Option<Line>, Failure> {
     let words = shlex::split(line).ok_or_else(|| {
         Failure::new(Exit::Usage, "unmatched quote").with_hint("escape a literal quote: \\\"")
@@ -112,7 +111,7 @@ fn parsed(line: &str) -> Result<Option<Line>, Failure> {
     }
     match Line::try_parse_from(words) {
         Ok(line) => Ok(Some(line)),
-        Err(answer) if answer.use_stderr() => Err(Failure::misspelt(&answer, "`help` lists the commands")),
+        Err(answer) if answer.use_stderr() => Err(Failure::usage(&answer, Some("`help` lists the commands"))),
         Err(help) => {
             help.print().map_err(|error| Failure::io("cannot write to standard output", error)).map(|()| None)
         }

@@ -1,4 +1,4 @@
-//! Filters for coordinators that do not know conditions in words.
+//! Converts filters for coordinators that do not know conditions.
 
 use mitosis_client::{Capabilities, UserClient};
 use mitosis_domain::clock::{Clock as _, SystemClock};
@@ -8,8 +8,7 @@ use mitosis_protocol::task::TaskFilter;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 
-/// The filter in a form that the coordinator knows. A condition that it does not know would be ignored, and all
-/// tasks would be meant.
+/// Converts a filter to a form that the coordinator knows. It would ignore an unknown condition and select all tasks.
 pub(super) async fn fitting(filter: TaskFilter, client: &UserClient) -> Result<TaskFilter, Failure> {
     let Some(words) = &filter.filter else { return Ok(filter) };
     if client.client().capabilities().await? == Capabilities::Native {

@@ -9,7 +9,7 @@ use crate::process::failure::Failure;
 use crate::show::Output;
 use crate::task_io::exit::TaskExit;
 
-/// The coordinator's own words, so that they are the same wherever they are read.
+/// Prints the explanation of the coordinator, which is the same for all clients.
 pub(super) async fn explain(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let explanation = identity.client.explain_task(uuid).await?;
     out.one_line(&explanation)?;

@@ -13,7 +13,7 @@ pub(super) async fn get(uuid: Uuid, identity: &Identity, out: &Output) -> Result
     let (state, result) = (task.info.state, task.info.result);
     let outcome = TaskExit::from_info(&task.info);
     out.one(&TaskShown::from(task.info).with_artifacts(task.artifacts))?;
-    // The protocol has a word for every other reason to stop a command.
+    // The protocol has another message for every other reason to stop a command.
     if state == TaskState::Cancelled && result.is_some_and(|result| result.msg.is_none()) {
         out.say(format_args!("mito: stopped {TOO_MUCH_OUTPUT}"));
     }

@@ -1,4 +1,4 @@
-//! `mito client tasks logs`: what a task wrote, on the same streams.
+//! `mito client tasks logs`: shows the output of a task on the same streams.
 
 use mitosis_client::UserClient;
 use mitosis_protocol::TaskInfo;
@@ -11,8 +11,7 @@ use crate::process::failure::Failure;
 use crate::task_io::follow;
 use crate::task_io::terminal_output::TerminalOutput;
 
-/// The output itself is the result, so there is no other form of it, and the code of the task is not that of
-/// the command.
+/// The output is the result, so there are no formats, and the exit code is not that of the task.
 pub(super) async fn logs(name: &str, follow: bool, session: &mut Session<'_>) -> Result<(), Failure> {
     let scratch = session.environment.cache_folder().join("follow");
     let (client, task) = match follow {
@@ -43,7 +42,7 @@ pub(super) async fn logs(name: &str, follow: bool, session: &mut Session<'_>) ->
     }
 }
 
-/// The task, however long the coordinator is away.
+/// Requests the task; waits for an unreachable coordinator.
 async fn find_and_reconnect(
     name: &str,
     session: &mut Session<'_>,

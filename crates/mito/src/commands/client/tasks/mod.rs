@@ -31,7 +31,7 @@ pub(super) async fn run(
     out: &Output,
 ) -> Result<Next, Failure> {
     match command {
-        // What waits anyway waits for a coordinator that is away, too.
+        // Commands that wait also wait for an unreachable coordinator.
         TasksCommand::Wait(args) => return wait::wait(args, session, out).await,
         TasksCommand::Watch { selectors } => watch::watch(selectors, session, out).await?,
         TasksCommand::Logs { task, follow } => logs::logs(task, *follow, session).await?,

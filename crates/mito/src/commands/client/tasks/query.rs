@@ -24,7 +24,7 @@ pub(super) async fn query(args: &QueryArgs, identity: &Identity, out: &Output) -
     let mut pages = Pages { user, next: Some(query.clone()), left: query.limit, previous: None };
     let mut page = pages.turn().await?;
     out.found(pages.count(&query, &page).await?, "task")?;
-    // Blocks for people are few enough to be kept.
+    // The details of tasks are buffered; people request few.
     if args.verbose && !out.is_for_programs() {
         let mut tasks = Vec::new();
         while !page.is_empty() {
@@ -41,13 +41,13 @@ pub(super) async fn query(args: &QueryArgs, identity: &Identity, out: &Output) -
     rows.finish()
 }
 
-/// All matches, as many at once as a reply holds.
+/// Requests all matches page by page.
 struct Pages<'a> {
     user: &'a UserClient,
     next: Option<QueryTasksRequest>,
-    /// How many results are still wanted; all if no limit is given.
+    /// The number of remaining results; none without a limit.
     left: Option<u64>,
-    /// The page before this one began with it.
+    /// The first task of the previous page.
     previous: Option<TaskInfo>,
 }
 
@@ -57,7 +57,7 @@ impl Pages<'_> {
         let Some(query) = self.next.take() else { return Ok(Vec::new()) };
         let reply = retry_transient(|| self.user.query_tasks(&query)).await?;
         let (page, ended_early) = (reply.tasks, reply.next.is_some());
-        // An old coordinator gives everything at once, and the same again when it is asked for more.
+        // An old coordinator returns everything at once, and the same again for the next page.
         if page.first() == self.previous.as_ref() {
             return Ok(Vec::new());
         }
@@ -73,7 +73,7 @@ impl Pages<'_> {
         Ok(page)
     }
 
-    /// How many there are in all, once the first page is there.
+    /// The total number, once the first page has arrived.
     async fn count(&self, query: &QueryTasksRequest, first: &[TaskInfo]) -> Result<u64, Failure> {
         if self.next.is_none() {
             return Ok(first.len() as u64);

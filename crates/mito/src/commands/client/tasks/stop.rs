@@ -6,7 +6,7 @@ use crate::login::identity::Identity;
 use crate::process::failure::Failure;
 use crate::show::Output;
 
-/// The task ends as Cancelled once its processes are gone.
+/// Stops a task, which ends as Cancelled once its processes are gone.
 pub(super) async fn stop(uuid: Uuid, identity: &Identity, out: &Output) -> Result<(), Failure> {
     identity.client.stop_task(uuid).await?;
     out.say(format_args!("asked the worker to stop {uuid}"));

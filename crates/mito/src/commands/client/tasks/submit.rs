@@ -20,7 +20,7 @@ pub(super) async fn submit(
 ) -> Result<Next, Failure> {
     let group = args.group.clone().unwrap_or_else(|| identity.name.clone());
     if args.wait || args.follow {
-        // Before there is a task that nothing could be seen of.
+        // Before the submission, as the task could not be followed otherwise.
         identity.client.require("`--wait` or `--follow`").await?;
     }
     let submitted = identity.client.submit(&args.task(group.clone())).await?;
@@ -29,7 +29,7 @@ pub(super) async fn submit(
         out.one_line(&Submitted::taken(&group, submitted))?;
         return Ok(Next::Continue);
     }
-    // Results are what the task writes, or how it ends.
+    // The result is the output of the task, or its end.
     out.say(format_args!("task {} of group {group}: {uuid}", submitted.task_id));
     let mut waiting = WaitSet::for_one(wait::submitted_event(&group, submitted));
     let over = async {

@@ -14,7 +14,10 @@ pub(super) async fn update_labels(
     identity: &Identity,
     out: &Output,
 ) -> Result<(), Failure> {
-    identity.client.set_task_labels(uuid, &LabelsRequest { labels: value_parsers::given(labels) }).await?;
+    identity
+        .client
+        .set_task_labels(uuid, &LabelsRequest { labels: value_parsers::non_empty(labels) })
+        .await?;
     out.say(format_args!("changed the labels of {uuid}"));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `mito client tasks wait`: until tasks have ended.
+//! `mito client tasks wait`: waits until tasks have ended.
 //!
 //! A stream of events reports each end. When it breaks it is resumed where it stopped; if that is not possible, the
 //! tasks are queried again.
@@ -24,9 +24,9 @@ use crate::show::{Output, Progress, TaskChange};
 use crate::task_io::exit::TaskExit;
 use crate::task_io::progress::TaskProgress;
 
-/// How many tasks are looked at at once.
+/// The number of tasks that are requested at once.
 const CONCURRENCY: usize = 16;
-/// For up to this many tasks, the reason why they have not ended is printed.
+/// The most tasks for which a timed-out wait explains why they have not ended.
 const MAX_EXPLAINED: usize = 3;
 
 pub(super) async fn wait(args: &WaitArgs, session: &mut Session<'_>, out: &Output) -> Result<Next, Failure> {
@@ -52,25 +52,25 @@ pub(super) async fn wait(args: &WaitArgs, session: &mut Session<'_>, out: &Outpu
     waiting.verdict()
 }
 
-/// Tasks that are waited for.
+/// The awaited tasks.
 #[derive(Debug, Default)]
 pub(super) struct WaitSet {
-    /// Not over yet.
+    /// The tasks that have not ended.
     left: BTreeMap<Uuid, TaskEvent>,
-    /// How many there are in all.
+    /// The number of all tasks.
     total: usize,
     failed: usize,
-    /// The code of the only one.
+    /// The exit code of a single task.
     code: u8,
 }
 
 impl WaitSet {
-    /// For one task.
+    /// Whether it is a single task.
     pub(super) fn for_one(task: TaskEvent) -> Self {
         Self { left: BTreeMap::from([(task.uuid, task)]), total: 1, ..Self::default() }
     }
 
-    /// Waits for these tasks.
+    /// Starts with these tasks.
     fn start(&mut self, tasks: &[TaskEvent]) -> Result<(), Failure> {
         if tasks.is_empty() {
             return Err(Failure::new(Exit::NotFound, "nothing to wait for: no task matches")
@@ -81,7 +81,7 @@ impl WaitSet {
         Ok(())
     }
 
-    /// Notes how one ended.
+    /// Records the end of a task.
     pub(super) fn ended(&mut self, uuid: Uuid, outcome: TaskExit) {
         if let Some(task) = self.left.get(&uuid) {
             let TaskExit { result, warnings } = outcome;
@@ -90,7 +90,7 @@ impl WaitSet {
         }
     }
 
-    /// How the command ends: with the code of a single task, or with one for failures among several.
+    /// The exit code of the command: that of a single task, or one for failures among several.
     pub(super) fn verdict(&self) -> Result<Next, Failure> {
         match (self.total, self.failed) {
             (1, _) if self.code > 0 => Ok(Next::Exit(self.code)),
@@ -108,7 +108,7 @@ impl WaitSet {
         }
     }
 
-    /// Notes where a task stands; answers the end of one that was waited for.
+    /// Records a state. Returns the end of an awaited task.
     fn update(&mut self, event: &TaskEvent) -> Option<TaskExit> {
         let outcome = TaskExit::from_event(event)?;
         self.left.remove(&event.uuid)?;
@@ -119,14 +119,14 @@ impl WaitSet {
     }
 }
 
-/// When a wait ends.
+/// The condition that ends a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WaitUntil {
     AllEnded,
     FirstFailure,
 }
 
-/// Waits for tasks, and shows how each one ended.
+/// Waits for tasks, and shows the end of each.
 pub(super) async fn wait_until(
     selection: &TaskSelection,
     identity: &Identity,
@@ -181,7 +181,7 @@ pub(super) async fn wait_until(
     outcome
 }
 
-/// What is shown during a wait: a bar, and a row for each task that has ended.
+/// The output during a wait: a bar, and a row for each ended task.
 struct Report<'a> {
     client: &'a UserClient,
     out: &'a Output,
@@ -196,7 +196,7 @@ impl<'a> Report<'a> {
         Self { client, out, progress, tasks: TaskProgress::default(), rows: out.rows() }
     }
 
-    /// Shows what changed. Whether the wait has ended.
+    /// Shows changes. Returns whether the wait has ended.
     async fn apply(
         &mut self,
         events: Vec<TaskEvent>,
@@ -238,7 +238,7 @@ fn scope(selection: &TaskSelection, identity: &Identity) -> EventScope {
     }
 }
 
-/// Opens a stream, however long the coordinator is away.
+/// Opens a stream; waits for an unreachable coordinator.
 pub(super) async fn open_events(
     client: &UserClient,
     scope: &EventScope,
@@ -259,7 +259,7 @@ fn later(waiting: &WaitSet) -> String {
     )
 }
 
-/// Where those stand that are left.
+/// The states of the remaining tasks.
 async fn refresh(client: &UserClient, waiting: &WaitSet) -> Result<Vec<TaskEvent>, Failure> {
     let uuids: Vec<Uuid> = waiting.left.keys().copied().collect();
     let mut looks = stream::iter(uuids).map(|uuid| client.task(uuid)).buffer_unordered(CONCURRENCY);
@@ -267,7 +267,7 @@ async fn refresh(client: &UserClient, waiting: &WaitSet) -> Result<Vec<TaskEvent
     while let Some(task) = looks.next().await {
         match task {
             Ok(task) => events.push(task.info.into()),
-            // The stream breaks again, and then all are looked at again.
+            // The stream will break again, and then all tasks are requested.
             Err(error) if error.is_transient() => {}
             Err(error) => return Err(error.into()),
         }
@@ -275,7 +275,7 @@ async fn refresh(client: &UserClient, waiting: &WaitSet) -> Result<Vec<TaskEvent
     Ok(events)
 }
 
-/// Why it took too long: the coordinator's own words about a few of them.
+/// Explains a timed-out wait with the coordinator's reasons for a few tasks.
 pub(super) async fn timed_out(waiting: &WaitSet, client: &UserClient, limit: std::time::Duration) -> Failure {
     let (left, total) = (waiting.left.len(), waiting.total);
     let limit = mitosis_protocol::duration::short(limit);
@@ -305,7 +305,7 @@ fn no_answer(address: &str, limit: std::time::Duration) -> Failure {
         .with_hint("check the address, and that it runs; submitted tasks continue")
 }
 
-/// A task that was just submitted.
+/// Waits for a task that was just submitted.
 pub(super) fn submitted_event(group: &str, SubmitTaskReply { task_id, uuid }: SubmitTaskReply) -> TaskEvent {
     TaskEvent {
         uuid,

@@ -1,4 +1,4 @@
-//! `mito client tasks watch`: where tasks stand, as it changes.
+//! `mito client tasks watch`: shows the states of tasks as they change.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
@@ -14,7 +14,7 @@ use crate::login::reconnect::Reconnect;
 use crate::process::failure::Failure;
 use crate::show::{Output, TaskChange};
 
-/// Lines of the table on a terminal that does not say how high it is: what changed last.
+/// The number of rows on a terminal of unknown height.
 const LINES: usize = 20;
 
 /// Shows the selected tasks until all have ended, or all tasks of the user's groups until interrupted.
@@ -64,7 +64,7 @@ pub(super) async fn watch(
     Ok(())
 }
 
-/// Lines as they come, or a table that is drawn again in its place.
+/// The output: lines, or a table that is redrawn in place.
 struct Screen<'a> {
     out: &'a Output,
     table: Table,
@@ -93,22 +93,22 @@ impl<'a> Screen<'a> {
     }
 }
 
-/// What changed last, and how it stands on the screen.
+/// The table on the terminal: the latest changes.
 #[derive(Default)]
 struct Table {
     last: Vec<TaskChange>,
-    /// Lines of the frame before.
+    /// The number of lines of the last frame.
     drawn: usize,
-    /// Columns that it was drawn for.
+    /// The width of the last frame.
     width: Option<usize>,
 }
 
 impl Table {
-    /// What to write so that the new table stands in the place of the old one.
+    /// The text that replaces the last frame by the new one.
     fn frame(&mut self, task: TaskChange, out: &Output, height: Option<usize>) -> Result<String, Failure> {
         self.last.retain(|other| other.uuid() != task.uuid());
         self.last.push(task);
-        // The titles have a line, and so has the cursor: a screen that scrolls can't be drawn over.
+        // One line is for the titles and one for the cursor: a table that scrolls can't be redrawn.
         let lines = height.map_or(LINES, |height| height.saturating_sub(2).max(1));
         self.last.drain(..self.last.len().saturating_sub(lines));
         let table = out.lines(&self.last)?;
@@ -119,7 +119,7 @@ impl Table {
             (_, false) => "\x1b[H\x1b[2J".to_owned(),
         };
         (self.drawn, self.width) = (table.len(), out.width());
-        // A line that is too long is cut off, as a second row of it would not be drawn over.
+        // Long lines are cut, as a wrapped row could not be redrawn.
         Ok(format!("{back}\x1b[?7l{}\r\n\x1b[?7h", table.join("\r\n")))
     }
 }
@@ -137,7 +137,7 @@ mod tests {
         TaskChange::from(TaskEvent { uuid, group_name, task_id: number, state, result: None, warnings, at })
     }
 
-    /// Frames of a number of tasks at a terminal, and how many rows the last one takes.
+    /// Draws frames with a number of tasks. Returns the rows of the last one.
     fn frames(tasks: i64, width: usize, height: Option<usize>) -> (Vec<String>, usize) {
         let mut table = Table::default();
         let out = Output::at_a_terminal(width);

@@ -15,7 +15,7 @@ pub(super) async fn tags(
     identity: &Identity,
     out: &Output,
 ) -> Result<(), Failure> {
-    identity.client.set_worker_tags(uuid, &TagsRequest { tags: value_parsers::given(tags) }).await?;
+    identity.client.set_worker_tags(uuid, &TagsRequest { tags: value_parsers::non_empty(tags) }).await?;
     out.say(format_args!("changed the tags of worker {uuid}"));
     Ok(())
 }
@@ -26,7 +26,10 @@ pub(super) async fn labels(
     identity: &Identity,
     out: &Output,
 ) -> Result<(), Failure> {
-    identity.client.set_worker_labels(uuid, &LabelsRequest { labels: value_parsers::given(labels) }).await?;
+    identity
+        .client
+        .set_worker_labels(uuid, &LabelsRequest { labels: value_parsers::non_empty(labels) })
+        .await?;
     out.say(format_args!("changed the labels of worker {uuid}"));
     Ok(())
 }

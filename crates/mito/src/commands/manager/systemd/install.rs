@@ -1,4 +1,4 @@
-//! `mito manager systemd install`: writes a unit for workers as they would be started from here.
+//! `mito manager systemd install`: writes a unit for workers with the options and the environment of this command.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -18,7 +18,7 @@ use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::show;
 
-/// Variables besides the own ones that decide what a worker and its commands find.
+/// Additional variables that affect a worker and its commands.
 const ALSO: [&str; 4] = ["PATH", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "RUST_LOG"];
 
 pub(super) async fn run(args: &InstallArgs, environment: &Environment) -> Result<(), Failure> {
@@ -75,7 +75,7 @@ fn unwritable(error: Unwritable) -> Failure {
     Failure::new(Exit::Failure, error)
 }
 
-/// All or nothing, and never readable by more than `mode` says.
+/// Writes a file atomically, with the given mode.
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
     put(path, text, mode).map_err(|error| Failure::io(format!("cannot write {}", path.display()), error))
 }

@@ -17,12 +17,12 @@ pub(super) async fn run(command: &SystemdCommand, environment: &Environment) -> 
     }
 }
 
-/// What is written for a kind of worker.
+/// The files of a unit.
 struct Files {
     name: String,
-    /// A template: an instance for each worker.
+    /// The unit, a template with an instance for each worker.
     unit: PathBuf,
-    /// What the workers have in their environment, secrets included.
+    /// The environment file of the workers, including secrets.
     environment: PathBuf,
 }
 

@@ -1,4 +1,4 @@
-//! `mito manager systemd uninstall`: takes away what `install` wrote.
+//! `mito manager systemd uninstall`: removes the files of `install`.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ pub(super) fn run(files: &Files) -> Result<(), Failure> {
     if !files.unit.exists() && !files.environment.exists() {
         return Err(Failure::new(Exit::Failure, format!("no such file: {}", files.unit.display())));
     }
-    // Without its unit, an instance could only be disabled by hand.
+    // Instances are disabled first: without the unit, that would have to be done by hand.
     let enabled = enabled(files).map_err(failed)?;
     if !enabled.is_empty() {
         let names = enabled.join(" ");

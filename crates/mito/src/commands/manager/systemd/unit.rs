@@ -1,10 +1,10 @@
-//! The text of a unit, and of its environment. Each has its own way to write words.
+//! Formats a systemd unit and its environment file, each with its own quoting rules.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-/// What a unit is made of.
+/// The parts of a unit.
 pub(super) struct Unit<'a> {
     pub(super) program: &'a Path,
     pub(super) words: &'a [std::ffi::OsString],
@@ -12,7 +12,7 @@ pub(super) struct Unit<'a> {
     pub(super) environment: &'a Path,
 }
 
-/// Why something can't be written into a file of systemd.
+/// A text that can't be written to a unit.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} cannot be written into a unit: it must be a single line of text")]
 pub(super) struct Unwritable(String);
@@ -28,7 +28,7 @@ impl Unit<'_> {
         }
         let folder = path(self.folder)?;
         let environment = path(self.environment)?;
-        // These would come again: usage, not logged in, not allowed, configuration.
+        // A restart would repeat these errors: usage, not logged in, forbidden, configuration.
         Ok(format!(
             "# Written by `mito manager systemd install`; run it again to update it.
 [Unit]
@@ -53,7 +53,7 @@ WantedBy=default.target
     }
 }
 
-/// A line of the file of variables. Nothing is expanded in there.
+/// Formats a line of the environment file. Nothing is expanded there.
 pub(super) fn variable(name: &OsStr, value: &OsStr) -> Result<String, Unwritable> {
     let value = plain(value, name)?;
     let name = plain(name, name)?;
@@ -68,7 +68,7 @@ pub(super) fn variable(name: &OsStr, value: &OsStr) -> Result<String, Unwritable
     Ok(line)
 }
 
-/// A word of a command; `%` and `$` would mean something.
+/// Quotes an argument; `%` and `$` are escaped.
 fn quoted(word: &OsStr) -> Result<String, Unwritable> {
     let mut text = String::from("\"");
     for letter in plain(word, word)?.chars() {
@@ -82,7 +82,7 @@ fn quoted(word: &OsStr) -> Result<String, Unwritable> {
     Ok(text)
 }
 
-/// A path that stands for itself up to the end of the line.
+/// Formats a path, which extends to the end of the line.
 fn path(path: &Path) -> Result<String, Unwritable> {
     Ok(plain(path.as_os_str(), path.as_os_str())?.replace('%', "%%"))
 }

@@ -1,4 +1,4 @@
-//! Which group and which key an attachment has (command line §5).
+//! Determines the group and the key of an attachment (command line §5).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::cli::client::attachments::PathArgs;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 
-/// A file of a group.
+/// The group and the key of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::commands::client) struct AttachmentPath {
     pub(in crate::commands::client) group: String,
@@ -23,7 +23,7 @@ impl fmt::Display for AttachmentPath {
 }
 
 impl AttachmentPath {
-    /// Of a file that is there. `own` is the user's own group.
+    /// The path of an existing file. `own` is the user's own group.
     pub(in crate::commands::client) fn of_existing(args: &PathArgs, own: &str) -> Result<Self, Failure> {
         match (&args.group, args.smart) {
             (None, true) => {
@@ -37,7 +37,7 @@ impl AttachmentPath {
         }
     }
 
-    /// Of a file that is about to be uploaded.
+    /// The path for an upload.
     pub(in crate::commands::client) fn of_new(
         file: &Path,
         key: Option<&str>,
@@ -69,8 +69,7 @@ impl AttachmentPath {
     }
 }
 
-/// The names under which keys are kept in one folder: the last part, or all of it where others end
-/// alike.
+/// The local names of downloaded files: the last part of each key, or the whole key if others end alike.
 pub(super) fn local_names(keys: &[&str]) -> Vec<PathBuf> {
     let keys: Vec<PathBuf> = keys.iter().map(|key| PathBuf::from(cleaned_key(key))).collect();
     keys.iter()
