@@ -125,7 +125,7 @@ mod tests {
         }
         assert_eq!(ExecEnd::Finished.code(), TaskState::Finished.code());
         assert_eq!(ExecEnd::Cancelled.code(), TaskState::Cancelled.code());
-        assert_eq!(Role::from_code(3).unwrap_err().to_string(), "3 stands for no Role");
+        assert_eq!(Role::from_code(3).unwrap_err().to_string(), "3 is not a valid Role");
     }
 
     #[test]
