@@ -196,7 +196,7 @@ impl rusqlite::ToSql for Parameter {
 }
 
 /// The parameters of a page.
-struct Cut {
+struct PageParameters {
     limit: String,
     offset: String,
     /// The number of matches from the newest to the end of the page.
@@ -275,7 +275,7 @@ impl QuerySql {
             let before = self.bind(Parameter::Number(before));
             self.and(&self.dialect.before(self.walk, &self.group, &self.creator, &before));
         }
-        let cut = Cut {
+        let cut = PageParameters {
             limit: self.bind(rows(page.limit)),
             offset: self.bind(rows(page.offset)),
             enough: self.bind(rows(page.offset.saturating_add(page.limit))),
@@ -293,12 +293,13 @@ impl QuerySql {
     }
 
     /// Each walk stops where the page ends at the latest, and the results are merged.
-    fn select(&self, cut: Option<&Cut>) -> String {
+    fn select(&self, cut: Option<&PageParameters>) -> String {
         let (id, order) = (self.walk.id(), self.dialect.newest_first(self.walk));
         let conditions = self.conditions.join(" AND ");
-        let (limit, enough) = cut.map_or_else(Default::default, |Cut { limit, offset, enough }| {
-            (format!(" LIMIT {limit} OFFSET {offset}"), format!(" LIMIT {enough}"))
-        });
+        let (limit, enough) =
+            cut.map_or_else(Default::default, |PageParameters { limit, offset, enough }| {
+                (format!(" LIMIT {limit} OFFSET {offset}"), format!(" LIMIT {enough}"))
+            });
         let of_one = |from: &String| {
             format!(
                 "SELECT id FROM (

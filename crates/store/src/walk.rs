@@ -78,7 +78,7 @@ impl Bisection {
     }
 
     /// Records the first row from `place` on, if there is one, and whether the condition holds for it.
-    pub(crate) fn saw(&mut self, place: i64, row: Option<(i64, bool)>) {
+    pub(crate) fn record(&mut self, place: i64, row: Option<(i64, bool)>) {
         match row {
             Some((id, false)) => self.low = id + 1,
             Some((_, true)) | None => self.high = place,
@@ -237,7 +237,7 @@ mod tests {
             let (mut bisection, mut looks) = (Bisection::up_to(699_993), 0);
             while let Some(place) = bisection.next() {
                 let row = ids.get(ids.partition_point(|id| *id < place)).map(|id| (*id, *id >= from));
-                bisection.saw(place, row);
+                bisection.record(place, row);
                 looks += 1;
             }
             let first = ids.iter().find(|id| **id >= from);

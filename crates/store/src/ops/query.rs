@@ -128,7 +128,7 @@ impl BatchSizes {
     /// The number of rows to read first.
     const FIRST: usize = 16;
     /// The approximate number of bytes to read at a time after that.
-    const PORTION: usize = 4 * 1024 * 1024;
+    const READ_BYTES: usize = 4 * 1024 * 1024;
 
     /// Reads up to `most` bytes.
     pub(crate) const fn up_to(most: usize) -> Self {
@@ -139,7 +139,7 @@ impl BatchSizes {
     pub(crate) fn next(&self) -> usize {
         match self.rows {
             0 => Self::FIRST,
-            rows => (Self::PORTION / (self.bytes / rows).max(1)).max(1),
+            rows => (Self::READ_BYTES / (self.bytes / rows).max(1)).max(1),
         }
     }
 

@@ -66,7 +66,7 @@ pub trait Uploads {
 const ATTACHMENTS: &str = "attachments:";
 
 /// The stored form of an object key.
-pub(crate) fn noted(key: &ObjectKey) -> String {
+pub(crate) fn to_stored(key: &ObjectKey) -> String {
     match key.class() {
         ObjectClass::Artifacts => key.path().to_owned(),
         ObjectClass::Attachments => format!("{ATTACHMENTS}{}", key.path()),
@@ -74,7 +74,7 @@ pub(crate) fn noted(key: &ObjectKey) -> String {
 }
 
 /// Converts the stored form to an object key.
-pub(crate) fn from_note(note: String) -> ObjectKey {
+pub(crate) fn from_stored(note: String) -> ObjectKey {
     match note.strip_prefix(ATTACHMENTS) {
         Some(path) => ObjectKey::from_stored(ObjectClass::Attachments, path.to_owned()),
         None => ObjectKey::from_stored(ObjectClass::Artifacts, note),

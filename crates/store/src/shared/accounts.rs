@@ -194,7 +194,7 @@ const SERIALIZE: &str = "LOCK TABLE bootstrap IN SHARE ROW EXCLUSIVE MODE";
 
 const BOOTSTRAP_IS_DONE: Sql = sql!("SELECT EXISTS (SELECT 1 FROM bootstrap)");
 
-const NOTE_BOOTSTRAP: Sql = sql!("INSERT INTO bootstrap (id, done_at) VALUES (1, $1)");
+const RECORD_BOOTSTRAP: Sql = sql!("INSERT INTO bootstrap (id, done_at) VALUES (1, $1)");
 
 async fn bootstrap_admin(db: Db<'_>, new: &NewUser, now: Timestamp) -> Result<Bootstrap, StoreError> {
     db.lock(SERIALIZE, &[]).await?;
@@ -205,13 +205,13 @@ async fn bootstrap_admin(db: Db<'_>, new: &NewUser, now: Timestamp) -> Result<Bo
         UserCreation::NameTaken => Ok(Bootstrap::NameTaken),
         UserCreation::Denied => unreachable!("the bootstrap needs no rights"),
         UserCreation::Created(user) => {
-            db.run_one(NOTE_BOOTSTRAP, &[&now.unix_micros()]).await?;
+            db.run_one(RECORD_BOOTSTRAP, &[&now.unix_micros()]).await?;
             Ok(Bootstrap::Created(user))
         }
     }
 }
 
-const NOTE_LOGIN: Sql = sql!(
+const RECORD_LOGIN: Sql = sql!(
     "
     UPDATE users SET
         session = CASE WHEN $2 THEN coalesce(session, $3) ELSE $3 END,  -- $2: keep the one in force
@@ -235,7 +235,7 @@ async fn record_login(
         SessionChange::Replace(session) => (false, session),
     };
     let peer = peer.map(|address| address.to_string());
-    db.one(NOTE_LOGIN, &[&user.0, &retain, &session, &now.unix_micros(), &peer], only).await
+    db.one(RECORD_LOGIN, &[&user.0, &retain, &session, &now.unix_micros(), &peer], only).await
 }
 
 const SET_PASSWORD: Sql = sql!(

@@ -19,7 +19,7 @@ use crate::ops::By;
 use crate::ops::artifacts::{Removal, Reservation};
 use crate::ops::attachments::{Attachment, AttachmentQuery, Attachments};
 use crate::ops::expected_uploads::NewLink;
-use crate::ops::uploads::noted;
+use crate::ops::uploads::to_stored;
 
 #[async_trait]
 impl<B: Backend> Attachments for B {
@@ -196,6 +196,6 @@ async fn remove(
     db.run_one(RELEASE_STORAGE, &[&id.0, &attachment.size]).await?;
     let object = object_of(group, key)?;
     expected_uploads::delete(db, &object).await?;
-    garbage::add(db, &noted(&object), untouched_since).await?;
+    garbage::add(db, &to_stored(&object), untouched_since).await?;
     Ok(Removal::Removed { object: object.path().to_owned() })
 }

@@ -9,7 +9,7 @@ use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, Params, Row, Sql, only, sql};
 use crate::ops::expected_uploads::{EndedUploads, ExpectedUploads, NewLink, ended};
-use crate::ops::uploads::{from_note, noted};
+use crate::ops::uploads::{from_stored, to_stored};
 
 #[async_trait]
 impl<B: Backend> ExpectedUploads for B {
@@ -20,28 +20,28 @@ impl<B: Backend> ExpectedUploads for B {
         until: Timestamp,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.write_statement((noted(key), nonce, until, now), |db, (note, nonce, until, now)| {
+        self.write_statement((to_stored(key), nonce, until, now), |db, (note, nonce, until, now)| {
             Box::pin(begin(db, note, *nonce, *until, *now))
         })
         .await
     }
 
     async fn end_upload(&self, key: &ObjectKey, nonce: i64, until: Timestamp) -> Result<(), StoreError> {
-        self.write_statement((noted(key), nonce, until), |db, (note, nonce, until)| {
+        self.write_statement((to_stored(key), nonce, until), |db, (note, nonce, until)| {
             Box::pin(async move { db.run(END, &[note, nonce, &until.unix_micros()]).await.map(drop) })
         })
         .await
     }
 
     async fn recheck_object(&self, key: &ObjectKey, until: Timestamp) -> Result<(), StoreError> {
-        self.write_statement((noted(key), until), |db, (note, until)| Box::pin(look_at(db, note, *until)))
+        self.write_statement((to_stored(key), until), |db, (note, until)| Box::pin(recheck(db, note, *until)))
             .await
     }
 
     async fn ended_uploads(&self, limit: u32, now: Timestamp) -> Result<Vec<ObjectKey>, StoreError> {
         self.read((limit, now), |db, (limit, now)| {
             Box::pin(async move {
-                db.all(ENDED, &[&now.unix_micros(), &i64::from(*limit)], |row| row.get(0).map(from_note))
+                db.all(ENDED, &[&now.unix_micros(), &i64::from(*limit)], |row| row.get(0).map(from_stored))
                     .await
             })
         })
@@ -53,7 +53,7 @@ impl<B: Backend> ExpectedUploads for B {
         key: &ObjectKey,
         now: Timestamp,
     ) -> Result<Option<EndedUploads>, StoreError> {
-        let links = self.read(noted(key), |db, note| {
+        let links = self.read(to_stored(key), |db, note| {
             Box::pin(async move {
                 db.all(OF_OBJECT, &[note], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).await
             })
@@ -82,7 +82,7 @@ const EXPECT: Sql = sql!(
     ON CONFLICT DO NOTHING"
 );
 
-async fn look_at(db: Db<'_>, note: &String, until: Timestamp) -> Result<(), StoreError> {
+async fn recheck(db: Db<'_>, note: &String, until: Timestamp) -> Result<(), StoreError> {
     db.run(EXPECT, &[note, &0_i64, &0_i64, &false, &until.unix_micros()]).await.map(drop)
 }
 
@@ -112,7 +112,7 @@ pub(super) async fn terms(
     if exist {
         return Ok(Terms { creates: false, size });
     }
-    let largest: Option<i64> = db.one(MAY_APPEAR, &[&noted(key), &now.unix_micros()], only).await?;
+    let largest: Option<i64> = db.one(MAY_APPEAR, &[&to_stored(key), &now.unix_micros()], only).await?;
     Ok(Terms { creates: may_create && largest.is_none(), size: size.max(largest.unwrap_or(0)) })
 }
 
@@ -124,7 +124,7 @@ pub(super) async fn expect(
     link: Option<NewLink>,
 ) -> Result<(), StoreError> {
     let Some(NewLink { nonce, until, .. }) = link else { return Ok(()) };
-    let params: Params<'_> = &[&noted(key), &nonce, &terms.size, &terms.creates, &until.unix_micros()];
+    let params: Params<'_> = &[&to_stored(key), &nonce, &terms.size, &terms.creates, &until.unix_micros()];
     db.run_one(EXPECT, params).await
 }
 
@@ -132,7 +132,7 @@ const DELETE: Sql = sql!("DELETE FROM expected_upload WHERE object = $1 AND NOT 
 
 /// Deletes the links of a removed record. Links that lead directly to the object store stay valid.
 pub(super) async fn delete(db: Db<'_>, key: &ObjectKey) -> Result<(), StoreError> {
-    db.run(DELETE, &[&noted(key)]).await?;
+    db.run(DELETE, &[&to_stored(key)]).await?;
     Ok(())
 }
 
@@ -216,7 +216,7 @@ async fn settle(
     stored: i64,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let (owner, note) = (lock(db, key).await?, noted(key));
+    let (owner, note) = (lock(db, key).await?, to_stored(key));
     let present: Vec<i64> = db.all(NONCES, &[&note], only).await?;
     if present != nonces {
         return Ok(());

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::accounts::{administered, name_is_taken};
 use super::rights;
 use super::tasks::cancel;
-use super::workers::{end_service, lock_service};
+use super::workers::{lock_serving_workers, remove_serving_workers};
 use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, List, Params, Row, Sql, only, sql};
@@ -321,7 +321,7 @@ async fn set_members(
     for (name, role) in relations {
         db.run_one(SET_MEMBER, &[name, &group.0, &role.code()]).await?;
     }
-    let workers = end_service(db, group, &demoted, now).await?;
+    let workers = remove_serving_workers(db, group, &demoted, now).await?;
     db.run_one(TOUCH_GROUP, &[&group.0, &now.unix_micros()]).await?;
     Ok(MembersChange::Done(workers))
 }
@@ -335,7 +335,7 @@ async fn lock_workers_of(db: Db<'_>, group: GroupId, names: &[&str]) -> Result<V
         return Ok(Vec::new());
     }
     let users: Vec<i64> = db.all(IDS_OF_USERS, &[&List(names)], only).await?;
-    lock_service(db, group, &users).await?;
+    lock_serving_workers(db, group, &users).await?;
     Ok(users)
 }
 
@@ -367,7 +367,7 @@ async fn remove_members(
         return Ok(MembersChange::LastAdmin);
     }
     db.run(REMOVE_MEMBERS, &[&List(names), &group.0]).await?;
-    let workers = end_service(db, group, &leaving, now).await?;
+    let workers = remove_serving_workers(db, group, &leaving, now).await?;
     db.run_one(TOUCH_GROUP, &[&group.0, &now.unix_micros()]).await?;
     Ok(MembersChange::Done(workers))
 }

@@ -75,7 +75,7 @@ fn read_candidate(row: &Row<'_>) -> Result<Candidate, StoreError> {
 
 /// Skips tasks that another coordinator has locked. `OFFSET 0` makes PostgreSQL evaluate each condition as a
 /// lookup.
-const LOCK_UNNEEDED: Sql = sql!(
+const LOCK_DELETABLE: Sql = sql!(
     postgres: "
     SELECT t.id, t.group_id FROM task t
     WHERE t.id = ANY($1)
@@ -104,7 +104,7 @@ const LOCK_UNNEEDED: Sql = sql!(
     ORDER BY t.id",
 );
 
-const TAKE_ARTIFACTS: Sql = sql!(
+const DELETE_ARTIFACTS: Sql = sql!(
     "
     DELETE FROM artifact WHERE task_id = ANY($1) RETURNING task_id, size, object"
 );
@@ -127,13 +127,13 @@ async fn delete_tasks(
     now: Timestamp,
 ) -> Result<u64, StoreError> {
     let groups: BTreeMap<i64, i64> = db
-        .all(LOCK_UNNEEDED, &[&List(old), &ended_before.unix_micros()], |row| {
+        .all(LOCK_DELETABLE, &[&List(old), &ended_before.unix_micros()], |row| {
             Ok((row.value("id")?, row.value("group_id")?))
         })
         .await?;
     let tasks: Vec<i64> = groups.keys().copied().collect();
     let taken: Vec<(i64, i64, String)> = db
-        .all(TAKE_ARTIFACTS, &[&List(&tasks)], |row| {
+        .all(DELETE_ARTIFACTS, &[&List(&tasks)], |row| {
             Ok((row.value("task_id")?, row.value("size")?, row.value("object")?))
         })
         .await?;

@@ -89,7 +89,7 @@ pub(crate) async fn controls(db: Db<'_>, by: By, worker: WorkerId) -> Result<boo
     may_on_worker(db, by, worker, Action::ControlWorkers, Role::Admin).await
 }
 
-const NAMES_FOREIGN: Sql = sql!(
+const REFERS_TO_INVISIBLE: Sql = sql!(
     "
     SELECT EXISTS (
         SELECT 1 FROM task t
@@ -98,11 +98,11 @@ const NAMES_FOREIGN: Sql = sql!(
 );
 
 /// Whether a user may see all of these tasks. Tasks that don't exist are ignored.
-pub(crate) async fn sees_all(db: Db<'_>, user: UserId, tasks: &[Uuid]) -> Result<bool, StoreError> {
+pub(crate) async fn may_see_all(db: Db<'_>, user: UserId, tasks: &[Uuid]) -> Result<bool, StoreError> {
     if tasks.is_empty() {
         return Ok(true);
     }
-    db.one(NAMES_FOREIGN, &[&user.0, &List(tasks)], |row| Ok(!row.get::<bool>(0)?)).await
+    db.one(REFERS_TO_INVISIBLE, &[&user.0, &List(tasks)], |row| Ok(!row.get::<bool>(0)?)).await
 }
 
 const SEEN: Sql = sql!(
@@ -121,12 +121,12 @@ pub(crate) async fn seen(
     db.all(SEEN, &[&user.0, &List(tasks)], |row| Ok((row.value("uuid")?, row.value("seen")?))).await
 }
 
-const AMONG: Sql = sql!("
+const PERMITTED_TASKS: Sql = sql!("
     SELECT t.uuid FROM task t INNER JOIN membership m ON m.group_id = t.group_id INNER JOIN users u ON u.id = m.user_id
     WHERE t.uuid = ANY($1::uuid[]) AND m.user_id = $2 AND m.role >= $3 AND u.state = $4");
 
 /// Returns those of the tasks on which an actor may perform an action, in the given order.
-pub(crate) async fn among(
+pub(crate) async fn permitted_tasks(
     db: Db<'_>,
     by: By,
     tasks: &[Uuid],
@@ -135,13 +135,13 @@ pub(crate) async fn among(
     let Some(user) = by.code() else { return Ok(tasks.to_vec()) };
     let least = action.least_role().code();
     let allowed: HashSet<Uuid> =
-        db.all(AMONG, &[&List(tasks), &user, &least, &AccountState::Active.code()], only).await?;
+        db.all(PERMITTED_TASKS, &[&List(tasks), &user, &least, &AccountState::Active.code()], only).await?;
     Ok(tasks.iter().filter(|task| allowed.contains(*task)).copied().collect())
 }
 
 /// Whether the task exists and an actor may perform an action on it.
 pub(crate) async fn may_with(db: Db<'_>, by: By, task: Uuid, action: Action) -> Result<bool, StoreError> {
-    Ok(!among(db, by, &[task], action).await?.is_empty())
+    Ok(!permitted_tasks(db, by, &[task], action).await?.is_empty())
 }
 
 #[cfg(test)]
@@ -153,6 +153,6 @@ mod tests {
     fn sqlite_starts_at_what_it_is_asked_about() {
         assert_searches(ROLE, &["m", "u"]);
         assert_searches(MAY_ON_WORKER, &["w", "m", "u"]);
-        assert_searches(AMONG, &["t", "m", "u"]);
+        assert_searches(PERMITTED_TASKS, &["t", "m", "u"]);
     }
 }

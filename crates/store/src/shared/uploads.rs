@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, List, Params, Sql, sql};
-use crate::ops::uploads::{AwaitedUpload, UploadTarget, Uploads, awaited_upload, from_note, noted};
+use crate::ops::uploads::{AwaitedUpload, UploadTarget, Uploads, awaited_upload, from_stored, to_stored};
 
 #[async_trait]
 impl<B: Backend> Uploads for B {
@@ -33,8 +33,8 @@ impl<B: Backend> Uploads for B {
     }
 
     async fn discard_object(&self, key: &ObjectKey, now: Timestamp) -> Result<(), StoreError> {
-        self.write_statement((noted(key), now), |db, (note, now)| {
-            Box::pin(async move { db.run(NOTE_GARBAGE, &[note, &now.unix_micros()]).await.map(drop) })
+        self.write_statement((to_stored(key), now), |db, (note, now)| {
+            Box::pin(async move { db.run(RECORD_GARBAGE, &[note, &now.unix_micros()]).await.map(drop) })
         })
         .await
     }
@@ -43,7 +43,7 @@ impl<B: Backend> Uploads for B {
         self.read((limit, now), |db, (limit, now)| {
             Box::pin(async move {
                 let params: Params<'_> = &[&now.unix_micros(), &i64::from(*limit)];
-                db.all(DUE_GARBAGE, params, |row| row.get(0).map(from_note)).await
+                db.all(DUE_GARBAGE, params, |row| row.get(0).map(from_stored)).await
             })
         })
         .await
@@ -55,13 +55,13 @@ impl<B: Backend> Uploads for B {
         links: Duration,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let notes: Vec<String> = objects.iter().map(noted).collect();
+        let notes: Vec<String> = objects.iter().map(to_stored).collect();
         self.write((notes, links, now), |db, (notes, links, now)| Box::pin(settle(db, notes, *links, *now)))
             .await
     }
 
     async fn defer_garbage(&self, objects: &[ObjectKey], until: Timestamp) -> Result<(), StoreError> {
-        let notes: Vec<String> = objects.iter().map(noted).collect();
+        let notes: Vec<String> = objects.iter().map(to_stored).collect();
         self.write_statement((notes, until), |db, (notes, until)| {
             Box::pin(async move { db.run(DEFER, &[&List(notes), &until.unix_micros()]).await.map(drop) })
         })
@@ -106,7 +106,7 @@ const RETURN_LINK: Sql = sql!("DELETE FROM used_link WHERE digest = $1");
 
 const DELETE_LINKS: Sql = sql!("DELETE FROM used_link WHERE until < $1");
 
-const NOTE_GARBAGE: Sql = sql!(
+const RECORD_GARBAGE: Sql = sql!(
     "
     INSERT INTO garbage (object, since) VALUES ($1, $2)
     ON CONFLICT (object) DO UPDATE SET since = excluded.since, due = 0"

@@ -19,11 +19,11 @@ pub(super) struct Lock {
 /// Creates the file and its directory, readable for the owner only, unless they exist. Returns the canonical
 /// path, so that all names of a file lead to the same lock.
 pub(super) fn prepare(path: &Path) -> Result<PathBuf, StoreError> {
-    make_file(path)
+    create_file(path)
         .map_err(|source| StoreError::Address { address: path.display().to_string(), source: source.into() })
 }
 
-fn make_file(path: &Path) -> io::Result<PathBuf> {
+fn create_file(path: &Path) -> io::Result<PathBuf> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -57,21 +57,24 @@ pub(super) fn take(database: &Path) -> Result<Lock, StoreError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(StoreError::InUse { path: database.display().to_string(), owner: owner(&mut file) });
+            return Err(StoreError::InUse {
+                path: database.display().to_string(),
+                owner: read_pid(&mut file),
+            });
         }
         Err(TryLockError::Error(source)) => return Err(unusable(source)),
     }
-    sign(&mut file).map_err(unusable)?;
+    write_pid(&mut file).map_err(unusable)?;
     Ok(Lock { _file: file })
 }
 
-fn sign(file: &mut File) -> io::Result<()> {
+fn write_pid(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
     writeln!(file, "{}", std::process::id())
 }
 
-fn owner(file: &mut File) -> Option<u32> {
+fn read_pid(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
     text.trim().parse().ok()

@@ -17,11 +17,11 @@ use crate::shared::tasks::insert::{NewRow, Origin, Placed};
 const BATCH_SIZE: usize = 5_000;
 
 /// The ids may have gaps, since other transactions draw ids at the same time.
-const TAKE_IDS: &str = "SELECT nextval('task_id') AS id FROM generate_series(1, $1) ORDER BY id";
+const DRAW_IDS: &str = "SELECT nextval('task_id') AS id FROM generate_series(1, $1) ORDER BY id";
 
 /// Draws ids for tasks, in increasing order.
-pub(crate) async fn take_ids(db: Session<'_>, count: usize) -> Result<Vec<i64>, StoreError> {
-    db.all(TAKE_IDS, &[&i32::try_from(count).unwrap_or(i32::MAX)], only).await
+pub(crate) async fn draw_ids(db: Session<'_>, count: usize) -> Result<Vec<i64>, StoreError> {
+    db.all(DRAW_IDS, &[&i32::try_from(count).unwrap_or(i32::MAX)], only).await
 }
 
 const INSERT_TASKS: &str = "
@@ -46,7 +46,7 @@ pub(crate) async fn insert(
 ) -> Result<Vec<Placed>, StoreError> {
     let wanted: BTreeSet<(GroupId, &str)> = rows.iter().map(|row| (row.group, &*row.tags)).collect();
     let lanes = intern::lanes(db, &wanted).await?;
-    let ids = take_ids(db, rows.len()).await?;
+    let ids = draw_ids(db, rows.len()).await?;
     let placed: Vec<Placed> = rows
         .iter()
         .zip(ids)
@@ -54,12 +54,12 @@ pub(crate) async fn insert(
         .collect();
     for from in (0..rows.len()).step_by(BATCH_SIZE) {
         let some = from..rows.len().min(from + BATCH_SIZE);
-        insert_some(db, origin, &rows[some.clone()], &numbers[some.clone()], &placed[some], now).await?;
+        insert_batch(db, origin, &rows[some.clone()], &numbers[some.clone()], &placed[some], now).await?;
     }
     Ok(placed)
 }
 
-async fn insert_some(
+async fn insert_batch(
     db: Session<'_>,
     origin: Origin,
     rows: &[NewRow],

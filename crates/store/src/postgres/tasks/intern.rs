@@ -11,13 +11,13 @@ use crate::StoreError;
 use crate::postgres::session::Session;
 
 /// `$1` is an array of JSON texts.
-const MAKE_TAG_SETS: &str = "
+const INSERT_TAG_SETS: &str = "
     INSERT INTO tag_set (digest, tags)
     SELECT sha256(convert_to(tags, 'UTF8')), tags::jsonb FROM unnest($1::text[]) AS tags
     ORDER BY 1
     ON CONFLICT (digest) DO NOTHING";
 
-const MAKE_LANES: &str = "
+const INSERT_LANES: &str = "
     INSERT INTO lane (group_id, tag_set_id)
     SELECT wanted.group_id, s.id
     FROM unnest($1::bigint[], $2::text[]) AS wanted (group_id, tags)
@@ -42,8 +42,8 @@ pub(crate) async fn lanes<'a>(
     if found.len() < wanted.len() {
         let different: BTreeSet<&str> = tags.iter().copied().collect();
         let different: Vec<&str> = different.into_iter().collect();
-        db.run(MAKE_TAG_SETS, &[&different]).await?;
-        db.run(MAKE_LANES, &[&groups, &tags]).await?;
+        db.run(INSERT_TAG_SETS, &[&different]).await?;
+        db.run(INSERT_LANES, &[&groups, &tags]).await?;
         found = find_lanes(db, &groups, &tags).await?;
     }
     let lane = |(group, tags): &(GroupId, &'a str)| {
@@ -60,7 +60,7 @@ async fn find_lanes(
     db.all(FIND_LANES, &[&groups, &tags], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?))).await
 }
 
-const MAKE_LABELS: &str = "
+const INSERT_LABELS: &str = "
     INSERT INTO label (group_id, name)
     SELECT group_id, name FROM unnest($1::bigint[], $2::text[]) AS wanted (group_id, name)
     ORDER BY 1, 2
@@ -81,7 +81,7 @@ pub(crate) async fn labels(
     }
     let groups: Vec<i64> = wanted.iter().map(|(group, _)| group.0).collect();
     let names: Vec<&str> = wanted.iter().map(|(_, name)| *name).collect();
-    db.run(MAKE_LABELS, &[&groups, &names]).await?;
+    db.run(INSERT_LABELS, &[&groups, &names]).await?;
     db.all(FIND_LABELS, &[&groups, &names], |row| Ok(((GroupId(row.get(0)?), row.get(1)?), row.get(2)?)))
         .await
 }

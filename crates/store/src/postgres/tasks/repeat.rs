@@ -4,7 +4,7 @@ use mitosis_domain::ids::UserId;
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
-use super::insert::take_ids;
+use super::insert::draw_ids;
 use crate::StoreError;
 use crate::ops::tasks::TaskIds;
 use crate::postgres::session::Session;
@@ -45,7 +45,7 @@ pub(crate) async fn insert(
     if originals.is_empty() {
         return Ok(());
     }
-    let ids = take_ids(db, originals.len()).await?;
+    let ids = draw_ids(db, originals.len()).await?;
     let uuids: Vec<Uuid> = new.iter().map(|new| new.uuid).collect();
     let numbers: Vec<i64> = new.iter().map(|new| new.number).collect();
     let now = now.unix_micros();

@@ -79,13 +79,13 @@ fn read(row: &Row<'_>) -> Result<Artifact, StoreError> {
 }
 
 /// A deleted record.
-struct Taken {
+struct DeletedRecord {
     size: i64,
     object: String,
 }
 
-fn read_taken(row: &Row<'_>) -> Result<Taken, StoreError> {
-    Ok(Taken { size: row.get(0)?, object: row.get(1)? })
+fn read_deleted(row: &Row<'_>) -> Result<DeletedRecord, StoreError> {
+    Ok(DeletedRecord { size: row.get(0)?, object: row.get(1)? })
 }
 
 const LOCK_TASK: &str = "SELECT 1 FROM task WHERE id = $1 FOR UPDATE";
@@ -100,12 +100,12 @@ const KINDS_OF_ATTEMPT: Sql = sql!(
     SELECT kind FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible"
 );
 
-const TAKE_VISIBLE: Sql = sql!(
+const DELETE_VISIBLE: Sql = sql!(
     "
     DELETE FROM artifact WHERE task_id = $1 AND kind = $2 AND visible RETURNING size, object"
 );
 
-const SHOW_ATTEMPT: Sql =
+const PUBLISH_ATTEMPT: Sql =
     sql!("UPDATE artifact SET visible = true WHERE task_id = $1 AND kind = $2 AND epoch = $3");
 
 /// Makes the archives of a committed attempt visible, in place of the previous ones.
@@ -122,14 +122,15 @@ pub(crate) async fn publish_attempt(
     }
     lock_task(db, task).await?;
     for kind in kinds {
-        let replaced: Vec<Taken> = db.all(TAKE_VISIBLE, &[&task.0, &kind.code()], read_taken).await?;
+        let replaced: Vec<DeletedRecord> =
+            db.all(DELETE_VISIBLE, &[&task.0, &kind.code()], read_deleted).await?;
         release_storage(db, task, replaced, now).await?;
-        db.run_one(SHOW_ATTEMPT, &[&task.0, &kind.code(), &epoch]).await?;
+        db.run_one(PUBLISH_ATTEMPT, &[&task.0, &kind.code(), &epoch]).await?;
     }
     Ok(())
 }
 
-const TAKE_ANNOUNCED: Sql = sql!(
+const DELETE_ANNOUNCED: Sql = sql!(
     "
     DELETE FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible RETURNING size, object"
 );
@@ -141,16 +142,16 @@ pub(crate) async fn discard_attempt(
     epoch: i64,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let taken: Vec<Taken> = db.all(TAKE_ANNOUNCED, &[&task.0, &epoch], read_taken).await?;
+    let taken: Vec<DeletedRecord> = db.all(DELETE_ANNOUNCED, &[&task.0, &epoch], read_deleted).await?;
     release_storage(db, task, taken, now).await
 }
 
-const TAKE_ALL: Sql = sql!("DELETE FROM artifact WHERE task_id = $1 RETURNING size, object");
+const DELETE_ALL: Sql = sql!("DELETE FROM artifact WHERE task_id = $1 RETURNING size, object");
 
 /// Deletes the records of all archives of a task that is about to be deleted.
 pub(crate) async fn discard_all(db: Db<'_>, task: TaskId, now: Timestamp) -> Result<(), StoreError> {
     lock_task(db, task).await?;
-    let taken: Vec<Taken> = db.all(TAKE_ALL, &[&task.0], read_taken).await?;
+    let taken: Vec<DeletedRecord> = db.all(DELETE_ALL, &[&task.0], read_deleted).await?;
     release_storage(db, task, taken, now).await
 }
 
@@ -164,10 +165,10 @@ pub(super) const RELEASE_STORAGE: Sql = sql!(
 async fn release_storage(
     db: Db<'_>,
     task: TaskId,
-    taken: Vec<Taken>,
+    taken: Vec<DeletedRecord>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for Taken { size, object } in taken {
+    for DeletedRecord { size, object } in taken {
         db.run_one(RELEASE_STORAGE, &[&task.0, &size]).await?;
         garbage::add(db, &object, now).await?;
     }

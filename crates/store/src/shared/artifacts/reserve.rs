@@ -94,7 +94,7 @@ pub(super) async fn for_attempt(
     size: i64,
     now: Timestamp,
 ) -> Result<Reservation, StoreError> {
-    let Some(lease) = lease::hold(db, holder).await? else { return Ok(Reservation::NoSuchTask) };
+    let Some(lease) = lease::lock(db, holder).await? else { return Ok(Reservation::NoSuchTask) };
     let target = db.one(TARGET_BY_ID, &[&lease.key.task.0], read_target).await?;
     let epoch = lease.key.epoch;
     let new = NewArtifact {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::super::artifacts::records;
 use super::super::rights;
-use super::super::tasks::insert::{NewRow, Origin, insert, take_numbers};
+use super::super::tasks::insert::{NewRow, Origin, draw_numbers, insert};
 use super::lease;
 use crate::StoreError;
 use crate::db::{Db, List, Params, Sql, only, sql};
@@ -47,7 +47,7 @@ pub(crate) async fn submit(
     row: &NewRow,
     now: Timestamp,
 ) -> Result<FollowUp, StoreError> {
-    let Some(lease) = lease::hold(db, holder).await? else { return Ok(FollowUp::NotHeld) };
+    let Some(lease) = lease::lock(db, holder).await? else { return Ok(FollowUp::NotHeld) };
     if lease.reported_end.is_none() {
         return Ok(FollowUp::TooEarly);
     }
@@ -70,10 +70,10 @@ pub(crate) async fn submit(
     if upstream.creator_state != AccountState::Active {
         return Ok(FollowUp::CreatorNotActive);
     }
-    if !may_name(db, lease.key.task, &upstream, row).await? {
+    if !may_refer(db, lease.key.task, &upstream, row).await? {
         return Ok(FollowUp::ForbiddenReference);
     }
-    let Some(number) = take_numbers(db, upstream.creator, row.group, 1).await? else {
+    let Some(number) = draw_numbers(db, upstream.creator, row.group, 1).await? else {
         return Ok(FollowUp::CreatorDenied);
     };
     drop_pending(db, lease.key.task, now).await?;
@@ -88,7 +88,7 @@ pub(crate) async fn submit(
 
 /// A follow-up may only refer to those tasks of other groups that its upstream refers to: the worker requests
 /// it, and doesn't have the rights of the creator.
-const NAMES_MORE: Sql = sql!(
+const REFERS_TO_OTHERS: Sql = sql!(
     "
     SELECT EXISTS (
         SELECT 1 FROM task t
@@ -96,13 +96,13 @@ const NAMES_MORE: Sql = sql!(
           AND NOT EXISTS (SELECT 1 FROM task_need n WHERE n.needed_uuid = t.uuid AND n.task_id = $3))"
 );
 
-async fn may_name(db: Db<'_>, id: TaskId, upstream: &Upstream, row: &NewRow) -> Result<bool, StoreError> {
+async fn may_refer(db: Db<'_>, id: TaskId, upstream: &Upstream, row: &NewRow) -> Result<bool, StoreError> {
     let named: Vec<Uuid> = row.references.iter().copied().collect();
     if named.is_empty() {
         return Ok(true);
     }
-    let more: bool = db.one(NAMES_MORE, &[&List(&named), &upstream.group.0, &id.0], only).await?;
-    Ok(!more && rights::sees_all(db, upstream.creator, &named).await?)
+    let more: bool = db.one(REFERS_TO_OTHERS, &[&List(&named), &upstream.group.0, &id.0], only).await?;
+    Ok(!more && rights::may_see_all(db, upstream.creator, &named).await?)
 }
 
 async fn may_run(db: Db<'_>, worker: WorkerId, group: GroupId) -> Result<bool, StoreError> {

@@ -44,7 +44,7 @@ pub(crate) async fn find(db: Db<'_>, holder: Holder) -> Result<Option<Lease>, St
 
 /// Like [`find`], and locks the lease until the end of the transaction. Every change of a lease locks its
 /// worker first, so the lock is that of the worker.
-pub(crate) async fn hold(db: Db<'_>, holder: Holder) -> Result<Option<Lease>, StoreError> {
+pub(crate) async fn lock(db: Db<'_>, holder: Holder) -> Result<Option<Lease>, StoreError> {
     if matches!(db, Db::Sqlite(_)) {
         return find(db, holder).await;
     }
@@ -77,7 +77,7 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Lease, StoreError> {
 
 /// The held task, with its lease.
 pub(super) async fn held(db: Db<'_>, holder: Holder) -> Result<Option<Assignment>, StoreError> {
-    let Some(lease) = hold(db, holder).await? else { return Ok(None) };
+    let Some(lease) = lock(db, holder).await? else { return Ok(None) };
     Ok(Some(Assignment { task: get::by_id(db, lease.key.task).await?, lease: lease.key }))
 }
 

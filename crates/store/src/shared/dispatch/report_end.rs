@@ -9,7 +9,7 @@ use crate::db::{Db, Sql, sql};
 use crate::enum_codes::Code;
 use crate::ops::dispatch::{EndReport, Holder};
 
-const NOTE_END: Sql = sql!("UPDATE lease SET reported_end = $2, updated_at = $3 WHERE task_id = $1");
+const RECORD_END: Sql = sql!("UPDATE lease SET reported_end = $2, updated_at = $3 WHERE task_id = $1");
 
 /// Records the end on the lease, if the holder still has it.
 pub(super) async fn report_end(
@@ -18,7 +18,7 @@ pub(super) async fn report_end(
     end: ExecEnd,
     now: Timestamp,
 ) -> Result<EndReport, StoreError> {
-    let Some(lease) = lease::hold(db, holder).await? else { return Ok(EndReport::NotHeld) };
-    db.run_one(NOTE_END, &[&lease.key.task.0, &end.code(), &now.unix_micros()]).await?;
+    let Some(lease) = lease::lock(db, holder).await? else { return Ok(EndReport::NotHeld) };
+    db.run_one(RECORD_END, &[&lease.key.task.0, &end.code(), &now.unix_micros()]).await?;
     Ok(EndReport::Recorded)
 }

@@ -53,7 +53,7 @@ async fn cancel_listed(
     reach: Reach,
     now: Timestamp,
 ) -> Result<Vec<Uuid>, StoreError> {
-    let uuids = rights::among(db, by, uuids, Action::ManageTasks).await?;
+    let uuids = rights::permitted_tasks(db, by, uuids, Action::ManageTasks).await?;
     let ids: Vec<i64> = db.all(IDS_OF_TASKS, &[&List(&uuids)], only).await?;
     let mut cancelled: HashSet<Uuid> = cancel_all(db, &ids, reach, now).await?.into_iter().collect();
     // A task that is listed twice is cancelled once.

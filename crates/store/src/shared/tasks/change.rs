@@ -67,7 +67,7 @@ pub(super) async fn change(
         .await?;
     let Some(task) = found else { return Ok(false) };
     if !rights::may(db, by, task.group, Action::ManageTasks).await?
-        || !may_name(db, by, task.creator, change).await?
+        || !may_refer(db, by, task.creator, change).await?
     {
         return Ok(false);
     }
@@ -90,8 +90,8 @@ pub(super) async fn change(
 
 /// The creator stays the same, and the task uses the creator's rights when it runs. So the creator and the user
 /// who changes it must both be allowed to see the tasks that the new spec refers to.
-async fn may_name(db: Db<'_>, by: By, creator: UserId, change: &TaskChange) -> Result<bool, StoreError> {
+async fn may_refer(db: Db<'_>, by: By, creator: UserId, change: &TaskChange) -> Result<bool, StoreError> {
     let (Some(spec), By::User(user)) = (&change.spec, by) else { return Ok(true) };
     let named: Vec<Uuid> = references::referenced_by(spec).into_iter().collect();
-    Ok(rights::sees_all(db, user, &named).await? && rights::sees_all(db, creator, &named).await?)
+    Ok(rights::may_see_all(db, user, &named).await? && rights::may_see_all(db, creator, &named).await?)
 }

@@ -24,7 +24,7 @@ pub(super) async fn first_created(db: Db<'_>, at: Timestamp) -> Result<i64, Stor
                 Ok((row.value::<i64>("id")?, row.time("created_at")? >= at))
             })
             .await?;
-        bisection.saw(place, row);
+        bisection.record(place, row);
     }
     Ok(bisection.found())
 }
@@ -49,7 +49,7 @@ pub(super) async fn by_number(db: Db<'_>, group: GroupId, number: i64) -> Result
                 Ok((row.value::<i64>("id")?, row.value::<i64>("number")? >= number))
             })
             .await?;
-        bisection.saw(place, row);
+        bisection.record(place, row);
     }
     let found = db
         .optional(UUID_FROM_ID, &[&group.0, &bisection.found()], |row| {

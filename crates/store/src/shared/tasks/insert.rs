@@ -15,7 +15,7 @@ use crate::ops::tasks::NewTask;
 use crate::{StoreError, postgres, references, sqlite};
 
 /// The number of tasks that are converted without a pause; the thread serves other requests in between.
-const CONVERT_AT_ONCE: usize = 256;
+const CONVERSION_BATCH: usize = 256;
 
 /// A new task in the form of its row. Tasks of one submission share equal parts.
 #[derive(Debug, Clone)]
@@ -73,7 +73,7 @@ impl NewRow {
         for (at, task) in tasks.iter().enumerate() {
             let last = at.checked_sub(1).map(|last| (&tasks[last], &rows[last]));
             rows.push(Self::after(last, task)?);
-            if at % CONVERT_AT_ONCE == 0 {
+            if at % CONVERSION_BATCH == 0 {
                 tokio::task::yield_now().await;
             }
         }
@@ -96,7 +96,7 @@ pub(crate) struct Placed {
 }
 
 /// Waits for a concurrent deletion of the group, and reads its state afterwards.
-const TAKE_NUMBERS: Sql = sql!(
+const DRAW_NUMBERS: Sql = sql!(
     "
     UPDATE groups SET task_count = task_count + $2
     WHERE id = $1 AND state <> $5
@@ -108,7 +108,7 @@ const TAKE_NUMBERS: Sql = sql!(
 
 /// Draws numbers of a group; returns the first, or none if the creator may not submit to it. That requires a
 /// member with Write whose account is active.
-pub(crate) async fn take_numbers(
+pub(crate) async fn draw_numbers(
     db: Db<'_>,
     creator: UserId,
     group: GroupId,
@@ -117,7 +117,7 @@ pub(crate) async fn take_numbers(
     let least = Action::Submit.least_role().code();
     let (deleted, active) = (AccountState::Deleted.code(), AccountState::Active.code());
     let params: Params<'_> = &[&group.0, &count, &creator.0, &least, &deleted, &active];
-    db.optional(TAKE_NUMBERS, params, |row| Ok(row.get::<i64>(0)? - count + 1)).await
+    db.optional(DRAW_NUMBERS, params, |row| Ok(row.get::<i64>(0)? - count + 1)).await
 }
 
 /// Inserts tasks with their labels and references, but without the row that holds their state. `numbers` are

@@ -14,7 +14,7 @@ use crate::walk::{FEW, Walk, created_between, unusual_ends};
 /// The number of tasks to read at first, when their sizes are unknown.
 const FIRST: usize = 16;
 /// The approximate number of bytes to read at a time.
-const PORTION: usize = 4 * 1024 * 1024;
+const READ_BYTES: usize = 4 * 1024 * 1024;
 
 /// One page of matches, up to a number of bytes.
 pub(super) async fn page(
@@ -27,7 +27,7 @@ pub(super) async fn page(
     let Some(mut matches) = QuerySql::of(db.dialect(), walk, query) else { return Ok(TaskPage::empty()) };
     narrow(db, &mut matches, query).await?;
     let sql = matches.select_page(page);
-    let ids: Vec<i64> = ask(db, &sql, matches).await?;
+    let ids: Vec<i64> = run_query(db, &sql, matches).await?;
     if bytes == usize::MAX {
         return Ok(TaskPage { tasks: get::by_ids(db, &ids).await?, is_complete: true });
     }
@@ -48,7 +48,7 @@ async fn up_to(db: Db<'_>, ids: &[i64], bytes: usize) -> Result<TaskPage, StoreE
         }
         rest = later;
         let average = read / page.tasks.len().max(1);
-        at_once = (PORTION / average.max(1)).max(1);
+        at_once = (READ_BYTES / average.max(1)).max(1);
     }
     Ok(page)
 }
@@ -59,7 +59,7 @@ pub(super) async fn selected(db: Db<'_>, selection: &Selection, page: Page) -> R
     let Some(mut matches) = QuerySql::selected(db.dialect(), walk, selection) else { return Ok(Vec::new()) };
     narrow(db, &mut matches, &selection.query).await?;
     let sql = matches.select_page(page);
-    ask(db, &sql, matches).await
+    run_query(db, &sql, matches).await
 }
 
 const UUIDS_BY_IDS: Sql = sql!("SELECT uuid FROM task WHERE id = ANY($1) ORDER BY id DESC");
@@ -95,7 +95,7 @@ async fn count_up_to(db: Db<'_>, query: &TaskQuery, most: u64) -> Result<u64, St
     let Some(mut matches) = QuerySql::of(db.dialect(), walk, query) else { return Ok(0) };
     narrow(db, &mut matches, query).await?;
     let sql = matches.select_count(most);
-    let count = ask(db, &sql, matches).await?;
+    let count = run_query(db, &sql, matches).await?;
     Ok(count.first().map_or(0, |count| count.unsigned_abs()))
 }
 
@@ -106,7 +106,7 @@ pub(super) async fn newest_ids(db: Db<'_>, query: &TaskQuery, limit: u64) -> Res
     };
     narrow(db, &mut matches, query).await?;
     let sql = matches.select_page(Page { before: None, offset: 0, limit });
-    ask(db, &sql, matches).await
+    run_query(db, &sql, matches).await
 }
 
 /// The number of tasks with a label, and the number of unusual ends, each counted up to a limit.
@@ -150,7 +150,7 @@ async fn narrow(db: Db<'_>, matches: &mut QuerySql, query: &TaskQuery) -> Result
     Ok(())
 }
 
-async fn ask(db: Db<'_>, sql: &str, matches: QuerySql) -> Result<Vec<i64>, StoreError> {
+async fn run_query(db: Db<'_>, sql: &str, matches: QuerySql) -> Result<Vec<i64>, StoreError> {
     let parameters: Vec<&dyn Value> = matches.parameters.iter().map(|value| value as &dyn Value).collect();
     db.all_once(sql, &parameters, only).await
 }

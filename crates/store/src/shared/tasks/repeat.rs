@@ -7,7 +7,7 @@ use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
-use super::insert::take_numbers;
+use super::insert::draw_numbers;
 use super::submit::{self, Reserved};
 use crate::db::{Db, List, Params, Sql, sql};
 use crate::enum_codes::Code;
@@ -63,7 +63,7 @@ pub(super) async fn repeat(
     let repeated = repeat_all(db, creator, repeats, mode, now).await?;
     if let Some(key) = key {
         let ids: Vec<_> = repeated.iter().map(|repeated| Some(repeated.ids)).collect();
-        submit::note_ids(db, creator, key, &ids).await?;
+        submit::store_ids(db, creator, key, &ids).await?;
     }
     Ok(Repetition::Accepted(repeated))
 }
@@ -119,7 +119,7 @@ async fn reserve_numbers(
     }
     let mut first = BTreeMap::new();
     for (group, count) in counts {
-        first.extend(take_numbers(db, creator, group, count).await?.map(|number| (group, number)));
+        first.extend(draw_numbers(db, creator, group, count).await?.map(|number| (group, number)));
     }
     Ok(first)
 }

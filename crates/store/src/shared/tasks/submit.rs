@@ -8,7 +8,7 @@ use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
 use super::super::rights;
-use super::insert::{NewRow, insert_ready, take_numbers};
+use super::insert::{NewRow, draw_numbers, insert_ready};
 use crate::StoreError;
 use crate::db::{Db, Json, Params, Sql, sql};
 use crate::ops::tasks::{IdempotencyKey, Submission, TaskIds};
@@ -26,7 +26,7 @@ const DELETE_KEY: Sql = sql!("DELETE FROM submission WHERE creator_id = $1 AND k
 const FIND_SUBMISSION: Sql =
     sql!("SELECT digest, ids FROM submission WHERE creator_id = $1 AND key = $2 FOR UPDATE");
 
-const NOTE_IDS: Sql = sql!("UPDATE submission SET ids = $3 WHERE creator_id = $1 AND key = $2");
+const RECORD_IDS: Sql = sql!("UPDATE submission SET ids = $3 WHERE creator_id = $1 AND key = $2");
 
 /// Inserts all tasks as Ready, except those that were already accepted with the key.
 pub(super) async fn submit(
@@ -44,7 +44,7 @@ pub(super) async fn submit(
     match reserve_key(db, creator, key, now).await? {
         Reserved::New => match accept(db, creator, rows, now).await? {
             Some(ids) if !ids.is_empty() => {
-                note_ids(db, creator, key, &by_place(key, &ids)).await?;
+                store_ids(db, creator, key, &by_position(key, &ids)).await?;
                 crash::point("submit.commit:before");
                 Ok(Submission::Accepted(ids))
             }
@@ -81,7 +81,7 @@ async fn complete(
     for ((place, _), new) in missing.into_iter().zip(new) {
         ids[place] = Some(new);
     }
-    note_ids(db, creator, key, &ids).await?;
+    store_ids(db, creator, key, &ids).await?;
     Ok(Submission::Replayed(ids))
 }
 
@@ -91,12 +91,12 @@ fn places(key: &IdempotencyKey, count: usize) -> impl Iterator<Item = usize> {
 }
 
 /// The ids by their position in the request.
-fn by_place(key: &IdempotencyKey, ids: &[TaskIds]) -> Vec<Option<TaskIds>> {
-    let mut by_place = vec![None; ids.len() + key.refused.len()];
-    for (place, ids) in places(key, by_place.len()).zip(ids) {
-        by_place[place] = Some(*ids);
+fn by_position(key: &IdempotencyKey, ids: &[TaskIds]) -> Vec<Option<TaskIds>> {
+    let mut by_position = vec![None; ids.len() + key.refused.len()];
+    for (place, ids) in places(key, by_position.len()).zip(ids) {
+        by_position[place] = Some(*ids);
     }
-    by_place
+    by_position
 }
 
 /// Inserts all tasks as Ready, if the creator may submit them and see the tasks that they refer to.
@@ -109,7 +109,7 @@ async fn accept(
     let named: BTreeSet<Uuid> = rows.iter().flat_map(|row| row.references.iter().copied()).collect();
     let named: Vec<Uuid> = named.into_iter().collect();
     crash::point("submit.task_rows:before");
-    let ids = match rights::sees_all(db, creator, &named).await? {
+    let ids = match rights::may_see_all(db, creator, &named).await? {
         true => insert_all(db, creator, rows, now).await?,
         false => None,
     };
@@ -142,14 +142,14 @@ pub(super) async fn reserve_key(
 }
 
 /// Stores the ids of the tasks under the key, by their position in the request.
-pub(super) async fn note_ids(
+pub(super) async fn store_ids(
     db: Db<'_>,
     creator: UserId,
     key: &IdempotencyKey,
     ids: &[Option<TaskIds>],
 ) -> Result<(), StoreError> {
     let handed_out: Vec<_> = ids.iter().map(|ids| ids.map(|ids| (ids.uuid, ids.number))).collect();
-    db.run_one(NOTE_IDS, &[&creator.0, &key.key, &Json(&handed_out)]).await
+    db.run_one(RECORD_IDS, &[&creator.0, &key.key, &Json(&handed_out)]).await
 }
 
 async fn find_earlier(db: Db<'_>, creator: UserId, key: &IdempotencyKey) -> Result<Reserved, StoreError> {
@@ -194,7 +194,7 @@ async fn reserve_numbers(
     }
     let mut first = BTreeMap::new();
     for (group, count) in counts {
-        let Some(number) = take_numbers(db, creator, group, count).await? else { return Ok(None) };
+        let Some(number) = draw_numbers(db, creator, group, count).await? else { return Ok(None) };
         first.insert(group, number);
     }
     Ok(Some(first))

@@ -8,7 +8,7 @@ use crate::db::{Db, Sql, sql};
 use crate::enum_codes::Code;
 use crate::ops::workers::Departure;
 
-const NOTE: Sql = sql!(
+const RECORD: Sql = sql!(
     "
     INSERT INTO worker_gone (uuid, reason, at) VALUES ($1, $2, $3) ON CONFLICT (uuid) DO NOTHING"
 );
@@ -20,7 +20,7 @@ pub(super) async fn note(
     departure: Departure,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    db.run(NOTE, &[&uuid, &departure.code(), &now.unix_micros()]).await.map(drop)
+    db.run(RECORD, &[&uuid, &departure.code(), &now.unix_micros()]).await.map(drop)
 }
 
 const DEPARTURE: Sql = sql!("SELECT reason FROM worker_gone WHERE uuid = $1");

@@ -163,7 +163,7 @@ const WORKERS_OF_MEMBERS: Sql = sql!(
 
 /// Locks the workers with which users serve a group: those that they registered, and those that they added to
 /// the group.
-pub(crate) async fn lock_service(
+pub(crate) async fn lock_serving_workers(
     db: Db<'_>,
     group: GroupId,
     users: &[i64],
@@ -175,13 +175,13 @@ pub(crate) async fn lock_service(
 }
 
 /// Removes these workers from the group, and requeues its tasks; returns the workers.
-pub(crate) async fn end_service(
+pub(crate) async fn remove_serving_workers(
     db: Db<'_>,
     group: GroupId,
     users: &[i64],
     now: Timestamp,
 ) -> Result<Vec<Uuid>, StoreError> {
-    let workers = if users.is_empty() { Vec::new() } else { lock_service(db, group, users).await? };
+    let workers = if users.is_empty() { Vec::new() } else { lock_serving_workers(db, group, users).await? };
     for (worker, _) in &workers {
         db.run(REMOVE_GROUP, &[&worker.0, &group.0]).await?;
         requeue_held(db, *worker, group, now).await?;

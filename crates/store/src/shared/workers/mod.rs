@@ -31,7 +31,7 @@ use crate::ops::workers::{
 };
 
 pub(crate) use edit::touch;
-pub(crate) use groups::{end_service, lock_service};
+pub(crate) use groups::{lock_serving_workers, remove_serving_workers};
 pub(crate) use lock::{LockedWorker, lock};
 pub(crate) use stop::after_commit;
 

@@ -10,7 +10,7 @@ use crate::db::{Db, only};
 use crate::enum_codes::micros;
 
 /// Renewals need not survive a crash of the database, since leases are extended by the length of the outage.
-const WITHOUT_WAITING_FOR_THE_DISK: &str = "SET LOCAL synchronous_commit = off";
+const ASYNCHRONOUS_COMMIT: &str = "SET LOCAL synchronous_commit = off";
 
 /// Locks in the order of ids, so that two batches can't deadlock.
 const RENEW_ALL: &str = "
@@ -38,7 +38,7 @@ pub(super) async fn renew(
     let mut alive: HashSet<i64> = HashSet::with_capacity(heartbeats.len());
     match db {
         Db::Postgres(db) => {
-            db.run(WITHOUT_WAITING_FOR_THE_DISK, &[]).await?;
+            db.run(ASYNCHRONOUS_COMMIT, &[]).await?;
             let ids: Vec<i64> = heartbeats.iter().map(|(worker, _)| worker.0).collect();
             let leases: Vec<i64> = heartbeats.iter().map(|(_, terms)| micros(terms.lease)).collect();
             let missed: Vec<i64> = heartbeats.iter().map(|(_, terms)| micros(terms.missed_after)).collect();

@@ -24,7 +24,7 @@ impl Interned {
         if let Some(known) = lanes.get(tags) {
             return Ok(*known);
         }
-        let lane = LaneId(find_or_make_lane(db, group, tags)?);
+        let lane = LaneId(find_or_insert_lane(db, group, tags)?);
         lanes.insert(tags.to_owned(), lane);
         Ok(lane)
     }
@@ -35,7 +35,7 @@ impl Interned {
         if let Some(known) = labels.get(name) {
             return Ok(*known);
         }
-        let label = find_or_make(db, FIND_LABEL, INSERT_LABEL, params![group.0, name])?;
+        let label = find_or_insert(db, FIND_LABEL, INSERT_LABEL, params![group.0, name])?;
         labels.insert(name.to_owned(), label);
         Ok(label)
     }
@@ -50,12 +50,12 @@ const INSERT_LANE: &str = "INSERT INTO lane (group_id, tag_set_id) VALUES (?1, ?
 const FIND_LABEL: &str = "SELECT id FROM label WHERE group_id = ?1 AND name = ?2";
 const INSERT_LABEL: &str = "INSERT INTO label (group_id, name) VALUES (?1, ?2)";
 
-fn find_or_make_lane(db: &Connection, group: GroupId, tags: &str) -> Result<i64, StoreError> {
-    let tag_set = find_or_make(db, FIND_TAG_SET, INSERT_TAG_SET, params![tags])?;
-    find_or_make(db, FIND_LANE, INSERT_LANE, params![group.0, tag_set])
+fn find_or_insert_lane(db: &Connection, group: GroupId, tags: &str) -> Result<i64, StoreError> {
+    let tag_set = find_or_insert(db, FIND_TAG_SET, INSERT_TAG_SET, params![tags])?;
+    find_or_insert(db, FIND_LANE, INSERT_LANE, params![group.0, tag_set])
 }
 
-fn find_or_make(
+fn find_or_insert(
     db: &Connection,
     find: &str,
     make: &str,
