@@ -38,6 +38,7 @@ use crate::events::output_hub::OutputHub;
 use crate::events::states::States;
 use crate::failure_log::FailureLog;
 use crate::metrics::Metrics;
+use crate::metrics::scrape::QueueReader;
 use crate::reconcilers::Passes;
 use crate::tls::Tls;
 use crate::user_limits::{QueryLimiter, RequestCounter, StreamLimiter};
@@ -73,6 +74,7 @@ pub(crate) struct Parts {
     pub(crate) states: States,
     pub(crate) announcer: Announcer,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) queue_reader: QueueReader,
     pub(crate) query_limiter: QueryLimiter,
     pub(crate) failure_log: FailureLog,
     pub(crate) stream_limiter: StreamLimiter,

@@ -15,6 +15,7 @@ mod events;
 mod failure_log;
 mod http2_detect;
 mod metrics;
+mod observed_objects;
 mod reconcilers;
 mod serve;
 mod settings;

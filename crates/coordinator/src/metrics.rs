@@ -1,13 +1,20 @@
 //! Counters of this coordinator, in the text format of OpenMetrics.
 //!
-//! Labels take values from fixed sets (routes as declared, status codes, names of passes), so that no caller can create
-//! series. Counting a task costs a few atomic additions.
+//! Labels take values from fixed sets (routes as declared, status codes, names of passes and operations), or, for
+//! groups, from the top of a list, so that no caller can create any number of series. Counting a task costs a few atomic
+//! additions.
 
+pub(crate) mod listener;
+pub(crate) mod scrape;
+mod storage;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 use mitosis_background::TaskStatus;
+use mitosis_store::{Observer, PoolStatus};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -16,6 +23,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use self::storage::StorageMetrics;
 use crate::api::routes;
 
 /// What [`Metrics::encode`] writes.
@@ -58,6 +66,8 @@ struct FailureLabels {
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
+    /// The database, the queue and the object store.
+    pub(crate) storage: Arc<StorageMetrics>,
     requests: Family<RequestLabels, Counter>,
     request_seconds: Family<RouteLabels, Seconds>,
     request_failures: Family<FailureLabels, Counter>,
@@ -86,8 +96,10 @@ impl Metrics {
         let mut registry = Registry::with_prefix("mitosis");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the coordinator", build);
+        let storage = Arc::new(StorageMetrics::register(&mut registry));
         let mut metrics = Self {
             registry,
+            storage,
             requests: Family::default(),
             request_seconds: Family::default(),
             request_failures: Family::default(),
@@ -159,6 +171,11 @@ impl Metrics {
         );
     }
 
+    /// What observes the store.
+    pub(crate) fn observer(&self) -> Arc<dyn Observer> {
+        self.storage.clone()
+    }
+
     /// Counts an answered request; `path` is that of its route as declared.
     pub(crate) fn request(&self, method: &Method, path: Option<&str>, status: StatusCode, took: Duration) {
         let (method, route) = path.and_then(|path| routes::declared(method, path)).unwrap_or(("", UNMATCHED));
@@ -190,7 +207,9 @@ impl Metrics {
         &self,
         tasks: &[TaskStatus],
         missed_workers: u64,
+        pools: &[PoolStatus],
     ) -> Result<String, std::fmt::Error> {
+        self.storage.set_pools(pools);
         self.missed_workers.set(i64::try_from(missed_workers).unwrap_or(i64::MAX));
         for TaskStatus { name, restarts, is_failing } in tasks {
             let labels = TaskLabels { task: name };
@@ -216,7 +235,7 @@ mod tests {
         for path in [None, Some("/made/up")] {
             metrics.request(&Method::PATCH, path, StatusCode::NOT_FOUND, took);
         }
-        let text = metrics.encode(&[], 3).unwrap();
+        let text = metrics.encode(&[], 3, &[]).unwrap();
         for line in [
             r#"mitosis_http_requests_total{method="GET",route="/tasks/{uuid}",status="200"} 2"#,
             r#"mitosis_http_requests_total{method="",route="unmatched",status="404"} 2"#,
@@ -232,7 +251,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.pass("garbage", Duration::from_secs(2), false);
         let status = TaskStatus { name: "garbage", restarts: 7, is_failing: true };
-        let text = metrics.encode(&[status], 0).unwrap();
+        let text = metrics.encode(&[status], 0, &[]).unwrap();
         for line in [
             r#"mitosis_background_passes_total{pass="garbage",outcome="error"} 1"#,
             r#"mitosis_background_task_restarts{task="garbage"} 7"#,

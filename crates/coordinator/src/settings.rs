@@ -29,6 +29,8 @@ pub enum LeaseClockSource {
 pub struct Settings {
     /// Where to listen.
     pub bind: SocketAddr,
+    /// Where to serve metrics without a token, if anywhere.
+    pub metrics_addr: Option<SocketAddr>,
     /// The certificate, if the coordinator serves HTTPS itself.
     pub tls: Option<TlsFiles>,
     /// The public address, if it differs from the one in requests.
@@ -134,6 +136,7 @@ impl Settings {
     pub fn new(database: Database, objects: Objects) -> Self {
         Self {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 5000)),
+            metrics_addr: None,
             tls: None,
             public_url: None,
             database,

@@ -17,7 +17,7 @@ use mitosis_protocol::Md5Password;
 use mitosis_store::ops::accounts::{Bootstrap, NewUser};
 use mitosis_store::postgres::PostgresStore;
 use mitosis_store::sqlite::SqliteStore;
-use mitosis_store::{ForeignSchema, NewerSchema, Store, StoreError};
+use mitosis_store::{ForeignSchema, NewerSchema, Observer, Store, StoreError};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinHandle};
@@ -46,7 +46,9 @@ use crate::events::output_hub::OutputHub;
 use crate::events::relay;
 use crate::events::states::States;
 use crate::failure_log::FailureLog;
-use crate::metrics::Metrics;
+use crate::metrics::scrape::QueueReader;
+use crate::metrics::{self, Metrics};
+use crate::observed_objects::ObservedObjects;
 use crate::reconcilers::{self, Passes};
 use crate::serve;
 use crate::settings::{DEFAULT_ADMIN, Database, Objects, S3Settings, Settings};
@@ -88,6 +90,14 @@ pub enum StartError {
     /// Redis can't be used as configured.
     #[error("Redis can't be used")]
     Redis(#[from] RedisConfigError),
+    /// The address of the metrics can't be listened on.
+    #[error("can't listen on {address} for metrics")]
+    Metrics {
+        /// The configured address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The address can't be listened on.
     #[error("can't listen on {address}")]
     Bind {
@@ -146,6 +156,7 @@ impl StartError {
                 "check db_url, or set redis_worker_password and redis_client_password"
             }
             Self::AdminName(_) | Self::AdminPassword | Self::EmptyAdminPassword => "set another value",
+            Self::Metrics { .. } => "choose another metrics_addr, or leave it out",
             Self::Bind { source, .. } => match source.kind() {
                 io::ErrorKind::AddrInUse => "another program uses this port; choose another one with --bind",
                 io::ErrorKind::AddrNotAvailable => {
@@ -177,6 +188,7 @@ pub struct Coordinator;
 /// A running coordinator.
 pub struct Running {
     address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
     tls: Option<Arc<Tls>>,
     background: Background,
     server: JoinHandle<()>,
@@ -199,11 +211,13 @@ impl Coordinator {
         let pair = keys::load(&settings.keys)?;
         let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
         let admin = Name::new(settings.admin_user.as_str())?;
-        let store = open_store(&settings.database).await?;
+        let metrics = Arc::new(Metrics::new());
+        let store = open_store(&settings.database, metrics.observer()).await?;
         let cluster_clock = ClusterClock::new(clock, settings.lease_clock, settings.heartbeat_timeout);
         cluster_clock.refresh(&*store).await?;
         let clock: Arc<dyn Clock> = Arc::new(cluster_clock.clone());
         let objects = open_objects(&settings.objects, &clock, &entropy).await?;
+        let objects = Arc::new(ObservedObjects { inner: objects, metrics: metrics.clone() });
         let passwords = Passwords::new(entropy.clone()).map_err(StartError::Threads)?;
         bootstrap(&*store, &passwords, admin, &settings.admin_password, &*clock).await?;
         let started_at = clock.now();
@@ -217,9 +231,9 @@ impl Coordinator {
         let address =
             listener.local_addr().map_err(|source| StartError::Bind { address: settings.bind, source })?;
 
+        let metrics_listener = listen_for_metrics(settings.metrics_addr).await?;
         let (ready, changed) = (Notifier::new(), Notifier::new());
         let retry = Retry::new(entropy.clone(), stopping.clone());
-        let metrics = Arc::new(Metrics::new());
         let (batcher, requests) = ExchangeBatcher::new();
         background.spawn_critical("exchange-batcher", {
             let (store, cluster_clock, stopping) = (store.clone(), cluster_clock.clone(), stopping.clone());
@@ -256,6 +270,7 @@ impl Coordinator {
             request_counter: RequestCounter::default(),
             failure_log: FailureLog::default(),
             metrics,
+            queue_reader: QueueReader::default(),
             first_admin: settings.admin_user.clone(),
             started_at,
             started_steady: clock.steady(),
@@ -280,13 +295,14 @@ impl Coordinator {
             let app = app.clone();
             move || feed::serve(app.clone())
         });
+        let metrics_address = start_metrics(&app, metrics_listener);
         let serving = serve::serve(listener, api::router(app.clone()), app);
         let server = mitosis_background::spawn(HTTP_SERVER, serving);
         if tls.is_some() {
             tracing::info!("serving HTTPS");
         }
         tracing::info!(%address, "listening");
-        Ok(Running { address, tls, background, server, store })
+        Ok(Running { address, metrics_address, tls, background, server, store })
     }
 }
 
@@ -294,6 +310,11 @@ impl Running {
     /// The address it listens on, with the actual port if the settings have port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it serves metrics without a token, if anywhere.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// Reloads the certificate and key for new connections. If they can't be used, the current ones are kept. Without TLS,
@@ -346,6 +367,23 @@ impl Coordinator {
     }
 }
 
+async fn listen_for_metrics(address: Option<SocketAddr>) -> Result<Option<TcpListener>, StartError> {
+    let Some(address) = address else { return Ok(None) };
+    let listener = TcpListener::bind(address).await;
+    listener.map(Some).map_err(|source| StartError::Metrics { address, source })
+}
+
+/// Serves metrics on an address of their own.
+fn start_metrics(app: &App, listener: Option<TcpListener>) -> Option<SocketAddr> {
+    let listener = listener?;
+    let address = listener.local_addr().ok();
+    app.background.spawn_serving("metrics-server", metrics::listener::serve(listener, app.clone()));
+    if let Some(address) = address {
+        tracing::info!(%address, "serving metrics");
+    }
+    address
+}
+
 fn of_server(error: &JoinError) -> TaskFailed {
     TaskFailed { task: HTTP_SERVER, panic: error.is_panic().then(|| error.to_string()) }
 }
@@ -368,16 +406,18 @@ fn start_peer_notifier(app: &App, outbox: HintQueue) {
     });
 }
 
-async fn open_store(database: &Database) -> Result<Arc<dyn Store>, StoreError> {
+async fn open_store(database: &Database, observer: Arc<dyn Observer>) -> Result<Arc<dyn Store>, StoreError> {
     match database {
         Database::Sqlite(path) => {
             let path = path.clone();
             let store = tokio::task::spawn_blocking(move || SqliteStore::open(&path))
                 .await
                 .map_err(|panic| StoreError::Unexpected(panic.into()))??;
-            Ok(Arc::new(store) as Arc<dyn Store>)
+            Ok(Arc::new(store.observed_by(observer)))
         }
-        Database::Postgres(url) => Ok(Arc::new(PostgresStore::open(url.expose_secret()).await?)),
+        Database::Postgres(url) => {
+            Ok(Arc::new(PostgresStore::open(url.expose_secret()).await?.observed_by(observer)))
+        }
     }
 }
 

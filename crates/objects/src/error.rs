@@ -254,6 +254,32 @@ impl ObjectError {
         }
     }
 
+    /// The kind of error, as a label of metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "not_found",
+            Self::RangeOutside { .. } => "range",
+            Self::BodyTooShort { .. } | Self::BodyTooLong { .. } | Self::BodyFailed(_) => "body",
+            Self::TooLarge { .. } => "too_large",
+            Self::UnusableKey(_) => "key",
+            Self::Directory { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "full",
+                _ => "file",
+            },
+            Self::Unreachable { .. } => "unreachable",
+            Self::CredentialsRefused { .. } | Self::NoPermission { .. } | Self::ClockSkewed { .. } => {
+                "denied"
+            }
+            Self::UntrustedSecret { .. }
+            | Self::BadEndpoint { .. }
+            | Self::HttpClient(_)
+            | Self::WrongRegion { .. }
+            | Self::NoBucket { .. } => "setup",
+            Self::Refused { .. } | Self::BadReply { .. } => "reply",
+            Self::ShuttingDown => "stopping",
+        }
+    }
+
     /// Wraps an error of the file system for `path`.
     pub(crate) fn directory(
         operation: FileOperation,

@@ -14,6 +14,7 @@ mod enum_codes;
 mod error;
 mod exchange_plan;
 mod fairness;
+mod observer;
 pub mod ops;
 pub mod postgres;
 mod query_sql;
@@ -24,4 +25,5 @@ pub mod sqlite;
 mod walk;
 
 pub use error::{BoxError, ForeignSchema, NewerSchema, SetupError, StoreError};
+pub use observer::{Observer, PoolStatus};
 pub use ops::Store;

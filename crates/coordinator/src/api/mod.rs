@@ -12,7 +12,7 @@ pub(crate) mod forwarded;
 mod leases;
 mod members;
 pub(crate) mod objects;
-mod openapi;
+pub(crate) mod openapi;
 mod public;
 mod reply;
 mod response_layer;

@@ -5,7 +5,7 @@
 
 mod errors;
 mod operation;
-pub(super) mod signature;
+pub(crate) mod signature;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

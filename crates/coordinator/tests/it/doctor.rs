@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::harness::{ADMIN, Harness, Someone};
+use crate::harness::{ADMIN, Answer, Harness, Someone};
 
 /// The timeout of a test step.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -131,4 +131,80 @@ pub(crate) async fn metrics_count_requests_and_tasks(harness: Harness) {
     ] {
         assert!(answer.text.lines().any(|found| found == line), "{line} is not in {}", answer.text);
     }
+}
+
+/// The metrics, line by line.
+async fn metrics(harness: &Harness) -> Vec<String> {
+    let answer = harness.admin().await.get("/metrics").await.expect(200);
+    answer.text.lines().map(str::to_owned).collect()
+}
+
+pub(crate) async fn metrics_time_operations_by_name(harness: Harness) {
+    let admin = harness.admin().await;
+    let worker = admin.worker(&json!({})).await;
+    admin.submits(&json!({})).await;
+    let task = worker.fetches().await;
+    worker.finishes(&task, 0).await;
+    let lines = metrics(&harness).await;
+    for operation in
+        ["submit", "claim_or_resume", "complete", "register_worker", "monitor_leases", "queue_depth"]
+    {
+        let counted = format!("mitosis_store_operation_seconds_count{{operation=\"{operation}\"}} ");
+        assert!(lines.iter().any(|line| line.starts_with(&counted)), "{counted} is not in {lines:#?}");
+    }
+    for line in lines.iter().filter(|line| line.starts_with("mitosis_store_operation_seconds_count")) {
+        let name = line.split('"').nth(1).unwrap();
+        assert!(name.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'_'), "{line}");
+    }
+}
+
+pub(crate) async fn metrics_show_the_queue_of_each_group(harness: Harness) {
+    let ann = harness.user("ann").await;
+    ann.submits(&json!({})).await;
+    ann.submits(&json!({"tags": ["gpu"]})).await;
+    let lines = metrics(&harness).await;
+    for line in [r#"mitosis_ready_tasks{group="ann"} 2"#, r#"mitosis_ready_tasks{group="other"} 0"#] {
+        assert!(lines.iter().any(|found| found == line), "{line} is not in {lines:#?}");
+    }
+    // The next scrape shares the numbers.
+    ann.submits(&json!({})).await;
+    let again = metrics(&harness).await;
+    assert!(again.contains(&r#"mitosis_ready_tasks{group="ann"} 2"#.to_owned()), "{again:#?}");
+}
+
+pub(crate) async fn metrics_count_errors_of_the_object_store(mut harness: Harness) {
+    harness.lose_objects();
+    harness.send(Method::GET, "/health", None, None).await.expect(503);
+    let lines = metrics(&harness).await;
+    let counted =
+        |line: &&String| line.starts_with("mitosis_object_store_errors_total{operation=\"check\",kind=");
+    let count = lines.iter().find(counted).unwrap_or_else(|| panic!("{lines:#?}"));
+    assert!(count.ends_with(" 1"), "{count}");
+}
+
+pub(crate) async fn resumed_task_is_claimed_once(harness: Harness) {
+    let admin = harness.admin().await;
+    let worker = admin.worker(&json!({})).await;
+    admin.submits(&json!({})).await;
+    let task = worker.fetches().await;
+    assert_eq!(worker.fetches().await, task);
+    let lines = metrics(&harness).await;
+    assert!(lines.contains(&"mitosis_tasks_claimed_total 1".to_owned()), "{lines:#?}");
+}
+
+pub(crate) async fn own_address_serves_metrics_alone_and_without_a_token(mut harness: Harness) {
+    harness.metrics_addr = Some("127.0.0.1:0".parse().unwrap());
+    harness.restart().await;
+    let address = harness.metrics_address();
+    let get = async |path: &str| {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Answer::read(client.get(format!("http://{address}{path}"))).await
+    };
+    let answer = get("/metrics").await.expect(200);
+    assert!(answer.headers["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
+    assert!(answer.text.contains("mitosis_ready_tasks{"), "{}", answer.text);
+    for other in ["/health", "/", "/v1/admin/doctor", "/openapi.json"] {
+        assert_eq!(get(other).await.status, 404, "{other}");
+    }
+    harness.send(Method::GET, "/metrics", None, None).await.expect(400);
 }

@@ -1,5 +1,6 @@
 //! A coordinator in this process, a clock that the test controls, and a plain HTTP client.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub(crate) struct Harness {
     running: Option<Running>,
     /// How long ended tasks are kept.
     pub(crate) retain_tasks: Option<Duration>,
+    /// Where to serve metrics without a token, from the next start on.
+    pub(crate) metrics_addr: Option<SocketAddr>,
     /// The gap between two readings that does not count as lease time, from the next start on.
     pub(crate) standstill: Duration,
     /// The lease of workers, from the next start on.
@@ -123,6 +126,7 @@ impl Harness {
         let mut harness = Self {
             running: None,
             retain_tasks: None,
+            metrics_addr: None,
             // The clock moves in steps.
             standstill: Duration::MAX,
             lease: LEASE,
@@ -162,6 +166,7 @@ impl Harness {
             heartbeat_timeout: self.lease,
             lease_clock: LeaseClockSource::Process { standstill: self.standstill },
             retain_tasks: self.retain_tasks,
+            metrics_addr: self.metrics_addr,
             trusted_proxies: self.trusted_proxies.clone(),
             public_url: self.public_url.clone(),
             redis: match &self.redis {
@@ -206,6 +211,11 @@ impl Harness {
     /// The host and port.
     pub(crate) fn address(&self) -> &str {
         self.address.strip_prefix("http://").unwrap()
+    }
+
+    /// Where metrics are served without a token.
+    pub(crate) fn metrics_address(&self) -> SocketAddr {
+        self.running.as_ref().unwrap().metrics_address().expect("an address for metrics")
     }
 
     /// Makes the object store fail.

@@ -113,6 +113,11 @@ macro_rules! scenarios {
                 doctor_reports_the_default_password,
                 background_tasks_and_their_last_passes_are_reported,
                 metrics_count_requests_and_tasks,
+                metrics_time_operations_by_name,
+                metrics_show_the_queue_of_each_group,
+                metrics_count_errors_of_the_object_store,
+                resumed_task_is_claimed_once,
+                own_address_serves_metrics_alone_and_without_a_token,
             }
             events {
                 stream_of_a_task_ends_with_the_task,

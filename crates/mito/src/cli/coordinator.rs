@@ -14,6 +14,9 @@ pub(crate) struct CoordinatorArgs {
     /// The address to listen on
     #[arg(short, long)]
     bind: Option<String>,
+    /// Also serve `/metrics` on this address, without a token
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_addr: Option<String>,
     /// Serve HTTPS with the certificate in this PEM file; reloaded on SIGHUP
     #[arg(long, value_name = "PATH", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -101,6 +104,7 @@ impl CoordinatorArgs {
     pub(crate) fn options(&self) -> Options {
         Options::default()
             .set(keys::BIND, self.bind.clone())
+            .set(keys::METRICS_ADDR, self.metrics_addr.clone())
             .set(keys::TLS_CERT, self.tls_cert.clone())
             .set(keys::TLS_KEY, self.tls_key.clone())
             .set(keys::PUBLIC_URL, self.public_url.clone())

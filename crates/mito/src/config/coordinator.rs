@@ -18,6 +18,7 @@ pub(crate) fn settings(layers: &Layers) -> Result<Settings, ConfigError> {
     let mut settings = Settings::new(database(layers)?, objects(layers)?);
     settings.bind =
         layers.parsed::<SocketAddr>(keys::BIND, "an IP address and a port, such as 127.0.0.1:5000")?;
+    settings.metrics_addr = metrics_addr(layers)?;
     settings.tls = tls(layers)?;
     settings.public_url = layers.get(keys::PUBLIC_URL).map(|url| public_url(layers, &url)).transpose()?;
     settings.admin_user = layers.get_or_default(keys::ADMIN_USER);
@@ -29,6 +30,12 @@ pub(crate) fn settings(layers: &Layers) -> Result<Settings, ConfigError> {
     settings.retain_tasks = retain_tasks(layers)?;
     settings.trusted_proxies = trusted_proxies(layers)?;
     Ok(settings)
+}
+
+fn metrics_addr(layers: &Layers) -> Result<Option<SocketAddr>, ConfigError> {
+    let wrong =
+        || layers.invalid(keys::METRICS_ADDR, "expected an IP address and a port, such as 127.0.0.1:9100");
+    layers.get(keys::METRICS_ADDR).map(|address| address.parse().map_err(|_| wrong())).transpose()
 }
 
 /// The least retention: upload links are valid for an hour, and an object must not arrive after its task was deleted.

@@ -255,6 +255,7 @@ keys! {
     LIFETIME: Duration = "lifetime";
     LOG_PATH: PathBuf = "log_path";
     LOST_AFTER: Duration = "lost_after";
+    METRICS_ADDR: String = "metrics_addr";
     PASS_ENV: Vec<String> = "pass_env";
     PASSWORD: SecretString = "password";
     POLLING_INTERVAL: Duration = "polling_interval";
@@ -286,6 +287,11 @@ keys! {
 static COORDINATOR: &[Entry] = &[
     BIND.default("127.0.0.1:5000")
         .doc("Where to listen: an IP address and a port. \"0.0.0.0:5000\" also serves other machines."),
+    METRICS_ADDR.unset("\"127.0.0.1:9100\"").doc(
+        "Also serve GET /metrics here, without a token and without TLS; nothing else is served here. Every client that\n\
+         reaches the address sees the names of groups and how much they run: use loopback, or a network for monitoring. Not\n\
+         set by default.",
+    ),
     TLS_CERT.unset("\"/etc/mitosis/tls.pem\"").doc(
         "HTTPS without a proxy: a certificate (with those between it and the authority) and its key, in PEM; read again\n\
          on SIGHUP. Not set by default.",

@@ -31,6 +31,7 @@ async fn invalid_configuration_is_refused_with_location_and_hint() {
         ("[coordinator]\nbind = 'localhost'", vec!["`bind`", "127.0.0.1:5000"]),
         ("[coordinator]\ndb_url = 'mysql://x'", vec!["`db_url`", "postgres://"]),
         ("[coordinator]\nheartbeat_timeout = 90", vec!["`heartbeat_timeout`", "90s"]),
+        ("[coordinator]\nmetrics_addr = 'localhost'", vec!["`metrics_addr`", "127.0.0.1:9100"]),
         ("[coordinator]\nretain_tasks = '10min'", vec!["`retain_tasks`", "at least 1h"]),
     ] {
         let (code, stderr) = refusal(&home, config, &[]).await;

@@ -44,7 +44,7 @@ pub use tasks::Tasks;
 pub use uploads::Uploads;
 pub use workers::Workers;
 
-use crate::StoreError;
+use crate::{PoolStatus, StoreError};
 
 /// The actor of an operation. Its rights are checked inside the operation's transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +118,11 @@ pub trait Store:
     /// Reads the schema version. It differs from the known one if a later program has upgraded the database, or
     /// an earlier backup was restored under a running program.
     async fn schema(&self) -> Result<SchemaVersion, StoreError>;
+
+    /// The pools of connections, if the database has any.
+    fn pools(&self) -> Vec<PoolStatus> {
+        Vec::new()
+    }
 
     /// Waits for running operations, then closes the database. Later operations fail with
     /// [`StoreError::Closed`].

@@ -109,6 +109,15 @@ pub enum StopRequested {
     NotRunning,
 }
 
+/// How many tasks wait for a worker.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// The groups with the most Ready tasks, by name; the longest queue first.
+    pub groups: Vec<(String, u64)>,
+    /// Ready tasks of all other groups together.
+    pub others: u64,
+}
+
 /// Operations on tasks: submission, lookup, change and cancellation.
 #[async_trait]
 pub trait Tasks {
@@ -164,6 +173,10 @@ pub trait Tasks {
 
     /// Counts the matching tasks, up to `most` and for about the time `within`.
     async fn count_tasks(&self, query: &TaskQuery, most: u64, within: Duration) -> Result<Count, StoreError>;
+
+    /// The number of Ready tasks of the `most` groups with the longest queues. It reads the whole queue, and
+    /// fails after about this time.
+    async fn queue_depth(&self, most: u64, within: Duration) -> Result<QueueDepth, StoreError>;
 
     /// Changes a Ready task, and moves it to the queue position of its new tags and priority. Returns false if
     /// there is no Ready task with this UUID that the user may change in this way. This requires Write in its

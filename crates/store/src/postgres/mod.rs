@@ -31,9 +31,13 @@ pub(crate) use self::error::is_timeout;
 use self::session::Session;
 use crate::backend::{Arguments, Backend, Operation};
 use crate::fairness::SharedRoundRobin;
+use crate::observer::{Observed, name_of_maker};
 use crate::ops::SchemaVersion;
-use crate::{Store, StoreError};
+use crate::{Observer, PoolStatus, Store, StoreError};
 
+/// The names of the pools in measurements.
+const POOL: &str = "operations";
+const USER_POOL: &str = "users";
 /// How often an operation is tried in case of conflicts.
 const MAX_TRIES: usize = 8;
 
@@ -46,6 +50,7 @@ pub struct PostgresStore {
     /// The address for the listening connection and for cancel requests.
     address: Arc<Address>,
     round_robin: Arc<SharedRoundRobin>,
+    observed: Observed,
 }
 
 impl PostgresStore {
@@ -60,6 +65,7 @@ impl PostgresStore {
             user_pool: connect::pool(&address, connect::USER_CONNECTIONS)?,
             address: Arc::new(address),
             round_robin: Arc::default(),
+            observed: Observed::default(),
         })
     }
 
@@ -68,13 +74,20 @@ impl PostgresStore {
         schema::inspect(&connect::address(url)?).await
     }
 
+    /// Reports measurements of the operations to an observer.
+    #[must_use]
+    pub fn observed_by(self, observer: Arc<dyn Observer>) -> Self {
+        Self { observed: Observed::by(observer), ..self }
+    }
+
     async fn client(&self) -> Result<Client, StoreError> {
-        Ok(self.pool.get().await?)
+        Ok(self.observed.connection_wait(POOL, self.pool.get()).await?)
     }
 
     /// A connection for the query of a user, which may take long.
     async fn user_connection(&self) -> Result<CancelOnDrop, StoreError> {
-        Ok(CancelOnDrop::new(self.user_pool.get().await?, Arc::clone(&self.address)))
+        let client = self.observed.connection_wait(USER_POOL, self.user_pool.get()).await?;
+        Ok(CancelOnDrop::new(client, Arc::clone(&self.address)))
     }
 }
 
@@ -127,6 +140,34 @@ impl PostgresStore {
     }
 }
 
+impl PostgresStore {
+    async fn write_unobserved<A: Arguments, T: Send + 'static>(
+        &self,
+        arguments: &A,
+        operation: &impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        let mut tries = 1;
+        loop {
+            match self.attempt(arguments, operation).await {
+                Err(error) if tries < MAX_TRIES && error::is_conflict(&error) => tries += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn without_transaction<A: Arguments, T: Send + 'static>(
+        &self,
+        arguments: A,
+        operation: impl Operation<A, T>,
+    ) -> Result<T, StoreError> {
+        let work = async {
+            let client = self.client().await?;
+            operation(Session::Client(&client).into(), &arguments).await
+        };
+        self.observed.operation(name_of_maker(&operation), work).await
+    }
+}
+
 impl Backend for PostgresStore {
     fn round_robin(&self) -> Arc<SharedRoundRobin> {
         Arc::clone(&self.round_robin)
@@ -137,13 +178,8 @@ impl Backend for PostgresStore {
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> Result<T, StoreError> {
-        let mut tries = 1;
-        loop {
-            match self.attempt(&arguments, &operation).await {
-                Err(error) if tries < MAX_TRIES && error::is_conflict(&error) => tries += 1,
-                outcome => return outcome,
-            }
-        }
+        let name = name_of_maker(&operation);
+        self.observed.operation(name, self.write_unobserved(&arguments, &operation)).await
     }
 
     async fn write_statement<A: Arguments, T: Send + 'static>(
@@ -151,7 +187,7 @@ impl Backend for PostgresStore {
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> Result<T, StoreError> {
-        operation(Session::Client(&self.client().await?).into(), &arguments).await
+        self.without_transaction(arguments, operation).await
     }
 
     /// All connections are equal, so there is no queue to jump.
@@ -168,7 +204,7 @@ impl Backend for PostgresStore {
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> Result<T, StoreError> {
-        operation(Session::Client(&self.client().await?).into(), &arguments).await
+        self.without_transaction(arguments, operation).await
     }
 
     async fn read_locked<A: Arguments, T: Send + 'static>(
@@ -184,10 +220,13 @@ impl Backend for PostgresStore {
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> Result<T, StoreError> {
-        let mut connection = self.user_connection().await?;
-        let outcome = operation(Session::Client(connection.client()).into(), &arguments).await;
-        connection.finished();
-        outcome
+        let work = async {
+            let mut connection = self.user_connection().await?;
+            let outcome = operation(Session::Client(connection.client()).into(), &arguments).await;
+            connection.finished();
+            outcome
+        };
+        self.observed.operation(name_of_maker(&operation), work).await
     }
 
     async fn read_snapshot_for_user<A: Arguments, T: Send + 'static>(
@@ -195,10 +234,13 @@ impl Backend for PostgresStore {
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> Result<T, StoreError> {
-        let mut connection = self.user_connection().await?;
-        let outcome = in_snapshot(connection.client(), &arguments, &operation).await;
-        connection.finished();
-        outcome
+        let work = async {
+            let mut connection = self.user_connection().await?;
+            let outcome = in_snapshot(connection.client(), &arguments, &operation).await;
+            connection.finished();
+            outcome
+        };
+        self.observed.operation(name_of_maker(&operation), work).await
     }
 
     async fn read_for_user_within<A: Arguments, T: Send + 'static>(
@@ -207,10 +249,13 @@ impl Backend for PostgresStore {
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> Result<T, StoreError> {
-        let mut connection = self.user_connection().await?;
-        let outcome = within(connection.client(), limit, &arguments, &operation).await;
-        connection.finished();
-        outcome
+        let work = async {
+            let mut connection = self.user_connection().await?;
+            let outcome = within(connection.client(), limit, &arguments, &operation).await;
+            connection.finished();
+            outcome
+        };
+        self.observed.operation(name_of_maker(&operation), work).await
     }
 }
 
@@ -250,6 +295,12 @@ impl Store for PostgresStore {
         schema::version(&client).await
     }
 
+    fn pools(&self) -> Vec<PoolStatus> {
+        [(POOL, &self.pool), (USER_POOL, &self.user_pool)]
+            .map(|(name, pool)| pool_status(name, pool))
+            .to_vec()
+    }
+
     async fn close(&self) {
         self.user_pool.close();
         self.pool.close();
@@ -258,3 +309,14 @@ impl Store for PostgresStore {
 
 /// Reads from a table, so that more than the parser is tested.
 const READ_SOMETHING: &str = "SELECT count(*) FROM bootstrap";
+
+fn pool_status(name: &'static str, pool: &Pool) -> PoolStatus {
+    let status = pool.status();
+    PoolStatus {
+        name,
+        max: status.max_size,
+        open: status.size,
+        idle: status.available,
+        waiting: status.waiting,
+    }
+}

@@ -19,8 +19,18 @@ use crate::shared::workers::remove::remove;
 
 #[async_trait]
 impl Reaper for PostgresStore {
-    /// In most cases this is one statement that writes nothing.
     async fn monitor_leases(&self, look: LeaseObservation) -> Result<LeaseStatus, StoreError> {
+        self.observed.operation("monitor_leases", self.observe_leases(look)).await
+    }
+
+    async fn reap(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreError> {
+        self.observed.operation("reap", self.reap_round(at, limit)).await
+    }
+}
+
+impl PostgresStore {
+    /// In most cases this is one statement that writes nothing.
+    async fn observe_leases(&self, look: LeaseObservation) -> Result<LeaseStatus, StoreError> {
         let now = look.now.map(Timestamp::unix_micros);
         let client = self.client().await?;
         let db = Session::Client(&client);
@@ -38,7 +48,7 @@ impl Reaper for PostgresStore {
 
     /// Uses one transaction per worker, so that none waits for the tasks of another. The first error ends the
     /// round. The result includes what was reaped before it, and the next round meets it again.
-    async fn reap(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreError> {
+    async fn reap_round(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreError> {
         let mut reaped = Vec::new();
         let params: Params<'_> = &[&at.lease.micros(), &i64::from(limit)];
         let candidates: Vec<(WorkerId, ReapReason)> =

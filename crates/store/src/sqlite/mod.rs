@@ -27,9 +27,10 @@ use futures_util::FutureExt as _;
 
 use crate::backend::{Arguments, Backend, Operation};
 use crate::fairness::SharedRoundRobin;
+use crate::observer::{Observed, name_of_maker};
 use crate::ops::SchemaVersion;
 use crate::sqlite::connection::Connection;
-use crate::{Store, StoreError};
+use crate::{Observer, Store, StoreError};
 use readers::Readers;
 use writer::{Urgency, Writer};
 
@@ -48,6 +49,7 @@ pub struct SqliteStore {
     user_readers: Readers,
     writer: Writer,
     round_robin: Arc<SharedRoundRobin>,
+    observed: Observed,
     watched: reaper::SharedLeaseClock,
 }
 
@@ -70,8 +72,15 @@ impl SqliteStore {
             user_readers: readers(USER_READERS)?,
             writer: Writer::start(Connection::new(db), lock)?,
             round_robin: Arc::default(),
+            observed: Observed::default(),
             watched: reaper::SharedLeaseClock::default(),
         })
+    }
+
+    /// Reports measurements of the operations to an observer.
+    #[must_use]
+    pub fn observed_by(self, observer: Arc<dyn Observer>) -> Self {
+        Self { observed: Observed::by(observer), ..self }
     }
 
     /// Runs an operation on the writer; returns once it is durable.
@@ -80,7 +89,8 @@ impl SqliteStore {
         T: Send + 'static,
         W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        self.writer.run(Urgency::Normal, work).await
+        let name = name_of_maker(&work);
+        self.observed.operation(name, self.writer.run(Urgency::Normal, work)).await
     }
 
     /// Like [`Self::write`], ahead of all waiting operations that are not urgent.
@@ -89,7 +99,8 @@ impl SqliteStore {
         T: Send + 'static,
         W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        self.writer.run(Urgency::Urgent, work).await
+        let name = name_of_maker(&work);
+        self.observed.operation(name, self.writer.run(Urgency::Urgent, work)).await
     }
 
     /// Runs a read-only operation on one snapshot of the database, beside the writer.
@@ -98,7 +109,8 @@ impl SqliteStore {
         T: Send + 'static,
         W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        self.readers.run(work).await
+        let name = name_of_maker(&work);
+        self.observed.operation(name, self.readers.run(work)).await
     }
 }
 
@@ -112,7 +124,9 @@ impl Backend for SqliteStore {
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> Result<T, StoreError> {
-        self.writer.run(Urgency::Normal, move |db| finish(operation(db.into(), &arguments))).await
+        let name = name_of_maker(&operation);
+        let work = self.writer.run(Urgency::Normal, move |db| finish(operation(db.into(), &arguments)));
+        self.observed.operation(name, work).await
     }
 
     async fn write_statement<A: Arguments, T: Send + 'static>(
@@ -128,7 +142,9 @@ impl Backend for SqliteStore {
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> Result<T, StoreError> {
-        self.writer.run(Urgency::Urgent, move |db| finish(operation(db.into(), &arguments))).await
+        let name = name_of_maker(&operation);
+        let work = self.writer.run(Urgency::Urgent, move |db| finish(operation(db.into(), &arguments)));
+        self.observed.operation(name, work).await
     }
 
     async fn read<A: Arguments, T: Send + 'static>(
@@ -136,7 +152,9 @@ impl Backend for SqliteStore {
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> Result<T, StoreError> {
-        self.readers.run(move |db| finish(operation(db.into(), &arguments))).await
+        let name = name_of_maker(&operation);
+        let work = self.readers.run(move |db| finish(operation(db.into(), &arguments)));
+        self.observed.operation(name, work).await
     }
 
     async fn read_locked<A: Arguments, T: Send + 'static>(
@@ -152,7 +170,9 @@ impl Backend for SqliteStore {
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> Result<T, StoreError> {
-        self.user_readers.run_while_awaited(move |db| finish(operation(db.into(), &arguments))).await
+        let name = name_of_maker(&operation);
+        let work = self.user_readers.run_while_awaited(move |db| finish(operation(db.into(), &arguments)));
+        self.observed.operation(name, work).await
     }
 
     /// Every read has one snapshot.
@@ -170,7 +190,9 @@ impl Backend for SqliteStore {
         arguments: A,
         operation: impl Operation<A, T>,
     ) -> Result<T, StoreError> {
-        self.user_readers.run_within(limit, move |db| finish(operation(db.into(), &arguments))).await
+        let name = name_of_maker(&operation);
+        let work = self.user_readers.run_within(limit, move |db| finish(operation(db.into(), &arguments)));
+        self.observed.operation(name, work).await
     }
 }
 

@@ -27,7 +27,7 @@ use crate::error::ApiError;
 
 /// The description of the signature of a handler.
 #[derive(Default)]
-pub(in crate::api) struct Signature {
+pub(crate) struct Signature {
     /// Query parameters.
     pub(super) parameters: Vec<Parameter>,
     pub(super) body: Option<RequestBody>,
@@ -70,7 +70,7 @@ impl Signature {
         self.success = ResponseBuilder::new().description("Done.").content(content_type, content).build();
     }
 
-    pub(in crate::api) fn reply_text(&mut self, content_type: &str) {
+    pub(crate) fn reply_text(&mut self, content_type: &str) {
         self.reply(content_type, Schema::from(ObjectBuilder::new().schema_type(Type::String).build()));
     }
 }

@@ -84,7 +84,6 @@ async fn claim_without_waiting(app: &App, uuid: Uuid) -> Result<Option<FetchedTa
 /// Announces an assigned task. Legacy workers announce it themselves.
 fn announce_assignment(app: &App, task: &FetchedTask, to_native: bool) {
     app.changed.notify();
-    app.metrics.claimed.inc();
     if to_native {
         app.announcer.assigned(task.uuid, task.timeout, !task.spec.resources.is_empty());
     }
@@ -111,22 +110,30 @@ async fn claim_or_wait(app: &App, worker: &Worker, wait: Duration) -> Result<Opt
 
 async fn claim(app: &App, worker: &Worker) -> Result<Option<FetchedTask>, ApiError> {
     let token = app.entropy.number();
-    claimed(
-        app,
-        worker,
-        app.retry.transient(|| app.store.claim_or_resume(worker.id, token, app.moment())).await?,
-    )
-    .await
+    let claim = app.retry.transient(|| app.store.claim_or_resume(worker.id, token, app.moment())).await?;
+    claimed(app, worker, claim, token).await
 }
 
 async fn claim_once(app: &App, worker: &Worker) -> Result<Option<FetchedTask>, ApiError> {
-    claimed(app, worker, app.store.claim_or_resume(worker.id, app.entropy.number(), app.moment()).await?)
-        .await
+    let token = app.entropy.number();
+    let claim = app.store.claim_or_resume(worker.id, token, app.moment()).await?;
+    claimed(app, worker, claim, token).await
 }
 
-async fn claimed(app: &App, worker: &Worker, claim: Claim) -> Result<Option<FetchedTask>, ApiError> {
+/// The task of a claim. A worker that resumes a task has it under the token of an earlier claim, which was counted.
+async fn claimed(
+    app: &App,
+    worker: &Worker,
+    claim: Claim,
+    token: i64,
+) -> Result<Option<FetchedTask>, ApiError> {
     match claim {
-        Claim::Assigned(assigned) => Ok(Some(fetched(*assigned)?)),
+        Claim::Assigned(assignment) => {
+            if assignment.lease.token == token {
+                app.metrics.claimed.inc();
+            }
+            Ok(Some(fetched(*assignment)?))
+        }
         Claim::NoTask | Claim::Stopping => Ok(None),
         Claim::WorkerGone => Err(not_registered(app, worker.uuid).await),
     }

@@ -9,6 +9,7 @@ mod intern;
 mod labels;
 mod outcomes;
 mod query;
+mod queue_depth;
 mod repeat;
 mod stop;
 mod submit;
@@ -31,7 +32,7 @@ use crate::ops::By;
 use crate::ops::query::{Count, Page, TaskPage, TaskQuery};
 use crate::ops::sweeps::{OutcomePage, Repeat, RepeatMode, Repetition, Selection, Sweeps};
 use crate::ops::tasks::{
-    CancelSelection, IdempotencyKey, NewTask, StopRequested, Submission, TaskChange, Tasks,
+    CancelSelection, IdempotencyKey, NewTask, QueueDepth, StopRequested, Submission, TaskChange, Tasks,
 };
 
 use insert::NewRow;
@@ -104,6 +105,11 @@ impl<B: Backend> Tasks for B {
             Box::pin(query::count(db, query, *most))
         })
         .await
+    }
+
+    async fn queue_depth(&self, most: u64, within: Duration) -> Result<QueueDepth, StoreError> {
+        self.read_for_user_within(within, most, |db, most| Box::pin(queue_depth::queue_depth(db, *most)))
+            .await
     }
 
     async fn change_task(

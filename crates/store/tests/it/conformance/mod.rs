@@ -175,6 +175,7 @@ macro_rules! conformance {
                     ended_session_creates_no_token,
                 }
                 queries {
+                    queue_depth_counts_ready_tasks_of_the_longest_queues,
                     tasks_of_one_group_come_newest_first,
                     page_ends_at_its_size_limit_and_continues,
                     tags_and_labels_match_if_all_are_present,

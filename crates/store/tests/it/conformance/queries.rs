@@ -10,7 +10,7 @@ use mitosis_protocol::TaskState;
 use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Completed, Completion, Holder};
 use mitosis_store::ops::query::{Page, TaskPage, TaskQuery};
-use mitosis_store::ops::tasks::{CancelSelection, NewTask};
+use mitosis_store::ops::tasks::{CancelSelection, NewTask, QueueDepth};
 use uuid::Uuid;
 
 use crate::backend::Backend;
@@ -30,6 +30,29 @@ async fn find<B: Backend>(harness: &Harness<B>, query: &TaskQuery) -> Vec<Uuid> 
 
 async fn add<B: Backend>(harness: &Harness<B>, creator: &Person, task: NewTask) -> Uuid {
     harness.submit(creator, &[task]).await[0].uuid
+}
+
+pub(crate) async fn queue_depth_counts_ready_tasks_of_the_longest_queues<B: Backend>(
+    harness: &mut Harness<B>,
+) {
+    let depth = async |most| harness.store().queue_depth(most, LONG).await.unwrap();
+    assert_eq!(depth(9).await, QueueDepth::default());
+    let people = [harness.person("ann").await, harness.person("bob").await, harness.person("cy").await];
+    for (person, count) in people.iter().zip([3, 2, 1]) {
+        for number in 0..count {
+            // Each has a lane of its own.
+            let tags = tag_set(&format!("lane-{number}"));
+            add(harness, person, NewTask { tags, ..harness.task(person.group) }).await;
+        }
+    }
+    let named =
+        |groups: &[(&str, u64)]| groups.iter().map(|(name, tasks)| ((*name).to_owned(), *tasks)).collect();
+    let all: Vec<(String, u64)> = named(&[("ann", 3), ("bob", 2), ("cy", 1)]);
+    assert_eq!(depth(9).await, QueueDepth { groups: all.clone(), others: 0 });
+    assert_eq!(depth(1).await, QueueDepth { groups: all[..1].to_vec(), others: 3 });
+    let ready = CancelSelection::Ready(vec![add(harness, &people[2], harness.task(people[2].group)).await]);
+    harness.store().cancel(By::User(people[2].user), &ready, harness.now).await.unwrap();
+    assert_eq!(depth(9).await, QueueDepth { groups: all, others: 0 });
 }
 
 async fn end_with<B: Backend>(harness: &Harness<B>, worker: RegisteredWorker, exit_status: i32) {
