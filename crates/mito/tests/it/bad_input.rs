@@ -58,7 +58,7 @@ async fn unusable_backend_is_named_with_a_hint() {
     let unreachable = "postgres://mitosis:hunter2@127.0.0.1:1/mitosis";
     for (args, words) in [
         (vec!["--bind", port.as_str()], vec!["can't listen on", "--bind"]),
-        (vec!["--bind", "203.0.113.1:5000"], vec!["can't listen on", "no such address"]),
+        (vec!["--bind", "203.0.113.1:5000"], vec!["can't listen on", "does not have this address"]),
         (vec!["--db", unreachable], vec!["database", "postgres://127.0.0.1:1/mitosis", "db_url"]),
         (vec!["--s3", "file:///proc/nowhere"], vec!["/proc/nowhere", "s3_url"]),
         (vec!["--access-token-private-path", "elsewhere.pem"], vec!["elsewhere.pem", "openssl"]),

@@ -306,10 +306,10 @@ async fn retried_sweep_has_one_table_of_results() {
     let results = run(&["results", "-l", "exp", "-o", "jsonl"]).await.stdout;
     let rows: Vec<serde_json::Value> =
         results.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let rows: Vec<_> =
+    let codes: Vec<_> =
         rows.iter().map(|row| (&row["task_id"], &row["params"]["code"], &row["exit_code"])).collect();
-    let rows = serde_json::to_value(rows).unwrap();
-    assert_eq!(rows, serde_json::json!([[1, "0", 0], [4, "1", 0], [5, "2", 0]]));
+    let codes = serde_json::to_value(codes).unwrap();
+    assert_eq!(codes, serde_json::json!([[1, "0", 0], [4, "1", 0], [5, "2", 0]]));
     assert_eq!(run(&["results", "-l", "exp", "--all"]).await.stdout.lines().count(), 6);
     assert_eq!(run(&["results", "-l", "exp", "--failed"]).await.stdout.lines().count(), 1);
 
