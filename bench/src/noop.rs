@@ -101,5 +101,6 @@ fn success(assigned: &AssignedTask) -> EndedTask {
         left_archives: false,
         data: None,
         warnings: Vec::new(),
+        archives: Vec::new(),
     }
 }

@@ -6,15 +6,18 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::worker::FetchedTask;
-use crate::{ExecState, ResultWarning, TaskResult, Uuid};
+use crate::{ArtifactKind, ExecState, ResultWarning, TaskResult, Uuid};
 
 /// Largest result in `result.json`, in bytes.
 pub const MAX_DATA_BYTES: usize = 16 * 1024;
+/// Most bytes of the archives in an [`EndedTask`], together. Larger archives are uploaded.
+pub const MAX_INLINE_BYTES: usize = 64 * 1024;
 /// Most attempts in one report, and most tasks in one reply.
 pub const MAX_BATCH: usize = 1_000;
 
@@ -74,6 +77,22 @@ pub struct EndedTask {
     /// Warnings about outputs that were not stored; at most 16, further ones are dropped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<ResultWarning>,
+    /// The archives of the attempt, if they are small: together at most 64 KiB, one of each kind, in the order in
+    /// which they are stored while the storage quota lasts. Only for a coordinator that announces
+    /// [`PollReply::inline_bytes`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub archives: Vec<InlineArchive>,
+}
+
+/// An archive that travels with the report of its attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InlineArchive {
+    /// The kind of the archive.
+    pub kind: ArtifactKind,
+    /// The `.tar.gz` file, in base64.
+    #[serde(with = "crate::base64_bytes")]
+    #[schema(value_type = String, content_encoding = "base64")]
+    pub bytes: Bytes,
 }
 
 /// The execution state of a task.
@@ -182,6 +201,10 @@ pub struct PollReply {
     #[schema(value_type = Option<String>, example = "30s")]
     #[serde(default, with = "crate::duration::optional_text", skip_serializing_if = "Option::is_none")]
     pub missed_after: Option<Duration>,
+    /// Up to how many bytes the archives of an attempt may travel with its report; null from a coordinator without
+    /// this feature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inline_bytes: Option<usize>,
 }
 
 impl PollReply {
@@ -198,6 +221,7 @@ impl PollReply {
             number: _,
             lease: _,
             missed_after: _,
+            inline_bytes: _,
         } = self;
         let names_none = dropped.is_empty() && stop.is_empty() && followed.is_empty() && watched.is_empty();
         tasks.is_empty() && names_none && !drain

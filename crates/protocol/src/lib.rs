@@ -13,6 +13,7 @@ pub mod artifact;
 pub mod attachment;
 pub mod audit;
 pub mod auth;
+mod base64_bytes;
 pub mod doctor;
 pub mod duration;
 pub mod error;

@@ -34,11 +34,11 @@ pub struct FollowQuery {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FollowReply {
     /// Bytes of standard output, in base64.
-    #[serde(default, with = "base64_bytes")]
+    #[serde(default, with = "crate::base64_bytes")]
     #[schema(value_type = String, content_encoding = "base64")]
     pub stdout: Vec<u8>,
     /// Bytes of standard error, in base64.
-    #[serde(default, with = "base64_bytes")]
+    #[serde(default, with = "crate::base64_bytes")]
     #[schema(value_type = String, content_encoding = "base64")]
     pub stderr: Vec<u8>,
     /// The state of the task.
@@ -69,31 +69,15 @@ pub struct OutputChunk {
     /// Offset of the first byte of `stdout`.
     pub stdout_offset: u64,
     /// Bytes of standard output, in base64; at most [`MAX_CHUNK_BYTES`].
-    #[serde(default, with = "base64_bytes")]
+    #[serde(default, with = "crate::base64_bytes")]
     #[schema(value_type = String, content_encoding = "base64")]
     pub stdout: Vec<u8>,
     /// Offset of the first byte of `stderr`.
     pub stderr_offset: u64,
     /// Bytes of standard error, in base64; at most [`MAX_CHUNK_BYTES`].
-    #[serde(default, with = "base64_bytes")]
+    #[serde(default, with = "crate::base64_bytes")]
     #[schema(value_type = String, content_encoding = "base64")]
     pub stderr: Vec<u8>,
-}
-
-mod base64_bytes {
-    use std::borrow::Cow;
-
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(bytes))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        STANDARD.decode(Cow::<'de, str>::deserialize(deserializer)?.as_bytes()).map_err(de::Error::custom)
-    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{ArtifactKind, Role, TaskResultMessage, TaskSpec, TaskState};
 
 use crate::StoreError;
+use crate::ops::artifacts::Place;
 use crate::ops::reaper::ReapReason;
 use crate::ops::workers::Departure;
 
@@ -89,6 +90,7 @@ codes! {
     // The same numbers as the states they lead to.
     ExecEnd { Finished = 3, Cancelled = 4 }
     TokenScope { Read = 0, Write = 1, Admin = 2 }
+    Place { ObjectStore = 0, Inline = 1 }
     ArtifactKind { Result = 0, ExecLog = 1, StdLog = 2 }
     TaskResultMessage {
         FetchResourceTimeout = 0,

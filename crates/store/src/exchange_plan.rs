@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::sync::Arc;
 
 use mitosis_domain::fairness::distribute;
 use mitosis_domain::ids::{GroupId, WorkerId};
@@ -57,7 +58,7 @@ impl EligibilityGroup {
 /// Groups the agents that want tasks by their eligibility. `known` returns the state and the eligibility of a
 /// registered worker. The most restricted group comes first, since the others have more tasks to choose from.
 pub(crate) fn eligibility_groups<'a>(
-    batch: &[Exchange],
+    batch: &[Arc<Exchange>],
     known: impl Fn(WorkerId) -> Option<(WorkerState, &'a Eligibility)>,
 ) -> Vec<(&'a Eligibility, EligibilityGroup)> {
     let mut eligibility_groups: BTreeMap<_, EligibilityGroup> = BTreeMap::new();
@@ -87,12 +88,12 @@ pub(crate) enum WorkerUpdate {
 
 /// The updates of the workers in a batch. A worker without an update is left out.
 pub(crate) fn worker_updates(
-    batch: &[Exchange],
+    batch: &[Arc<Exchange>],
     state: impl Fn(WorkerId) -> Option<WorkerState>,
     verdicts: &[Vec<Verdict>],
     given: &HashMap<usize, Vec<Work>>,
 ) -> Vec<(WorkerId, WorkerUpdate)> {
-    let of_one = |(place, one): (usize, &Exchange)| {
+    let of_one = |(place, one): (usize, &Arc<Exchange>)| {
         let ended = verdicts[place].iter().any(|verdict| matches!(verdict, Verdict::Committed(_)));
         let update = match state(one.worker)? {
             WorkerState::Normal if ended || given.contains_key(&place) => WorkerUpdate::Touch,
@@ -114,8 +115,8 @@ mod tests {
 
     use super::*;
 
-    fn one(worker: i64, want: usize) -> Exchange {
-        Exchange { worker: WorkerId(worker), ended: vec![], returned: vec![], want, token: 1 }
+    fn one(worker: i64, want: usize) -> Arc<Exchange> {
+        Arc::new(Exchange { worker: WorkerId(worker), ended: vec![], returned: vec![], want, token: 1 })
     }
 
     #[test]
@@ -146,7 +147,7 @@ mod tests {
     fn updates_follow_from_what_a_worker_did() {
         let key = LeaseKey { task: TaskId(1), epoch: 1, token: 1 };
         let mut batch = [one(1, 1), one(2, 1), one(3, 1), one(4, 0), one(5, 0), one(6, 0)];
-        batch[4].returned = vec![key];
+        Arc::make_mut(&mut batch[4]).returned = vec![key];
         let state = |worker: WorkerId| match worker.0 {
             6 => None,
             4 | 5 => Some(WorkerState::GracefulShutdown),

@@ -27,6 +27,8 @@ use crate::metrics::Metrics;
 const CONCURRENCY: usize = 2;
 /// Attempts and tasks in one transaction, beyond which no further agent is added.
 const BATCH: usize = 512;
+/// As many bytes of archives count as one more task, so that a transaction stores a few MiB at most.
+const BYTES_OF_A_TASK: usize = 8 * 1024;
 /// Agents in one transaction.
 const AGENTS: usize = 128;
 /// How long to rely on notifications: hints between coordinators may get lost.
@@ -42,7 +44,7 @@ pub(crate) struct ExchangeBatcher(mpsc::UnboundedSender<Request>);
 
 #[derive(Debug)]
 struct Request {
-    exchange: Exchange,
+    exchange: Arc<Exchange>,
     /// Whether it is held until there is a task.
     waits: bool,
     reply: oneshot::Sender<Answer>,
@@ -69,7 +71,7 @@ impl ExchangeBatcher {
 
     async fn request(&self, exchange: Exchange, waits: bool) -> Answer {
         let (reply, answer) = oneshot::channel();
-        if self.0.send(Request { exchange, waits, reply }).is_err() {
+        if self.0.send(Request { exchange: Arc::new(exchange), waits, reply }).is_err() {
             return Err(Arc::new(StoreError::Closed));
         }
         answer.await.unwrap_or_else(|_| Err(Arc::new(StoreError::Closed)))
@@ -203,7 +205,7 @@ impl Dispatcher {
             }
             let (dependencies, generation) = (dependencies.clone(), self.waiting.generation());
             self.running.spawn(async move {
-                let batch: Vec<Exchange> = requests.iter().map(|request| request.exchange.clone()).collect();
+                let batch: Vec<_> = requests.iter().map(|request| Arc::clone(&request.exchange)).collect();
                 let started = Instant::now();
                 let outcome = run(&dependencies, &batch).await;
                 dependencies.metrics.exchange(started.elapsed());
@@ -304,7 +306,8 @@ impl Dispatcher {
         let Assigned::Work(work, _) = undelivered.assigned else { return };
         if request.waits && !work.is_empty() {
             let returned: Vec<LeaseKey> = work.iter().map(|work| work.lease).collect();
-            let exchange = Exchange { returned, want: 0, ..request.exchange };
+            let Exchange { worker, token, .. } = *request.exchange;
+            let exchange = Arc::new(Exchange { worker, ended: Vec::new(), returned, want: 0, token });
             self.incoming.push_back(Request { exchange, waits: false, reply: oneshot::channel().0 });
         }
     }
@@ -324,8 +327,10 @@ impl Dispatcher {
 
 impl Request {
     fn load(&self) -> usize {
-        let Exchange { ended, returned, want, .. } = &self.exchange;
-        1 + ended.len() + returned.len() + want
+        let Exchange { ended, returned, want, .. } = &*self.exchange;
+        let archives = ended.iter().flat_map(|ended| &ended.archives);
+        let bytes: usize = archives.map(|archive| archive.bytes.len()).sum();
+        1 + ended.len() + returned.len() + want + bytes / BYTES_OF_A_TASK
     }
 }
 
@@ -343,7 +348,7 @@ fn count(metrics: &Metrics, exchanged: &[Exchanged]) {
 /// does not fail for another.
 async fn run(
     Dependencies { store, cluster_clock, retry, .. }: &Dependencies,
-    batch: &[Exchange],
+    batch: &[Arc<Exchange>],
 ) -> Result<ExchangeOutcome, Arc<StoreError>> {
     let together = retry.transient(|| store.exchange(batch, cluster_clock.moment())).await;
     match together {

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use mitosis_domain::ids::TaskId;
+use mitosis_domain::object::ObjectKey;
 use mitosis_protocol::{ArtifactKind, Timestamp};
 use uuid::Uuid;
 
@@ -21,10 +23,21 @@ pub struct Artifact {
     pub size: i64,
     /// The path of the object in its class.
     pub object: String,
+    /// Where the bytes are.
+    pub place: Place,
     /// When it was first uploaded.
     pub created_at: Timestamp,
     /// When it was last uploaded.
     pub updated_at: Timestamp,
+}
+
+/// Where the bytes of an archive are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In the object store.
+    ObjectStore,
+    /// In the database, beside the record.
+    Inline,
 }
 
 /// Outcome of a reservation.
@@ -47,15 +60,21 @@ pub enum Reservation {
     NoSuchTask,
     /// Refused: the user may not manage files in the group.
     Denied,
+    /// The archive to replace is stored inline. Its bytes have to be moved to this path in the object store first, so
+    /// that they are still there if the upload fails; see [`Artifacts::archive_moved`].
+    StoredInline {
+        /// Path of the object.
+        object: String,
+    },
 }
 
 /// Outcome of the removal of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removal {
-    /// The record was deleted and its size released; the object at this path can be deleted.
+    /// The record was deleted and its size released.
     Removed {
-        /// The path of the object in its class.
-        object: String,
+        /// The path in its class of the object, which can be deleted too; none if the bytes were in the database.
+        object: Option<String>,
     },
     /// Refused: the record was changed after the given time, so an upload may be in progress.
     TooYoung,
@@ -103,6 +122,13 @@ pub trait Artifacts {
         tasks: &[TaskId],
         kind: ArtifactKind,
     ) -> Result<HashMap<TaskId, Artifact>, StoreError>;
+
+    /// The bytes of an archive that is stored inline, by the key that its object would have. `None` if there is no
+    /// such archive, or if its bytes are in the object store.
+    async fn inline_archive(&self, key: &ObjectKey) -> Result<Option<Bytes>, StoreError>;
+
+    /// Records that the bytes of an inline archive are in the object store now, and deletes them here.
+    async fn archive_moved(&self, key: &ObjectKey) -> Result<(), StoreError>;
 
     /// Removes the record of an archive that was not changed since `untouched_since`; an admin passes the
     /// present. The object is recorded as garbage at once; the caller usually deletes it before the garbage is

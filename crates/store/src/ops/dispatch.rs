@@ -3,11 +3,14 @@
 //! The deletion of its lease row is the only way to end an attempt. Completion, a forced stop and expiry race
 //! for this row; one of them deletes it, and the others report that they didn't find it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use bytes::Bytes;
 use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
 use mitosis_domain::lease::Moment;
 use mitosis_domain::task::{ExecEnd, LeaseKey, Task};
-use mitosis_protocol::{ResultWarning, TaskResult, TaskSpec, Timestamp};
+use mitosis_protocol::{ArtifactKind, ResultWarning, TaskResult, TaskSpec, Timestamp};
 use uuid::Uuid;
 
 use crate::StoreError;
@@ -97,6 +100,18 @@ pub struct Ended {
     pub data: Option<String>,
     /// Warnings about outputs that were not stored.
     pub warnings: Vec<ResultWarning>,
+    /// Its archives, if they are small, in the order in which they are stored while the quota of the group lasts.
+    /// Those that are not stored become warnings.
+    pub archives: Vec<InlineArchive>,
+}
+
+/// An archive whose bytes are stored in the database, in the transaction that ends its attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InlineArchive {
+    /// The kind of the archive, at most one of each.
+    pub kind: ArtifactKind,
+    /// The `.tar.gz` file.
+    pub bytes: Bytes,
 }
 
 /// The reply to an [`Ended`].
@@ -202,7 +217,7 @@ pub trait Dispatch {
     /// These are the tasks of its groups with Write or Admin whose tags the worker has. Groups take turns;
     /// within a group, larger priority goes first, then older. A task is assigned to one worker only, even if
     /// several coordinators call this at the same time.
-    async fn exchange(&self, batch: &[Exchange], at: Moment) -> Result<ExchangeOutcome, StoreError>;
+    async fn exchange(&self, batch: &[Arc<Exchange>], at: Moment) -> Result<ExchangeOutcome, StoreError>;
 
     /// Claims a task for a worker of the legacy protocol, in the order of [`Self::exchange`]. A worker that
     /// holds a Running task gets that task again, with its old key, since the reply to its last fetch was lost

@@ -197,5 +197,5 @@ async fn remove(
     let object = object_of(group, key)?;
     expected_uploads::delete(db, &object).await?;
     garbage::add(db, &to_stored(&object), untouched_since).await?;
-    Ok(Removal::Removed { object: object.path().to_owned() })
+    Ok(Removal::Removed { object: Some(object.path().to_owned()) })
 }

@@ -11,6 +11,7 @@ use super::workers::departure;
 use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, List, Row, Sql, sql};
+use crate::ops::artifacts::Place;
 use crate::ops::retention::{DeletedTasks, Retention};
 use crate::retention::Candidate;
 
@@ -106,7 +107,7 @@ const LOCK_DELETABLE: Sql = sql!(
 
 const DELETE_ARTIFACTS: Sql = sql!(
     "
-    DELETE FROM artifact WHERE task_id = ANY($1) RETURNING task_id, size, object"
+    DELETE FROM artifact WHERE task_id = ANY($1) RETURNING task_id, size, object, place"
 );
 
 /// Locks groups in the order that all operations use.
@@ -132,19 +133,23 @@ async fn delete_tasks(
         })
         .await?;
     let tasks: Vec<i64> = groups.keys().copied().collect();
-    let taken: Vec<(i64, i64, String)> = db
+    let taken: Vec<(i64, i64, String, Place)> = db
         .all(DELETE_ARTIFACTS, &[&List(&tasks)], |row| {
-            Ok((row.value("task_id")?, row.value("size")?, row.value("object")?))
+            Ok((row.value("task_id")?, row.value("size")?, row.value("object")?, row.code("place")?))
         })
         .await?;
     let mut sizes: BTreeMap<GroupId, i64> = BTreeMap::new();
-    for (task, size, _) in &taken {
+    for (task, size, ..) in &taken {
         *sizes.entry(GroupId(groups[task])).or_default() += size;
     }
     for (group, size) in sizes {
         db.run_one(RELEASE_STORAGE, &[&group.0, &size]).await?;
     }
-    let objects: Vec<String> = taken.into_iter().map(|(_, _, object)| object).collect();
+    let objects: Vec<String> = taken
+        .into_iter()
+        .filter(|(.., place)| *place == Place::ObjectStore)
+        .map(|(_, _, object, _)| object)
+        .collect();
     garbage::add_all(db, &objects, now).await?;
     for delete in DELETE_TASK {
         db.run(delete, &[&List(&tasks)]).await?;

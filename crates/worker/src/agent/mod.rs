@@ -12,6 +12,7 @@ mod watch_state;
 use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mitosis_client::{ClientError, LeaseTerms};
@@ -411,6 +412,7 @@ impl Agent<'_> {
                     true => self.poll_at = Instant::now() + self.poll_backoff.next_wait(),
                     false => self.poll_backoff.reset(),
                 }
+                self.session.context.inline_limit.store(reply.inline_bytes.unwrap_or(0), Ordering::Relaxed);
                 if let Some(terms) = terms(&reply) {
                     self.session.context.lease.renew(sent, terms);
                 }

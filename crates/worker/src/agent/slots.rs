@@ -95,9 +95,11 @@ impl Slot {
                 run::run(&self.session.context, &self.context, task.task, Some((key, self.controls.clone())))
                     .await;
             let outcome =
-                outcome.map(|AttemptOutcome { cancelled, result, left_archives, data, warnings }| {
-                    EndedTask { key, cancelled, result, left_archives, data, warnings }
-                });
+                outcome.map(
+                    |AttemptOutcome { cancelled, result, left_archives, data, warnings, archives }| {
+                        EndedTask { key, cancelled, result, left_archives, data, warnings, archives }
+                    },
+                );
             let could_not_start = matches!(outcome, Err(AttemptError::NotStarted));
             if self.events.send(SlotEvent::Exited(SlotExit { key, outcome })).is_err() {
                 return;

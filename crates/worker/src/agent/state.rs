@@ -20,6 +20,8 @@ use crate::run::Directive;
 const PREFETCH_TIME: Duration = Duration::from_millis(25);
 /// Most tasks that are prefetched for one slot.
 const MAX_PREFETCH_PER_SLOT: usize = 64;
+/// Most bytes of archives in one report, unless a single attempt has more.
+const MAX_ARCHIVE_BYTES: usize = 2 * 1024 * 1024;
 /// How many ended attempts are remembered, so that late messages about them have no effect.
 const MAX_REMEMBERED: usize = 8_192;
 
@@ -151,6 +153,7 @@ impl AgentState {
             left_archives: false,
             data: None,
             warnings: Vec::new(),
+            archives: Vec::new(),
         });
     }
 
@@ -302,12 +305,23 @@ impl AgentState {
 
     /// Builds the next report. It is in flight until it is delivered or failed; a failed one is repeated.
     pub(super) fn report(&mut self, want: usize, states: Vec<LiveState>) -> ReportBatch {
-        let ended = self.ended.drain(..self.ended.len().min(MAX_BATCH)).collect();
+        let ended = self.ended.drain(..self.reportable()).collect();
         let returned = self.returned.drain(..self.returned.len().min(MAX_BATCH)).collect();
         let want = u32::try_from(want).unwrap_or(u32::MAX);
         let report = ReportBatch { ended, returned, want, states };
         self.in_flight = Some(report.clone());
         report
+    }
+
+    /// How many ended attempts fit into the next report.
+    fn reportable(&self) -> usize {
+        let mut bytes = 0;
+        let fits = |ended: &&EndedTask| {
+            let before = bytes;
+            bytes += ended.archives.iter().map(|archive| archive.bytes.len()).sum::<usize>();
+            before == 0 || bytes <= MAX_ARCHIVE_BYTES
+        };
+        self.ended.iter().take(MAX_BATCH).take_while(fits).count()
     }
 
     /// Marks the report in flight as delivered.
@@ -373,6 +387,7 @@ pub(super) mod tests {
             left_archives: false,
             data: None,
             warnings: Vec::new(),
+            archives: Vec::new(),
         }
     }
 

@@ -8,21 +8,32 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use mitosis_protocol::warning::MAX_WARNING_FILES;
 use mitosis_protocol::{ArtifactKind, ResultWarning, WarningCode};
 use tar::{Builder, EntryType, Header};
+use tempfile::{SpooledData, SpooledTempFile};
 
 use super::safe_open;
 
-/// An archive in an unnamed file, which disappears when it is closed.
+/// A packed archive.
 #[derive(Debug)]
 pub(super) struct Packed {
-    pub(super) file: File,
+    pub(super) content: Content,
     pub(super) length: u64,
     /// Warnings about files that are not in the archive as the task left them.
     pub(super) warnings: Vec<ResultWarning>,
+}
+
+/// The bytes of an archive.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// A small archive.
+    Memory(Bytes),
+    /// A larger one, in an unnamed file, which disappears when it is closed.
+    File(File),
 }
 
 /// Packing stops soon after this is dropped: it can take hours.
@@ -54,16 +65,16 @@ impl IsWanted {
     }
 }
 
-/// Packs the tree below `folder` as `top/…` into an unnamed file in `place`. Links to files are replaced by the
+/// Packs the tree below `folder` as `top/…`. Links to files are replaced by the
 /// file; links to directories within the tree are kept.
 pub(super) fn pack_tree(
     folder: &Path,
     kind: ArtifactKind,
-    place: &Path,
+    target: Target<'_>,
     wanted: IsWanted,
 ) -> io::Result<Packed> {
     let top = Path::new(kind.as_str());
-    let mut packer = Packer::new(place, Some(folder), wanted)?;
+    let mut packer = Packer::new(target, Some(folder), wanted)?;
     packer.archive.append_dir(top, folder)?;
     packer.add_folder(folder, top)?;
     packer.finish(kind)
@@ -73,17 +84,26 @@ pub(super) fn pack_tree(
 pub(super) fn pack_streams(
     stdout: &File,
     stderr: &File,
-    place: &Path,
+    target: Target<'_>,
     wanted: IsWanted,
 ) -> io::Result<Packed> {
-    let mut packer = Packer::new(place, None, wanted)?;
+    let mut packer = Packer::new(target, None, wanted)?;
     packer.add_stream(stdout, "std-log/stdout.log")?;
     packer.add_stream(stderr, "std-log/stderr.log")?;
     packer.finish(ArtifactKind::StdLog)
 }
 
+/// Where an archive is packed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target<'a> {
+    /// Up to how many bytes are kept in memory.
+    pub(super) in_memory: usize,
+    /// The directory for the unnamed file of a larger archive.
+    pub(super) folder: &'a Path,
+}
+
 struct Packer {
-    archive: Builder<GzEncoder<File>>,
+    archive: Builder<GzEncoder<SpooledTempFile>>,
     /// The canonical path of the tree, for links that stay within it.
     root: Option<PathBuf>,
     wanted: IsWanted,
@@ -115,8 +135,8 @@ impl Names {
 }
 
 impl Packer {
-    fn new(place: &Path, folder: Option<&Path>, wanted: IsWanted) -> io::Result<Self> {
-        let target = tempfile::tempfile_in(place)?;
+    fn new(target: Target<'_>, folder: Option<&Path>, wanted: IsWanted) -> io::Result<Self> {
+        let target = SpooledTempFile::new_in(target.in_memory, target.folder);
         let mut archive = Builder::new(GzEncoder::new(target, Compression::default()));
         archive.follow_symlinks(false);
         Ok(Self {
@@ -129,8 +149,17 @@ impl Packer {
     }
 
     fn finish(self, kind: ArtifactKind) -> io::Result<Packed> {
-        let file = self.archive.into_inner()?.finish()?;
-        let length = file.metadata()?.len();
+        let (content, length) = match self.archive.into_inner()?.finish()?.into_inner() {
+            SpooledData::InMemory(bytes) => {
+                let bytes = Bytes::from(bytes.into_inner());
+                let length = bytes.len() as u64;
+                (Content::Memory(bytes), length)
+            }
+            SpooledData::OnDisk(file) => {
+                let length = file.metadata()?.len();
+                (Content::File(file), length)
+            }
+        };
         let incomplete = self.incomplete.warning(
             WarningCode::Incomplete,
             kind,
@@ -138,7 +167,7 @@ impl Packer {
         );
         let left_out =
             self.left_out.warning(WarningCode::LeftOut, kind, "what has no content to be stored is left out");
-        Ok(Packed { file, length, warnings: incomplete.into_iter().chain(left_out).collect() })
+        Ok(Packed { content, length, warnings: incomplete.into_iter().chain(left_out).collect() })
     }
 
     fn add_folder(&mut self, folder: &Path, name: &Path) -> io::Result<()> {
@@ -327,8 +356,14 @@ mod tests {
     type Entries = BTreeMap<String, (u32, String)>;
 
     fn unpacked(packed: &mut Packed) -> Entries {
-        packed.file.rewind().unwrap();
-        let mut archive = tar::Archive::new(GzDecoder::new(&packed.file));
+        let content: Box<dyn Read + '_> = match &mut packed.content {
+            Content::Memory(bytes) => Box::new(&bytes[..]),
+            Content::File(file) => {
+                file.rewind().unwrap();
+                Box::new(file)
+            }
+        };
+        let mut archive = tar::Archive::new(GzDecoder::new(content));
         let mut found = BTreeMap::new();
         for entry in archive.entries().unwrap() {
             let mut entry = entry.unwrap();
@@ -350,8 +385,12 @@ mod tests {
         (folder, tree)
     }
 
+    fn on_disk(folder: &Path) -> Target<'_> {
+        Target { in_memory: 0, folder }
+    }
+
     fn packed(folder: &TempDir, tree: &Path) -> Packed {
-        pack_tree(tree, ArtifactKind::Result, folder.path(), Wanted::default().leak()).unwrap()
+        pack_tree(tree, ArtifactKind::Result, on_disk(folder.path()), Wanted::default().leak()).unwrap()
     }
 
     impl Wanted {
@@ -513,7 +552,7 @@ mod tests {
         let (folder, tree) = tree();
         fs::write(tree.join("x"), "x").unwrap();
         let watch = Wanted::default().watch();
-        assert!(pack_tree(&tree, ArtifactKind::Result, folder.path(), watch).is_err());
+        assert!(pack_tree(&tree, ArtifactKind::Result, on_disk(folder.path()), watch).is_err());
     }
 
     #[test]
@@ -521,7 +560,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (mut out, err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         out.write_all(b"hello").unwrap();
-        let mut packed = pack_streams(&out, &err, folder.path(), Wanted::default().leak()).unwrap();
+        let mut packed = pack_streams(&out, &err, on_disk(folder.path()), Wanted::default().leak()).unwrap();
         let found = unpacked(&mut packed);
         assert_eq!(found.len(), 2);
         assert_eq!(found["std-log/stdout.log"], (0o664, "hello".to_owned()));

@@ -1,14 +1,17 @@
-//! Uploads a task's archives to the object store. The log comes first, because it explains the others.
+//! Packs the archives of a task. Small ones travel with the report; others are uploaded to the object store. The
+//! log comes first, because it explains the others.
 
-use std::io::{self, Seek as _};
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
 use std::time::Duration;
 
 use mitosis_client::{FileOperation, TransferError};
+use mitosis_protocol::agent::InlineArchive;
 use mitosis_protocol::artifact::UploadArtifactRequest;
 use mitosis_protocol::report::ReportOp;
 use mitosis_protocol::{ArtifactKind, ErrorCode};
 
-use super::archive::{self, Packed, Wanted};
+use super::archive::{self, Content, Packed, Target, Wanted};
 use super::outputs::Outputs;
 use super::process::CommandOutcome;
 use super::scratch::on_a_blocking_thread;
@@ -50,12 +53,20 @@ impl Attempt<'_> {
 
     async fn collect_each(&self, ran: &CommandOutcome, left: &mut Outputs) -> Result<(), AttemptError> {
         while let Some(kind) = left.to_be_stored.first().copied() {
-            let packed = self.pack(kind, ran).await.map_err(|error| {
+            let packed = self.pack(kind, ran, self.inline_budget(left)).await.map_err(|error| {
                 tracing::error!(%error, %kind, "failed to pack an archive");
                 NotStored::new(format!("it can't be packed: {error}"))
             });
             let stored = match packed {
-                Ok(packed) => self.store(kind, &packed, left).await?.map(|()| packed.warnings),
+                Ok(packed) => match packed.content {
+                    Content::Memory(bytes) if bytes.len() <= self.inline_budget(left) => {
+                        left.archives.push(InlineArchive { kind, bytes });
+                        Ok(packed.warnings)
+                    }
+                    content => {
+                        self.store(kind, &content, packed.length, left).await?.map(|()| packed.warnings)
+                    }
+                },
                 Err(why) => Err(why),
             };
             left.to_be_stored.remove(0);
@@ -85,20 +96,27 @@ impl Attempt<'_> {
         log.into_iter().chain(folders).collect()
     }
 
-    async fn pack(&self, kind: ArtifactKind, ran: &CommandOutcome) -> io::Result<Packed> {
+    /// How many bytes of archives may still travel with the report.
+    fn inline_budget(&self, left: &Outputs) -> usize {
+        let taken: usize = left.archives.iter().map(|archive| archive.bytes.len()).sum();
+        self.inline_limit().saturating_sub(taken)
+    }
+
+    async fn pack(&self, kind: ArtifactKind, ran: &CommandOutcome, in_memory: usize) -> io::Result<Packed> {
         let (scratch, output) = (self.scratch.clone(), ran.output.clone());
         // Dropping this future stops the packing.
         let wanted = Wanted::default();
         let watch = wanted.watch();
         on_a_blocking_thread(move || {
             let place = scratch.result().parent().map(std::path::Path::to_owned).unwrap_or_default();
+            let target = Target { in_memory, folder: &place };
             match (kind, output) {
                 (ArtifactKind::StdLog, Some(output)) => {
-                    archive::pack_streams(&output.stdout, &output.stderr, &place, watch)
+                    archive::pack_streams(&output.stdout, &output.stderr, target, watch)
                 }
                 (ArtifactKind::StdLog, None) => Err(io::ErrorKind::NotFound.into()),
-                (ArtifactKind::Result, _) => archive::pack_tree(&scratch.result(), kind, &place, watch),
-                (ArtifactKind::ExecLog, _) => archive::pack_tree(&scratch.exec(), kind, &place, watch),
+                (ArtifactKind::Result, _) => archive::pack_tree(&scratch.result(), kind, target, watch),
+                (ArtifactKind::ExecLog, _) => archive::pack_tree(&scratch.exec(), kind, target, watch),
             }
         })
         .await
@@ -107,18 +125,19 @@ impl Attempt<'_> {
     async fn store(
         &self,
         kind: ArtifactKind,
-        packed: &Packed,
+        content: &Content,
+        length: u64,
         left: &mut Outputs,
     ) -> Result<Result<(), NotStored>, AttemptError> {
         let mut backoff = BackoffTimer::new(&*self.context.settings.entropy);
         let mut refusals = 0;
         loop {
-            let url = match self.upload_link(kind, packed.length).await? {
+            let url = match self.upload_link(kind, length).await? {
                 Ok(url) => url,
                 Err(refused) => return Ok(Err(refused)),
             };
             left.has_announced = true;
-            let error = match self.upload(&url, packed).await {
+            let error = match self.upload(&url, content, length).await {
                 Ok(()) => return Ok(Ok(())),
                 Err(error) => error,
             };
@@ -133,15 +152,19 @@ impl Attempt<'_> {
         }
     }
 
-    async fn upload(&self, url: &str, packed: &Packed) -> Result<(), TransferError> {
+    async fn upload(&self, url: &str, content: &Content, length: u64) -> Result<(), TransferError> {
         let unreadable = |source| TransferError::File {
             path: "the archive".into(),
             operation: FileOperation::Read,
             source,
         };
-        let mut file = packed.file.try_clone().map_err(unreadable)?;
+        let file = match content {
+            Content::File(file) => file.try_clone(),
+            Content::Memory(bytes) => in_a_file(bytes),
+        };
+        let mut file = file.map_err(unreadable)?;
         file.rewind().map_err(unreadable)?;
-        self.context.client.upload(url, file, packed.length).await
+        self.context.client.upload(url, file, length).await
     }
 
     /// Requests an upload link for an archive.
@@ -168,4 +191,11 @@ impl Attempt<'_> {
             }
         }
     }
+}
+
+/// A small archive that has to be uploaded after all.
+fn in_a_file(bytes: &[u8]) -> io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    file.write_all(bytes)?;
+    Ok(file)
 }

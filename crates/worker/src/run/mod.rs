@@ -17,14 +17,15 @@ mod watch;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mitosis_client::WorkerClient;
 use mitosis_domain::announcement::of_failure;
 use mitosis_domain::task::ExecEnd;
-use mitosis_protocol::agent::AttemptKey;
+use mitosis_protocol::agent::{AttemptKey, InlineArchive};
 use mitosis_protocol::worker::FetchedTask;
-use mitosis_protocol::{ExecState, ResultWarning, TaskResult, TaskResultMessage};
+use mitosis_protocol::{ArtifactKind, ExecState, ResultWarning, TaskResult, TaskResultMessage};
 use serde_json::value::RawValue;
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, timeout};
@@ -36,7 +37,7 @@ use crate::os::thread::Thread;
 use crate::settings::Settings;
 use outputs::Outputs;
 use prepare::Prepared;
-use process::CommandOutcome;
+use process::{CommandOutcome, PackedLog};
 use scratch::Scratch;
 pub(crate) use watch::watch;
 
@@ -50,6 +51,9 @@ pub(crate) struct RunContext {
     pub(crate) settings: Settings,
     /// Whether the coordinator supports the native protocol.
     pub(crate) is_native: bool,
+    /// Up to how many bytes the archives of an attempt travel with its report; 0 if the coordinator does not
+    /// support that.
+    pub(crate) inline_limit: AtomicUsize,
     /// Announces states with a legacy coordinator. A native one does it itself.
     pub(crate) redis: Option<Arc<Announcer>>,
 }
@@ -122,6 +126,8 @@ pub(crate) struct AttemptOutcome {
     pub(crate) data: Option<Box<RawValue>>,
     /// Warnings about outputs that were not stored.
     pub(crate) warnings: Vec<ResultWarning>,
+    /// Small archives.
+    pub(crate) archives: Vec<InlineArchive>,
 }
 
 /// Runs one task.
@@ -167,7 +173,7 @@ impl Attempt<'_> {
                     self.report_state(state);
                 }
                 let result = TaskResult { exit_status: 0, msg: Some(why) };
-                self.finish_without_outputs(ExecEnd::Cancelled, result, false).await
+                self.finish_without_outputs(ExecEnd::Cancelled, result, false, None).await
             }
             Prepared::Ready(output) => {
                 self.report_state(ExecState::ExecPending);
@@ -176,7 +182,7 @@ impl Attempt<'_> {
                 match ran.left_nothing {
                     true => {
                         let result = TaskResult { exit_status: ran.exit_status, msg: ran.msg };
-                        self.finish_without_outputs(ran.end, result, true).await
+                        self.finish_without_outputs(ran.end, result, true, ran.log).await
                     }
                     false => self.finish(&ran).await,
                 }
@@ -216,6 +222,14 @@ impl Attempt<'_> {
         match directive {
             Ok(Some(directive)) => directive,
             Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Up to how many bytes the archives of this attempt travel with its report.
+    fn inline_limit(&self) -> usize {
+        match self.key {
+            Some(_) => self.context.inline_limit.load(Ordering::Relaxed),
+            None => 0,
         }
     }
 
@@ -265,12 +279,13 @@ impl Attempt<'_> {
         }
     }
 
-    /// Ends a task without outputs to store, whether or not its command has run.
+    /// Ends a task without outputs to upload, whether or not its command has run.
     async fn finish_without_outputs(
         &self,
         end: ExecEnd,
         result: TaskResult,
         has_run: bool,
+        log: Option<PackedLog>,
     ) -> Result<AttemptOutcome, AttemptError> {
         if self.key.is_none() {
             self.while_held(self.end(end)).await?;
@@ -283,7 +298,13 @@ impl Attempt<'_> {
             self.while_held(self.commit(result)).await?;
         }
         let cancelled = end == ExecEnd::Cancelled;
-        Ok(AttemptOutcome { cancelled, result, left_archives: false, data: None, warnings: Vec::new() })
+        let (archives, warnings) = match log {
+            Some(PackedLog { bytes, warnings }) => {
+                (vec![InlineArchive { kind: ArtifactKind::StdLog, bytes }], warnings)
+            }
+            None => (Vec::new(), Vec::new()),
+        };
+        Ok(AttemptOutcome { cancelled, result, left_archives: false, data: None, warnings, archives })
     }
 
     /// Stores the outputs and ends the task, while this worker holds it. Stopping the task a second time
@@ -304,9 +325,9 @@ impl Attempt<'_> {
         if self.key.is_none() {
             self.while_held(self.commit(result)).await?;
         }
-        let Outputs { data, has_announced, warnings, .. } = left;
+        let Outputs { data, has_announced, warnings, archives, .. } = left;
         let cancelled = ran.end == ExecEnd::Cancelled;
-        Ok(AttemptOutcome { cancelled, result, left_archives: has_announced, data, warnings })
+        Ok(AttemptOutcome { cancelled, result, left_archives: has_announced, data, warnings, archives })
     }
 
     /// Stores the small result, the archives and the follow-up (HTTP contract §12.3). A native coordinator

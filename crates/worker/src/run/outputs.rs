@@ -1,5 +1,6 @@
 //! The outputs of a command, and how far they have been stored.
 
+use mitosis_protocol::agent::InlineArchive;
 use mitosis_protocol::{ArtifactKind, ResultWarning, TaskResult, TaskResultMessage, WarningCode};
 use serde_json::value::RawValue;
 
@@ -8,6 +9,8 @@ use serde_json::value::RawValue;
 pub(super) struct Outputs {
     /// The small result for tables.
     pub(super) data: Option<Box<RawValue>>,
+    /// Small archives that travel with the report.
+    pub(super) archives: Vec<InlineArchive>,
     /// Archives that are not stored yet.
     pub(super) to_be_stored: Vec<ArtifactKind>,
     /// Whether a follow-up task is still to be submitted.

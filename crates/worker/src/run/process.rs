@@ -8,13 +8,15 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use mitosis_domain::crash;
 use mitosis_domain::task::ExecEnd;
 use mitosis_domain::wait_status::WaitStatus;
 use mitosis_protocol::worker::FetchedTask;
-use mitosis_protocol::{ExecState, TaskResultMessage, TaskSpec};
+use mitosis_protocol::{ExecState, ResultWarning, TaskResultMessage, TaskSpec};
 use nix::sys::signal::Signal;
 
+use super::archive::{self, Content, Packed, Target, Wanted};
 use super::program::Program;
 use super::scratch::{OutputFiles, Scratch};
 use super::{Attempt, AttemptError, Directive};
@@ -39,14 +41,24 @@ pub(super) struct CommandOutcome {
     pub(super) msg: Option<TaskResultMessage>,
     /// Its output files, if output is kept.
     pub(super) output: Option<Arc<OutputFiles>>,
-    /// Whether there is no archive to store and no follow-up to submit.
+    /// The archive of a short output, if it is packed already.
+    pub(super) log: Option<PackedLog>,
+    /// Whether there is no other archive to store, and no follow-up to submit.
     pub(super) left_nothing: bool,
+}
+
+/// The archive of a short output.
+pub(super) struct PackedLog {
+    pub(super) bytes: Bytes,
+    /// Warnings about what is not in it.
+    pub(super) warnings: Vec<ResultWarning>,
 }
 
 /// The end of a command as the slot's thread sees it.
 struct Exit {
     status: io::Result<ExitStatus>,
     output: Option<Arc<OutputFiles>>,
+    log: Option<PackedLog>,
     left_nothing: bool,
 }
 
@@ -115,9 +127,11 @@ impl Attempt<'_> {
         let _kill_on_drop = group.kill_on_drop();
         let (inherited, reporter) = (self.context.settings.environment.clone(), self.reporter.clone());
         let for_thread = (group.clone(), self.task.clone(), self.scratch.clone(), output.cloned());
+        let inline_limit = self.inline_limit();
         let mut exit = pin!(self.thread.run(move || {
             let (group, task, scratch, output) = for_thread;
-            run(&group, &task, &scratch, &reporter, &inherited, output)
+            let status = run(&group, &task, &scratch, &reporter, &inherited, output.as_deref());
+            inspect(status, &scratch, output, inline_limit)
         }));
         let reason = tokio::select! {
             biased;
@@ -139,7 +153,7 @@ impl Attempt<'_> {
         }
         tracing::info!("stopping the command: {}", reason.description());
         group.signal(Signal::SIGTERM);
-        let exit = match tokio::time::timeout(GRACE, &mut exit).await {
+        let mut exit = match tokio::time::timeout(GRACE, &mut exit).await {
             Ok(exit) => exit,
             Err(_) => {
                 group.signal(Signal::SIGKILL);
@@ -185,8 +199,14 @@ impl StopReason {
 }
 
 impl Exit {
+    /// Discards the packed output, which is incomplete; it is packed again.
+    fn unpack(&mut self) {
+        self.left_nothing &= self.log.take().is_none();
+    }
+
     /// Appends a line to the error output, if it is kept.
-    fn note(&self, line: &str) {
+    fn note(&mut self, line: &str) {
+        self.unpack();
         if let Some(output) = &self.output
             && let Err(error) = writeln!(&output.stderr, "mito: {line}")
         {
@@ -195,24 +215,60 @@ impl Exit {
     }
 }
 
-/// Runs on the thread of the slot: starts the command, waits for it, and checks what it left.
+/// Runs on the thread of the slot: starts the command and waits for it.
 fn run(
     group: &ProcessGroup,
     task: &FetchedTask,
     scratch: &Scratch,
     reporter: &StateReporter,
     inherited: &[Variable],
-    output: Option<Arc<OutputFiles>>,
-) -> Exit {
-    let status = group.run(|| {
+    output: Option<&OutputFiles>,
+) -> io::Result<ExitStatus> {
+    group.run(|| {
         crash::point("worker.task_spawned:before");
-        let child = spawn(task, scratch, inherited, output.as_deref())?;
+        let child = spawn(task, scratch, inherited, output)?;
         crash::point("worker.task_spawned:after");
         reporter.report(task.uuid, ExecState::ExecSpawned, task.timeout);
         Ok(child)
-    });
-    let left_nothing = output.is_none() && scratch.is_untouched();
-    Exit { status, output, left_nothing }
+    })
+}
+
+/// Checks what a command left, and packs a short output at once: another thread would cost more than the work.
+fn inspect(
+    status: io::Result<ExitStatus>,
+    scratch: &Scratch,
+    output: Option<Arc<OutputFiles>>,
+    inline_limit: usize,
+) -> Exit {
+    let is_untouched = scratch.is_untouched();
+    let log = output
+        .as_ref()
+        .filter(|output| is_untouched && inline_limit > 0 && output.is_short())
+        .and_then(|output| pack_log(output, scratch, inline_limit));
+    match (&output, &log) {
+        (Some(_), Some(_)) => scratch.remove_output_files(),
+        (Some(_), None) => scratch.mark_used(),
+        (None, _) => {}
+    }
+    let left_nothing = is_untouched && output.is_some() == log.is_some();
+    Exit { status, output, log, left_nothing }
+}
+
+/// Packs the output, if its archive may travel with the report.
+fn pack_log(output: &OutputFiles, scratch: &Scratch, inline_limit: usize) -> Option<PackedLog> {
+    let folder = scratch.folder();
+    let target = Target { in_memory: inline_limit, folder: &folder };
+    let wanted = Wanted::default();
+    match archive::pack_streams(&output.stdout, &output.stderr, target, wanted.watch()) {
+        Ok(Packed { content: Content::Memory(bytes), warnings, .. }) if bytes.len() <= inline_limit => {
+            Some(PackedLog { bytes, warnings })
+        }
+        Ok(_) => None,
+        Err(error) => {
+            tracing::debug!(%error, "failed to pack the output; it is tried again");
+            None
+        }
+    }
 }
 
 fn spawn(
@@ -271,7 +327,7 @@ fn start(
 }
 
 /// The outcome of a command that ended or could not be started.
-fn ended(exit: Exit, reason: Option<&StopReason>) -> Result<CommandOutcome, AttemptError> {
+fn ended(mut exit: Exit, reason: Option<&StopReason>) -> Result<CommandOutcome, AttemptError> {
     let msg = match reason {
         Some(StopReason::Timeout) => Some(TaskResultMessage::ExecTimeout),
         Some(StopReason::User) => Some(TaskResultMessage::UserCancellation),
@@ -298,5 +354,6 @@ fn ended(exit: Exit, reason: Option<&StopReason>) -> Result<CommandOutcome, Atte
             CANNOT_EXECUTE.to_raw()
         }
     };
-    Ok(CommandOutcome { end, exit_status, msg, output: exit.output, left_nothing: exit.left_nothing })
+    let Exit { output, log, left_nothing, .. } = exit;
+    Ok(CommandOutcome { end, exit_status, msg, output, log, left_nothing })
 }

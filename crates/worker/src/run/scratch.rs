@@ -32,6 +32,17 @@ pub(crate) struct OutputFiles {
     pub(crate) stderr: File,
 }
 
+/// Output up to this size is packed on the thread that ran the command. Packing takes a few milliseconds.
+const SHORT_OUTPUT: u64 = 256 * 1024;
+
+impl OutputFiles {
+    /// Whether both streams together are short.
+    pub(super) fn is_short(&self) -> bool {
+        let length = |file: &File| file.metadata().map_or(u64::MAX, |found| found.len());
+        length(&self.stdout).saturating_add(length(&self.stderr)) <= SHORT_OUTPUT
+    }
+}
+
 impl Scratch {
     /// Uses the directories below `root`, which is created when it is needed.
     pub(crate) fn at(root: PathBuf) -> Self {
@@ -55,6 +66,11 @@ impl Scratch {
         let mut name = self.root.clone().into_os_string();
         name.push(format!(".{spoiled}"));
         name.into()
+    }
+
+    /// The directory with all others.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.current().into_owned()
     }
 
     pub(crate) fn result(&self) -> PathBuf {
@@ -84,11 +100,18 @@ impl Scratch {
     /// Cleans all directories for the next task; creates files for its output if that is kept.
     pub(crate) async fn freshen(&self, with_output: bool) -> io::Result<Option<OutputFiles>> {
         // The next task may change it, so the flag is used once.
-        if self.is_fresh.swap(false, Ordering::Relaxed) && !with_output {
+        let is_fresh = self.is_fresh.swap(false, Ordering::Relaxed);
+        if is_fresh && !with_output {
             return Ok(None);
         }
         let scratch = self.clone();
-        on_a_blocking_thread(move || scratch.empty_or_replace(with_output)).await
+        on_a_blocking_thread(move || {
+            if is_fresh && let Ok(output) = scratch.output_files() {
+                return Ok(Some(output));
+            }
+            scratch.empty_or_replace(with_output)
+        })
+        .await
     }
 
     /// Empties the directories, or replaces them if a task left entries that the worker may not remove.
@@ -121,7 +144,26 @@ impl Scratch {
         if !with_output {
             return Ok(None);
         }
-        Ok(Some(OutputFiles { stdout: new_file(&self.stdout())?, stderr: new_file(&self.stderr())? }))
+        self.output_files().map(Some)
+    }
+
+    fn output_files(&self) -> io::Result<OutputFiles> {
+        Ok(OutputFiles { stdout: new_file(&self.stdout())?, stderr: new_file(&self.stderr())? })
+    }
+
+    /// Notes that the directories have to be cleaned before the next task.
+    pub(super) fn mark_used(&self) {
+        self.is_fresh.store(false, Ordering::Relaxed);
+    }
+
+    /// Removes the files of an output that is packed, so that an idle slot keeps nothing. What can't be removed now
+    /// is removed before the next task.
+    pub(super) fn remove_output_files(&self) {
+        for file in [self.stdout(), self.stderr()] {
+            if absent(&file).is_err() {
+                self.mark_used();
+            }
+        }
     }
 
     /// Removes what a task put in the place of the slot's directory or of the one that all slots are in, such as a

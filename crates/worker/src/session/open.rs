@@ -1,6 +1,7 @@
 //! Registers a worker.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use mitosis_client::LeaseTerms;
@@ -46,6 +47,7 @@ impl Session {
         tracing::info!(worker = %registration.uuid, "registered");
         Ok(Self {
             context: RunContext {
+                inline_limit: AtomicUsize::new(0),
                 client: registration.client,
                 lease: Lease::new(asked, registration.terms.unwrap_or(TERMS_OF_LEGACY_COORDINATORS)),
                 settings: settings.clone(),

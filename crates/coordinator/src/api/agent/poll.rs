@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use mitosis_domain::crash;
-use mitosis_protocol::agent::{MAX_BATCH, PollReply, PollRequest};
+use mitosis_protocol::agent::{MAX_BATCH, MAX_INLINE_BYTES, PollReply, PollRequest};
 use mitosis_store::ops::dispatch::{Assigned, Exchanged};
 use tokio::time::{Instant, sleep_until};
 
@@ -41,7 +41,11 @@ async fn poll(
     };
     app.agents.set_reports_states(agent.uuid, request.tells_states);
     let deadline = Instant::now() + request.wait.unwrap_or_default().min(MAX_WAIT);
-    let reply = PollReply { announce: app.announcer.is_on(), ..PollReply::default() };
+    let reply = PollReply {
+        announce: app.announcer.is_on(),
+        inline_bytes: Some(MAX_INLINE_BYTES),
+        ..PollReply::default()
+    };
     let mut held = HeldPoll { app: &app, agent, request: &request, reply, renewed: None };
     let outcome = held.until(deadline, &due).await;
     let HeldPoll { reply, renewed, .. } = held;

@@ -1,17 +1,20 @@
 //! `POST /v1/agents/report`: reports ended attempts and assigns the next tasks, in one transaction.
 
+use std::collections::HashSet;
+
 use axum::Json;
 use axum::extract::State;
 use mitosis_domain::crash;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::agent::{
-    AttemptVerdict, EndedTask, MAX_BATCH, MAX_DATA_BYTES, ReportBatch, ReportBatchReply,
+    self, AttemptVerdict, EndedTask, MAX_BATCH, MAX_DATA_BYTES, MAX_INLINE_BYTES, ReportBatch,
+    ReportBatchReply,
 };
 use mitosis_protocol::warning::MAX_WARNINGS;
 use mitosis_protocol::{
     ArtifactKind, ExecState, ResultWarning, TaskResult, TaskResultMessage, Uuid, WarningCode,
 };
-use mitosis_store::ops::dispatch::{Assigned, Ended, Exchange, Holder, Verdict};
+use mitosis_store::ops::dispatch::{Assigned, Ended, Exchange, Holder, InlineArchive, Verdict};
 
 use super::{assigned, too_many, wanted};
 use crate::api::body::Body;
@@ -125,7 +128,8 @@ async fn read(app: &App, task: EndedTask) -> Result<Ended, ApiError> {
     let warnings = warnings.into_iter().map(ResultWarning::bounded).collect();
     let data = task.data.map(|data| checked(data.get())).transpose()?;
     let end = if task.cancelled { ExecEnd::Cancelled } else { ExecEnd::Finished };
-    Ok(Ended { lease, end, result, data, warnings })
+    let archives = checked_archives(task.archives)?;
+    Ok(Ended { lease, end, result, data, warnings, archives })
 }
 
 /// Adds a warning about a missing archive, unless the worker has reported one with its cause.
@@ -134,6 +138,23 @@ fn warn_of_missing(kind: ArtifactKind, warnings: &mut Vec<ResultWarning>) {
         let text = format!("the archive `{kind}` was not uploaded as announced");
         warnings.insert(0, ResultWarning::new(WarningCode::NotStored, Some(kind), text));
     }
+}
+
+/// Checks the archives in a report: they are small, and there is one of each kind.
+fn checked_archives(archives: Vec<agent::InlineArchive>) -> Result<Vec<InlineArchive>, Rejection> {
+    let bytes: usize = archives.iter().map(|archive| archive.bytes.len()).sum();
+    if bytes > MAX_INLINE_BYTES {
+        return Err(Rejection::invalid(format!(
+            "the archives of an attempt in a report can have at most {MAX_INLINE_BYTES} bytes"
+        ))
+        .hint("upload larger archives"));
+    }
+    let kinds: HashSet<ArtifactKind> = archives.iter().map(|archive| archive.kind).collect();
+    if kinds.len() < archives.len() {
+        return Err(Rejection::invalid("an attempt can have at most one archive of each kind"));
+    }
+    let stored = |agent::InlineArchive { kind, bytes }| InlineArchive { kind, bytes };
+    Ok(archives.into_iter().map(stored).collect())
 }
 
 /// Checks the data of a task: a JSON object that every database can store.

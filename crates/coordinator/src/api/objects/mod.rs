@@ -3,6 +3,7 @@
 //! The link is the permission: its signature covers the object, the operation and the expiry.
 
 mod link_owner;
+pub(in crate::api) mod stored;
 pub(crate) mod uploads;
 
 use axum::body::Body;
@@ -34,10 +35,10 @@ async fn download(State(app): State<App>, request: Request) -> Result<Response, 
     let range =
         request.headers().get(header::RANGE).and_then(|range| range.to_str().ok()).and_then(ByteRange::parse);
     if request.method() == Method::HEAD {
-        let meta = app.objects.head(&access.key).await?.ok_or(ObjectError::NotFound(access.key))?;
-        return Ok(([(header::CONTENT_LENGTH, meta.length)], ()).into_response());
+        let length = stored::length(&app, &access.key).await?.ok_or(ObjectError::NotFound(access.key))?;
+        return Ok(([(header::CONTENT_LENGTH, length)], ()).into_response());
     }
-    let body = app.objects.get(&access.key, range).await?;
+    let body = stored::open(&app, &access.key, range).await?;
     Ok(send(body, range.is_some()))
 }
 
@@ -158,6 +159,9 @@ impl From<UploadRejection> for ObjectRejection {
 
 impl From<ApiError> for ObjectRejection {
     fn from(error: ApiError) -> Self {
+        if let ApiError::Objects(error) = error {
+            return error.into();
+        }
         Self {
             status: StatusCode::SERVICE_UNAVAILABLE,
             message: "the database can't be reached; try again".to_owned(),

@@ -2,9 +2,10 @@
 //! can be assigned, then returned attempts, then new assignments.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use mitosis_domain::crash;
-use mitosis_domain::ids::{TaskId, WorkerId};
+use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
 use mitosis_domain::lease::Moment;
 use mitosis_domain::task::LeaseKey;
 use mitosis_protocol::Timestamp;
@@ -21,6 +22,7 @@ use crate::fairness::SharedRoundRobin;
 use crate::ops::dispatch::{Assigned, Ended, Exchange, ExchangeOutcome, Exchanged, Holder, Verdict, Work};
 use crate::ops::workers::Fate;
 use crate::postgres::session::{Params, Session};
+use crate::shared::artifacts::inline::{self, EndedWithArchives};
 use crate::shared::artifacts::records;
 use crate::shared::dispatch::ready::select_ready;
 use crate::shared::dispatch::{follow_up, lease, requeue};
@@ -32,7 +34,7 @@ type Participants = HashMap<WorkerId, Participant>;
 pub(crate) async fn exchange(
     db: Session<'_>,
     turns: &SharedRoundRobin,
-    batch: &[Exchange],
+    batch: &[Arc<Exchange>],
     at: Moment,
 ) -> Result<ExchangeOutcome, StoreError> {
     let now = at.now;
@@ -70,6 +72,9 @@ pub(crate) async fn exchange(
     Ok(ExchangeOutcome { each: each.collect(), made_ready })
 }
 
+/// The attempts that ended now, each with its worker, and the UUID and group of its task.
+type Committed = HashMap<(WorkerId, LeaseKey), (Uuid, GroupId)>;
+
 /// The outcome of the ended attempts.
 struct EndedAttempts {
     /// The verdicts of each agent, in the order of its attempts.
@@ -97,7 +102,7 @@ const END_ALL: &str = "
         SELECT task_id, state, exit_status, message, reporter_uuid, worker_id,
                epoch, token, claimed_at, $10, data::json, warnings
         FROM ended)
-    SELECT ended.task_id, ended.worker_id, ended.epoch, ended.token, task.uuid
+    SELECT ended.task_id, ended.worker_id, ended.epoch, ended.token, task.uuid, task.group_id
     FROM ended JOIN task ON task.id = ended.task_id";
 
 /// Checks for artifacts and follow-ups, which most attempts don't have.
@@ -126,7 +131,7 @@ fn read_key(row: &Row<'_>) -> Result<LeaseKey, StoreError> {
 
 async fn end_all(
     db: Session<'_>,
-    batch: &[Exchange],
+    batch: &[Arc<Exchange>],
     participants: &Participants,
     now: Timestamp,
 ) -> Result<EndedAttempts, StoreError> {
@@ -151,13 +156,14 @@ async fn end_all(
             made_ready |= follow_up::release(db.into(), task, epoch, now).await?;
         }
     }
+    store_archives(db, &reported, &committed, now).await?;
     let before = committed_before(db, &reported, &committed).await?;
     // The result is the same as if they had come one after the other: only the first report of an attempt
     // counts.
     let mut decided: HashSet<LeaseKey> = HashSet::new();
     let ended_now: HashSet<LeaseKey> = committed.keys().map(|(_, key)| *key).collect();
     let mut verdict = |worker: WorkerId, key: LeaseKey| match committed.get(&(worker, key)) {
-        Some(uuid) if decided.insert(key) => Verdict::Committed(*uuid),
+        Some((uuid, _)) if decided.insert(key) => Verdict::Committed(*uuid),
         _ if decided.contains(&key) => Verdict::Replayed,
         _ if before.contains(&key) && !ended_now.contains(&key) => Verdict::Replayed,
         _ => Verdict::Stale,
@@ -169,12 +175,12 @@ async fn end_all(
     Ok(EndedAttempts { verdicts, made_ready })
 }
 
-/// Ends the attempts that hold their tasks; returns these, each with its worker and the UUID of its task.
+/// Ends the attempts that hold their tasks; returns these.
 async fn end(
     db: Session<'_>,
     reported: &[(WorkerId, Option<Uuid>, &Ended)],
     now: Timestamp,
-) -> Result<HashMap<(WorkerId, LeaseKey), Uuid>, StoreError> {
+) -> Result<Committed, StoreError> {
     // If an attempt is reported twice, the first report counts.
     let mut first = HashSet::new();
     let held: Vec<_> = reported
@@ -211,7 +217,8 @@ async fn end(
         &warnings,
     ];
     db.all(END_ALL, params, |row| {
-        Ok(((WorkerId(row.value("worker_id")?), read_key(row)?), row.value("uuid")?))
+        let task = (row.value("uuid")?, GroupId(row.value("group_id")?));
+        Ok(((WorkerId(row.value("worker_id")?), read_key(row)?), task))
     })
     .await
 }
@@ -225,11 +232,34 @@ async fn with_outputs(
     db.all(WITH_OUTPUTS, &[&tasks, &epochs], |row| Ok((TaskId(row.get(0)?), row.get(1)?))).await
 }
 
+/// Stores the archives that came with the attempts that ended now. If an attempt is reported twice, the first report
+/// counts.
+async fn store_archives(
+    db: Session<'_>,
+    reported: &[(WorkerId, Option<Uuid>, &Ended)],
+    committed: &Committed,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut first = HashSet::new();
+    let with_archives: Vec<EndedWithArchives<'_>> = reported
+        .iter()
+        .filter(|(worker, _, ended)| first.insert((*worker, ended.lease)) && !ended.archives.is_empty())
+        .filter_map(|(worker, _, ended)| {
+            let (uuid, group) = *committed.get(&(*worker, ended.lease))?;
+            Some(EndedWithArchives { uuid, group, ended })
+        })
+        .collect();
+    match with_archives.is_empty() {
+        true => Ok(()),
+        false => inline::store(db.into(), &with_archives, now).await,
+    }
+}
+
 /// Returns those of the other attempts that had been committed before.
 async fn committed_before(
     db: Session<'_>,
     reported: &[(WorkerId, Option<Uuid>, &Ended)],
-    committed: &HashMap<(WorkerId, LeaseKey), Uuid>,
+    committed: &Committed,
 ) -> Result<HashSet<LeaseKey>, StoreError> {
     let undecided: HashSet<LeaseKey> = reported
         .iter()
@@ -264,7 +294,7 @@ async fn requeue(
 async fn assign_all(
     db: Session<'_>,
     turns: &SharedRoundRobin,
-    batch: &[Exchange],
+    batch: &[Arc<Exchange>],
     participants: &Participants,
     at: Moment,
 ) -> Result<HashMap<usize, Vec<Work>>, StoreError> {
@@ -294,7 +324,7 @@ const TOUCH_ALL: &str = "UPDATE worker SET updated_at = $2 WHERE id = ANY($1)";
 
 async fn update_workers(
     db: Session<'_>,
-    batch: &[Exchange],
+    batch: &[Arc<Exchange>],
     participants: &Participants,
     verdicts: &[Vec<Verdict>],
     work: &HashMap<usize, Vec<Work>>,

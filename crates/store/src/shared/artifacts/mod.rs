@@ -1,6 +1,7 @@
 //! Records of artifacts, and of objects that no record needs any more.
 
 pub(crate) mod garbage;
+pub(crate) mod inline;
 pub(crate) mod records;
 mod remove;
 mod reserve;
@@ -8,7 +9,9 @@ mod reserve;
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use mitosis_domain::ids::TaskId;
+use mitosis_domain::object::ObjectKey;
 use mitosis_protocol::{ArtifactKind, Timestamp};
 use uuid::Uuid;
 
@@ -68,6 +71,14 @@ impl<B: Backend> Artifacts for B {
             Box::pin(records::visible_of_kind(db, tasks, *kind))
         })
         .await
+    }
+
+    async fn inline_archive(&self, key: &ObjectKey) -> Result<Option<Bytes>, StoreError> {
+        self.read(key.clone(), |db, key| Box::pin(inline::bytes(db, key))).await
+    }
+
+    async fn archive_moved(&self, key: &ObjectKey) -> Result<(), StoreError> {
+        self.write(key.clone(), |db, key| Box::pin(inline::moved(db, key))).await
     }
 
     async fn remove_artifact(

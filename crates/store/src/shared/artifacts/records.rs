@@ -13,18 +13,18 @@ use super::garbage;
 use crate::StoreError;
 use crate::db::{Db, List, Row, Sql, sql};
 use crate::enum_codes::Code;
-use crate::ops::artifacts::Artifact;
+use crate::ops::artifacts::{Artifact, Place};
 use crate::ops::dispatch::Holder;
 
 const VISIBLE_ARTIFACTS: Sql = sql!(
     "
-    SELECT kind, size, object, created_at, updated_at
+    SELECT kind, size, object, place, created_at, updated_at
     FROM artifact WHERE task_id = $1 AND visible ORDER BY kind"
 );
 
 const ANNOUNCED_ARTIFACTS: Sql = sql!(
     "
-    SELECT kind, size, object, created_at, updated_at
+    SELECT kind, size, object, place, created_at, updated_at
     FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible ORDER BY kind"
 );
 
@@ -35,7 +35,7 @@ pub(super) async fn visible(db: Db<'_>, task: TaskId) -> Result<Vec<Artifact>, S
 
 const VISIBLE_OF_KIND: Sql = sql!(
     "
-    SELECT task_id, kind, size, object, created_at, updated_at
+    SELECT task_id, kind, size, object, place, created_at, updated_at
     FROM artifact WHERE task_id = ANY($1) AND kind = $2 AND visible"
 );
 
@@ -52,7 +52,7 @@ pub(super) async fn visible_of_kind(
 
 const ANNOUNCED_BY_WORKER: Sql = sql!(
     "
-    SELECT a.kind, a.size, a.object, a.created_at, a.updated_at
+    SELECT a.kind, a.size, a.object, a.place, a.created_at, a.updated_at
     FROM lease l INNER JOIN artifact a ON a.task_id = l.task_id AND a.epoch = l.epoch AND NOT a.visible
     WHERE l.task_id = $1 AND l.worker_id = $2 ORDER BY a.kind"
 );
@@ -73,6 +73,7 @@ fn read(row: &Row<'_>) -> Result<Artifact, StoreError> {
         kind: row.code("kind")?,
         size: row.value("size")?,
         object: row.value("object")?,
+        place: row.code("place")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
     })
@@ -82,10 +83,11 @@ fn read(row: &Row<'_>) -> Result<Artifact, StoreError> {
 struct DeletedRecord {
     size: i64,
     object: String,
+    place: Place,
 }
 
 fn read_deleted(row: &Row<'_>) -> Result<DeletedRecord, StoreError> {
-    Ok(DeletedRecord { size: row.get(0)?, object: row.get(1)? })
+    Ok(DeletedRecord { size: row.value("size")?, object: row.value("object")?, place: row.code("place")? })
 }
 
 const LOCK_TASK: &str = "SELECT 1 FROM task WHERE id = $1 FOR UPDATE";
@@ -102,11 +104,33 @@ const KINDS_OF_ATTEMPT: Sql = sql!(
 
 const DELETE_VISIBLE: Sql = sql!(
     "
-    DELETE FROM artifact WHERE task_id = $1 AND kind = $2 AND visible RETURNING size, object"
+    DELETE FROM artifact WHERE task_id = $1 AND kind = $2 AND visible RETURNING size, object, place"
 );
 
 const PUBLISH_ATTEMPT: Sql =
     sql!("UPDATE artifact SET visible = true WHERE task_id = $1 AND kind = $2 AND epoch = $3");
+
+const DELETE_VISIBLE_OF_OTHER: Sql = sql!(
+    "
+    DELETE FROM artifact WHERE task_id = $1 AND kind = $2 AND visible AND epoch <> $3
+    RETURNING size, object, place"
+);
+
+/// Deletes the visible archive of one kind, unless it belongs to the attempt; returns whether there was one.
+pub(super) async fn delete_visible_of_other(
+    db: Db<'_>,
+    task: TaskId,
+    kind: ArtifactKind,
+    epoch: i64,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    lock_task(db, task).await?;
+    let taken: Vec<DeletedRecord> =
+        db.all(DELETE_VISIBLE_OF_OTHER, &[&task.0, &kind.code(), &epoch], read_deleted).await?;
+    let has_removed = !taken.is_empty();
+    release_storage(db, task, taken, now).await?;
+    Ok(has_removed)
+}
 
 /// Makes the archives of a committed attempt visible, in place of the previous ones.
 pub(crate) async fn publish_attempt(
@@ -132,7 +156,7 @@ pub(crate) async fn publish_attempt(
 
 const DELETE_ANNOUNCED: Sql = sql!(
     "
-    DELETE FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible RETURNING size, object"
+    DELETE FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible RETURNING size, object, place"
 );
 
 /// Deletes the records that a lost attempt announced.
@@ -146,7 +170,7 @@ pub(crate) async fn discard_attempt(
     release_storage(db, task, taken, now).await
 }
 
-const DELETE_ALL: Sql = sql!("DELETE FROM artifact WHERE task_id = $1 RETURNING size, object");
+const DELETE_ALL: Sql = sql!("DELETE FROM artifact WHERE task_id = $1 RETURNING size, object, place");
 
 /// Deletes the records of all archives of a task that is about to be deleted.
 pub(crate) async fn discard_all(db: Db<'_>, task: TaskId, now: Timestamp) -> Result<(), StoreError> {
@@ -154,6 +178,10 @@ pub(crate) async fn discard_all(db: Db<'_>, task: TaskId, now: Timestamp) -> Res
     let taken: Vec<DeletedRecord> = db.all(DELETE_ALL, &[&task.0], read_deleted).await?;
     release_storage(db, task, taken, now).await
 }
+
+/// Charges a group.
+pub(super) const CHARGE_STORAGE: Sql =
+    sql!("UPDATE groups SET storage_used = storage_used + $2 WHERE id = $1");
 
 /// Reduces the charge of the task's group.
 pub(super) const RELEASE_STORAGE: Sql = sql!(
@@ -168,9 +196,11 @@ async fn release_storage(
     taken: Vec<DeletedRecord>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for DeletedRecord { size, object } in taken {
+    for DeletedRecord { size, object, place } in taken {
         db.run_one(RELEASE_STORAGE, &[&task.0, &size]).await?;
-        garbage::add(db, &object, now).await?;
+        if place == Place::ObjectStore {
+            garbage::add(db, &object, now).await?;
+        }
     }
     Ok(())
 }

@@ -14,13 +14,14 @@ use crate::StoreError;
 use crate::db::{Db, Row, Sql, sql};
 use crate::enum_codes::Code;
 use crate::ops::By;
-use crate::ops::artifacts::Removal;
+use crate::ops::artifacts::{Place, Removal};
 
 struct Visible {
     id: i64,
     task: TaskId,
     size: i64,
     object: String,
+    place: Place,
     updated_at: Timestamp,
 }
 
@@ -33,7 +34,7 @@ const LOCK_TASK: Sql = sql!(
 
 const VISIBLE_OF_TASK: Sql = sql!(
     "
-    SELECT a.id, a.task_id, a.size, a.object, a.updated_at
+    SELECT a.id, a.task_id, a.size, a.object, a.place, a.updated_at
     FROM artifact a WHERE a.task_id = $1 AND a.kind = $2 AND a.visible"
 );
 
@@ -62,6 +63,7 @@ pub(super) async fn remove(
                 task: TaskId(row.value("task_id")?),
                 size: row.value("size")?,
                 object: row.value("object")?,
+                place: row.code("place")?,
                 updated_at: row.time("updated_at")?,
             })
         })
@@ -72,9 +74,12 @@ pub(super) async fn remove(
     }
     db.run_one(DELETE_ARTIFACT, &[&artifact.id]).await?;
     db.run_one(RELEASE_STORAGE, &[&artifact.task.0, &artifact.size]).await?;
+    if artifact.place == Place::Inline {
+        return Ok(Removal::Removed { object: None });
+    }
     let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
     expected_uploads::delete(db, &key).await?;
     // It is later than the last upload, so all links to the object have been issued before.
     garbage::add(db, key.path(), untouched_since).await?;
-    Ok(Removal::Removed { object: key.path().to_owned() })
+    Ok(Removal::Removed { object: Some(key.path().to_owned()) })
 }

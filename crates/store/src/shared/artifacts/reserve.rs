@@ -15,7 +15,7 @@ use crate::StoreError;
 use crate::db::{Db, Params, Row, Sql, sql};
 use crate::enum_codes::Code;
 use crate::ops::By;
-use crate::ops::artifacts::Reservation;
+use crate::ops::artifacts::{Place, Reservation};
 use crate::ops::dispatch::Holder;
 use crate::ops::expected_uploads::NewLink;
 
@@ -68,22 +68,30 @@ struct Existing {
     id: i64,
     size: i64,
     object: String,
+    place: Place,
 }
 
 const OF_ATTEMPT: Sql = sql!(
     "
-    SELECT id, size, object FROM artifact
+    SELECT id, size, object, place FROM artifact
     WHERE task_id = $1 AND kind = $2 AND epoch = $3 AND NOT visible"
 );
 
 const VISIBLE: Sql = sql!(
     "
-    SELECT id, size, object FROM artifact WHERE task_id = $1 AND kind = $2 AND visible"
+    SELECT id, size, object, place FROM artifact WHERE task_id = $1 AND kind = $2 AND visible"
 );
 
 async fn find(db: Db<'_>, sql: Sql, key: Params<'_>) -> Result<Option<Existing>, StoreError> {
-    db.optional(sql, key, |row| Ok(Existing { id: row.get(0)?, size: row.get(1)?, object: row.get(2)? }))
-        .await
+    let read = |row: &Row<'_>| {
+        Ok(Existing {
+            id: row.value("id")?,
+            size: row.value("size")?,
+            object: row.value("object")?,
+            place: row.code("place")?,
+        })
+    };
+    db.optional(sql, key, read).await
 }
 
 /// Reserves an upload of the attempt that holds the task; it becomes visible with the commit.
@@ -131,6 +139,9 @@ pub(super) async fn for_user(
     }
     let new = NewArtifact { kind, epoch: 0, visible: true, object: ObjectKey::artifact(task, kind) };
     let existing = find(db, VISIBLE, &[&target.task.0, &kind.code()]).await?;
+    if let Some(Existing { place: Place::Inline, object, .. }) = existing {
+        return Ok(Reservation::StoredInline { object });
+    }
     let object = existing.as_ref().map_or(new.object.path(), |existing| existing.object.as_str());
     let key = ObjectKey::from_stored(ObjectClass::Artifacts, object.to_owned());
     let terms = expected_uploads::terms(db, &key, existing.is_some(), size, link, now).await?;

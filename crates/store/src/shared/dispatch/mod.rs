@@ -7,6 +7,8 @@ mod report_end;
 pub(crate) mod requeue;
 pub(crate) mod work;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use mitosis_domain::ids::{TaskId, WorkerId};
 use mitosis_domain::lease::Moment;
@@ -26,7 +28,7 @@ use crate::{StoreError, postgres, sqlite};
 
 #[async_trait]
 impl<B: Backend> Dispatch for B {
-    async fn exchange(&self, batch: &[Exchange], at: Moment) -> Result<ExchangeOutcome, StoreError> {
+    async fn exchange(&self, batch: &[Arc<Exchange>], at: Moment) -> Result<ExchangeOutcome, StoreError> {
         self.write((self.round_robin(), batch.to_vec(), at), |db, (turns, batch, at)| {
             Box::pin(exchange(db, turns, batch, *at))
         })
@@ -90,7 +92,7 @@ impl<B: Backend> Dispatch for B {
 async fn exchange(
     db: Db<'_>,
     turns: &SharedRoundRobin,
-    batch: &[Exchange],
+    batch: &[Arc<Exchange>],
     at: Moment,
 ) -> Result<ExchangeOutcome, StoreError> {
     match db {

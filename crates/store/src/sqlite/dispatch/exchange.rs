@@ -2,22 +2,22 @@
 //! can be assigned, then returned attempts, then new assignments.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use mitosis_domain::crash;
-use mitosis_domain::ids::WorkerId;
+use mitosis_domain::ids::{GroupId, WorkerId};
 use mitosis_domain::lease::Moment;
 use mitosis_domain::task::LeaseKey;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::WorkerState;
-use uuid::Uuid;
 
 use super::{claim, complete};
 use crate::StoreError;
-use crate::db::only;
 use crate::exchange_plan::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
 use crate::fairness::SharedRoundRobin;
 use crate::ops::dispatch::{Assigned, Ended, Exchange, ExchangeOutcome, Exchanged, Holder, Verdict, Work};
 use crate::ops::workers::Fate;
+use crate::shared::artifacts::inline::{self, EndedWithArchives};
 use crate::shared::dispatch::ready::select_ready;
 use crate::shared::dispatch::{lease, requeue};
 use crate::shared::workers::{self, LockedWorker};
@@ -30,7 +30,7 @@ type Participants = HashMap<WorkerId, Participant>;
 pub(crate) fn exchange(
     db: &Connection,
     turns: &SharedRoundRobin,
-    batch: &[Exchange],
+    batch: &[Arc<Exchange>],
     at: Moment,
 ) -> Result<ExchangeOutcome, StoreError> {
     let now = at.now;
@@ -77,7 +77,7 @@ pub(crate) fn exchange(
     Ok(ExchangeOutcome { each: each.collect(), made_ready })
 }
 
-const UUID_OF_TASK: &str = "SELECT uuid FROM task WHERE id = ?1";
+const TASK: &str = "SELECT uuid, group_id FROM task WHERE id = ?1";
 
 /// Ends an attempt of a worker; also returns whether a task became Ready.
 fn end(
@@ -91,7 +91,12 @@ fn end(
         (Some(lease), Some(worker)) if lease.worker == worker.id => {
             let end = lease.reported_end.unwrap_or(ended.end);
             let released = complete::end(db, &lease, worker.uuid, end, attempt_end(ended), now)?;
-            let uuid: Uuid = db.one(UUID_OF_TASK, [ended.lease.task.0], only)?;
+            let (uuid, group) =
+                db.one(TASK, [ended.lease.task.0], |row| Ok((row.value("uuid")?, row.value("group_id")?)))?;
+            if !ended.archives.is_empty() {
+                let attempt = EndedWithArchives { uuid, group: GroupId(group), ended };
+                finish(inline::store(db.into(), &[attempt], now))?;
+            }
             Ok((Verdict::Committed(uuid), released))
         }
         (Some(_), _) => Ok((Verdict::Stale, false)),
@@ -120,7 +125,7 @@ fn requeue(db: &Connection, worker: WorkerId, key: LeaseKey, now: Timestamp) -> 
 fn assign_all(
     db: &Connection,
     turns: &SharedRoundRobin,
-    batch: &[Exchange],
+    batch: &[Arc<Exchange>],
     participants: &Participants,
     at: Moment,
 ) -> Result<HashMap<usize, Vec<Work>>, StoreError> {
@@ -130,7 +135,7 @@ fn assign_all(
         let selected = finish(select_ready(db.into(), turns, eligibility, group.want()))?;
         let dealt = group.distribute(selected.len());
         for (ready, place) in selected.into_iter().zip(dealt) {
-            let Exchange { worker, token, .. } = batch[place];
+            let Exchange { worker, token, .. } = *batch[place];
             given.entry(place).or_default().push(claim::assign(db, worker, ready, token, at)?);
         }
     }
@@ -139,7 +144,7 @@ fn assign_all(
 
 fn update_workers(
     db: &Connection,
-    batch: &[Exchange],
+    batch: &[Arc<Exchange>],
     participants: &Participants,
     verdicts: &[Vec<Verdict>],
     work: &HashMap<usize, Vec<Work>>,

@@ -10,7 +10,7 @@ use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::ArtifactKind::{self, ExecLog, Result as Output};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::ShutdownOp;
-use mitosis_store::ops::artifacts::{Artifact, Removal, Reservation};
+use mitosis_store::ops::artifacts::{Artifact, Place, Removal, Reservation};
 use mitosis_store::ops::dispatch::{Assignment, Completed, Holder};
 use mitosis_store::ops::{Administered, By};
 use uuid::Uuid;
@@ -85,10 +85,10 @@ pub(crate) async fn attempt_archives_become_visible_with_the_commit<B: Backend>(
     harness.pass(SECOND);
     assert_eq!(harness.commit(holder, status(0)).await, Completed::Committed);
     let seen = visible(harness, uuid).await;
-    let (created_at, updated_at) = (announced_at, announced_at);
+    let (created_at, updated_at, place) = (announced_at, announced_at, Place::ObjectStore);
     let expected = [
-        Artifact { kind: Output, size: 300, object: output, created_at, updated_at },
-        Artifact { kind: ExecLog, size: 50, object: log, created_at, updated_at },
+        Artifact { kind: Output, size: 300, object: output, place, created_at, updated_at },
+        Artifact { kind: ExecLog, size: 50, object: log, place, created_at, updated_at },
     ];
     assert_eq!(seen, expected);
     assert_eq!(announced, expected);
@@ -136,6 +136,7 @@ pub(crate) async fn user_upload_is_visible_at_once<B: Backend>(harness: &mut Har
             kind: Output,
             size: recorded,
             object: path.clone(),
+            place: Place::ObjectStore,
             created_at: first_at,
             updated_at: harness.now,
         };
@@ -216,7 +217,7 @@ pub(crate) async fn removed_archive_releases_its_size<B: Backend>(harness: &mut 
     assert_eq!(remove(harness, ExecLog, touched).await, Removal::Unknown);
     assert_eq!(remove(harness, Output, touched - TICK).await, Removal::TooYoung);
     assert_eq!(harness.used("ann").await, 100);
-    assert_eq!(remove(harness, Output, touched).await, Removal::Removed { object: path.clone() });
+    assert_eq!(remove(harness, Output, touched).await, Removal::Removed { object: Some(path.clone()) });
     let garbage = harness.store().garbage(10, harness.now).await.unwrap();
     assert_eq!(
         garbage,
@@ -272,7 +273,7 @@ pub(crate) async fn object_of_a_new_record_is_not_garbage<B: Backend>(harness: &
     harness.finish(&held).await;
     assert_eq!(garbage(harness).await, std::slice::from_ref(&by_user));
     let removal = harness.store().remove_artifact(By::Site, uuid, Output, harness.now).await.unwrap();
-    let Removal::Removed { object: removed } = removal else { panic!("{removal:?}") };
+    let Removal::Removed { object: Some(removed) } = removal else { panic!("{removal:?}") };
     assert_eq!(object(upload(harness, uuid, Output, 30).await), by_user);
     assert_eq!(garbage(harness).await, [removed]);
 }

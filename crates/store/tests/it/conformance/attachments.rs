@@ -53,7 +53,7 @@ pub(crate) async fn keys_of_different_groups_are_independent<B: Backend>(harness
     put(harness, bob.group, "k", 7).await;
     assert_eq!((harness.used("ann").await, harness.used("bob").await), (5, 7));
     let removal = harness.store().remove_attachment(By::Site, ann.group, "k", harness.now).await.unwrap();
-    assert_eq!(removal, Removal::Removed { object: "ann/k".to_owned() });
+    assert_eq!(removal, Removal::Removed { object: Some("ann/k".to_owned()) });
     let garbage = harness.store().garbage(10, harness.now).await.unwrap();
     assert_eq!(garbage, [ObjectKey::attachment(&name("ann"), "k").unwrap()], "a crash forgets nothing");
     assert_eq!(keys(harness, bob.group, None).await, ["k"]);
@@ -143,7 +143,7 @@ pub(crate) async fn removed_file_releases_its_size<B: Backend>(harness: &mut Har
     assert_eq!(remove(harness, "none", touched).await, Removal::Unknown);
     assert_eq!(remove(harness, "k", touched - TICK).await, Removal::TooYoung);
     assert_eq!(harness.used("ann").await, 60);
-    assert_eq!(remove(harness, "k", touched).await, Removal::Removed { object: "ann/k".to_owned() });
+    assert_eq!(remove(harness, "k", touched).await, Removal::Removed { object: Some("ann/k".to_owned()) });
     assert_eq!(remove(harness, "k", touched).await, Removal::Unknown);
     assert_eq!(harness.used("ann").await, 0);
 }

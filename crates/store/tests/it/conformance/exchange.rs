@@ -1,6 +1,7 @@
 //! Exchanges with many agents.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -20,7 +21,14 @@ use crate::backend::Backend;
 use crate::harness::{Harness, RegisteredWorker, SECOND, status, tag_set};
 
 fn finished(lease: LeaseKey) -> Ended {
-    Ended { lease, end: ExecEnd::Finished, result: status(0), data: None, warnings: Vec::new() }
+    Ended {
+        lease,
+        end: ExecEnd::Finished,
+        result: status(0),
+        data: None,
+        warnings: Vec::new(),
+        archives: Vec::new(),
+    }
 }
 
 /// The tasks that an agent was given.
@@ -31,7 +39,11 @@ fn work(exchanged: Exchanged) -> Vec<Work> {
     }
 }
 
-async fn takes<B: Backend>(harness: &Harness<B>, worker: RegisteredWorker, want: usize) -> Vec<Work> {
+pub(crate) async fn takes<B: Backend>(
+    harness: &Harness<B>,
+    worker: RegisteredWorker,
+    want: usize,
+) -> Vec<Work> {
     work(harness.exchange_one(Exchange { want, ..harness.nothing(worker) }).await)
 }
 
@@ -84,6 +96,7 @@ pub(crate) async fn verdicts_of_agents_are_independent<B: Backend>(harness: &mut
         Exchange { ended: vec![finished(held[1].lease)], want: 5, ..harness.nothing(other) },
         Exchange { ended: vec![finished(lost.lease)], want: 5, ..harness.nothing(gone) },
     ];
+    let batch = batch.map(Arc::new);
     let outcome = harness.store().exchange(&batch, harness.now.into()).await.unwrap();
     let verdicts: Vec<_> = outcome.each.iter().map(|one| one.verdicts.clone()).collect();
     assert_eq!(
@@ -107,8 +120,7 @@ pub(crate) async fn few_tasks_are_spread_over_the_agents_of_a_batch<B: Backend>(
     let ann = harness.person("ann").await;
     let workers = [harness.worker(&ann).await, harness.worker(&ann).await, harness.worker(&ann).await];
     harness.submit(&ann, &[(); 4].map(|()| harness.task(ann.group))).await;
-    let batch: Vec<_> =
-        workers.iter().map(|worker| Exchange { want: 64, ..harness.nothing(*worker) }).collect();
+    let batch = workers.map(|worker| Arc::new(Exchange { want: 64, ..harness.nothing(worker) }));
     let outcome = harness.store().exchange(&batch, harness.now.into()).await.unwrap();
     let (counts, classes): (Vec<_>, BTreeSet<_>) = outcome
         .each
@@ -131,6 +143,7 @@ pub(crate) async fn eligibility_groups_never_share_a_task<B: Backend>(harness: &
         let task = || NewTask { tags: tag_set(tags), ..harness.task(ann.group) };
         harness.submit(&ann, &(0..tasks).map(|_| task()).collect::<Vec<_>>()).await;
         let batch = [plain, tagged].map(|worker| Exchange { want: wanted, ..harness.nothing(worker) });
+        let batch = batch.map(Arc::new);
         let outcome = harness.store().exchange(&batch, harness.now.into()).await.unwrap();
         let mut seen = BTreeSet::new();
         for (worker, exchanged) in [plain, tagged].into_iter().zip(outcome.each) {
@@ -180,13 +193,17 @@ pub(crate) async fn returned_task_keeps_its_position<B: Backend>(harness: &mut H
     let keys: Vec<_> = held.iter().map(|one| one.lease).collect();
     let foreign = Exchange { returned: keys.clone(), ..harness.nothing(other) };
     assert!(
-        !harness.store().exchange(&[foreign], harness.now.into()).await.unwrap().made_ready,
+        !harness.store().exchange(&[foreign.into()], harness.now.into()).await.unwrap().made_ready,
         "not its to return"
     );
     assert_eq!(harness.phase(ids[0].uuid).await.state(), TaskState::Running);
 
     let returned = Exchange { returned: keys.clone(), ..harness.nothing(worker) };
-    let outcome = harness.store().exchange(&[returned.clone(), returned], harness.now.into()).await.unwrap();
+    let outcome = harness
+        .store()
+        .exchange(&[returned.clone().into(), returned.into()], harness.now.into())
+        .await
+        .unwrap();
     assert!(outcome.made_ready);
     assert_eq!(harness.phase(ids[0].uuid).await, Phase::Ready);
     let again = takes(harness, other, 3).await;
@@ -251,11 +268,11 @@ pub(crate) async fn exchange_reports_a_released_follow_up<B: Backend>(harness: &
     let made = harness.store().submit_follow_up(holder, &next, harness.now).await.unwrap();
     assert!(matches!(made, FollowUp::Created(_)), "{made:?}");
     let plain = Exchange { ended: vec![finished(held[1].lease)], ..harness.nothing(worker) };
-    assert!(!harness.store().exchange(&[plain], harness.now.into()).await.unwrap().made_ready);
+    assert!(!harness.store().exchange(&[plain.into()], harness.now.into()).await.unwrap().made_ready);
     // An earlier report of the end has precedence.
     let cancelled = Ended { end: ExecEnd::Cancelled, ..finished(held[0].lease) };
     let last = Exchange { ended: vec![cancelled], want: 1, ..harness.nothing(worker) };
-    let outcome = harness.store().exchange(&[last], harness.now.into()).await.unwrap();
+    let outcome = harness.store().exchange(&[last.into()], harness.now.into()).await.unwrap();
     assert!(outcome.made_ready);
     assert_eq!(work(outcome.each[0].clone())[0].uuid, next.uuid, "and it is given out at once");
     assert_eq!(harness.phase(held[0].uuid).await.state(), TaskState::Finished);
@@ -335,13 +352,12 @@ pub(crate) async fn concurrent_exchanges_assign_and_end_each_task_once<B: Backen
     let mut ended = BTreeSet::new();
     for _ in 0..60 {
         let rounds = held.iter().map(|of_coordinator| {
-            let batch: Vec<Exchange> = workers
+            let batch: Vec<Arc<Exchange>> = workers
                 .iter()
                 .zip(of_coordinator)
-                .map(|(worker, keys)| Exchange {
-                    ended: keys.iter().copied().map(finished).collect(),
-                    want: 5,
-                    ..harness.nothing(*worker)
+                .map(|(worker, keys)| {
+                    let ended = keys.iter().copied().map(finished).collect();
+                    Exchange { ended, want: 5, ..harness.nothing(*worker) }.into()
                 })
                 .collect();
             let store = harness.store();

@@ -16,6 +16,7 @@ pub(crate) mod explain;
 pub(crate) mod fencing;
 pub(crate) mod follow_ups;
 pub(crate) mod groups;
+pub(crate) mod inline_archives;
 pub(crate) mod lifecycle;
 pub(crate) mod notifications;
 pub(crate) mod personal_tokens;
@@ -53,6 +54,15 @@ macro_rules! conformance {
                     link_ends_with_its_record_unless_it_may_create,
                     used_links_are_kept_until_they_expire,
                     garbage_is_due_again_after_its_links_expire,
+                }
+                inline_archives {
+                    archives_are_visible_with_the_end_and_charged_once,
+                    archives_of_a_stale_report_are_not_stored,
+                    quota_keeps_the_first_archives_and_warns_of_others,
+                    locked_group_stores_no_archives_and_the_task_ends,
+                    archive_replaces_the_upload_of_a_user,
+                    inline_archive_moves_before_a_user_replaces_it,
+                    removed_inline_archive_leaves_nothing,
                 }
                 artifacts {
                     attempt_archives_become_visible_with_the_commit,

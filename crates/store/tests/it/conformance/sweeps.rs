@@ -142,7 +142,14 @@ pub(crate) async fn data_of_a_task_is_part_of_its_outcome<B: Backend>(harness: &
     for data in [Some(data.to_owned()), None] {
         harness.submit_one(&ann).await;
         let lease = harness.claim_one(worker).await.lease;
-        let ended = Ended { lease, end: ExecEnd::Finished, result: status(0), data, warnings: Vec::new() };
+        let ended = Ended {
+            lease,
+            end: ExecEnd::Finished,
+            result: status(0),
+            data,
+            warnings: Vec::new(),
+            archives: Vec::new(),
+        };
         let exchanged =
             harness.exchange_one(Exchange { ended: vec![ended], ..harness.nothing(worker) }).await;
         assert!(matches!(exchanged.verdicts[..], [Verdict::Committed(_)]));
@@ -160,7 +167,14 @@ pub(crate) async fn warnings_are_stored_with_the_end_of_a_task<B: Backend>(harne
     for warnings in [vec![warning.clone()], Vec::new()] {
         harness.submit_one(&ann).await;
         let lease = harness.claim_one(worker).await.lease;
-        let ended = Ended { lease, end: ExecEnd::Finished, result: status(0), data: None, warnings };
+        let ended = Ended {
+            lease,
+            end: ExecEnd::Finished,
+            result: status(0),
+            data: None,
+            warnings,
+            archives: Vec::new(),
+        };
         harness.exchange_one(Exchange { ended: vec![ended], ..harness.nothing(worker) }).await;
     }
     let rows = outcomes(harness, &all_of(&ann)).await;

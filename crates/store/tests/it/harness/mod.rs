@@ -287,7 +287,7 @@ impl<B: Backend> Harness<B> {
 
     /// Runs the exchange of one agent.
     pub(crate) async fn exchange_one(&self, one: Exchange) -> Exchanged {
-        let outcome = self.store().exchange(&[one], self.now.into()).await.unwrap();
+        let outcome = self.store().exchange(&[one.into()], self.now.into()).await.unwrap();
         let [exchanged] = <[Exchanged; 1]>::try_from(outcome.each).unwrap();
         exchanged
     }

@@ -1,5 +1,7 @@
 //! Makes the moves in a store, and returns their outcomes in the terms of the model.
 
+use std::sync::Arc;
+
 use mitosis_domain::task::{ExecEnd, LeaseKey};
 use mitosis_protocol::ArtifactKind;
 use mitosis_store::ops::By;
@@ -161,7 +163,7 @@ impl<B: Backend> Actor<B> {
             want: part.want,
             token: self.token(),
         };
-        let batch: Vec<Exchange> = parts.iter().map(of_part).collect();
+        let batch: Vec<Arc<Exchange>> = parts.iter().map(of_part).map(Arc::new).collect();
         let outcome = self.harness.store().exchange(&batch, self.harness.now.into()).await.unwrap();
         let mut answers = Vec::new();
         for (part, exchanged) in parts.iter().zip(outcome.each) {
@@ -187,6 +189,7 @@ impl<B: Backend> Actor<B> {
             result: status(exit_status),
             data: None,
             warnings: Vec::new(),
+            archives: Vec::new(),
         }
     }
 

@@ -46,7 +46,9 @@ pub(in crate::api) async fn remove(
 ) -> Result<Empty, ApiError> {
     match app.store.remove_artifact(by, task, kind, untouched_since).await? {
         Removal::Removed { object } => {
-            app.discard(&ObjectKey::from_stored(ObjectClass::Artifacts, object)).await?;
+            if let Some(object) = object {
+                app.discard(&ObjectKey::from_stored(ObjectClass::Artifacts, object)).await?;
+            }
             Ok(Empty)
         }
         Removal::TooYoung => Err(recently_uploaded().into()),

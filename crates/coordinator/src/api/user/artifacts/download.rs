@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use mitosis_domain::ids::TaskId;
-use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::storage::DownloadReply;
 use mitosis_protocol::{ArtifactKind, Uuid};
@@ -11,6 +10,7 @@ use mitosis_protocol::{ArtifactKind, Uuid};
 use super::download_valid;
 use crate::api::base_url::BaseUrl;
 use crate::api::body::InPath;
+use crate::api::objects::stored;
 use crate::api::routes::{Access, Routes};
 use crate::api::user::tasks::find;
 use crate::app::App;
@@ -52,7 +52,6 @@ pub(in crate::api) async fn link(
         .into_iter()
         .find(|artifact| artifact.kind == kind)
         .ok_or_else(|| super::none_of(kind))?;
-    let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
-    let link = app.objects.download_link(&key, holder, download_valid(artifact.size), app.now())?;
+    let link = stored::download_link(app, &artifact, holder, download_valid(artifact.size))?;
     Ok(DownloadReply { url: base_url.resolve(link), size: artifact.size })
 }

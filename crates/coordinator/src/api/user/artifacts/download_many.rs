@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 use mitosis_domain::ids::TaskId;
-use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::artifact::{
     ArtifactDownload, ArtifactDownloadsReply, ArtifactsByFilterRequest, ArtifactsByListRequest,
@@ -13,6 +12,7 @@ use mitosis_protocol::{ArtifactKind, Uuid};
 use super::{BATCH_DOWNLOAD_VALID, of_each};
 use crate::api::base_url::BaseUrl;
 use crate::api::body::Body;
+use crate::api::objects::stored;
 use crate::api::routes::{Access, Routes};
 use crate::api::user::tasks::{filter, permitted};
 use crate::app::App;
@@ -70,8 +70,7 @@ async fn links(
 ) -> Result<Json<ArtifactDownloadsReply>, ApiError> {
     let (holder, mut downloads) = (authentication.encode(), Vec::new());
     for (uuid, artifact) in of_each(app, tasks, kind).await? {
-        let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
-        let link = app.objects.download_link(&key, Some(&holder), BATCH_DOWNLOAD_VALID, app.now())?;
+        let link = stored::download_link(app, &artifact, Some(&holder), BATCH_DOWNLOAD_VALID)?;
         downloads.push(ArtifactDownload { uuid, url: base_url.resolve(link), size: artifact.size });
     }
     Ok(Json(ArtifactDownloadsReply { downloads }))

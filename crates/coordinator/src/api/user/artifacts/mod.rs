@@ -124,6 +124,9 @@ pub(in crate::api) fn reserved(reservation: Reservation) -> Result<Reserved, Rej
                 .hint("use another group, or ask an administrator"))
         }
         Reservation::Denied => Err(not_permitted()),
+        Reservation::StoredInline { .. } => {
+            Err(Rejection::invalid("another upload of this archive began at the same time").hint("try again"))
+        }
         Reservation::NoSuchTask => Err(Rejection::new(
             ErrorCode::NotFound,
             "the task does not exist, or you no longer have access to it",

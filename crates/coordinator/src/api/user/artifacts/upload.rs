@@ -9,10 +9,12 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::artifact::UploadArtifactRequest;
 use mitosis_protocol::storage::UploadReply;
 use mitosis_store::ops::By;
+use mitosis_store::ops::artifacts::Reservation;
 
 use super::{Reserved, announced, reserved};
 use crate::api::base_url::BaseUrl;
 use crate::api::body::{Body, InPath};
+use crate::api::objects::stored;
 use crate::api::objects::uploads::SupportsConditions;
 use crate::api::routes::{Access, Routes};
 use crate::api::user::tasks::find;
@@ -38,7 +40,13 @@ async fn upload(
     let by = By::User(user.id);
     let (length, kind) = (request.content_length, request.content_type);
     let new = conditions.announce(&app, &ObjectKey::artifact(uuid, kind), length)?;
-    let reservation = app.store.reserve_artifact(by, uuid, kind, size, Some(new), app.now()).await?;
+    let reserve = async || app.store.reserve_artifact(by, uuid, kind, size, Some(new), app.now()).await;
+    let mut reservation = reserve().await?;
+    if let Reservation::StoredInline { object } = reservation {
+        let key = ObjectKey::from_stored(ObjectClass::Artifacts, object);
+        stored::move_to_object_store(&app, &key).await?;
+        reservation = reserve().await?;
+    }
     let Reserved { exist, object, creates } = reserved(reservation)?;
     let key = ObjectKey::from_stored(ObjectClass::Artifacts, object);
     let right = Right::Replace { length, nonce: new.nonce };

@@ -20,9 +20,10 @@ pub(in crate::api) async fn remove(
     untouched_since: Timestamp,
 ) -> Result<(), ApiError> {
     match app.store.remove_attachment(by, group, key, untouched_since).await? {
-        Removal::Removed { object } => {
+        Removal::Removed { object: Some(object) } => {
             Ok(app.discard(&ObjectKey::from_stored(ObjectClass::Attachments, object)).await?)
         }
+        Removal::Removed { object: None } => Ok(()),
         Removal::TooYoung => Err(recently_uploaded().into()),
         Removal::Denied => Err(not_permitted().into()),
         Removal::Unknown => Err(Rejection::no_such(ResourceKind::Attachment, key).into()),
