@@ -7,13 +7,17 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::duration;
+use crate::{ResultWarning, TaskResult, Uuid, duration};
 
 /// Most bytes of one stream in one chunk.
 pub const MAX_CHUNK_BYTES: usize = 256 * 1024;
+
+/// Most tasks in one [`OutputsRequest`].
+pub const MAX_OUTPUTS: usize = 128;
 
 /// Query of `GET /v1/tasks/{uuid}/output`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -61,6 +65,54 @@ pub struct OutputDemand {
     /// The first requested byte of standard error; null without followers.
     #[serde(default)]
     pub stderr: Option<u64>,
+}
+
+/// `POST /v1/tasks/outputs`: how tasks ended, and what they wrote.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct OutputsRequest {
+    /// The tasks, at most [`MAX_OUTPUTS`].
+    pub tasks: Vec<Uuid>,
+    /// How long to hold the request until the first task of the list has ended, at most 20 seconds.
+    #[schema(value_type = Option<String>, example = "10s")]
+    #[serde(default, with = "crate::duration::optional_text")]
+    pub wait: Option<Duration>,
+}
+
+/// Reply to [`OutputsRequest`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct OutputsReply {
+    /// Those of the tasks that have ended, in the order of the request. Tasks that don't exist or that the caller may
+    /// not see are left out.
+    pub outputs: Vec<EndedOutput>,
+}
+
+/// How a task ended, and what it wrote.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct EndedOutput {
+    /// The task.
+    pub uuid: Uuid,
+    /// Its result.
+    pub result: TaskResult,
+    /// Warnings about outputs that were not stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<ResultWarning>,
+    /// Its output, if any is kept.
+    pub log: Option<EndedLog>,
+}
+
+/// The output of an ended task.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedLog {
+    /// A short one: the `std-log` archive, a `.tar.gz` file in base64.
+    Archive {
+        /// The file.
+        #[serde(with = "crate::base64_bytes")]
+        #[schema(value_type = String, content_encoding = "base64")]
+        bytes: Bytes,
+    },
+    /// A longer one, in the object store: download the artifact.
+    Object,
 }
 
 /// `POST /v1/workers/tasks/{uuid}/output`: the bytes that a demand requested.

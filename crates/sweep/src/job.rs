@@ -72,7 +72,8 @@ struct Task {
     lost_after: Option<Duration>,
     idempotent: Option<bool>,
     priority: Option<i32>,
-    terminal: Option<bool>,
+    #[serde(alias = "terminal")]
+    output: Option<bool>,
     env: BTreeMap<String, String>,
     matrix: BTreeMap<String, Choices>,
     zip: Option<bool>,
@@ -170,7 +171,7 @@ impl Job {
                     args,
                     envs: task.env,
                     resources,
-                    terminal_output: task.terminal.unwrap_or(false),
+                    terminal_output: task.output.unwrap_or(true),
                     lost_after: task.lost_after,
                     idempotent: task.idempotent.unwrap_or(false),
                     ..TaskSpec::default()
@@ -235,7 +236,7 @@ impl Task {
             lost_after: self.lost_after.or(defaults.lost_after),
             idempotent: self.idempotent.or(defaults.idempotent),
             priority: self.priority.or(defaults.priority),
-            terminal: self.terminal.or(defaults.terminal),
+            output: self.output.or(defaults.output),
             env: defaults.env.into_iter().chain(self.env).collect(),
             matrix: defaults.matrix.into_iter().chain(self.matrix).collect(),
             zip: self.zip.or(defaults.zip),
@@ -345,7 +346,7 @@ command = ["train", "--rate", "{rate}", "--seed", "{seed}"]
 matrix = { rate = [0.1, 0.01], seed = "1..2" }
 tags = ["gpu"]
 priority = 5
-terminal = true
+output = false
 attachments = [{ file = "data/in.csv", key = "exp1/in.csv", as = "in.csv" }]
 
 [[tasks]]
@@ -371,7 +372,7 @@ resources = [{ attachment = "{line}.bin", as = "{line}.bin" }]
         );
         assert_eq!(task.labels, ["exp1", "from-here"]);
         assert_eq!((&task.task_spec.envs["MODE"][..], &task.task_spec.envs["LEVEL"][..]), ("fast", "3"));
-        assert!(task.task_spec.terminal_output);
+        assert!(!task.task_spec.terminal_output);
         let limits = |spec: &TaskSpec| (spec.lost_after, spec.idempotent);
         let two_minutes = Some(Duration::from_secs(120));
         assert_eq!(limits(&task.task_spec), (two_minutes, true));

@@ -8,6 +8,7 @@ mod explain;
 mod find;
 mod follow;
 mod get;
+mod outputs;
 mod query;
 mod results;
 mod retry;

@@ -22,9 +22,12 @@ pub(crate) struct SubmitArgs {
     pub(crate) connection: ConnectionArgs,
     #[command(flatten)]
     pub(crate) task: TaskArgs,
-    /// Store standard output and standard error
+    /// Discard standard output and standard error of the tasks
     #[arg(long)]
-    pub(crate) terminal: bool,
+    pub(crate) no_output: bool,
+    /// Accepted for compatibility: output is kept unless it is discarded
+    #[arg(long, hide = true, conflicts_with = "no_output")]
+    terminal: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     /// Show the tasks without submitting them
@@ -34,10 +37,10 @@ pub(crate) struct SubmitArgs {
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub(crate) name: Option<String>,
     /// Resume an interrupted submission
-    #[arg(long, value_name = "ID", value_parser = name, conflicts_with_all = ["job", "command", "params", "each_line", "from_csv", "zip", "name", "dry_run", "group", "tags", "labels", "timeout", "lost_after", "idempotent", "priority", "env", "resources", "terminal"])]
+    #[arg(long, value_name = "ID", value_parser = name, conflicts_with_all = ["job", "command", "params", "each_line", "from_csv", "zip", "name", "dry_run", "group", "tags", "labels", "timeout", "lost_after", "idempotent", "priority", "env", "resources", "terminal", "no_output"])]
     pub(crate) resume: Option<String>,
     /// Job file in TOML, YAML or JSON
-    #[arg(value_name = "JOB", conflicts_with_all = ["command", "params", "each_line", "from_csv", "zip", "tags", "timeout", "lost_after", "idempotent", "priority", "env", "resources", "terminal"])]
+    #[arg(value_name = "JOB", conflicts_with_all = ["command", "params", "each_line", "from_csv", "zip", "tags", "timeout", "lost_after", "idempotent", "priority", "env", "resources", "terminal", "no_output"])]
     pub(crate) job: Option<PathBuf>,
     /// The command and its arguments, run without a shell
     #[arg(last = true, value_name = "CMD", required_unless_present_any = ["resume", "job"])]

@@ -1,19 +1,17 @@
 //! Reads the two streams of a `std-log` archive (semantics §8).
 
-use std::fs::File;
-use std::io::{self, Read, Seek as _, Write};
+use std::io::{self, Read, Write};
 
 use flate2::read::GzDecoder;
 
 /// Copies each stream from an offset to its end.
 pub(crate) fn copy(
-    mut archive: &File,
+    archive: impl Read,
     stdout_from: u64,
     stderr_from: u64,
     stdout: &mut impl Write,
     stderr: &mut impl Write,
 ) -> io::Result<()> {
-    archive.rewind()?;
     let mut archive = tar::Archive::new(GzDecoder::new(io::BufReader::new(archive)));
     for entry in archive.entries()? {
         let entry = entry?;
@@ -35,6 +33,8 @@ fn copy_from(mut stream: impl Read, offset: u64, to: &mut impl Write) -> io::Res
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use flate2::Compression;
     use flate2::write::GzEncoder;
 

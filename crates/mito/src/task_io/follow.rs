@@ -4,13 +4,15 @@
 //! connection, the streams continue at their offsets.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek as _, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use mitosis_client::UserClient;
 use mitosis_protocol::explain::ReasonCode;
-use mitosis_protocol::output::{FollowQuery, FollowReply};
+use mitosis_protocol::output::{
+    EndedLog, EndedOutput, FollowQuery, FollowReply, OutputsReply, OutputsRequest,
+};
 use mitosis_protocol::{ArtifactKind, TaskState, Uuid};
 
 use crate::login::reconnect::{NOTICE_AFTER, Reconnect};
@@ -24,7 +26,10 @@ use crate::task_io::terminal_output::TerminalOutput;
 /// How long the coordinator may hold a request.
 const LONG_POLL: Duration = Duration::from_secs(10);
 
-/// The offsets up to which the streams have been shown.
+/// How long a running task may take to send what it has written.
+const SO_FAR: Duration = Duration::from_secs(1);
+
+/// How far both streams have been shown.
 #[derive(Debug, Default)]
 struct Shown {
     stdout: u64,
@@ -65,34 +70,43 @@ pub(crate) async fn follow(
     }
 }
 
-/// The stored output of an ended task, downloaded.
-pub(crate) struct CachedOutput {
-    outcome: TaskExit,
-    archive: Option<File>,
-}
-
-/// Downloads the stored output of an ended task.
-pub(crate) async fn cache(
-    user: &UserClient,
-    task: Uuid,
-    outcome: TaskExit,
-    scratch: &Path,
-) -> Result<CachedOutput, Failure> {
-    Ok(CachedOutput { outcome, archive: fetch_archive(user, task, scratch).await? })
-}
-
-impl CachedOutput {
-    /// Shows the output. Returns the exit of the task.
-    pub(crate) async fn show(self, streams: &mut TerminalOutput) -> Result<TaskExit, Failure> {
-        let shown = match self.archive {
-            Some(archive) => show_archive(archive, &Shown::default(), streams).await.map(|()| true),
-            None => Ok(false),
-        };
-        ended(shown, self.outcome, streams)
+/// Shows what a running task has written so far. If it ends meanwhile, shows all of its output.
+pub(crate) async fn show_so_far(user: &UserClient, task: Uuid, scratch: &Path) -> Result<(), Failure> {
+    let (mut shown, mut streams) = (Shown::default(), TerminalOutput::plain());
+    loop {
+        let query = FollowQuery { stdout: shown.stdout, stderr: shown.stderr, wait: Some(SO_FAR) };
+        let reply = user.follow(task, &query).await?;
+        shown.show(&reply, &mut streams)?;
+        if reply.result.is_some() {
+            return show_rest(user, task, &shown, scratch, &mut streams).await.map(drop);
+        }
+        if reply.stdout.is_empty() && reply.stderr.is_empty() {
+            return Ok(());
+        }
     }
 }
 
-/// The exit of a task after its output was shown, or could not be.
+/// Shows the output of a task that has ended; returns how it ended.
+pub(crate) async fn show_ended(
+    user: &UserClient,
+    output: EndedOutput,
+    scratch: &Path,
+    streams: &mut TerminalOutput,
+) -> Result<TaskExit, Failure> {
+    let EndedOutput { uuid, result, warnings, log } = output;
+    let shown = match log {
+        Some(EndedLog::Archive { bytes }) => {
+            archive::copy(&bytes[..], 0, 0, &mut streams.stdout, &mut streams.stderr)
+                .map(|()| true)
+                .map_err(cant_write)
+        }
+        Some(EndedLog::Object) => show_rest(user, uuid, &Shown::default(), scratch, streams).await,
+        None => Ok(false),
+    };
+    ended(shown, TaskExit { result, warnings }, streams)
+}
+
+/// How a task ended, after what it wrote was shown or could not be.
 fn ended(
     shown: Result<bool, Failure>,
     outcome: TaskExit,
@@ -235,7 +249,19 @@ fn cant_write(error: io::Error) -> Failure {
     Failure::io("cannot write the task's output", error)
 }
 
-/// Shows the rest of the output from the archive. Returns whether there is an archive.
+/// The log of an ended task, if the coordinator can return it at once.
+async fn ended_log(user: &UserClient, task: Uuid) -> Result<Option<EndedLog>, Failure> {
+    let request = OutputsRequest { tasks: vec![task], wait: None };
+    // A coordinator without this route has only the artifact.
+    let ask = async || match user.outputs(&request).await {
+        Err(error) if !error.is_transient() => Ok(OutputsReply::default()),
+        reply => reply,
+    };
+    let reply = Reconnect::brief().retry(ask, &check_later_hint(task)).await?;
+    Ok(reply.outputs.into_iter().next().and_then(|output| output.log))
+}
+
+/// What the archive has beyond what was shown; answers whether there is one.
 async fn show_rest(
     user: &UserClient,
     task: Uuid,
@@ -243,6 +269,15 @@ async fn show_rest(
     scratch: &Path,
     streams: &mut TerminalOutput,
 ) -> Result<bool, Failure> {
+    match ended_log(user, task).await? {
+        Some(EndedLog::Archive { bytes }) => {
+            let Shown { stdout, stderr } = *shown;
+            archive::copy(&bytes[..], stdout, stderr, &mut streams.stdout, &mut streams.stderr)
+                .map_err(cant_write)?;
+            return Ok(true);
+        }
+        Some(EndedLog::Object) | None => {}
+    }
     match fetch_archive(user, task, scratch).await? {
         Some(archive) => show_archive(archive, shown, streams).await.map(|()| true),
         None => Ok(false),
@@ -254,7 +289,9 @@ async fn show_archive(archive: File, shown: &Shown, streams: &mut TerminalOutput
     let (stdout, stderr) = (shown.stdout, shown.stderr);
     let mut moved = std::mem::replace(streams, TerminalOutput::plain());
     let (shown, returned) = tokio::task::spawn_blocking(move || {
-        let outcome = archive::copy(&archive, stdout, stderr, &mut moved.stdout, &mut moved.stderr);
+        let outcome = (&archive)
+            .rewind()
+            .and_then(|()| archive::copy(&archive, stdout, stderr, &mut moved.stdout, &mut moved.stderr));
         (outcome, moved)
     })
     .await
@@ -287,7 +324,7 @@ async fn fetch_archive(user: &UserClient, task: Uuid, scratch: &Path) -> Result<
     }
 }
 
-fn check_later_hint(task: Uuid) -> String {
+pub(crate) fn check_later_hint(task: Uuid) -> String {
     format!("the task continues; check it later with `mito client tasks get {task}`")
 }
 

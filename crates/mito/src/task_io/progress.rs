@@ -17,11 +17,6 @@ pub(crate) struct TaskProgress {
 }
 
 impl TaskProgress {
-    /// Tasks that have ended.
-    pub(crate) fn ended(&self) -> &HashSet<Uuid> {
-        &self.ended
-    }
-
     /// Applies the state of a task. An event may be repeated.
     pub(crate) fn update(&mut self, task: &TaskEvent) {
         match TaskExit::from_event(task) {

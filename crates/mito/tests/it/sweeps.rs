@@ -137,13 +137,13 @@ async fn dry_run_shows_tasks_and_submits_nothing() {
     assert_eq!(lines[..2], ["echo '1 a'", "echo '1 b c'"]);
     let last = ["… and 1995 more like these", "each: your own group, timeout 1d", "would submit 2000 tasks"];
     assert_eq!(lines[5..], last);
-    let options = "-g lab -t gpu -l exp1 --timeout 90m -p 5 -e A=1 --terminal -r attachment=in.csv:in";
+    let options = "-g lab -t gpu -l exp1 --timeout 90m -p 5 -e A=1 --no-output -r attachment=in.csv:in";
     let args = [&["submit", "--dry-run"][..], &options.split(' ').collect::<Vec<_>>(), &["--", "true"]];
     let output = home.run(&args.concat()).await;
     assert_eq!(
         output.stdout,
         "true\n    variable A=1\n    labels exp1\n    attachment in.csv as in\n\
-         each: group lab, tags gpu, timeout 1h 30m, priority 5, output kept\nwould submit 1 task\n"
+         each: group lab, tags gpu, timeout 1h 30m, priority 5, output discarded\nwould submit 1 task\n"
     );
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "not even a folder was made");
 }

@@ -14,6 +14,7 @@ pub mod expected_uploads;
 pub mod explain;
 pub mod groups;
 pub mod notifications;
+pub mod outputs;
 pub mod personal_tokens;
 pub mod query;
 pub mod reaper;
@@ -36,6 +37,7 @@ pub use expected_uploads::ExpectedUploads;
 pub use explain::Explain;
 pub use groups::Groups;
 pub use notifications::Notifications;
+pub use outputs::Outputs;
 pub use personal_tokens::PersonalTokens;
 pub use reaper::Reaper;
 pub use retention::Retention;
@@ -107,6 +109,7 @@ pub trait Store:
     + Audit
     + Events
     + Explain
+    + Outputs
     + Notifications
     + Send
     + Sync

@@ -9,6 +9,7 @@ mod events;
 mod expected_uploads;
 mod explain;
 mod groups;
+mod outputs;
 mod personal_tokens;
 mod retention;
 mod rights;

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::guard::SlotEntry;
 
-/// Enough for the jobs, and small compared to a task.
-const STACK_BYTES: usize = 256 * 1024;
+/// Enough for packing an archive in a debug build. Only what is used takes memory.
+const STACK_BYTES: usize = 2 * 1024 * 1024;
 
 type Job = Box<dyn FnOnce() + Send>;
 

@@ -289,6 +289,7 @@ fn read_scope_allows_only_queries() {
     let questions = [
         "/tasks/query",
         "/v1/tasks/results",
+        "/v1/tasks/outputs",
         "/tasks/download/artifacts",
         "/tasks/download/artifacts/list",
         "/groups/{group}/attachments/query",

@@ -1,6 +1,6 @@
 //! `mito run`: runs a command as a task, as if it were local.
 
-mod prefetch;
+mod ended_outputs;
 mod sweep;
 
 use std::net::{Ipv4Addr, SocketAddr};

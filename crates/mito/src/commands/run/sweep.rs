@@ -4,14 +4,13 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mitosis_client::{EventScope, TaskEvents, UserClient};
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::CancelTasksListRequest;
 use mitosis_sweep::{Submission, Sweep};
 
-use super::prefetch::Prefetch;
+use super::ended_outputs::EndedOutputs;
 use super::remove_folder;
 use crate::config::Environment;
 use crate::login::identity::Identity;
@@ -43,7 +42,10 @@ pub(super) async fn run(
     let submission = Submission::new(None, vec![sweep], identity.submitter(), &environment.cache_folder())?;
     let progress = out.count_progress(submission.total(), "tasks submitted");
     // The stream is open before the submission, so it has the first change, too.
-    let events = identity.client.events(&EventScope::Own, None).await.ok();
+    let events = match progress.is_shown() {
+        true => identity.client.events(&EventScope::Own, None).await.ok(),
+        false => None,
+    };
     let sent = submission.send(&identity.client, |accepted| {
         tasks.extend(accepted.tasks.iter().map(|(task, _)| task.uuid));
         progress.set(accepted.so_far);
@@ -54,12 +56,10 @@ pub(super) async fn run(
     let progress = out.count_progress(total, "tasks ended");
     let counted = tasks.iter().copied().collect();
     tasks.reverse();
-    let (task_progress, streams) =
-        (Mutex::default(), TerminalOutput::with_progress(&progress).quiet(out.is_quiet()));
-    let prefetch = Prefetch::into(scratch, &identity.client);
+    let streams = TerminalOutput::with_progress(&progress).quiet(out.is_quiet());
     let failed = tokio::select! {
-        failed = follow_each(&identity.client, tasks, prefetch, &task_progress, streams, &progress) => failed,
-        never = count(&identity.client, events, counted, &task_progress, &progress) => match never {},
+        failed = show_each(&identity.client, tasks, scratch, streams, &progress) => failed,
+        never = count(&identity.client, events, counted, &progress) => match never {},
     };
     progress.clear();
     match failed? {
@@ -69,27 +69,22 @@ pub(super) async fn run(
 }
 
 /// Shows the output of each task, the last task of the list first. Returns the number of failures.
-async fn follow_each(
+async fn show_each(
     user: &UserClient,
     tasks: &mut Vec<Uuid>,
-    mut prefetch: Prefetch<'_>,
-    task_progress: &Mutex<TaskProgress>,
+    folder: &Path,
     mut streams: TerminalOutput,
     progress: &Progress,
 ) -> Result<u64, Failure> {
-    let mut failed = 0;
-    while let Some(task) = tasks.last() {
-        prefetch.start(tasks, lock(task_progress).ended());
-        let scratch = prefetch.folder(*task);
-        let outcome = match prefetch.take(*task).await {
-            Some(kept) => kept.show(&mut streams).await,
-            None => tokio::select! {
-                outcome = follow::follow(user, *task, &scratch, &mut streams) => outcome,
-                never = prefetch.keep_fetching() => match never {},
-            },
+    let (mut ended, mut failed) = (EndedOutputs::default(), 0);
+    while let Some(task) = tasks.last().copied() {
+        let scratch = folder.join(format!("mito-run-{task}"));
+        let outcome = match ended.next(user, tasks).await? {
+            Some(output) => follow::show_ended(user, output, &scratch, &mut streams).await,
+            None => follow::follow(user, task, &scratch, &mut streams).await,
         };
         progress.suspend(|| remove_folder(&scratch));
-        let (code, word) = outcome?.describe(user, *task).await;
+        let (code, word) = outcome?.describe(user, task).await;
         if code != 0 {
             failed += 1;
             let word = word.map(|word| format!(": {word}")).unwrap_or_default();
@@ -102,22 +97,22 @@ async fn follow_each(
     Ok(failed)
 }
 
-/// Updates the progress bar while the tasks run. Without events, the bar keeps its state.
+/// Updates the progress bar while the tasks run. Without events, the bar keeps its state. Only a bar that is shown needs
+/// them: an event for each task costs the coordinator more than a short task.
 async fn count(
     user: &UserClient,
     events: Option<TaskEvents>,
     tasks: HashSet<Uuid>,
-    task_progress: &Mutex<TaskProgress>,
     progress: &Progress,
 ) -> Infallible {
     let Some(mut events) = events else { return std::future::pending().await };
     let (mut heard, mut reconnect) = (None, Reconnect::brief());
+    let mut task_progress = TaskProgress::default();
     loop {
         match events.next().await {
             Ok(Some((id, event))) => {
                 heard = Some(id);
                 if tasks.contains(&event.uuid) {
-                    let mut task_progress = lock(task_progress);
                     task_progress.update(&event);
                     task_progress.show(progress);
                 }
@@ -130,10 +125,6 @@ async fn count(
             }
         }
     }
-}
-
-fn lock(task_progress: &Mutex<TaskProgress>) -> MutexGuard<'_, TaskProgress> {
-    task_progress.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Cancels waiting tasks, and lists the running ones with the command that stops them.

@@ -54,7 +54,7 @@ fn job(args: &SubmitArgs) -> Result<Job, Failure> {
         let labels: Vec<String> = args.task.labels.iter().chain(&args.name).cloned().collect();
         return Ok(Job::read(path, Extras { group, labels: &labels })?);
     }
-    let mut task = args.task.task(group.to_owned(), &args.command, args.terminal);
+    let mut task = args.task.task(group.to_owned(), &args.command, !args.no_output);
     task.labels.extend(args.name.clone());
     let sweep = Sweep { task, plan: args.sweep.plan()? };
     Ok(Job { sweeps: vec![sweep], uploads: Vec::new() })

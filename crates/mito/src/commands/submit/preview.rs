@@ -49,8 +49,8 @@ fn common(task: &SubmitTaskRequest) -> impl Display {
     if task.priority != 0 {
         words.push(format!("priority {}", task.priority));
     }
-    if task.task_spec.terminal_output {
-        words.push("output kept".to_owned());
+    if !task.task_spec.terminal_output {
+        words.push("output discarded".to_owned());
     }
     format!("each: {}", words.join(", "))
 }

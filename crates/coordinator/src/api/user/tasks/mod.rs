@@ -10,6 +10,7 @@ pub(super) mod filter;
 pub(in crate::api) mod follow;
 mod get;
 mod labels;
+mod outputs;
 mod query;
 mod references;
 mod results;
@@ -52,6 +53,7 @@ pub(super) fn routes() -> Routes {
         .merge(results::routes())
         .merge(retry::routes())
         .merge(follow::routes())
+        .merge(outputs::routes())
         .merge(stop::routes())
         .tag("tasks")
 }

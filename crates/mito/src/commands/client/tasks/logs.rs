@@ -1,7 +1,7 @@
 //! `mito client tasks logs`: shows the output of a task on the same streams.
 
 use mitosis_client::UserClient;
-use mitosis_protocol::TaskInfo;
+use mitosis_protocol::{TaskInfo, TaskState};
 
 use crate::commands::client::session::Session;
 use crate::commands::select;
@@ -33,8 +33,11 @@ pub(super) async fn logs(name: &str, follow: bool, session: &mut Session<'_>) ->
         (None, true) => {
             follow::follow(client, uuid, &scratch, &mut TerminalOutput::plain()).await.map(|_| ())
         }
+        (None, false) if task.state == TaskState::Running => {
+            follow::show_so_far(client, uuid, &scratch).await
+        }
         (None, false) => {
-            Err(Failure::new(Exit::Failure, format!("task {uuid} has not ended: it is {:?}", task.state))
+            Err(Failure::new(Exit::Failure, format!("task {uuid} has not started: it is {:?}", task.state))
                 .with_hint(
                     "follow its output with `-f`, or see why it waits with `mito client tasks explain`",
                 ))
@@ -61,6 +64,6 @@ fn nothing_kept(task: &TaskInfo) -> Failure {
             format!("it did not start, or its output was deleted; see `mito client tasks get {uuid}`"),
         ),
         false => Failure::new(Exit::NotFound, format!("the output of task {uuid} is not kept"))
-            .with_hint("submit a task with `--terminal` to keep its output"),
+            .with_hint("`mito submit` keeps the output of a task unless it gets `--no-output`; `mito client tasks submit` keeps it with `--terminal`"),
     }
 }
