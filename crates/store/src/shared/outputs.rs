@@ -63,7 +63,7 @@ const HAS_ENDED: Sql = sql!(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sqlite::plan::assert_searches;
+    use crate::sqlite::query_plan::assert_searches;
 
     #[test]
     fn sqlite_starts_at_the_tasks() {

@@ -158,7 +158,7 @@ pub(crate) async fn removed_inline_archive_leaves_nothing<B: Backend>(harness: &
 
     harness.pass(SECOND);
     let store = harness.store();
-    let gone = store.forget_tasks(harness.now, None, 10, harness.now).await.unwrap();
+    let gone = store.delete_ended_tasks(harness.now, None, 10, harness.now).await.unwrap();
     assert_eq!(gone.tasks, 2);
     assert_eq!((bytes(harness, &second[0]).await, harness.used("ann").await), (None, 0));
     assert!(store.garbage(10, harness.now).await.unwrap().is_empty(), "no object was written");
