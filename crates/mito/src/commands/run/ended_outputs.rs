@@ -21,11 +21,6 @@ pub(super) struct EndedOutputs {
 }
 
 impl EndedOutputs {
-    /// How many outputs wait to be shown.
-    pub(super) fn count(&self) -> usize {
-        self.read.len()
-    }
-
     /// The output of the last task of the list, which is the next to be shown. `None` if it has not ended.
     pub(super) async fn next(
         &mut self,
