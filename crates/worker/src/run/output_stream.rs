@@ -20,6 +20,8 @@ const STREAM_DELAY: Duration = Duration::from_millis(50);
 const LONG_POLL: Duration = Duration::from_secs(20);
 /// Time between two checks for new output while a client waits for it.
 const POLL_INTERVAL: Duration = Duration::from_millis(30);
+/// Checks for new output until the demand is requested again.
+const POLLS_PER_DEMAND: usize = 10;
 
 impl Attempt<'_> {
     /// Answers demands for output until it is dropped. It never ends by itself, and never fails a task.
@@ -59,11 +61,24 @@ impl Attempt<'_> {
         }
         match chunk(output, demand).await {
             Some(chunk) => self.context.client.output_chunk(self.task.uuid, &chunk).await,
-            None => {
-                tokio::time::sleep(POLL_INTERVAL).await;
-                Ok(demand)
+            None => self.next_demand(output, demand).await,
+        }
+    }
+
+    /// Waits for bytes that the demand asks for, for a while, and asks for the demand again: another follower may want
+    /// bytes that are there already.
+    async fn next_demand(
+        &self,
+        output: &Arc<OutputFiles>,
+        demand: OutputDemand,
+    ) -> Result<OutputDemand, ClientError> {
+        for _ in 0..POLLS_PER_DEMAND {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            if let Some(chunk) = chunk(output, demand).await {
+                return self.context.client.output_chunk(self.task.uuid, &chunk).await;
             }
         }
+        self.context.client.output_demand(self.task.uuid, Duration::ZERO).await
     }
 }
 
