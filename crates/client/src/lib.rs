@@ -7,7 +7,6 @@
 mod account;
 mod addresses;
 mod admin;
-mod agent;
 mod call;
 mod capabilities;
 mod connection;
@@ -17,13 +16,14 @@ mod groups;
 mod tasks;
 mod tokens;
 mod transfer;
+mod worker_calls;
 mod workers;
 
-pub use agent::LeaseTerms;
 pub use capabilities::Capabilities;
 pub use connection::{Client, UserClient, WorkerClient};
 pub use doctor::AddressCheck;
 pub use error::{ClientError, TransportError};
 pub use tasks::{EventScope, TaskEvents};
 pub use transfer::{FileOperation, OnBytes, TransferError};
+pub use worker_calls::LeaseTerms;
 pub use workers::Registration;

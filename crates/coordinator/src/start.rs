@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use mitosis_background::{Background, TaskFailed};
 use mitosis_domain::clock::Clock;
-use mitosis_domain::crash;
 use mitosis_domain::entropy::Entropy;
+use mitosis_domain::failpoints;
 use mitosis_domain::name::{InvalidName, Name};
 use mitosis_objects::directory::DirectoryStore;
 use mitosis_objects::s3::{Addressing, S3Config, S3Store};
@@ -334,7 +334,7 @@ impl Running {
 
     /// Stops the service and closes the database.
     pub async fn stop(mut self, how: Stop) -> Result<(), TaskFailed> {
-        crash::point("shutdown.drain:before");
+        failpoints::point("shutdown.drain:before");
         self.background.stopping().cancel();
         if how == Stop::Now {
             self.server.abort();
@@ -343,7 +343,7 @@ impl Running {
         if !self.background.close(BACKGROUND_LIMIT).await {
             tracing::warn!("background tasks did not end in time");
         }
-        crash::point("shutdown.drain:after");
+        failpoints::point("shutdown.drain:after");
         self.store.close().await;
         self.background.failure().map_or(outcome, Err)
     }

@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     }
     #[cfg(debug_assertions)]
     if let Some(order) = std::env::var_os("MITOSIS_CRASH_POINT") {
-        mitosis_domain::crash::arm(&order.to_string_lossy());
+        mitosis_domain::failpoints::arm(&order.to_string_lossy());
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -14,6 +14,7 @@ mod enum_codes;
 mod error;
 mod exchange_plan;
 mod fairness;
+mod index_choice;
 mod observer;
 pub mod ops;
 pub mod postgres;
@@ -22,7 +23,6 @@ mod references;
 mod retention;
 mod shared;
 pub mod sqlite;
-mod walk;
 
 pub use error::{BoxError, ForeignSchema, NewerSchema, SetupError, StoreError};
 pub use observer::{Observer, PoolStatus};

@@ -18,9 +18,11 @@ use uuid::Uuid;
 
 use crate::db::{Json, Sql, sql};
 use crate::enum_codes::{Code, row_count};
+use crate::index_choice::{
+    EXIT_CODE, FINISHED_AT, NOT_REPEATED, Walk, ended_condition, only_labels, unusual_ends,
+};
 use crate::ops::query::{Page, TaskQuery};
 use crate::ops::sweeps::Selection;
-use crate::walk::{EXIT_CODE, FINISHED_AT, NOT_REPEATED, Walk, ended_condition, only_labels, unusual_ends};
 
 /// The parts of a query in which the databases differ. The alias `t` is the task, `walk` the row of the walked
 /// index.

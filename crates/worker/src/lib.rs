@@ -8,11 +8,11 @@
 //! this.
 
 mod agent;
+mod exec_state;
 mod exit;
 mod inherited_env;
 mod lease;
 mod lease_limits;
-mod live;
 mod os;
 mod registration;
 mod retry;

@@ -7,7 +7,7 @@ use mitosis_protocol::worker::{RegisterWorkerReply, RegisterWorkerRequest};
 use reqwest::Method;
 use secrecy::SecretString;
 
-use crate::agent::{LeaseTerms, token};
+use crate::worker_calls::{LeaseTerms, token};
 use crate::{ClientError, UserClient, WorkerClient};
 
 /// A registered worker.
@@ -35,7 +35,7 @@ impl UserClient {
             self.require("a worker with `lost_after`").await?;
         }
         let response = self.call(Method::POST, "/workers").json(request).send().await?;
-        let terms = crate::agent::terms(&response);
+        let terms = crate::worker_calls::terms(&response);
         let sent_at = token::sent_at(&response);
         let address = self.client().address().to_owned();
         let reply: RegisterWorkerReply = response

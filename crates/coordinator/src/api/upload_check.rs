@@ -1,6 +1,6 @@
 //! Checks at the commit that the announced archives of an attempt were uploaded.
 
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::ArtifactKind;
 use mitosis_store::ops::dispatch::Holder;
@@ -12,7 +12,7 @@ use crate::app::App;
 /// does not count as a success. If the object store can't be reached, the result is accepted, because the command has
 /// run.
 pub(super) async fn missing_archives(app: &App, holder: Holder) -> Vec<ArtifactKind> {
-    crash::point("artifact.commit:before");
+    failpoints::point("artifact.commit:before");
     let Ok(announced) = app.store.announced_artifacts(holder).await else { return Vec::new() };
     let mut missing = Vec::new();
     for artifact in announced {
@@ -34,7 +34,7 @@ pub(super) async fn missing_archives(app: &App, holder: Holder) -> Vec<ArtifactK
             Err(error) => tracing::warn!(%key, %error, "failed to check an announced archive"),
         }
     }
-    crash::point("artifact.commit:after");
+    failpoints::point("artifact.commit:after");
     missing
 }
 

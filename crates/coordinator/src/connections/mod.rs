@@ -4,7 +4,7 @@
 //! A timeout therefore costs a request neither a timer nor a clock reading. Held requests and event streams have no time
 //! limit as long as the peer reads what is sent.
 
-mod body;
+mod body_limits;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::AbortHandle;
 
-pub(crate) use body::{BodyMemoryExceeded, CountedBody};
+pub(crate) use body_limits::{BodyMemoryExceeded, CountedBody};
 
 /// The period of the pass, and the unit of the timeouts below.
 const TICK: Duration = Duration::from_secs(1);

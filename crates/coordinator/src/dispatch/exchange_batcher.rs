@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::task::LeaseKey;
 use mitosis_store::ops::dispatch::{Assigned, Class, Exchange, ExchangeOutcome, Exchanged, Verdict};
@@ -253,10 +253,10 @@ impl Dispatcher {
     fn conclude(&mut self, dependencies: &Dependencies, ended: Ended) {
         let Ended { generation, requests, outcome } = ended;
         if requests.iter().any(|request| !request.exchange.ended.is_empty()) {
-            crash::point("complete.commit:after");
+            failpoints::point("complete.commit:after");
         }
         if requests.iter().any(|request| request.exchange.want > 0) {
-            crash::point("claim.commit:after");
+            failpoints::point("claim.commit:after");
         }
         let outcome = match outcome {
             Ok(outcome) => outcome,

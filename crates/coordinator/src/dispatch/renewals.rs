@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mitosis_background::Background;
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::lease::LeaseTerms;
 use mitosis_store::{Store, StoreError};
@@ -82,9 +82,9 @@ async fn write_batches(store: Arc<dyn Store>, clock: ClusterClock, mut requests:
 async fn write(store: &dyn Store, clock: &ClusterClock, batch: &mut Vec<Request>) {
     let renewals: Vec<(WorkerId, LeaseTerms)> =
         batch.iter().map(|(worker, terms, _)| (*worker, *terms)).collect();
-    crash::point("renew.flush:before");
+    failpoints::point("renew.flush:before");
     let outcome = store.renew_leases(&renewals, clock.moment()).await.map_err(Arc::new);
-    crash::point("renew.flush:after");
+    failpoints::point("renew.flush:after");
     let gone = outcome.map(|gone| gone.into_iter().collect::<HashSet<_>>());
     for (worker, _, reply) in batch.drain(..) {
         let answer = gone.clone().map(|gone| match gone.contains(&worker) {

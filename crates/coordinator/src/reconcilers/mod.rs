@@ -4,21 +4,21 @@
 //! failed pass is logged and repeated in its next period; a pass that panics is restarted. [`Passes`] keeps the last
 //! outcome of each.
 
-mod deletions;
 mod garbage;
+mod group_deletions;
 mod lost_workers;
-mod passes;
+mod pass_status;
 mod retention;
 mod upload_sizes;
 
 use std::time::Duration;
 
 use mitosis_background::Background;
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use passes::{Passes, Report};
+pub(crate) use pass_status::{Passes, Report};
 
 use crate::app::App;
 use crate::error::{ApiError, chain};
@@ -40,7 +40,7 @@ pub(crate) fn start(app: &App, background: &Background) {
     repeat(app, background, every("garbage", garbage::PERIOD), garbage::pass);
     repeat(app, background, every("uploads", upload_sizes::PERIOD), upload_sizes::pass);
     repeat(app, background, at_start("retention", retention::PERIOD), retention::pass);
-    repeat(app, background, at_start("deletions", deletions::PERIOD), deletions::pass);
+    repeat(app, background, at_start("deletions", group_deletions::PERIOD), group_deletions::pass);
 }
 
 fn repeat<F>(app: &App, background: &Background, schedule: Schedule, pass: fn(App) -> F)
@@ -61,7 +61,7 @@ where
     }
     loop {
         let (at, started) = (app.now(), Instant::now());
-        crash::point("pass.run:before");
+        failpoints::point("pass.run:before");
         let outcome = pass(app.clone()).await;
         match &outcome {
             Ok(report) if report.is_empty() => {}

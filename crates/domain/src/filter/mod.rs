@@ -5,7 +5,7 @@
 //! quote is written in double quotes, in which a backslash escapes the next character.
 
 mod condition;
-mod fields;
+mod legacy_fields;
 mod term;
 
 use std::fmt;

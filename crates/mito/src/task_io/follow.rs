@@ -19,8 +19,8 @@ use crate::login::reconnect::{NOTICE_AFTER, Reconnect};
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::show::text::escaped_lines;
-use crate::task_io::archive;
 use crate::task_io::exit::TaskExit;
+use crate::task_io::std_log;
 use crate::task_io::terminal_output::TerminalOutput;
 
 /// How long the coordinator may hold a request.
@@ -96,7 +96,7 @@ pub(crate) async fn show_ended(
     let EndedOutput { uuid, result, warnings, log } = output;
     let shown = match log {
         Some(EndedLog::Archive { bytes }) => {
-            archive::copy(&bytes[..], 0, 0, &mut streams.stdout, &mut streams.stderr)
+            std_log::copy(&bytes[..], 0, 0, &mut streams.stdout, &mut streams.stderr)
                 .map(|()| true)
                 .map_err(cant_write)
         }
@@ -272,7 +272,7 @@ async fn show_rest(
     match ended_log(user, task).await? {
         Some(EndedLog::Archive { bytes }) => {
             let Shown { stdout, stderr } = *shown;
-            archive::copy(&bytes[..], stdout, stderr, &mut streams.stdout, &mut streams.stderr)
+            std_log::copy(&bytes[..], stdout, stderr, &mut streams.stdout, &mut streams.stderr)
                 .map_err(cant_write)?;
             return Ok(true);
         }
@@ -291,7 +291,7 @@ async fn show_archive(archive: File, shown: &Shown, streams: &mut TerminalOutput
     let (shown, returned) = tokio::task::spawn_blocking(move || {
         let outcome = (&archive)
             .rewind()
-            .and_then(|()| archive::copy(&archive, stdout, stderr, &mut moved.stdout, &mut moved.stderr));
+            .and_then(|()| std_log::copy(&archive, stdout, stderr, &mut moved.stdout, &mut moved.stderr));
         (outcome, moved)
     })
     .await

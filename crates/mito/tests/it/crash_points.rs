@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use mitosis_client::{Client, ClientError, UserClient};
-use mitosis_domain::crash::POINTS;
+use mitosis_domain::failpoints::POINTS;
 use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
 use mitosis_protocol::worker::RegisterWorkerRequest;
 use mitosis_protocol::{TaskResultMessage, Uuid};

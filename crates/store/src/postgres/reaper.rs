@@ -1,7 +1,7 @@
 //! Monitoring of leases, and requeuing of the tasks of lost workers.
 
 use async_trait::async_trait;
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::lease::{LeaseClock, LeaseTime, Moment};
 use mitosis_protocol::Timestamp;
@@ -186,9 +186,9 @@ async fn reap(
         return Ok(None);
     }
     let departure = Departure::of_lifetime(token_until, at.now);
-    crash::point("reap.session_delete:before");
+    failpoints::point("reap.session_delete:before");
     let returned = remove(db.into(), worker, uuid, departure, Fate::WorkerLost, at.now).await?;
-    crash::point("reap.session_delete:after");
+    failpoints::point("reap.session_delete:after");
     Ok(Some(Reaped { worker: uuid, reason, returned }))
 }
 

@@ -6,7 +6,7 @@ use super::address::Address;
 use super::{connect, error, server_checks};
 use crate::ops::SchemaVersion;
 use crate::{ForeignSchema, NewerSchema, StoreError};
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 
 mod embedded {
     refinery::embed_migrations!("migrations/postgres");
@@ -42,9 +42,9 @@ async fn migrate_on(client: &mut Client) -> Result<(), StoreError> {
     }
     let found = check_version(client).await?;
     server_checks::check_encoding(client, found.is_none()).await?;
-    crash::point("migrate.steps:before");
+    failpoints::point("migrate.steps:before");
     embedded::migrations::runner().set_grouped(true).run_async(client).await.map_err(error::of_migration)?;
-    crash::point("migrate.steps:after");
+    failpoints::point("migrate.steps:after");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_protocol::Timestamp;
 
 use super::artifacts::garbage;
-use super::workers::departure;
+use super::workers::tombstones;
 use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, List, Row, Sql, sql};
@@ -52,7 +52,7 @@ impl<B: Backend> Retention for B {
 
     async fn delete_departures(&self, gone_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.write_statement((gone_before, limit), |db, (gone_before, limit)| {
-            Box::pin(departure::delete(db, *gone_before, *limit))
+            Box::pin(tombstones::delete(db, *gone_before, *limit))
         })
         .await
     }

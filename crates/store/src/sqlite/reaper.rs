@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::lease::{LeaseClock, LeaseTime, Moment};
 use mitosis_protocol::Timestamp;
@@ -152,10 +152,10 @@ fn reap(db: &Connection, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreErr
             let returned = match reason {
                 ReapReason::Silent | ReapReason::Overdue => {
                     let departure = Departure::of_lifetime(token_until, at.now);
-                    crash::point("reap.session_delete:before");
+                    failpoints::point("reap.session_delete:before");
                     let returned =
                         finish(remove(db.into(), id, worker, departure, Fate::WorkerLost, at.now))?;
-                    crash::point("reap.session_delete:after");
+                    failpoints::point("reap.session_delete:after");
                     returned
                 }
                 ReapReason::TaskLimit => reap_attempts(db, id, at)?,

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::ops::SchemaVersion;
 use crate::{ForeignSchema, NewerSchema, StoreError};
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 
 mod embedded {
     refinery::embed_migrations!("migrations/sqlite");
@@ -85,12 +85,12 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     if let Some(found) = schema_version(db)?.filter(|found| *found > known) {
         return Err(StoreError::Schema(NewerSchema { found, known }.into()));
     }
-    crash::point("migrate.steps:before");
+    failpoints::point("migrate.steps:before");
     embedded::migrations::runner()
         .set_grouped(true)
         .run(db)
         .map_err(|error| StoreError::Schema(error.into()))?;
-    crash::point("migrate.steps:after");
+    failpoints::point("migrate.steps:after");
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use super::error::{NotWritten, Panicked};
 use super::lock::Lock;
 use crate::StoreError;
 use crate::sqlite::connection::Connection;
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 
 /// The maximum number of operations in one transaction.
 const MAX_BATCH: usize = 512;
@@ -258,13 +258,13 @@ fn run_batch(db: &Connection, first: Box<dyn Job>, queue: &Queue) -> Batch {
         let full = done.len() >= MAX_BATCH || begun.elapsed() >= MAX_BATCH_AGE;
         next = if full { None } else { queue.try_next() };
     }
-    crash::point("sqlite.commit:before");
+    failpoints::point("sqlite.commit:before");
     let committed = db.raw().execute_batch("COMMIT");
     let outcome = committed.map_err(|error| {
         roll_back(db);
         NotWritten::Commit(Arc::new(error))
     });
-    crash::point("sqlite.commit:after");
+    failpoints::point("sqlite.commit:after");
     Batch { done, outcome }
 }
 
@@ -272,10 +272,10 @@ fn run_batch(db: &Connection, first: Box<dyn Job>, queue: &Queue) -> Batch {
 /// rolled back, the whole transaction is.
 fn run_in_savepoint(db: &Connection, job: &mut dyn Job) -> Result<(), StoreError> {
     execute(db, "SAVEPOINT operation")?;
-    crash::point("sqlite.savepoint:before");
+    failpoints::point("sqlite.savepoint:before");
     let outcome = catch_unwind(AssertUnwindSafe(|| job.run(db)))
         .unwrap_or_else(|panic| Err(Panicked(panic_text(panic.as_ref())).into()));
-    crash::point("sqlite.savepoint:after");
+    failpoints::point("sqlite.savepoint:after");
     let ended = match &outcome {
         Ok(()) => execute(db, "RELEASE operation"),
         // The error rolled back the whole transaction, including the savepoint.

@@ -16,15 +16,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mitosis_client::{ClientError, LeaseTerms};
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_protocol::agent::{AttemptRef, PollReply, PollRequest, ReportBatch, ReportBatchReply};
 use mitosis_protocol::{TaskResultMessage, Uuid};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::live::StateReporter;
-use crate::live::state_queue::{StateCell, StateQueue};
+use crate::exec_state::StateReporter;
+use crate::exec_state::state_queue::{StateCell, StateQueue};
 use crate::os::boot_clock::BootInstant;
 use crate::retry::BackoffTimer;
 use crate::run::{AttemptError, Directive, SlotContext};
@@ -328,7 +328,7 @@ impl Agent<'_> {
     }
 
     fn slot_exited(&mut self, SlotExit { key, outcome }: SlotExit) {
-        crash::point("worker.report:before");
+        failpoints::point("worker.report:before");
         let now = Instant::now();
         let ended = match outcome {
             Ok(ended) => Some(ended),
@@ -379,7 +379,7 @@ impl Agent<'_> {
         self.reporting = None;
         match reply {
             Ok(reply) => {
-                crash::point("worker.report:after");
+                failpoints::point("worker.report:after");
                 self.report_backoff.reset();
                 self.state.report_delivered();
                 let stale = reply.verdicts.iter().filter(|verdict| **verdict == STALE).count();

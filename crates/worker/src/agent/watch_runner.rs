@@ -9,8 +9,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use tracing::Instrument as _;
 
 use super::state::attempt_ref;
-use crate::live::StateReporter;
-use crate::live::state_queue::{StateCell, StateQueue};
+use crate::exec_state::StateReporter;
+use crate::exec_state::state_queue::{StateCell, StateQueue};
 use crate::run::{self, AttemptError};
 use crate::session::Session;
 

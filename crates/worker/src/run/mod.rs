@@ -30,9 +30,9 @@ use serde_json::value::RawValue;
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, timeout};
 
+use crate::exec_state::StateReporter;
+use crate::exec_state::redis::Announcer;
 use crate::lease::Lease;
-use crate::live::StateReporter;
-use crate::live::redis::Announcer;
 use crate::os::thread::Thread;
 use crate::settings::Settings;
 use outputs::Outputs;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_domain::task::ExecEnd;
 use mitosis_domain::wait_status::WaitStatus;
 use mitosis_protocol::worker::FetchedTask;
@@ -20,7 +20,7 @@ use super::archive::{self, Content, Packed, Target, Wanted};
 use super::program::Program;
 use super::scratch::{OutputFiles, Scratch};
 use super::{Attempt, AttemptError, Directive};
-use crate::live::StateReporter;
+use crate::exec_state::StateReporter;
 use crate::os::process_group::ProcessGroup;
 
 /// Time between SIGTERM and SIGKILL.
@@ -225,9 +225,9 @@ fn run(
     output: Option<&OutputFiles>,
 ) -> io::Result<ExitStatus> {
     group.run(|| {
-        crash::point("worker.task_spawned:before");
+        failpoints::point("worker.task_spawned:before");
         let child = spawn(task, scratch, inherited, output)?;
-        crash::point("worker.task_spawned:after");
+        failpoints::point("worker.task_spawned:after");
         reporter.report(task.uuid, ExecState::ExecSpawned, task.timeout);
         Ok(child)
     })

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::process::limit_without_renewal;
 use super::{Attempt, AttemptError, RunContext};
-use crate::live::StateReporter;
+use crate::exec_state::StateReporter;
 use crate::retry::retry;
 
 /// How long a native coordinator may hold the request.

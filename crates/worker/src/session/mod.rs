@@ -14,7 +14,7 @@ use mitosis_protocol::ErrorCode;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::live::StateReporter;
+use crate::exec_state::StateReporter;
 use crate::os::directory_lock::DirectoryLock;
 use crate::os::guard::GuardHandle;
 use crate::os::thread::Thread;

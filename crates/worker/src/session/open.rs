@@ -9,9 +9,9 @@ use mitosis_protocol::worker::RegisterWorkerRequest;
 use tokio::sync::watch;
 
 use super::Session;
+use crate::exec_state::redis::Announcer;
 use crate::exit::WorkerError;
 use crate::lease::Lease;
-use crate::live::redis::Announcer;
 use crate::os::boot_clock::BootInstant;
 use crate::os::machine;
 use crate::retry::retry;

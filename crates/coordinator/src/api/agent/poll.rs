@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_protocol::agent::{MAX_BATCH, MAX_INLINE_BYTES, PollReply, PollRequest};
 use mitosis_store::ops::dispatch::{Assigned, Exchanged};
 use tokio::time::{Instant, sleep_until};
@@ -49,12 +49,12 @@ async fn poll(
     let mut held = HeldPoll { app: &app, agent, request: &request, reply, renewed: None };
     let outcome = held.until(deadline, &due).await;
     let HeldPoll { reply, renewed, .. } = held;
-    crash::point("poll.parked:after");
+    failpoints::point("poll.parked:after");
     if !reply.tasks.is_empty() {
-        crash::point("claim.reply:before");
+        failpoints::point("claim.reply:before");
     }
     if !reply.stop.is_empty() {
-        crash::point("cancel.delivered:before");
+        failpoints::point("cancel.delivered:before");
     }
     outcome.inspect_err(|_| app.agents.remove(agent.uuid))?;
     if let Some(at) = renewed {
@@ -85,7 +85,7 @@ impl HeldPoll<'_> {
         tokio::pin!(work);
         // A message may have arrived between two requests.
         let mut comparing = self.take_message() || due.comparison;
-        crash::point("poll.parked:before");
+        failpoints::point("poll.parked:before");
         loop {
             if comparing {
                 self.compare().await?;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use axum::Json;
 use axum::extract::State;
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::agent::{
     self, AttemptVerdict, EndedTask, MAX_BATCH, MAX_DATA_BYTES, MAX_INLINE_BYTES, ReportBatch,
@@ -82,7 +82,7 @@ async fn report(
         }
     }
     if has_changes {
-        crash::point("complete.reply:before");
+        failpoints::point("complete.reply:before");
     }
     let verdicts = exchanged.verdicts.into_iter().map(verdict_reply).collect();
     let (tasks, drain) = match exchanged.assigned {

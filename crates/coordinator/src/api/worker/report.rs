@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_domain::task::{ExecEnd, Phase};
@@ -113,9 +113,9 @@ async fn announce(
         app.retry.transient(|| app.store.reserve_attempt_artifact(holder, kind, size, app.now())).await?;
     let Reserved { exist, object, .. } = reserved(reservation)?;
     let key = ObjectKey::from_stored(ObjectClass::Artifacts, object);
-    crash::point("artifact.url_issued:before");
+    failpoints::point("artifact.url_issued:before");
     let link = conditions.link(app, &key, !exist, Right::Upload { length: upload.content_length }, None)?;
-    crash::point("artifact.url_issued:after");
+    failpoints::point("artifact.url_issued:after");
     Ok(link)
 }
 

@@ -7,7 +7,7 @@ mod groups;
 mod interactive;
 mod login;
 mod partial_failure;
-mod relations;
+mod roles;
 mod session;
 mod tasks;
 mod tokens;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_domain::ids::{TaskId, WorkerId};
 use mitosis_domain::lease::Moment;
 use mitosis_domain::limits;
@@ -15,7 +15,7 @@ use crate::fairness::SharedRoundRobin;
 use crate::ops::dispatch::{Assignment, Claim, Work};
 use crate::postgres::session::{Params, Session};
 use crate::shared::dispatch::ready::{Ready, select_ready};
-use crate::shared::dispatch::{lease, work};
+use crate::shared::dispatch::{assignment, lease};
 use crate::shared::tasks::get;
 use crate::shared::workers;
 
@@ -94,13 +94,13 @@ pub(super) async fn assign(
     let overdue_at = at.lease + limits::PREPARATION_ALLOWANCE + limits::OVERDUE_GRACE;
     let params: Params<'_> =
         &[&lanes, &places, &tasks, &workers, &tokens, &at.now.unix_micros(), &overdue_at.micros()];
-    crash::point("claim.lease:before");
+    failpoints::point("claim.lease:before");
     let mut leased: HashMap<TaskId, (WorkerId, Work)> = db
         .all(ASSIGN, params, |row| {
-            let work = work::read(row)?;
+            let work = assignment::read(row)?;
             Ok((work.lease.task, (WorkerId(row.value("worker_id")?), work)))
         })
         .await?;
-    crash::point("claim.lease:after");
+    failpoints::point("claim.lease:after");
     Ok(first.iter().filter_map(|ready| leased.remove(&ready.task)).collect())
 }

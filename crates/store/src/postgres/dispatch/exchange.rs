@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
 use mitosis_domain::lease::Moment;
 use mitosis_domain::task::LeaseKey;
@@ -42,7 +42,7 @@ pub(crate) async fn exchange(
     let participants = participants::lock(db, &workers).await?;
     let EndedAttempts { mut verdicts, mut made_ready } = end_all(db, batch, &participants, now).await?;
     if batch.iter().any(|one| !one.ended.is_empty()) {
-        crash::point("complete.delete:after");
+        failpoints::point("complete.delete:after");
     }
     for one in batch.iter().filter(|one| participants.contains_key(&one.worker)) {
         for key in &one.returned {
@@ -64,10 +64,10 @@ pub(crate) async fn exchange(
         },
     });
     if batch.iter().any(|one| !one.ended.is_empty()) {
-        crash::point("complete.commit:before");
+        failpoints::point("complete.commit:before");
     }
     if batch.iter().any(|one| one.want > 0) {
-        crash::point("claim.commit:before");
+        failpoints::point("claim.commit:before");
     }
     Ok(ExchangeOutcome { each: each.collect(), made_ready })
 }
@@ -136,7 +136,7 @@ async fn end_all(
     now: Timestamp,
 ) -> Result<EndedAttempts, StoreError> {
     if batch.iter().any(|one| !one.ended.is_empty()) {
-        crash::point("complete.delete:before");
+        failpoints::point("complete.delete:before");
     }
     let reported: Vec<(WorkerId, Option<Uuid>, &Ended)> = batch
         .iter()

@@ -1,6 +1,6 @@
 //! Follow-ups, which are tasks that another task requests (semantics §4.3): creation, release and removal.
 
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_domain::ids::{GroupId, LaneId, TaskId, UserId, WorkerId};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Role, Timestamp};
@@ -133,7 +133,7 @@ pub(crate) async fn release(
 ) -> Result<bool, StoreError> {
     let released: Vec<i64> = db.all(RELEASE_PENDING, &[&upstream.0, &epoch], only).await?;
     if !released.is_empty() {
-        crash::point("follow_up.release:before");
+        failpoints::point("follow_up.release:before");
     }
     for task in &released {
         let (lane, priority) = db
@@ -143,7 +143,7 @@ pub(crate) async fn release(
         db.run_one(INSERT_RELEASED, params).await?;
     }
     if !released.is_empty() {
-        crash::point("follow_up.release:after");
+        failpoints::point("follow_up.release:after");
     }
     Ok(!released.is_empty())
 }

@@ -1,11 +1,11 @@
 //! The execution of a task by a worker: claim, report, follow-up, completion.
 
+pub(crate) mod assignment;
 pub(crate) mod follow_up;
 pub(crate) mod lease;
 pub(crate) mod ready;
 mod report_end;
 pub(crate) mod requeue;
-pub(crate) mod work;
 
 use std::sync::Arc;
 
@@ -43,8 +43,10 @@ impl<B: Backend> Dispatch for B {
     }
 
     async fn held_work(&self, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, StoreError> {
-        self.read((worker, tasks.to_vec()), |db, (worker, tasks)| Box::pin(work::held(db, *worker, tasks)))
-            .await
+        self.read((worker, tasks.to_vec()), |db, (worker, tasks)| {
+            Box::pin(assignment::held(db, *worker, tasks))
+        })
+        .await
     }
 
     async fn report_end(

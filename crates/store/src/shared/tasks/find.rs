@@ -9,7 +9,7 @@ use super::get;
 use crate::StoreError;
 use crate::db::{Db, List, Sql, only, sql};
 use crate::enum_codes::row_count;
-use crate::walk::Bisection;
+use crate::index_choice::Bisection;
 
 const LAST_ID: Sql = sql!("SELECT coalesce(max(id), 0) FROM task");
 

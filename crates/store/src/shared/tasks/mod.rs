@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::Task;
@@ -144,12 +144,12 @@ impl<B: Backend> Tasks for B {
         selection: &CancelSelection,
         now: Timestamp,
     ) -> Result<Vec<Uuid>, StoreError> {
-        crash::point("cancel.marked:before");
+        failpoints::point("cancel.marked:before");
         let cancelled = self.write((by, selection.clone(), now), |db, (by, selection, now)| {
             Box::pin(cancel::cancel(db, *by, selection, *now))
         });
         let cancelled = cancelled.await;
-        crash::point("cancel.marked:after");
+        failpoints::point("cancel.marked:after");
         cancelled
     }
 

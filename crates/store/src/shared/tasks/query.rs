@@ -6,10 +6,10 @@ use super::{find, get};
 use crate::StoreError;
 use crate::backend::is_timeout;
 use crate::db::{Db, List, Params, Sql, Value, only, sql};
+use crate::index_choice::{FEW, Walk, created_between, unusual_ends};
 use crate::ops::query::{COUNT_STEPS, Count, Page, TaskPage, TaskQuery, approximate_size};
 use crate::ops::sweeps::{EndedTasks, Selection};
 use crate::query_sql::QuerySql;
-use crate::walk::{FEW, Walk, created_between, unusual_ends};
 
 /// The number of tasks to read at first, when their sizes are unknown.
 const FIRST: usize = 16;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
@@ -38,14 +38,14 @@ pub(super) async fn submit(
 ) -> Result<Submission, StoreError> {
     let Some(key) = key else {
         let ids = accept(db, creator, rows, now).await?;
-        crash::point("submit.commit:before");
+        failpoints::point("submit.commit:before");
         return Ok(ids.map_or(Submission::Denied, Submission::Accepted));
     };
     match reserve_key(db, creator, key, now).await? {
         Reserved::New => match accept(db, creator, rows, now).await? {
             Some(ids) if !ids.is_empty() => {
                 store_ids(db, creator, key, &by_position(key, &ids)).await?;
-                crash::point("submit.commit:before");
+                failpoints::point("submit.commit:before");
                 Ok(Submission::Accepted(ids))
             }
             nothing => {
@@ -108,12 +108,12 @@ async fn accept(
 ) -> Result<Option<Vec<TaskIds>>, StoreError> {
     let named: BTreeSet<Uuid> = rows.iter().flat_map(|row| row.references.iter().copied()).collect();
     let named: Vec<Uuid> = named.into_iter().collect();
-    crash::point("submit.task_rows:before");
+    failpoints::point("submit.task_rows:before");
     let ids = match rights::may_see_all(db, creator, &named).await? {
         true => insert_all(db, creator, rows, now).await?,
         false => None,
     };
-    crash::point("submit.task_rows:after");
+    failpoints::point("submit.task_rows:after");
     Ok(ids)
 }
 

@@ -1,6 +1,5 @@
 //! Workers: registration, heartbeats, changes by users, and removal.
 
-pub(super) mod departure;
 mod edit;
 mod get;
 mod groups;
@@ -10,6 +9,7 @@ mod register;
 pub(crate) mod remove;
 mod renew;
 mod stop;
+pub(super) mod tombstones;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -161,6 +161,6 @@ impl<B: Backend> Workers for B {
     }
 
     async fn departure(&self, uuid: Uuid) -> Result<Option<Departure>, StoreError> {
-        self.read(uuid, |db, uuid| Box::pin(departure::of(db, *uuid))).await
+        self.read(uuid, |db, uuid| Box::pin(tombstones::of(db, *uuid))).await
     }
 }

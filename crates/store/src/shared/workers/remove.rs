@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::super::dispatch::lease::{self, Lease};
 use super::super::dispatch::requeue::requeue;
-use super::departure;
+use super::tombstones;
 use crate::StoreError;
 use crate::db::{Db, Sql, sql};
 use crate::ops::workers::{Departure, Fate};
@@ -43,7 +43,7 @@ pub(crate) async fn remove(
         db.run(delete, &[&worker.0]).await?;
     }
     if let Some(departure) = departure {
-        departure::note(db, uuid, departure, now).await?;
+        tombstones::note(db, uuid, departure, now).await?;
     }
     Ok(returned)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_domain::ids::{GroupId, WorkerId};
 use mitosis_domain::lease::{LeaseTime, Moment};
 use mitosis_domain::limits;
@@ -18,7 +18,7 @@ use crate::exchange_plan::{Eligibility, Participant};
 use crate::fairness::SharedRoundRobin;
 use crate::ops::dispatch::{Assignment, Claim, Work};
 use crate::shared::dispatch::ready::{Ready, select_ready};
-use crate::shared::dispatch::{lease, work};
+use crate::shared::dispatch::{assignment, lease};
 use crate::shared::tasks::get;
 use crate::shared::workers::{self, LockedWorker};
 use crate::sqlite::connection::Connection;
@@ -100,7 +100,7 @@ pub(super) fn assign(
 ) -> Result<Work, StoreError> {
     let Ready { neg_priority, task, lane, epoch, losses } = ready;
     db.run_one(DEQUEUE, params![lane.0, neg_priority, task.0])?;
-    crash::point("claim.lease:before");
+    failpoints::point("claim.lease:before");
     let (timeout, lost_after): (i64, Option<i64>) =
         db.one(LIMITS_OF_TASK, [task.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
     db.run_one(
@@ -116,8 +116,8 @@ pub(super) fn assign(
             lost_after
         ],
     )?;
-    crash::point("claim.lease:after");
-    db.one(WORK, [task.0], work::read)
+    failpoints::point("claim.lease:after");
+    db.one(WORK, [task.0], assignment::read)
 }
 
 /// When an attempt is reaped unless its end has been reported (HTTP contract §12.4).

@@ -1,6 +1,6 @@
 //! The end of a task: the result, its artifacts and its follow-up become visible together.
 
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::{ResultWarning, TaskResult, Timestamp};
@@ -60,9 +60,9 @@ pub(super) fn end(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     // A request to stop that comes after the end has no effect.
-    crash::point("complete.delete:before");
+    failpoints::point("complete.delete:before");
     let _stop_asked = finish(lease::end(db.into(), lease.key.task))?;
-    crash::point("complete.delete:after");
+    failpoints::point("complete.delete:after");
     insert_done(db, lease, reporter, end, ended, now)?;
     finish(records::publish_attempt(db.into(), lease.key.task, lease.key.epoch, now))?;
     finish(follow_up::release(db.into(), lease.key.task, lease.key.epoch, now))

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_domain::ids::{GroupId, WorkerId};
 use mitosis_domain::lease::Moment;
 use mitosis_domain::task::LeaseKey;
@@ -69,10 +69,10 @@ pub(crate) fn exchange(
         },
     });
     if batch.iter().any(|one| !one.ended.is_empty()) {
-        crash::point("complete.commit:before");
+        failpoints::point("complete.commit:before");
     }
     if batch.iter().any(|one| one.want > 0) {
-        crash::point("claim.commit:before");
+        failpoints::point("claim.commit:before");
     }
     Ok(ExchangeOutcome { each: each.collect(), made_ready })
 }

@@ -7,6 +7,7 @@ mod cancel_many;
 mod change;
 mod explain;
 pub(super) mod filter;
+mod find;
 pub(in crate::api) mod follow;
 mod get;
 mod labels;
@@ -15,7 +16,6 @@ mod query;
 mod references;
 mod results;
 mod retry;
-mod select;
 mod stop;
 pub(in crate::api) mod submission;
 mod submit;
@@ -49,7 +49,7 @@ pub(super) fn routes() -> Routes {
         .merge(cancel::routes())
         .merge(labels::routes())
         .merge(explain::routes())
-        .merge(select::routes())
+        .merge(find::routes())
         .merge(results::routes())
         .merge(retry::routes())
         .merge(follow::routes())

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use axum::Json;
 use axum::extract::State;
 use mitosis_domain::account::{Membership, User};
-use mitosis_domain::crash;
+use mitosis_domain::failpoints;
 use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::ErrorCode;
@@ -49,8 +49,8 @@ async fn submit_many(
     let Checked { accepted, mut rejected } = check_all(&app, &user, request.tasks).await?;
     let key = key.map(|key| IdempotencyKey { refused: rejected.keys().copied().collect(), ..key });
     let submission = app.store.submit(user.id, &accepted, key.as_ref(), app.now()).await?;
-    crash::point("submit.commit:after");
-    crash::point("submit.reply:before");
+    failpoints::point("submit.commit:after");
+    failpoints::point("submit.reply:before");
     // Frees the memory of a large submission before the reply is built.
     drop(accepted);
     app.ready.notify();

@@ -5,7 +5,7 @@ use mitosis_protocol::Role;
 use crate::cli::client::admin::{AdminAttachmentsCommand, AdminGroupsCommand};
 use crate::cli::client::attachments::PathArgs;
 use crate::commands::client::groups::attachments::path::AttachmentPath;
-use crate::commands::client::relations::relations;
+use crate::commands::client::roles::relations;
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
 use crate::show::{Output, StorageQuota, bytes};

@@ -2,7 +2,7 @@
 
 use mitosis_protocol::Role;
 
-use crate::commands::client::relations::relations;
+use crate::commands::client::roles::relations;
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
 use crate::show::Output;

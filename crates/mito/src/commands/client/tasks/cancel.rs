@@ -3,7 +3,7 @@
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::CancelTasksListRequest;
 
-use super::conditions;
+use super::legacy_filter;
 use crate::cli::client::tasks::FilterArgs;
 use crate::commands::client::partial_failure::{fail_if_any, require_any};
 use crate::commands::select;
@@ -19,7 +19,7 @@ pub(super) async fn one(uuid: Uuid, identity: &Identity, out: &Output) -> Result
 
 pub(super) async fn many(args: &FilterArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     args.refuse_empty()?;
-    let filter = conditions::fitting(args.filter(), &identity.client).await?;
+    let filter = legacy_filter::fitting(args.filter(), &identity.client).await?;
     let cancelled = identity.client.cancel_many(&filter).await?;
     let (count, group) = (cancelled.cancelled_count, &cancelled.group_name);
     out.outcome(

@@ -3,9 +3,9 @@
 mod artifacts;
 mod cancel;
 mod change;
-mod conditions;
 mod explain;
 mod get;
+mod legacy_filter;
 mod logs;
 mod query;
 mod stop;

@@ -5,7 +5,7 @@ use mitosis_domain::limits::MAX_ROWS;
 use mitosis_protocol::task::{QueryTasksRequest, TaskInfo};
 use mitosis_sweep::retry_transient;
 
-use super::conditions;
+use super::legacy_filter;
 use crate::cli::client::tasks::QueryArgs;
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
@@ -13,7 +13,7 @@ use crate::show::{Output, TaskShown};
 
 pub(super) async fn query(args: &QueryArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let (user, mut query) = (&identity.client, args.query());
-    query.filter = conditions::fitting(query.filter, user).await?;
+    query.filter = legacy_filter::fitting(query.filter, user).await?;
     if query.count {
         let reply = user.query_tasks(&query).await?;
         if reply.count_is_bounded {

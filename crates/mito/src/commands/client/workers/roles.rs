@@ -4,7 +4,7 @@ use mitosis_protocol::worker::RemoveGroupsRequest;
 use mitosis_protocol::{Role, Uuid};
 
 use crate::commands::client::partial_failure::require_any;
-use crate::commands::client::relations::relations;
+use crate::commands::client::roles::relations;
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
 use crate::show::Output;

@@ -2,7 +2,7 @@
 
 use mitosis_protocol::{ArtifactKind, Uuid};
 
-use super::super::conditions;
+use super::super::legacy_filter;
 use crate::cli::client::artifacts::{ListArgs, ManyArgs};
 use crate::commands::client::partial_failure::{fail_if_any, require_any};
 use crate::commands::select;
@@ -24,7 +24,7 @@ pub(super) async fn one(
 pub(super) async fn many(args: &ManyArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     args.filter.refuse_empty()?;
     let mut request = args.request();
-    request.filter = conditions::fitting(request.filter, &identity.client).await?;
+    request.filter = legacy_filter::fitting(request.filter, &identity.client).await?;
     let deleted = identity.client.delete_artifacts(&request).await?;
     let count = deleted.deleted_count;
     out.outcome(

@@ -3,7 +3,7 @@
 use mitosis_protocol::Uuid;
 use mitosis_protocol::artifact::ArtifactDownload;
 
-use super::super::conditions;
+use super::super::legacy_filter;
 use crate::cli::client::artifacts::{DownloadArgs, DownloadListArgs, DownloadManyArgs};
 use crate::commands::client::partial_failure::{fail_if_any, require_any};
 use crate::commands::client::transfer::{self, Item};
@@ -23,7 +23,7 @@ pub(super) async fn one(args: &DownloadArgs, identity: &Identity, out: &Output) 
 
 pub(super) async fn many(args: &DownloadManyArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let mut request = args.which.request();
-    request.filter = conditions::fitting(request.filter, &identity.client).await?;
+    request.filter = legacy_filter::fitting(request.filter, &identity.client).await?;
     let found = identity.client.artifact_links(&request).await?;
     transfer::fetch_many(&identity.client, items(found.downloads), &args.options, out).await
 }
