@@ -26,7 +26,11 @@ pub struct InvalidSelector(String);
 impl InvalidSelector {
     /// How to write a selector.
     pub const HINT: &'static str =
-        "write a UUID or at least 4 digits of its start, GROUP-NUMBER such as ann-42, or `last`";
+        "write a UUID or at least 4 hex digits of its start, GROUP-NUMBER such as ann-42, or `last`";
+
+    /// How to write a selector or a condition.
+    pub const HINT_WITH_CONDITIONS: &'static str = "write a UUID or at least 4 hex digits of its start, GROUP-NUMBER \
+        such as ann-42, `last`, or a condition such as state=running";
 }
 
 impl std::str::FromStr for Selector {

@@ -52,7 +52,8 @@ pub enum ExecState {
 }
 
 impl ExecState {
-    const ALL: [Self; 21] = [
+    /// All states, in the order of their phases.
+    pub const ALL: [Self; 21] = [
         Self::WorkerExited,
         Self::FetchResource,
         Self::FetchResourceFinished,

@@ -36,7 +36,7 @@ pub enum InvalidSweep {
     Step(String),
     /// Zipped parameters with different numbers of values.
     #[error(
-        "`{name}` has {count} values and `{other}` has {others}: with zip, all parameters need the same number"
+        "`{name}` has {count} values and `{other}` has {others}: --zip needs the same number of values for every parameter"
     )]
     UnequalLengths {
         /// One parameter.

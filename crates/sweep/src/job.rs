@@ -52,7 +52,7 @@ pub struct Extras<'a> {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with `tasks`")]
 struct File {
     #[serde(default)]
     defaults: Task,
@@ -60,7 +60,7 @@ struct File {
 }
 
 #[derive(Debug, Default, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table of task settings")]
 struct Task {
     command: Option<Command>,
     group: Option<String>,
@@ -92,7 +92,7 @@ enum Choices {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with `artifact` or `attachment`")]
 struct Resource {
     attachment: Option<String>,
     artifact: Option<Uuid>,
@@ -103,7 +103,7 @@ struct Resource {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table with `file`")]
 struct Attachment {
     file: PathBuf,
     key: Option<String>,
@@ -217,7 +217,7 @@ fn language_of(path: &Path) -> Result<Language, Error> {
 
 fn wrong(path: &Path, error: impl std::fmt::Display) -> Error {
     Error::input(format!("invalid job file {}: {error}", path.display()))
-        .with_hint("the guide lists the keys of job files; `mito submit --dry-run` checks one")
+        .with_hint("the guide lists the keys of job files")
 }
 
 impl Task {
@@ -417,6 +417,36 @@ tasks:
         }
         let typo = read("job.toml", "[default]\n[[tasks]]\ncommand = 'true'").unwrap_err();
         assert!(typo.contains("default"), "{typo}");
+    }
+
+    #[test]
+    fn value_of_the_wrong_type_is_refused_with_its_key() {
+        let task = "[[tasks]]\ncommand = 'true'\n";
+        for (text, message) in [
+            ("tasks = 5".to_owned(), "line 1: `tasks`: expected a list, not a number"),
+            ("tasks = '5'".to_owned(), "line 1: `tasks`: expected a list, not text"),
+            (
+                "defaults = [1]\ntasks = []".to_owned(),
+                "`defaults`: expected a table of task settings, not a list",
+            ),
+            (
+                format!("{task}resources = ['in.csv']"),
+                "line 3: `resources`: expected a table with `artifact` or `attachment`, not text",
+            ),
+            (
+                format!("{task}attachments = [true]"),
+                "`attachments`: expected a table with `file`, not a boolean",
+            ),
+            (format!("{task}group = ['lab']"), "line 3: `group`: expected text, not a list"),
+            (format!("{task}priority = 'high'"), "line 3: `priority`: expected an integer, not `high`"),
+            (format!("{task}priority = []"), "line 3: `priority`: expected an integer, not a list"),
+        ] {
+            let error = read("job.toml", &text).unwrap_err();
+            assert!(error.contains(message), "{text}: {error}");
+            assert!(!error.contains("leading zeros"), "{error}");
+        }
+        let octal = read("job.yaml", "tasks:\n  - command: a\n    priority: 010\n").unwrap_err();
+        assert!(octal.contains("invalid integer `010` (leading zeros are not allowed)"), "{octal}");
     }
 
     #[test]

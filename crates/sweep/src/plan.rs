@@ -166,7 +166,7 @@ mod tests {
         let error = Plan::zip(vec![factor(&[("x", "1..3")]), factor(&[("y", "a,b")])]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`x` has 3 values and `y` has 2: with zip, all parameters need the same number"
+            "`x` has 3 values and `y` has 2: --zip needs the same number of values for every parameter"
         );
     }
 

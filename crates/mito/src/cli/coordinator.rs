@@ -35,7 +35,7 @@ pub(crate) struct CoordinatorArgs {
     /// The S3 URL, or file:///path
     #[arg(long, value_name = "S3_URL")]
     s3: Option<String>,
-    /// The S3 URL for clients and workers, if different
+    /// Object store URL to put in links, if it differs from --s3
     #[arg(long)]
     s3_public_url: Option<String>,
     /// The S3 access key
@@ -59,13 +59,13 @@ pub(crate) struct CoordinatorArgs {
     /// The Redis URL
     #[arg(long, value_name = "REDIS_URL")]
     redis: Option<String>,
-    /// The Redis worker password
+    /// Password of the Redis user for workers
     #[arg(long)]
     redis_worker_password: Option<String>,
-    /// The Redis client password
+    /// Password of the Redis user for clients
     #[arg(long)]
     redis_client_password: Option<String>,
-    /// Do not create Redis users
+    /// Do not create Redis users and their ACL rules; they must already exist
     #[arg(long)]
     redis_skip_acl_rules: bool,
     /// The admin username

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::value_parsers;
+
 /// Options of `mito dev`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -16,7 +18,7 @@ pub(crate) struct DevArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Number of slots (default: one per CPU)
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_parser = value_parsers::slots)]
     pub(crate) slots: Option<u16>,
     /// Address to listen on; port 0 picks a free one
     #[arg(short, long, default_value = "127.0.0.1:5000")]

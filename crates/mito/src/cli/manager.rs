@@ -12,6 +12,10 @@ const SPAWN_EXAMPLES: &str = "\
 Examples:
   mito manager spawn 2
   mito manager spawn 1 -c http://coordinator:5000 -u ann --tags gpu --slots auto";
+const INSTALL_EXAMPLES: &str = "\
+Examples:
+  mito manager systemd install -c http://coordinator:5000 -u ann --slots auto
+  mito manager systemd install --name mito-gpu --tags gpu --print";
 /// The option of a worker that must not appear on its command line.
 const PASSWORD: &str = "password";
 
@@ -70,6 +74,7 @@ pub(crate) enum SystemdCommand {
 
 /// Options of `mito manager systemd install`.
 #[derive(Debug, Args)]
+#[command(after_help = INSTALL_EXAMPLES)]
 pub(crate) struct InstallArgs {
     /// Name of the unit
     #[arg(long, default_value = UNIT, value_parser = unit_name)]
@@ -134,7 +139,7 @@ pub(crate) struct LogsArgs {
     /// Follow the logs
     #[arg(short, long)]
     pub(crate) follow: bool,
-    /// Number of last lines to show
+    /// Show the last LINES lines
     #[arg(short = 'n', long, default_value_t = 100)]
     pub(crate) lines: usize,
 }

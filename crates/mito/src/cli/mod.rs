@@ -131,6 +131,7 @@ mod tests {
             "mito worker",
             "mito doctor",
             "mito manager spawn",
+            "mito manager systemd install",
             "mito client login",
             "mito client tokens create",
             "mito client tasks submit",

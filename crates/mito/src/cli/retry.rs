@@ -11,7 +11,7 @@ use crate::show::OutputArgs;
 #[command(after_help = "\
 Examples:
   mito retry --failed -l exp1      failed tasks with this label
-  mito retry label=exp1 exit=137   tasks that ran out of memory
+  mito retry label=exp1 exit=137   tasks killed by SIGKILL, such as by the OOM killer
   mito retry last                  the newest task, even if it succeeded")]
 pub(crate) struct RetryArgs {
     #[command(flatten)]

@@ -43,7 +43,7 @@ pub(crate) struct SubmitArgs {
     #[arg(value_name = "JOB", conflicts_with_all = ["command", "params", "each_line", "from_csv", "zip", "tags", "timeout", "lost_after", "idempotent", "priority", "env", "resources", "terminal", "no_output"])]
     pub(crate) job: Option<PathBuf>,
     /// The command and its arguments, run without a shell
-    #[arg(last = true, value_name = "CMD", required_unless_present_any = ["resume", "job"])]
+    #[arg(last = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
     // Last: the heading of its options is that of all that follow.
     #[command(flatten)]

@@ -59,6 +59,14 @@ pub(super) fn lost_after(text: &str) -> Parsed<Duration> {
     }
 }
 
+/// Parses the number of slots of `mito dev`.
+pub(super) fn slots(text: &str) -> Parsed<u16> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a number from 1 to 65535".into()),
+        Ok(number) => Ok(number),
+    }
+}
+
 /// Parses `NAME=VALUE`.
 pub(super) fn variable(text: &str) -> Parsed<(String, String)> {
     match text.split_once('=') {
@@ -105,7 +113,9 @@ pub(super) fn watch(text: &str) -> Parsed<(Uuid, ExecState)> {
     let (task, state) = text.split_once(',').ok_or("expected UUID,STATE")?;
     let task = uuid(task.trim())?;
     let state = serde_json::from_value(serde_json::Value::from(state.trim())).map_err(|_| {
-        InvalidArgument::from(format!("invalid state `{state}`: expected a state such as ExecSpawned"))
+        let watchable = ExecState::ALL.into_iter().filter(|state| *state != ExecState::Unknown);
+        let names: Vec<String> = watchable.map(|state| format!("{state:?}")).collect();
+        InvalidArgument::from(format!("invalid state `{state}`: expected one of {}", names.join(", ")))
             .with_hint("most watches use TaskCommitted: the task has ended and its artifacts are visible")
     })?;
     Ok((task, state))
@@ -158,7 +168,11 @@ pub(super) fn condition(text: &str) -> Parsed<String> {
 pub(super) fn selector(text: &str) -> Parsed<String> {
     match Filter::is_condition(text) {
         true => condition(text),
-        false => text.split(',').try_for_each(|name| task(name).map(|_| ())).map(|()| text.to_owned()),
+        false => text
+            .split(',')
+            .try_for_each(|name| task(name).map(|_| ()))
+            .map(|()| text.to_owned())
+            .map_err(|error| error.with_hint(InvalidSelector::HINT_WITH_CONDITIONS)),
     }
 }
 

@@ -55,6 +55,20 @@ impl Origin {
     }
 }
 
+/// A key and its origin, or the option that has set it.
+fn named(key: &str, origin: &Origin) -> String {
+    if *origin != Origin::Option {
+        return format!("`{key}` from {origin}");
+    }
+    match key {
+        "coordinator_addr" => "--coordinator".to_owned(),
+        "db_url" => "--db".to_owned(),
+        "redis_url" => "--redis".to_owned(),
+        "s3_url" => "--s3".to_owned(),
+        key => format!("--{}", key.replace('_', "-")),
+    }
+}
+
 /// The line on which a table sets a key; none if it is set in an unusual form.
 fn line_of(path: &Path, table: &str, key: &str) -> Option<usize> {
     let text = std::fs::read_to_string(path).ok()?;
@@ -89,9 +103,9 @@ pub(crate) enum ConfigError {
     OutsideTable { key: String, path: PathBuf, nearest: Option<&'static str> },
     #[error("unknown table [{table}] in {path}", path = path.display())]
     UnknownTable { table: String, path: PathBuf, nearest: Option<&'static str> },
-    #[error("invalid value for `{key}` from {origin}")]
+    #[error("invalid value for {}", named(key, origin))]
     InvalidValue { key: &'static str, origin: Origin, source: InvalidValue },
-    #[error("invalid value for `{key}` from {origin}: {why}")]
+    #[error("invalid value for {}: {why}", named(key, origin))]
     Invalid { key: &'static str, origin: Origin, why: String },
 }
 

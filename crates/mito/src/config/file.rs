@@ -79,7 +79,8 @@ fn unknown_table(name: &str, path: &Path) -> Result<String, ConfigError> {
 fn refused_if_near(error: ConfigError, nearest: Option<&str>) -> Result<String, ConfigError> {
     match nearest {
         Some(_) => Err(error),
-        None => Ok(format!("{error}, and has no effect")),
+        None if matches!(error, ConfigError::OutsideTable { .. }) => Ok(format!("{error}, and is ignored")),
+        None => Ok(format!("ignoring {error}")),
     }
 }
 

@@ -391,7 +391,7 @@ static WORKER: &[Entry] = &[
         "Commands inherit the worker's environment without what looks like a secret. With a list, they inherit PATH, HOME,\n\
          LANG, LC_*, TZ, TERM, USER, LOGNAME, SHELL, TMPDIR and what is in the list.",
     ),
-    SLOTS.default("1").doc("Tasks to run at once; \"auto\" is one per processor."),
+    SLOTS.default("1").doc("Tasks to run at once; \"auto\" is one per CPU."),
     RETAIN.default("true").doc("A login keeps the user's other sessions."),
     SKIP_REDIS.default("false").doc("Do not use Redis."),
     FILE_LOG.default("false").doc("Also log to a file; with shared_log, to one file with the other workers of this machine."),

@@ -61,7 +61,7 @@ fn invalid_value(kind: Kind) -> InvalidValue {
         Kind::Duration => "a duration such as \"90s\", \"10min\" or \"7d\"",
         Kind::Path => "a path",
         Kind::Words => "a list such as [\"gpu\", \"eu\"]",
-        Kind::Slots => "a number of tasks, or \"auto\" for one per processor",
+        Kind::Slots => "a number of tasks, or `auto` for one per CPU",
     })
 }
 

@@ -137,8 +137,13 @@ impl Failure {
     /// An error for a file of the user that can't be read. A missing one has its own exit code.
     pub(crate) fn unreadable(path: &Path, source: io::Error) -> Self {
         match source.kind() {
-            io::ErrorKind::NotFound => Self::new(Exit::NotFound, format!("no such file: {}", path.display()))
-                .with_hint("relative paths start at the current directory"),
+            io::ErrorKind::NotFound => {
+                let failure = Self::new(Exit::NotFound, format!("no such file: {}", path.display()));
+                match path.is_absolute() {
+                    true => failure,
+                    false => failure.with_hint("relative paths are resolved against the current directory"),
+                }
+            }
             _ => Self::io(format!("cannot read {}", path.display()), source),
         }
     }

@@ -83,6 +83,8 @@ async fn submitted_tasks_have_every_format() {
     let csv = with(&["-o", "csv"]).await;
     assert!(csv.stdout.starts_with("uuid,group_name,task_id,error\n"), "{}", csv.stdout);
     assert_eq!(csv.stderr, "submitted 3 tasks\n");
+    let nothing = ["expected a command after `--`, a job file, or --resume", "mito submit [OPTIONS] <JOB>"];
+    refused(&home, &coordinator, &[], 2, &nothing).await;
     refused(&home, &coordinator, &["--dry-run", "-o", "json", "--", "true"], 2, &["cannot be used with"])
         .await;
 }
@@ -135,7 +137,8 @@ async fn dry_run_shows_tasks_and_submits_nothing() {
     assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
     let lines: Vec<_> = output.stdout.lines().collect();
     assert_eq!(lines[..2], ["echo '1 a'", "echo '1 b c'"]);
-    let last = ["… and 1995 more like these", "each: your own group, timeout 1d", "would submit 2000 tasks"];
+    let last =
+        ["… and 1995 more like these", "every task: your own group, timeout 1d", "would submit 2000 tasks"];
     assert_eq!(lines[5..], last);
     let options = "-g lab -t gpu -l exp1 --timeout 90m -p 5 -e A=1 --no-output -r attachment=in.csv:in";
     let args = [&["submit", "--dry-run"][..], &options.split(' ').collect::<Vec<_>>(), &["--", "true"]];
@@ -143,7 +146,7 @@ async fn dry_run_shows_tasks_and_submits_nothing() {
     assert_eq!(
         output.stdout,
         "true\n    variable A=1\n    labels exp1\n    attachment in.csv as in\n\
-         each: group lab, tags gpu, timeout 1h 30m, priority 5, output discarded\nwould submit 1 task\n"
+         every task: group lab, tags gpu, timeout 1h 30m, priority 5, output discarded\nwould submit 1 task\n"
     );
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "not even a folder was made");
 }

@@ -3,10 +3,12 @@
 use std::fmt;
 
 use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer, StringDeserializer};
-use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor};
+use serde::de::{
+    self, DeserializeSeed, Deserializer, Expected, IntoDeserializer, MapAccess, Unexpected, Visitor,
+};
 use serde::forward_to_deserialize_any;
 
-use super::{Node, ParseError, Value};
+use super::{Key, Node, ParseError, Value};
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -18,7 +20,27 @@ impl std::error::Error for ParseError {}
 
 impl de::Error for ParseError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { at: None, message: message.to_string() }
+        Self { at: None, key: Key::None, message: message.to_string() }
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        let expected = match expected.to_string() {
+            text if text == "a sequence" => "a list".to_owned(),
+            text if text == "a map" => "a table".to_owned(),
+            text if text == "a string" => "text".to_owned(),
+            text if text == "i32" => "an integer".to_owned(),
+            text => text,
+        };
+        let found = match found {
+            Unexpected::Bool(_) => "a boolean".to_owned(),
+            Unexpected::Signed(_) | Unexpected::Unsigned(_) | Unexpected::Float(_) => "a number".to_owned(),
+            Unexpected::Str(_) => "text".to_owned(),
+            Unexpected::Seq => "a list".to_owned(),
+            Unexpected::Map => "a table".to_owned(),
+            Unexpected::Unit | Unexpected::Option => "nothing".to_owned(),
+            other => other.to_string(),
+        };
+        Self { key: Key::Wanted, ..Self::custom(format_args!("expected {expected}, not {found}")) }
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
@@ -39,15 +61,33 @@ impl Node {
         }
     }
 
+    /// A list or a table. A scalar is an error, which names its type.
+    fn structure<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
+        let at = self.at;
+        match &self.value {
+            Value::Plain(text) if text == "true" || text == "false" => visitor.visit_bool(text == "true"),
+            Value::Plain(text) => match text.replace('_', "").parse() {
+                Ok(number) => visitor.visit_f64(number),
+                Err(_) => return self.deserialize_any(visitor),
+            },
+            _ => return self.deserialize_any(visitor),
+        }
+        .map_err(|error: ParseError| error.or_at(at))
+    }
+
     fn whole<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         let at = self.at;
         match self.scalar() {
             Ok(text) => match whole_number(&text) {
                 Some(number) => visitor.visit_i64(number),
-                None => Err(ParseError::at(
+                None if has_leading_zero(&text) => Err(ParseError::at(
                     at,
                     format!("invalid integer `{text}` (leading zeros are not allowed)"),
                 )),
+                None => Err(ParseError {
+                    key: Key::Wanted,
+                    ..ParseError::at(at, format!("expected an integer, not `{text}`"))
+                }),
             },
             Err(node) => node.deserialize_any(visitor),
         }
@@ -74,6 +114,14 @@ fn whole_number(text: &str) -> Option<i64> {
         true => i64::from_str_radix(&format!("{sign}{digits}"), radix).ok(),
         false => None,
     }
+}
+
+/// Whether a text is a decimal number that begins with a needless 0.
+fn has_leading_zero(text: &str) -> bool {
+    let digits = text.trim_start_matches(['-', '+']);
+    digits.len() > 1
+        && digits.starts_with('0')
+        && digits.chars().all(|digit| digit.is_ascii_digit() || digit == '_')
 }
 
 fn truth(text: &str) -> Option<bool> {
@@ -137,14 +185,14 @@ impl<'de> Deserializer<'de> for Node {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         match self.value {
             Value::Null => visitor.visit_seq(SeqDeserializer::new(std::iter::empty::<Self>())),
-            _ => self.deserialize_any(visitor),
+            _ => self.structure(visitor),
         }
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         match self.value {
             Value::Null => visitor.visit_map(MapDeserializer::new(std::iter::empty::<(String, Self)>())),
-            _ => self.deserialize_any(visitor),
+            _ => self.structure(visitor),
         }
     }
 
@@ -154,7 +202,13 @@ impl<'de> Deserializer<'de> for Node {
         _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ParseError> {
-        self.deserialize_map(visitor)
+        match self.value {
+            // A derived visitor would take the items for the fields, in their order.
+            Value::List(_) => {
+                Err(<ParseError as de::Error>::invalid_type(Unexpected::Seq, &visitor).or_at(self.at))
+            }
+            _ => self.deserialize_map(visitor),
+        }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -190,7 +244,7 @@ impl<'de> Deserializer<'de> for Node {
 /// The entries of a table. An error for an unknown key has its position.
 struct Pairs {
     rest: std::vec::IntoIter<(String, Node)>,
-    value: Option<Node>,
+    value: Option<(String, Node)>,
 }
 
 impl<'de> MapAccess<'de> for Pairs {
@@ -199,14 +253,14 @@ impl<'de> MapAccess<'de> for Pairs {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, ParseError> {
         let Some((key, value)) = self.rest.next() else { return Ok(None) };
         let at = value.at;
-        self.value = Some(value);
+        self.value = Some((key.clone(), value));
         let key: StringDeserializer<ParseError> = key.into_deserializer();
         seed.deserialize(key).map(Some).map_err(|error| error.or_at(at))
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, ParseError> {
-        let value = self.value.take().expect("a value follows its key");
+        let (key, value) = self.value.take().expect("a value follows its key");
         let at = value.at;
-        seed.deserialize(value).map_err(|error| error.or_at(at))
+        seed.deserialize(value).map_err(|error| error.or_at(at).with_key(&key))
     }
 }

@@ -46,7 +46,16 @@ enum Value {
 #[derive(Debug)]
 struct ParseError {
     at: Option<usize>,
+    key: Key,
     message: String,
+}
+
+/// Whether an error names the key of its value.
+#[derive(Debug, PartialEq, Eq)]
+enum Key {
+    None,
+    /// The key is added by the innermost table.
+    Wanted,
 }
 
 impl Language {
@@ -63,12 +72,20 @@ impl Language {
 
 impl ParseError {
     fn at(at: usize, message: impl Into<String>) -> Self {
-        Self { at: Some(at), message: message.into() }
+        Self { at: Some(at), key: Key::None, message: message.into() }
     }
 
     /// Sets the position, unless it has one from an inner value.
     fn or_at(self, at: usize) -> Self {
         Self { at: self.at.or(Some(at)), ..self }
+    }
+
+    /// Adds the key of the value if it is wanted.
+    fn with_key(self, key: &str) -> Self {
+        match self.key {
+            Key::None => self,
+            Key::Wanted => Self { key: Key::None, message: format!("`{key}`: {}", self.message), ..self },
+        }
     }
 
     fn describe(self, text: &str) -> String {
@@ -207,7 +224,7 @@ mod tests {
             (Language::Toml, "list = []\n\nnmuber = 1", "line 3: unknown key `nmuber`"),
             (Language::Yaml, "list: []\n\nnmuber: 1", "line 3: unknown key `nmuber`"),
             (Language::Json, "{\"list\": [\n1], \"list\": []}", "line 2: `list` is given twice"),
-            (Language::Json, "{\"list\": [[]]}", "line 1: invalid type"),
+            (Language::Json, "{\"list\": [[]]}", "line 1: `list`: expected text, not a list"),
             (Language::Json, "{", "line 1"),
         ] {
             let message = language.parse::<Typed>(text).unwrap_err();

@@ -137,7 +137,8 @@ pub(crate) enum AdminArtifactsCommand {
         /// The task
         #[arg(value_parser = value_parsers::uuid)]
         uuid: Uuid,
-        /// result, exec-log or std-log
+        /// Artifact type: `result` (files of $MITO_RESULT_DIR), `std-log` (stdout and stderr), or `exec-log` (files of
+        /// $MITO_EXEC_DIR)
         #[arg(value_name = "TYPE")]
         kind: ArtifactKind,
     },

@@ -21,7 +21,8 @@ pub(crate) enum ArtifactsCommand {
         /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
         #[arg(value_name = "TASK", value_parser = value_parsers::task)]
         task: String,
-        /// result, exec-log or std-log
+        /// Artifact type: `result` (files of $MITO_RESULT_DIR), `std-log` (stdout and stderr), or `exec-log` (files of
+        /// $MITO_EXEC_DIR)
         #[arg(value_name = "TYPE")]
         kind: ArtifactKind,
     },
@@ -42,7 +43,8 @@ pub(crate) struct UploadArgs {
     /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
     #[arg(value_name = "TASK", value_parser = value_parsers::task)]
     pub(crate) task: String,
-    /// result, exec-log or std-log
+    /// Artifact type: `result` (files of $MITO_RESULT_DIR), `std-log` (stdout and stderr), or `exec-log` (files of
+    /// $MITO_EXEC_DIR)
     #[arg(value_name = "TYPE")]
     pub(crate) kind: ArtifactKind,
     /// Show progress (default on a terminal)
@@ -55,7 +57,8 @@ pub(crate) struct DownloadArgs {
     /// Task: UUID or its prefix, GROUP-NUMBER, or `last`
     #[arg(value_name = "TASK", value_parser = value_parsers::task)]
     pub(crate) task: String,
-    /// result, exec-log or std-log
+    /// Artifact type: `result` (files of $MITO_RESULT_DIR), `std-log` (stdout and stderr), or `exec-log` (files of
+    /// $MITO_EXEC_DIR)
     #[arg(value_name = "TYPE")]
     pub(crate) kind: ArtifactKind,
     #[command(flatten)]
@@ -65,7 +68,8 @@ pub(crate) struct DownloadArgs {
 /// The artifacts of tasks selected by a filter.
 #[derive(Debug, Args)]
 pub(crate) struct ManyArgs {
-    /// result, exec-log or std-log
+    /// Artifact type: `result` (files of $MITO_RESULT_DIR), `std-log` (stdout and stderr), or `exec-log` (files of
+    /// $MITO_EXEC_DIR)
     #[arg(value_name = "TYPE")]
     kind: ArtifactKind,
     #[command(flatten)]
@@ -78,7 +82,8 @@ pub(crate) struct ManyArgs {
 /// The artifacts of tasks selected by name.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// result, exec-log or std-log
+    /// Artifact type: `result` (files of $MITO_RESULT_DIR), `std-log` (stdout and stderr), or `exec-log` (files of
+    /// $MITO_EXEC_DIR)
     #[arg(value_name = "TYPE")]
     kind: ArtifactKind,
     /// Tasks: UUIDs or their prefixes, GROUP-NUMBER, or `last`

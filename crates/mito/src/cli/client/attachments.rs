@@ -37,7 +37,7 @@ pub(crate) struct PathArgs {
     /// The group (default: your own)
     #[arg(short, long)]
     pub(crate) group: Option<String>,
-    /// The key starts with the group: `GROUP/KEY`
+    /// Read the group from the key: `GROUP/KEY`
     #[arg(short, long)]
     pub(crate) smart: bool,
 }
@@ -51,7 +51,7 @@ pub(crate) struct UploadArgs {
     /// The group (default: your own)
     #[arg(short, long)]
     pub(crate) group: Option<String>,
-    /// The key starts with the group: `GROUP/KEY`, or is the group
+    /// Read the group from the key: `GROUP/KEY`, or just `GROUP`
     #[arg(short, long)]
     pub(crate) smart: bool,
     /// Show progress (default on a terminal)

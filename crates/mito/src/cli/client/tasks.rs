@@ -101,7 +101,7 @@ struct SpecArgs {
     terminal: bool,
     #[command(flatten)]
     loss: LossArgs,
-    /// Start only after another task has reached a state
+    /// Start only after task UUID has reached STATE: ExecSpawned (running), TaskCommitted (ended), …
     #[arg(long, value_name = "UUID,STATE", value_parser = value_parsers::watch)]
     watch: Option<(Uuid, ExecState)>,
     /// The command and its arguments, run without a shell

@@ -10,8 +10,9 @@ use super::finding::Finding;
 const CHECK: &str = "cgroup";
 /// The controllers that a worker needs.
 const WANTED: [&str; 3] = ["cpu", "memory", "pids"];
-const HINT: &str = "for workers only: run them in a systemd unit with `Delegate=yes`, or to try it with \
+const HINT: &str = "only matters for workers: run them in a systemd unit with `Delegate=yes`, or try \
     `systemd-run --user --scope -p Delegate=yes mito worker`";
+const NO_CGROUP_HINT: &str = "only matters for workers: boot with cgroup v2 enabled";
 
 pub(super) fn check() -> Finding {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -22,7 +23,7 @@ pub(super) fn check() -> Finding {
 fn judge(own: &str, root: &Path) -> Finding {
     let warn = |text: String| Finding::warn(CHECK, text).hint(HINT);
     if !root.join("cgroup.controllers").exists() {
-        return warn("this system has no cgroup v2 at /sys/fs/cgroup".to_owned());
+        return Finding::warn(CHECK, "this system has no cgroup v2 at /sys/fs/cgroup").hint(NO_CGROUP_HINT);
     }
     let Some(path) = own.lines().find_map(|line| line.strip_prefix("0::")) else {
         return warn("this process is not in a cgroup v2".to_owned());

@@ -20,7 +20,7 @@ fn judge(path: &Path) -> Finding {
     let mode = match fs::metadata(path) {
         Ok(meta) => meta.permissions().mode() & 0o777,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Finding::ok(CHECK, format!("none are stored yet; they would be in {shown}"));
+            return Finding::ok(CHECK, format!("no tokens stored yet (file: {shown})"));
         }
         Err(error) => {
             return Finding::fail(CHECK, Exit::Failure, format!("cannot check {shown}: {error}"));

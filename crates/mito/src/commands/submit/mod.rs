@@ -54,6 +54,11 @@ fn job(args: &SubmitArgs) -> Result<Job, Failure> {
         let labels: Vec<String> = args.task.labels.iter().chain(&args.name).cloned().collect();
         return Ok(Job::read(path, Extras { group, labels: &labels })?);
     }
+    if args.command.is_empty() {
+        return Err(Failure::new(Exit::Usage, "expected a command after `--`, a job file, or --resume").with_hint(
+            "see `mito submit --help`\n  usage: mito submit [OPTIONS] -- <CMD>...\n  usage: mito submit [OPTIONS] <JOB>",
+        ));
+    }
     let mut task = args.task.task(group.to_owned(), &args.command, !args.no_output);
     task.labels.extend(args.name.clone());
     let sweep = Sweep { task, plan: args.sweep.plan()? };

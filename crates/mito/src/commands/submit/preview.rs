@@ -52,7 +52,7 @@ fn common(task: &SubmitTaskRequest) -> impl Display {
     if !task.task_spec.terminal_output {
         words.push("output discarded".to_owned());
     }
-    format!("each: {}", words.join(", "))
+    format!("every task: {}", words.join(", "))
 }
 
 fn shown(task: &SubmitTaskRequest) -> impl Display {

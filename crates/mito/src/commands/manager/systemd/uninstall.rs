@@ -12,7 +12,7 @@ use crate::show;
 pub(super) fn run(files: &Files) -> Result<(), Failure> {
     let failed = |error| Failure::io("cannot list the units", error);
     if !files.unit.exists() && !files.environment.exists() {
-        return Err(Failure::new(Exit::Failure, format!("no such file: {}", files.unit.display())));
+        return Err(Failure::new(Exit::Failure, format!("no unit `{}` is installed", files.name)));
     }
     // Instances are disabled first: without the unit, that would have to be done by hand.
     let enabled = enabled(files).map_err(failed)?;
