@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(retained(None).unwrap(), None, "for ever");
         assert_eq!(retained(Some(hour)).unwrap(), Some(hour));
         let refused = retained(Some(Duration::from_secs(3_599))).unwrap_err().to_string();
-        assert!(refused.contains("retain_tasks"), "{refused}");
+        assert!(refused.contains("--retain-tasks"), "{refused}");
     }
 
     #[test]
