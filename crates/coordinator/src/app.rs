@@ -12,7 +12,8 @@ use mitosis_domain::limits;
 use mitosis_domain::object::ObjectKey;
 use mitosis_objects::ObjectStore;
 use mitosis_protocol::doctor::BackgroundTask;
-use mitosis_protocol::{Md5Password, Timestamp, Uuid};
+use mitosis_protocol::{Md5Password, Timestamp};
+use mitosis_store::ops::Changed;
 use mitosis_store::{Store, StoreError};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
@@ -28,8 +29,7 @@ use crate::dispatch::agents::Agents;
 use crate::dispatch::exchange_batcher::ExchangeBatcher;
 use crate::dispatch::held_attempts::HeldAttemptsReader;
 use crate::dispatch::lease_clock::ClusterClock;
-use crate::dispatch::notifier::Notifier;
-use crate::dispatch::peer_notifier::{Hint, PeerNotifier};
+use crate::dispatch::peer_notifier::PeerNotifier;
 use crate::dispatch::renewals::Renewals;
 use crate::dispatch::retry::Retry;
 use crate::events::announcer::Announcer;
@@ -39,6 +39,8 @@ use crate::events::states::States;
 use crate::failure_log::FailureLog;
 use crate::metrics::Metrics;
 use crate::metrics::scrape::QueueReader;
+use crate::publish::Publisher;
+use crate::publish::notifier::Notifier;
 use crate::reconcilers::Passes;
 use crate::tls::Tls;
 use crate::user_limits::{QueryLimiter, RequestCounter, StreamLimiter};
@@ -57,7 +59,7 @@ pub(crate) struct Parts {
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
     pub(crate) user_cache: UserCache,
-    pub(crate) membership_cache: MembershipCache,
+    pub(crate) membership_cache: Arc<MembershipCache>,
     /// Notified when tasks become Ready, or when a worker may run other tasks.
     pub(crate) ready: Notifier,
     /// Notified when a task changes to a state other than Ready.
@@ -65,11 +67,12 @@ pub(crate) struct Parts {
     pub(crate) retry: Retry,
     pub(crate) renewals: Renewals,
     pub(crate) cluster_clock: ClusterClock,
-    pub(crate) agents: Agents,
+    pub(crate) publisher: Publisher,
+    pub(crate) agents: Arc<Agents>,
     pub(crate) batcher: ExchangeBatcher,
     pub(crate) held_attempts: HeldAttemptsReader,
     pub(crate) peers: PeerNotifier,
-    pub(crate) output: OutputHub,
+    pub(crate) output: Arc<OutputHub>,
     pub(crate) feed: Feed,
     pub(crate) states: States,
     pub(crate) announcer: Announcer,
@@ -152,17 +155,9 @@ impl App {
         outcome
     }
 
-    /// Wakes the poll of a native agent, on any coordinator.
-    pub(crate) fn wake_agent(&self, agent: Uuid) {
-        self.agents.wake(agent);
-        self.peers.send(Hint::WakeAgent(agent));
-    }
-
-    /// Wakes the polls of native agents.
-    pub(crate) fn wake_agents(&self, agents: &[Uuid]) {
-        for agent in agents {
-            self.wake_agent(*agent);
-        }
+    /// Publishes the effects of an operation; returns its value.
+    pub(crate) fn publish<T>(&self, changed: Changed<T>) -> T {
+        self.publisher.publish(changed)
     }
 
     /// The state of every background task.

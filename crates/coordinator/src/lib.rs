@@ -16,6 +16,7 @@ mod failure_log;
 mod http2_detect;
 mod metrics;
 mod observed_objects;
+mod publish;
 mod reconcilers;
 mod serve;
 mod settings;

@@ -29,26 +29,24 @@ use crate::api::objects::uploads::ObjectLocks;
 use crate::app::{App, Parts};
 use crate::auth::keys::{self, KeyError};
 use crate::auth::passwords::Passwords;
-use crate::auth::revalidation::{MembershipCache, UserCache};
+use crate::auth::revalidation::UserCache;
 use crate::auth::throttle::Throttle;
 use crate::auth::tokens::Tokens;
-use crate::dispatch::agents::Agents;
 use crate::dispatch::exchange_batcher::{self, ExchangeBatcher};
 use crate::dispatch::held_attempts::HeldAttemptsReader;
 use crate::dispatch::lease_clock::ClusterClock;
-use crate::dispatch::notifier::Notifier;
-use crate::dispatch::peer_notifier::{self, HintQueue, PeerNotifier};
+use crate::dispatch::peer_notifier::{self, HintQueue};
 use crate::dispatch::renewals::Renewals;
 use crate::dispatch::retry::Retry;
 use crate::events::announcer::{Announcer, RedisConfigError};
 use crate::events::feed::{self, Feed};
-use crate::events::output_hub::OutputHub;
 use crate::events::relay;
 use crate::events::states::States;
 use crate::failure_log::FailureLog;
 use crate::metrics::scrape::QueueReader;
 use crate::metrics::{self, Metrics};
 use crate::observed_objects::ObservedObjects;
+use crate::publish::{Audience, Publisher};
 use crate::reconcilers::{self, Passes};
 use crate::serve;
 use crate::settings::{DEFAULT_ADMIN, Database, Objects, S3Settings, Settings};
@@ -232,21 +230,24 @@ impl Coordinator {
             listener.local_addr().map_err(|source| StartError::Bind { address: settings.bind, source })?;
 
         let metrics_listener = listen_for_metrics(settings.metrics_addr).await?;
-        let (ready, changed) = (Notifier::new(), Notifier::new());
         let retry = Retry::new(entropy.clone(), stopping.clone());
-        let (batcher, requests) = ExchangeBatcher::new();
-        background.spawn_critical("exchange-batcher", {
-            let (store, cluster_clock, stopping) = (store.clone(), cluster_clock.clone(), stopping.clone());
-            let (ready, retry, metrics) = (ready.clone(), retry.clone(), metrics.clone());
-            let dependencies =
-                exchange_batcher::Dependencies { store, cluster_clock, retry, ready, metrics, stopping };
-            exchange_batcher::serve(dependencies, requests)
-        });
-        let (peers, outbox) = PeerNotifier::new();
+        let (publisher, audience, outbox) = Publisher::start();
+        let Audience { ready, changed, agents, output, memberships: membership_cache, peers } = audience;
+        let dependencies = exchange_batcher::Dependencies {
+            store: store.clone(),
+            cluster_clock: cluster_clock.clone(),
+            retry: retry.clone(),
+            ready: ready.clone(),
+            publisher: publisher.clone(),
+            metrics: metrics.clone(),
+            stopping: stopping.clone(),
+        };
+        let batcher = start_exchange_batcher(&background, dependencies);
         let app = App::new(Parts {
             renewals: Renewals::start(&background, store.clone(), cluster_clock.clone()),
             cluster_clock,
-            agents: Agents::default(),
+            publisher,
+            agents,
             batcher,
             held_attempts: HeldAttemptsReader::start(&background, store.clone()),
             peers,
@@ -256,11 +257,11 @@ impl Coordinator {
             passwords,
             throttle: Throttle::default(),
             user_cache: UserCache::default(),
-            membership_cache: MembershipCache::default(),
+            membership_cache,
             ready,
             changed,
             retry,
-            output: OutputHub::default(),
+            output,
             feed: Feed::new(),
             states: States::default(),
             announcer,
@@ -388,12 +389,22 @@ fn of_server(error: &JoinError) -> TaskFailed {
     TaskFailed { task: HTTP_SERVER, panic: error.is_panic().then(|| error.to_string()) }
 }
 
+fn start_exchange_batcher(
+    background: &Background,
+    dependencies: exchange_batcher::Dependencies,
+) -> ExchangeBatcher {
+    let (batcher, requests) = ExchangeBatcher::new();
+    background.spawn_critical("exchange-batcher", exchange_batcher::serve(dependencies, requests));
+    batcher
+}
+
 fn start_peer_notifier(app: &App, outbox: HintQueue) {
     let dependencies = peer_notifier::Dependencies {
         store: app.store.clone(),
         entropy: app.entropy.clone(),
         ready: app.ready.clone(),
         changed: app.changed.clone(),
+        publisher: app.publisher.clone(),
         stopping: app.stopping.clone(),
     };
     let background = app.background.clone();

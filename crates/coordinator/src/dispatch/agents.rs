@@ -12,6 +12,8 @@ use mitosis_protocol::Uuid;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::publish::MayWake;
+
 /// Silence after which an agent counts as missed, unless the fleet is large.
 const MISSED_AFTER: Duration = Duration::from_secs(30);
 /// The largest rate of polls that end without a message.
@@ -193,7 +195,7 @@ impl Agents {
     }
 
     /// Wakes the poll of an agent, which then compares its attempts with the store.
-    pub(crate) fn wake(&self, uuid: Uuid) {
+    pub(crate) fn wake(&self, uuid: Uuid, _: MayWake) {
         if let Some(agent) = self.fleet().agents.get_mut(&uuid) {
             agent.message.compare = true;
             agent.wake.notify_one();
@@ -201,7 +203,7 @@ impl Agents {
     }
 
     /// Wakes all polls: hints may have been lost.
-    pub(crate) fn wake_all(&self) {
+    pub(crate) fn wake_all(&self, _: MayWake) {
         for agent in self.fleet().agents.values_mut() {
             agent.message.compare = true;
             agent.wake.notify_one();
@@ -387,12 +389,12 @@ mod tests {
         agents.insert(AGENT, WorkerId(1), true, None);
         agents.follow(AGENT, Uuid::nil());
         agents.follow(AGENT, Uuid::nil());
-        agents.wake(AGENT);
+        agents.wake(AGENT, MayWake::in_test());
         let wake = agents.poll(AGENT, false, None, LEASE).unwrap().wake;
         let (message, number) = agents.take_message(AGENT, || 5);
         assert_eq!((message.followed, message.compare, number), (vec![Uuid::nil()], true, Some(5)));
         assert_eq!(agents.take_message(AGENT, || 6), (Message::default(), None), "delivered once");
-        agents.wake(AGENT);
+        agents.wake(AGENT, MayWake::in_test());
         wake.notified().await;
     }
 
@@ -414,7 +416,7 @@ mod tests {
         assert_eq!(take(8), (everything, Some(8)), "only the last number counts");
         poll(Some(8));
         assert_eq!(take(9), (Message::default(), None));
-        agents.wake(AGENT);
+        agents.wake(AGENT, MayWake::in_test());
         take(10);
         poll(None);
         assert_eq!(take(11), (Message::default(), None), "a client without numbers gets no repetition");
@@ -424,7 +426,7 @@ mod tests {
         let mut first = std::pin::pin!(given_up.notified());
         assert!(!first.as_mut().enable(), "it is pending");
         let present = poll(Some(10)).wake;
-        agents.wake(AGENT);
+        agents.wake(AGENT, MayWake::in_test());
         assert!(tokio::time::timeout(Duration::from_secs(5), present.notified()).await.is_ok());
         assert!(!first.as_mut().enable());
     }

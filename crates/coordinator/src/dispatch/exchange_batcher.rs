@@ -10,7 +10,7 @@ use std::time::Duration;
 use mitosis_domain::failpoints;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::task::LeaseKey;
-use mitosis_store::ops::dispatch::{Assigned, Class, Exchange, ExchangeOutcome, Exchanged, Verdict};
+use mitosis_store::ops::dispatch::{Assigned, Class, Exchange, Exchanged, Verdict};
 use mitosis_store::{Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -18,10 +18,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::lease_clock::ClusterClock;
-use super::notifier::Notifier;
 use super::poll_queue::{Generation, PollQueue, Waiter};
 use super::retry::Retry;
 use crate::metrics::Metrics;
+use crate::publish::Publisher;
+use crate::publish::notifier::Notifier;
 
 /// Transactions under way at once. With more, batches only get smaller and wait for each other's workers.
 const CONCURRENCY: usize = 2;
@@ -89,6 +90,7 @@ pub(crate) struct Dependencies {
     pub(crate) retry: Retry,
     /// Notified when tasks became Ready.
     pub(crate) ready: Notifier,
+    pub(crate) publisher: Publisher,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) stopping: CancellationToken,
 }
@@ -168,7 +170,7 @@ impl ClassCache {
 struct Ended {
     generation: Generation,
     requests: Vec<Request>,
-    outcome: Result<ExchangeOutcome, Arc<StoreError>>,
+    outcome: Result<Vec<Exchanged>, Arc<StoreError>>,
 }
 
 impl Dispatcher {
@@ -268,11 +270,8 @@ impl Dispatcher {
                 return;
             }
         };
-        if outcome.made_ready {
-            dependencies.ready.notify();
-        }
-        count(&dependencies.metrics, &outcome.each);
-        for (request, exchanged) in requests.into_iter().zip(outcome.each) {
+        count(&dependencies.metrics, &outcome);
+        for (request, exchanged) in requests.into_iter().zip(outcome) {
             let class = self.note_class(&request, &exchanged, generation);
             match &exchanged.assigned {
                 Assigned::Work(work, _) if work.is_empty() && request.waits => {
@@ -317,7 +316,7 @@ impl Dispatcher {
         requests.0.close();
         while let Some(ended) = self.running.join_next().await {
             if let Ok(Ended { requests, outcome: Ok(outcome), .. }) = ended {
-                for (request, exchanged) in requests.into_iter().zip(outcome.each) {
+                for (request, exchanged) in requests.into_iter().zip(outcome) {
                     let _ = request.reply.send(Ok(exchanged));
                 }
             }
@@ -347,25 +346,22 @@ fn count(metrics: &Metrics, exchanged: &[Exchanged]) {
 /// Runs one transaction. If it fails for another reason than an outage, each agent is tried alone, so that one
 /// does not fail for another.
 async fn run(
-    Dependencies { store, cluster_clock, retry, .. }: &Dependencies,
+    Dependencies { store, cluster_clock, retry, publisher, .. }: &Dependencies,
     batch: &[Arc<Exchange>],
-) -> Result<ExchangeOutcome, Arc<StoreError>> {
+) -> Result<Vec<Exchanged>, Arc<StoreError>> {
     let together = retry.transient(|| store.exchange(batch, cluster_clock.moment())).await;
     match together {
         Err(error) if !error.is_transient() && batch.len() > 1 => {
             tracing::error!(%error, agents = batch.len(), "an exchange failed; trying each agent alone");
         }
-        outcome => return outcome.map_err(Arc::new),
+        outcome => return outcome.map(|changed| publisher.publish(changed)).map_err(Arc::new),
     }
-    let mut all = ExchangeOutcome { each: Vec::with_capacity(batch.len()), made_ready: false };
+    let mut all = Vec::with_capacity(batch.len());
     for one in batch {
         let alone =
             retry.transient(|| store.exchange(std::slice::from_ref(one), cluster_clock.moment())).await;
         match alone {
-            Ok(outcome) => {
-                all.each.extend(outcome.each);
-                all.made_ready |= outcome.made_ready;
-            }
+            Ok(changed) => all.extend(publisher.publish(changed)),
             Err(error) => {
                 // During an outage, the requests themselves report it.
                 if !error.is_transient() {

@@ -125,6 +125,7 @@ impl Clock for ClusterClock {
 mod tests {
     use async_trait::async_trait;
     use mitosis_domain::lease::LeaseClock;
+    use mitosis_store::ops::Changed;
     use mitosis_store::ops::reaper::Reaped;
     use mitosis_testkit::clock::SteppedClock;
 
@@ -150,8 +151,8 @@ mod tests {
             Ok(LeaseStatus { now, clock, skipped, missed: 3, due: false })
         }
 
-        async fn reap(&self, _: Moment, _: u32) -> Result<Vec<Reaped>, StoreError> {
-            Ok(Vec::new())
+        async fn reap(&self, _: Moment, _: u32) -> Result<Changed<Vec<Reaped>>, StoreError> {
+            Ok(Changed::nothing(Vec::new()))
         }
     }
 

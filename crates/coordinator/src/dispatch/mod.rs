@@ -5,7 +5,6 @@ pub(crate) mod agents;
 pub(crate) mod exchange_batcher;
 pub(crate) mod held_attempts;
 pub(crate) mod lease_clock;
-pub(crate) mod notifier;
 pub(crate) mod peer_notifier;
 mod poll_queue;
 pub(crate) mod renewals;

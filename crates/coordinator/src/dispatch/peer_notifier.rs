@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::notifier::Notifier;
 use crate::error::chain;
+use crate::publish::Publisher;
+use crate::publish::notifier::Notifier;
 
 /// How long the first hint waits for others.
 const WINDOW: Duration = Duration::from_millis(20);
@@ -96,6 +97,14 @@ pub(crate) struct PeerNotifier(mpsc::UnboundedSender<Hint>);
 #[derive(Debug, Clone)]
 pub(crate) struct HintQueue(Arc<Mutex<mpsc::UnboundedReceiver<Hint>>>);
 
+#[cfg(test)]
+impl HintQueue {
+    /// A hint that is to be sent, if there is one.
+    pub(crate) async fn take(&self) -> Option<Hint> {
+        self.0.lock().await.try_recv().ok()
+    }
+}
+
 impl PeerNotifier {
     pub(crate) fn new() -> (Self, HintQueue) {
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -116,6 +125,7 @@ pub(crate) struct Dependencies {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) ready: Notifier,
     pub(crate) changed: Notifier,
+    pub(crate) publisher: Publisher,
     pub(crate) stopping: CancellationToken,
 }
 
@@ -128,7 +138,7 @@ pub(crate) async fn serve(dependencies: Dependencies, outbox: HintQueue, apply: 
 }
 
 async fn send(dependencies: &Dependencies, name: u64, outbox: &mut mpsc::UnboundedReceiver<Hint>) {
-    let Dependencies { store, entropy, ready, changed, stopping } = dependencies;
+    let Dependencies { store, entropy, ready, changed, stopping, .. } = dependencies;
     let (mut ready, mut changed) = (ready.subscribe_to_own(), changed.subscribe_to_own());
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
     let mut left_over: Option<Hint> = None;
@@ -166,7 +176,7 @@ async fn send(dependencies: &Dependencies, name: u64, outbox: &mut mpsc::Unbound
 }
 
 async fn receive(
-    Dependencies { ready, changed, stopping, .. }: &Dependencies,
+    Dependencies { publisher, stopping, .. }: &Dependencies,
     name: u64,
     mut heard: mpsc::Receiver<Notification>,
     apply: impl Fn(Received),
@@ -194,12 +204,7 @@ async fn receive(
             }
             None => return,
         };
-        if is_ready {
-            ready.notify_locally();
-        }
-        if has_changed {
-            changed.notify_locally();
-        }
+        publisher.published_by_peer(is_ready, has_changed);
     }
 }
 

@@ -9,6 +9,8 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::output::{OutputChunk, OutputDemand};
 use tokio::sync::{oneshot, watch};
 
+use crate::publish::MayWake;
+
 /// What wakes a follower.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
@@ -24,11 +26,13 @@ pub(crate) enum Wake {
 }
 
 /// The followers of a task, and their combined demand.
+#[derive(Debug)]
 struct Topic {
     followers: Vec<Follower>,
     demand: watch::Sender<OutputDemand>,
 }
 
+#[derive(Debug)]
 struct Follower {
     id: u64,
     stdout: u64,
@@ -36,14 +40,14 @@ struct Follower {
     wake: oneshot::Sender<Wake>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Topics {
     by_task: HashMap<Uuid, Topic>,
     last_follower: u64,
 }
 
 /// The tasks with followers, or with a waiting request of their worker.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct OutputHub(Mutex<Topics>);
 
 /// A registered follower; dropping it ends the registration.
@@ -86,7 +90,7 @@ impl OutputHub {
     }
 
     /// Wakes all followers of a task, because it has changed or ended.
-    pub(crate) fn changed(&self, task: Uuid) {
+    pub(crate) fn changed(&self, task: Uuid, _: MayWake) {
         let mut topics = self.topics();
         let Some(topic) = topics.by_task.get_mut(&task) else { return };
         for follower in topic.followers.drain(..) {
@@ -199,7 +203,7 @@ mod tests {
         let hub = OutputHub::default();
         let mut far = hub.follow(TASK, 10, 0);
         assert_eq!(hub.publish(TASK, &chunk(0, "abc")).stdout, Some(10));
-        hub.changed(TASK);
+        hub.changed(TASK, MayWake::in_test());
         assert_eq!(far.woken().await, Wake::Changed);
     }
 

@@ -22,8 +22,8 @@ pub(crate) const RENEW_AFTER: Duration = Duration::from_secs(6);
 /// Applies what another coordinator sent.
 pub(crate) fn apply(app: &App, received: Received) {
     match received {
-        Received::Missed => app.agents.wake_all(),
-        Received::Hint(Hint::WakeAgent(agent)) => app.agents.wake(agent),
+        Received::Missed => app.publisher.wake_all(),
+        Received::Hint(Hint::WakeAgent(agent)) => app.publisher.wake_for_peer(agent),
         Received::Hint(Hint::Follow { agent, task, stdout, stderr }) => {
             follow(app, agent, task, stdout, stderr);
         }

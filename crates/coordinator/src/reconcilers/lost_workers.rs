@@ -28,15 +28,12 @@ pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
     let (mut workers, mut tasks) = (0, 0);
     let at = Moment { now: app.now(), lease: watch.time() };
     loop {
-        let reaped = app.store.reap(at, BATCH_SIZE).await?;
+        let reaped = app.publish(app.store.reap(at, BATCH_SIZE).await?);
         for lost in &reaped {
             report_reaped(&app, lost);
             tasks += lost.returned.len() as u64;
         }
         workers += reaped.len() as u64;
-        if !reaped.is_empty() {
-            app.ready.notify();
-        }
         if reaped.len() < BATCH_SIZE as usize {
             app.metrics.lost_workers.inc_by(workers);
             app.metrics.requeued.inc_by(tasks);
@@ -52,11 +49,9 @@ fn report_reaped(app: &App, Reaped { worker, reason, returned }: &Reaped) {
         }
         ReapReason::TaskLimit => {
             tracing::warn!(%worker, ?returned, "a worker is silent; requeued the tasks whose `lost_after` has passed");
-            app.wake_agent(*worker);
         }
     }
     for task in returned {
-        app.output.changed(*task);
         app.announcer.left(*task);
     }
 }

@@ -11,7 +11,7 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::admin::AccountState;
 use uuid::Uuid;
 
-use super::{Administered, By};
+use super::{Administered, By, Changed};
 use crate::StoreError;
 
 /// A new user, which is created together with the personal group.
@@ -110,7 +110,7 @@ pub trait Accounts {
         session: i64,
         tokens: TokenRevocation,
         now: Timestamp,
-    ) -> Result<Administered<Vec<Uuid>>, StoreError>;
+    ) -> Result<Changed<Administered<Vec<Uuid>>>, StoreError>;
 
     /// Sets the state of an account. Unless the new state is Active, it also removes the user's workers and
     /// requeues their tasks. Returns the workers.
@@ -120,7 +120,7 @@ pub trait Accounts {
         name: &str,
         state: AccountState,
         now: Timestamp,
-    ) -> Result<Administered<Vec<Uuid>>, StoreError>;
+    ) -> Result<Changed<Administered<Vec<Uuid>>>, StoreError>;
 
     /// Changes the number of groups that a user may create; returns the new quota.
     async fn change_group_quota(

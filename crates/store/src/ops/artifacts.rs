@@ -10,9 +10,9 @@ use mitosis_protocol::{ArtifactKind, Timestamp};
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::ops::By;
 use crate::ops::dispatch::Holder;
 use crate::ops::expected_uploads::NewLink;
+use crate::ops::{By, Changed};
 
 /// A visible archive of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub trait Artifacts {
         kind: ArtifactKind,
         size: i64,
         now: Timestamp,
-    ) -> Result<Reservation, StoreError>;
+    ) -> Result<Changed<Reservation>, StoreError>;
 
     /// Reserves an upload by a user, which is visible at once. The larger of the old and new sizes is recorded,
     /// and only growth is charged (HTTP contract §8, §10), until no more uploads are expected.

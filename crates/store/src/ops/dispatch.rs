@@ -14,6 +14,7 @@ use mitosis_protocol::{ArtifactKind, ResultWarning, TaskResult, TaskSpec, Timest
 use uuid::Uuid;
 
 use crate::StoreError;
+use crate::ops::Changed;
 use crate::ops::tasks::{NewTask, TaskIds};
 
 /// A task that is assigned to a worker.
@@ -169,15 +170,6 @@ pub struct Exchanged {
     pub assigned: Assigned,
 }
 
-/// Outcome of [`Dispatch::exchange`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct ExchangeOutcome {
-    /// One for each agent, in order.
-    pub each: Vec<Exchanged>,
-    /// Whether tasks became Ready by it.
-    pub made_ready: bool,
-}
-
 /// Outcome of [`Dispatch::report_end`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReport {
@@ -216,20 +208,33 @@ pub trait Dispatch {
     /// requeues attempts that were not started, and leases Ready tasks that each worker may run (semantics §5).
     /// These are the tasks of its groups with Write or Admin whose tags the worker has. Groups take turns;
     /// within a group, larger priority goes first, then older. A task is assigned to one worker only, even if
-    /// several coordinators call this at the same time.
-    async fn exchange(&self, batch: &[Arc<Exchange>], at: Moment) -> Result<ExchangeOutcome, StoreError>;
+    /// several coordinators call this at the same time. One outcome for each agent, in order.
+    async fn exchange(
+        &self,
+        batch: &[Arc<Exchange>],
+        at: Moment,
+    ) -> Result<Changed<Vec<Exchanged>>, StoreError>;
 
     /// Claims a task for a worker of the legacy protocol, in the order of [`Self::exchange`]. A worker that
     /// holds a Running task gets that task again, with its old key, since the reply to its last fetch was lost
     /// (HTTP contract §12.1).
-    async fn claim_or_resume(&self, worker: WorkerId, token: i64, at: Moment) -> Result<Claim, StoreError>;
+    async fn claim_or_resume(
+        &self,
+        worker: WorkerId,
+        token: i64,
+        at: Moment,
+    ) -> Result<Changed<Claim>, StoreError>;
 
     /// Reads those of the tasks that a worker holds, after the reply that assigned them was lost.
     async fn held_work(&self, worker: WorkerId, tasks: &[TaskId]) -> Result<Vec<Work>, StoreError>;
 
     /// Records how the command ended, before its result is known.
-    async fn report_end(&self, holder: Holder, end: ExecEnd, now: Timestamp)
-    -> Result<EndReport, StoreError>;
+    async fn report_end(
+        &self,
+        holder: Holder,
+        end: ExecEnd,
+        now: Timestamp,
+    ) -> Result<Changed<EndReport>, StoreError>;
 
     /// Reads the held task, with its lease; `None` if the holder does not hold it.
     async fn held(&self, holder: Holder) -> Result<Option<Assignment>, StoreError>;
@@ -240,7 +245,7 @@ pub trait Dispatch {
         holder: Holder,
         task: &NewTask,
         now: Timestamp,
-    ) -> Result<FollowUp, StoreError>;
+    ) -> Result<Changed<FollowUp>, StoreError>;
 
     /// Ends attempts whose holders hold their tasks. The task has then ended, the attempt's artifacts are
     /// visible, its follow-up is Ready, and a draining worker is removed after its last task. Returns one
@@ -249,5 +254,5 @@ pub trait Dispatch {
         &self,
         completions: &[Completion],
         now: Timestamp,
-    ) -> Result<Vec<Completed>, StoreError>;
+    ) -> Result<Changed<Vec<Completed>>, StoreError>;
 }

@@ -11,7 +11,7 @@ use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::ops::{Administered, By};
+use crate::ops::{Administered, By, Changed};
 
 /// Outcome of [`Groups::create_group`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub trait Groups {
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
-    ) -> Result<MembersChange, StoreError>;
+    ) -> Result<Changed<MembersChange>, StoreError>;
 
     /// Ends memberships; all or nothing. Users who exist but are not members are ignored. Workers that these
     /// users registered, or added to the group, don't serve it any more, and its tasks that they hold are
@@ -95,12 +95,16 @@ pub trait Groups {
         group: GroupId,
         names: &[String],
         now: Timestamp,
-    ) -> Result<MembersChange, StoreError>;
+    ) -> Result<Changed<MembersChange>, StoreError>;
 
     /// Sets the state of a group to Deleted. Its memberships end, no worker serves it, its waiting tasks are
     /// cancelled, and it doesn't count towards the quota of its creator. Its stored objects and its name stay.
-    async fn delete_group(&self, by: By, group: GroupId, now: Timestamp)
-    -> Result<GroupDeletion, StoreError>;
+    async fn delete_group(
+        &self,
+        by: By,
+        group: GroupId,
+        now: Timestamp,
+    ) -> Result<Changed<GroupDeletion>, StoreError>;
 
     /// Reads up to `limit` deleted groups in which tasks may wait, because their deletion was interrupted or
     /// continues.
@@ -109,7 +113,11 @@ pub trait Groups {
     /// Cancels further waiting tasks of a deleted group, up to
     /// [`CANCEL_BATCH`](crate::ops::tasks::CANCEL_BATCH); returns them. There are none when the deletion is
     /// complete, or when the group is not Deleted any more.
-    async fn continue_deletion(&self, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, StoreError>;
+    async fn continue_deletion(
+        &self,
+        group: GroupId,
+        now: Timestamp,
+    ) -> Result<Changed<Vec<Uuid>>, StoreError>;
 
     /// Sets the state of a group to Active and gives users roles in it; all or nothing. It must have an Admin
     /// afterwards.
@@ -119,7 +127,7 @@ pub trait Groups {
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
-    ) -> Result<MembersChange, StoreError>;
+    ) -> Result<Changed<MembersChange>, StoreError>;
 
     /// Changes the number of bytes that a group may store; returns the new quota.
     async fn change_storage_quota(

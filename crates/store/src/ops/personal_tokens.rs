@@ -8,6 +8,7 @@ use mitosis_protocol::tokens::{TokenInfo, TokenScope};
 use uuid::Uuid;
 
 use crate::StoreError;
+use crate::ops::Changed;
 
 /// A new token.
 #[derive(Debug, Clone)]
@@ -59,7 +60,7 @@ pub trait PersonalTokens {
         owner: UserId,
         id: i64,
         now: Timestamp,
-    ) -> Result<Option<Vec<Uuid>>, StoreError>;
+    ) -> Result<Changed<Option<Vec<Uuid>>>, StoreError>;
 
     /// Reads the owner and the scope of the token with this digest; none if it has expired.
     async fn owner_of_personal_token(

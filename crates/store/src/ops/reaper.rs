@@ -8,6 +8,7 @@ use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
 use crate::StoreError;
+use crate::ops::Changed;
 
 /// An observation of the lease clock.
 #[derive(Debug, Clone, Copy)]
@@ -82,5 +83,5 @@ pub trait Reaper {
     /// some of their tasks allow, it takes these attempts. The tasks are Ready again, at their old position,
     /// and Pending follow-ups of the lost attempts are deleted. The conditions are tested inside the write, so
     /// any coordinator may call this at any time, repeatedly.
-    async fn reap(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreError>;
+    async fn reap(&self, at: Moment, limit: u32) -> Result<Changed<Vec<Reaped>>, StoreError>;
 }

@@ -8,6 +8,7 @@ use mitosis_protocol::{ResultWarning, TaskResult, TaskState, Timestamp};
 use uuid::Uuid;
 
 use crate::StoreError;
+use crate::ops::Changed;
 use crate::ops::query::{Page, TaskQuery};
 use crate::ops::tasks::{IdempotencyKey, TaskIds};
 
@@ -149,5 +150,5 @@ pub trait Sweeps {
         mode: RepeatMode,
         key: Option<&IdempotencyKey>,
         now: Timestamp,
-    ) -> Result<Repetition, StoreError>;
+    ) -> Result<Changed<Repetition>, StoreError>;
 }

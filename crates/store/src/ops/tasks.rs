@@ -11,8 +11,8 @@ use mitosis_protocol::{TaskSpec, Timestamp};
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::ops::By;
 use crate::ops::query::{Count, Page, TaskPage, TaskQuery};
+use crate::ops::{By, Changed};
 
 /// A new task, which the caller has checked.
 #[derive(Debug, Clone)]
@@ -130,7 +130,7 @@ pub trait Tasks {
         tasks: &[NewTask],
         key: Option<&IdempotencyKey>,
         now: Timestamp,
-    ) -> Result<Submission, StoreError>;
+    ) -> Result<Changed<Submission>, StoreError>;
 
     /// Returns which of these tasks exist, and whether a user is in the group of each.
     async fn tasks_seen_by(&self, user: UserId, tasks: &[Uuid]) -> Result<HashMap<Uuid, bool>, StoreError>;
@@ -187,7 +187,7 @@ pub trait Tasks {
         uuid: Uuid,
         change: &TaskChange,
         now: Timestamp,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Changed<bool>, StoreError>;
 
     /// Replaces the labels of a task in any state. Returns false if it doesn't exist or the user may not change
     /// it.
@@ -206,8 +206,13 @@ pub trait Tasks {
         by: By,
         selection: &CancelSelection,
         now: Timestamp,
-    ) -> Result<Vec<Uuid>, StoreError>;
+    ) -> Result<Changed<Vec<Uuid>>, StoreError>;
 
     /// Requests the agent that runs a task to stop it; a repeated request changes nothing.
-    async fn request_stop(&self, by: By, uuid: Uuid, now: Timestamp) -> Result<StopRequested, StoreError>;
+    async fn request_stop(
+        &self,
+        by: By,
+        uuid: Uuid,
+        now: Timestamp,
+    ) -> Result<Changed<StopRequested>, StoreError>;
 }

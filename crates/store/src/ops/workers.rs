@@ -14,8 +14,8 @@ use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::ops::By;
 use crate::ops::query::{FoundWorkers, WorkerPage, WorkerQuery};
+use crate::ops::{By, Changed};
 
 /// A new worker.
 #[derive(Debug, Clone)]
@@ -208,7 +208,7 @@ pub trait Workers {
         uuid: Uuid,
         tags: &TagSet,
         now: Timestamp,
-    ) -> Result<WorkerChange, StoreError>;
+    ) -> Result<Changed<WorkerChange>, StoreError>;
 
     /// Replaces the labels. A user needs the same right as for tags.
     async fn set_worker_labels(
@@ -227,7 +227,7 @@ pub trait Workers {
         uuid: Uuid,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
-    ) -> Result<WorkerGroupsChange, StoreError>;
+    ) -> Result<Changed<WorkerGroupsChange>, StoreError>;
 
     /// Removes groups (by name) from a worker; all or nothing. Groups that are not on it are ignored. A user
     /// must either control the worker, and then its running tasks continue, or be Admin of each of the groups,
@@ -238,7 +238,7 @@ pub trait Workers {
         uuid: Uuid,
         groups: &[String],
         now: Timestamp,
-    ) -> Result<WorkerGroupsChange, StoreError>;
+    ) -> Result<Changed<WorkerGroupsChange>, StoreError>;
 
     /// Stops a worker (HTTP contract §11). `Graceful` removes an idle worker and drains a busy one, `Force`
     /// removes it and requeues its tasks. Pending follow-ups of its attempts are deleted. A user must be Admin
@@ -249,11 +249,11 @@ pub trait Workers {
         uuid: Uuid,
         op: ShutdownOp,
         now: Timestamp,
-    ) -> Result<Stop, StoreError>;
+    ) -> Result<Changed<Stop>, StoreError>;
 
     /// Removes a worker that leaves by itself, or whose end its guard reports, and requeues its tasks, like a
     /// forced stop; the removal is not recorded. `fate` is that of its attempts.
-    async fn sign_off(&self, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, StoreError>;
+    async fn sign_off(&self, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Changed<Stop>, StoreError>;
 
     /// Reads why a removed worker must not register again; none for one that was lost, left by itself, or never
     /// existed.

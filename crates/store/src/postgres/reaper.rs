@@ -13,6 +13,7 @@ use crate::StoreError;
 use crate::db::{Row, only};
 use crate::ops::reaper::{LeaseObservation, LeaseStatus, ReapReason, Reaped, Reaper};
 use crate::ops::workers::{Departure, Fate};
+use crate::ops::{Changed, Effects};
 use crate::shared::dispatch::lease::{self, Lease};
 use crate::shared::dispatch::requeue::requeue;
 use crate::shared::workers::remove::remove;
@@ -23,7 +24,7 @@ impl Reaper for PostgresStore {
         self.observed.operation("monitor_leases", self.observe_leases(look)).await
     }
 
-    async fn reap(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreError> {
+    async fn reap(&self, at: Moment, limit: u32) -> Result<Changed<Vec<Reaped>>, StoreError> {
         self.observed.operation("reap", self.reap_round(at, limit)).await
     }
 }
@@ -48,19 +49,19 @@ impl PostgresStore {
 
     /// Uses one transaction per worker, so that none waits for the tasks of another. The first error ends the
     /// round. The result includes what was reaped before it, and the next round meets it again.
-    async fn reap_round(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreError> {
-        let mut reaped = Vec::new();
+    async fn reap_round(&self, at: Moment, limit: u32) -> Result<Changed<Vec<Reaped>>, StoreError> {
+        let (mut reaped, mut effects) = (Vec::new(), Effects::default());
         let params: Params<'_> = &[&at.lease.micros(), &i64::from(limit)];
         let candidates: Vec<(WorkerId, ReapReason)> =
             Session::Client(&self.client().await?).all(CANDIDATES, params, read_candidate).await?;
         for (worker, reason) in candidates {
             match write!(self, db => reap(db, worker, reason, at)) {
-                Ok(one) => reaped.extend(one),
+                Ok(one) => reaped.extend(effects.keep(one)),
                 Err(error) if reaped.is_empty() => return Err(error),
-                Err(_) => return Ok(reaped),
+                Err(_) => break,
             }
         }
-        Ok(reaped)
+        Ok(effects.with(reaped))
     }
 }
 
@@ -172,24 +173,24 @@ async fn reap(
     worker: WorkerId,
     reason: ReapReason,
     at: Moment,
-) -> Result<Option<Reaped>, StoreError> {
+) -> Result<Changed<Option<Reaped>>, StoreError> {
     let found: Option<(Uuid, Option<Timestamp>)> = db
         .optional(LOCK, &[&worker.0], |row| Ok((row.value("uuid")?, row.optional_time("token_until")?)))
         .await?;
-    let Some((uuid, token_until)) = found else { return Ok(None) };
+    let Some((uuid, token_until)) = found else { return Ok(Changed::nothing(None)) };
     let still_so = match reason {
         ReapReason::Silent => IS_SILENT,
         ReapReason::Overdue => IS_OVERDUE,
         ReapReason::TaskLimit => return reap_attempts(db, worker, uuid, at).await,
     };
     if !db.one(still_so, &[&worker.0, &at.lease.micros()], only).await? {
-        return Ok(None);
+        return Ok(Changed::nothing(None));
     }
     let departure = Departure::of_lifetime(token_until, at.now);
     failpoints::point("reap.session_delete:before");
-    let returned = remove(db.into(), worker, uuid, departure, Fate::WorkerLost, at.now).await?;
+    let removed = remove(db.into(), worker, uuid, departure, Fate::WorkerLost, at.now).await?;
     failpoints::point("reap.session_delete:after");
-    Ok(Some(Reaped { worker: uuid, reason, returned }))
+    Ok(removed.map(|returned| Some(Reaped { worker: uuid, reason, returned })))
 }
 
 /// Takes the attempts beyond the limits of their tasks from a locked worker.
@@ -198,11 +199,15 @@ async fn reap_attempts(
     worker: WorkerId,
     uuid: Uuid,
     at: Moment,
-) -> Result<Option<Reaped>, StoreError> {
+) -> Result<Changed<Option<Reaped>>, StoreError> {
     let past: Vec<Lease> = db.all(PAST_THEIR_LIMIT, &[&worker.0, &at.lease.micros()], lease::read).await?;
-    let mut returned = Vec::with_capacity(past.len());
+    let (mut returned, mut effects) = (Vec::with_capacity(past.len()), Effects::default());
     for lease in &past {
-        returned.push(requeue(db.into(), lease, Fate::WorkerLost, at.now).await?);
+        returned.push(effects.keep(requeue(db.into(), lease, Fate::WorkerLost, at.now).await?));
     }
-    Ok((!returned.is_empty()).then_some(Reaped { worker: uuid, reason: ReapReason::TaskLimit, returned }))
+    if returned.is_empty() {
+        return Ok(Changed::nothing(None));
+    }
+    effects.workers.push(uuid);
+    Ok(effects.with(Some(Reaped { worker: uuid, reason: ReapReason::TaskLimit, returned })))
 }

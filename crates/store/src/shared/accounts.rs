@@ -19,7 +19,7 @@ use crate::backend::Backend;
 use crate::db::{Db, Params, Row, Sql, only, sql};
 use crate::enum_codes::Code;
 use crate::ops::accounts::{Accounts, Bootstrap, NewUser, SessionChange, TokenRevocation, UserCreation};
-use crate::ops::{Administered, By};
+use crate::ops::{Administered, By, Changed, Effects};
 
 #[async_trait]
 impl<B: Backend> Accounts for B {
@@ -82,12 +82,12 @@ impl<B: Backend> Accounts for B {
         session: i64,
         tokens: TokenRevocation,
         now: Timestamp,
-    ) -> Result<Administered<Vec<Uuid>>, StoreError> {
+    ) -> Result<Changed<Administered<Vec<Uuid>>>, StoreError> {
         self.write(
             (by, user, password_hash.to_owned(), session, tokens, now),
             |db, (by, user, password_hash, session, tokens, now)| {
                 let operation = reset_password(db, *user, password_hash, *session, *tokens, *now);
-                Box::pin(administered(db, *by, operation))
+                Box::pin(administered_change(db, *by, operation))
             },
         )
         .await
@@ -99,9 +99,9 @@ impl<B: Backend> Accounts for B {
         name: &str,
         state: AccountState,
         now: Timestamp,
-    ) -> Result<Administered<Vec<Uuid>>, StoreError> {
+    ) -> Result<Changed<Administered<Vec<Uuid>>>, StoreError> {
         self.write((by, name.to_owned(), state, now), |db, (by, name, state, now)| {
-            Box::pin(administered(db, *by, set_state(db, name, *state, *now)))
+            Box::pin(administered_change(db, *by, set_state(db, name, *state, *now)))
         })
         .await
     }
@@ -130,6 +130,19 @@ pub(super) async fn administered<T>(
         return Ok(Administered::Denied);
     }
     Ok(operation.await?.map_or(Administered::Unknown, Administered::Done))
+}
+
+/// Like [`administered`], for an operation with effects.
+async fn administered_change<T>(
+    db: Db<'_>,
+    by: By,
+    operation: impl Future<Output = Result<Option<Changed<T>>, StoreError>>,
+) -> Result<Changed<Administered<T>>, StoreError> {
+    Ok(match administered(db, by, operation).await? {
+        Administered::Done(changed) => changed.map(Administered::Done),
+        Administered::Unknown => Changed::nothing(Administered::Unknown),
+        Administered::Denied => Changed::nothing(Administered::Denied),
+    })
 }
 
 const USER_BY_NAME: Sql = sql!(
@@ -270,7 +283,7 @@ async fn reset_password(
     session: i64,
     tokens: TokenRevocation,
     now: Timestamp,
-) -> Result<Option<Vec<Uuid>>, StoreError> {
+) -> Result<Option<Changed<Vec<Uuid>>>, StoreError> {
     let params: Params<'_> = &[&user.0, &password_hash, &session, &now.unix_micros()];
     if db.run(SET_PASSWORD, params).await? == 0 {
         return Ok(None);
@@ -288,11 +301,11 @@ async fn set_state(
     name: &str,
     state: AccountState,
     now: Timestamp,
-) -> Result<Option<Vec<Uuid>>, StoreError> {
+) -> Result<Option<Changed<Vec<Uuid>>>, StoreError> {
     let changed = db.optional(SET_STATE, &[&name, &state.code(), &now.unix_micros()], only).await?;
     let Some(user) = changed.map(UserId) else { return Ok(None) };
     match state {
-        AccountState::Active => Ok(Some(Vec::new())),
+        AccountState::Active => Ok(Some(Effects::ready().with(Vec::new()))),
         AccountState::Locked | AccountState::Deleted => {
             remove_all(db, &Registered::By(user), now).await.map(Some)
         }

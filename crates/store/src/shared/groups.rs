@@ -24,7 +24,7 @@ use crate::enum_codes::Code;
 use crate::ops::groups::{GroupCreation, GroupDeletion, Groups, MembersChange};
 use crate::ops::query::TaskQuery;
 use crate::ops::tasks::CancelSelection;
-use crate::ops::{Administered, By};
+use crate::ops::{Administered, By, Changed, Effects};
 
 #[async_trait]
 impl<B: Backend> Groups for B {
@@ -79,7 +79,7 @@ impl<B: Backend> Groups for B {
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
-    ) -> Result<MembersChange, StoreError> {
+    ) -> Result<Changed<MembersChange>, StoreError> {
         self.write((by, group, relations.clone(), now), |db, (by, group, relations, now)| {
             Box::pin(set_members(db, *by, *group, relations, *now))
         })
@@ -92,7 +92,7 @@ impl<B: Backend> Groups for B {
         group: GroupId,
         names: &[String],
         now: Timestamp,
-    ) -> Result<MembersChange, StoreError> {
+    ) -> Result<Changed<MembersChange>, StoreError> {
         self.write((by, group, names.to_vec(), now), |db, (by, group, names, now)| {
             Box::pin(remove_members(db, *by, *group, names, *now))
         })
@@ -104,7 +104,7 @@ impl<B: Backend> Groups for B {
         by: By,
         group: GroupId,
         now: Timestamp,
-    ) -> Result<GroupDeletion, StoreError> {
+    ) -> Result<Changed<GroupDeletion>, StoreError> {
         self.write((by, group, now), |db, (by, group, now)| Box::pin(delete_group(db, *by, *group, *now)))
             .await
     }
@@ -116,7 +116,11 @@ impl<B: Backend> Groups for B {
         .await
     }
 
-    async fn continue_deletion(&self, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, StoreError> {
+    async fn continue_deletion(
+        &self,
+        group: GroupId,
+        now: Timestamp,
+    ) -> Result<Changed<Vec<Uuid>>, StoreError> {
         self.write((group, now), |db, (group, now)| Box::pin(continue_deletion(db, *group, *now))).await
     }
 
@@ -126,7 +130,7 @@ impl<B: Backend> Groups for B {
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
-    ) -> Result<MembersChange, StoreError> {
+    ) -> Result<Changed<MembersChange>, StoreError> {
         self.write((by, group, relations.clone(), now), |db, (by, group, relations, now)| {
             Box::pin(restore_group(db, *by, *group, relations, *now))
         })
@@ -298,10 +302,10 @@ async fn set_members(
     group: GroupId,
     relations: &BTreeMap<String, Role>,
     now: Timestamp,
-) -> Result<MembersChange, StoreError> {
+) -> Result<Changed<MembersChange>, StoreError> {
     let names: Vec<String> = relations.keys().cloned().collect();
     if let Some(name) = unknown_user(db, &names).await? {
-        return Ok(MembersChange::UnknownUser(name));
+        return Ok(Changed::nothing(MembersChange::UnknownUser(name)));
     }
     let demoted: Vec<&str> = relations
         .iter()
@@ -311,19 +315,20 @@ async fn set_members(
     let demoted = lock_workers_of(db, group, &demoted).await?;
     db.lock(SERIALIZE, &[&group.0]).await?;
     if !rights::may(db, by, group, Action::ManageMembers).await? {
-        return Ok(MembersChange::Denied);
+        return Ok(Changed::nothing(MembersChange::Denied));
     }
     let mut after = members(db, group).await?;
     after.extend(relations.clone());
     if !has_admin(&after) {
-        return Ok(MembersChange::LastAdmin);
+        return Ok(Changed::nothing(MembersChange::LastAdmin));
     }
     for (name, role) in relations {
         db.run_one(SET_MEMBER, &[name, &group.0, &role.code()]).await?;
     }
-    let workers = remove_serving_workers(db, group, &demoted, now).await?;
+    let mut effects = Effects { memberships: true, ..Effects::default() };
+    let workers = effects.keep(remove_serving_workers(db, group, &demoted, now).await?);
     db.run_one(TOUCH_GROUP, &[&group.0, &now.unix_micros()]).await?;
-    Ok(MembersChange::Done(workers))
+    Ok(effects.with(MembersChange::Done(workers)))
 }
 
 const IDS_OF_USERS: Sql = sql!("SELECT id FROM users WHERE username = ANY($1)");
@@ -351,25 +356,26 @@ async fn remove_members(
     group: GroupId,
     names: &[String],
     now: Timestamp,
-) -> Result<MembersChange, StoreError> {
+) -> Result<Changed<MembersChange>, StoreError> {
     if let Some(name) = unknown_user(db, names).await? {
-        return Ok(MembersChange::UnknownUser(name));
+        return Ok(Changed::nothing(MembersChange::UnknownUser(name)));
     }
     let leaving: Vec<&str> = names.iter().map(String::as_str).collect();
     let leaving = lock_workers_of(db, group, &leaving).await?;
     db.lock(SERIALIZE, &[&group.0]).await?;
     if !rights::may(db, by, group, Action::ManageMembers).await? {
-        return Ok(MembersChange::Denied);
+        return Ok(Changed::nothing(MembersChange::Denied));
     }
     let mut after = members(db, group).await?;
     after.retain(|name, _| !names.contains(name));
     if !has_admin(&after) {
-        return Ok(MembersChange::LastAdmin);
+        return Ok(Changed::nothing(MembersChange::LastAdmin));
     }
     db.run(REMOVE_MEMBERS, &[&List(names), &group.0]).await?;
-    let workers = remove_serving_workers(db, group, &leaving, now).await?;
+    let mut effects = Effects { memberships: true, ..Effects::default() };
+    let workers = effects.keep(remove_serving_workers(db, group, &leaving, now).await?);
     db.run_one(TOUCH_GROUP, &[&group.0, &now.unix_micros()]).await?;
-    Ok(MembersChange::Done(workers))
+    Ok(effects.with(MembersChange::Done(workers)))
 }
 
 const STORAGE_QUOTA: Sql = sql!("SELECT storage_quota FROM groups WHERE name = $1 FOR UPDATE");
@@ -416,14 +422,14 @@ async fn delete_group(
     by: By,
     group: GroupId,
     now: Timestamp,
-) -> Result<GroupDeletion, StoreError> {
+) -> Result<Changed<GroupDeletion>, StoreError> {
     // Submissions and requeues lock the row, too, so no new task can be missed by the cancellation.
     db.lock(SERIALIZE, &[&group.0]).await?;
     if !rights::may(db, by, group, Action::ManageMembers).await? {
-        return Ok(GroupDeletion::Denied);
+        return Ok(Changed::nothing(GroupDeletion::Denied));
     }
     if db.one(IS_PERSONAL, &[&group.0], only).await? {
-        return Ok(GroupDeletion::Personal);
+        return Ok(Changed::nothing(GroupDeletion::Personal));
     }
     if change_state(db, group, AccountState::Deleted, now).await? != AccountState::Deleted {
         db.run_one(COUNT_FOR_CREATOR, &[&group.0, &-1]).await?;
@@ -431,7 +437,10 @@ async fn delete_group(
     for delete in DELETE_RELATIONS {
         db.run(delete, &[&group.0]).await?;
     }
-    Ok(GroupDeletion::Deleted(cancel(db, By::Site, &waiting(group), now).await?))
+    // Workers that served it may run less than before.
+    let mut effects = Effects { memberships: true, ..Effects::ready() };
+    let cancelled = effects.keep(cancel(db, By::Site, &waiting(group), now).await?);
+    Ok(effects.with(GroupDeletion::Deleted(cancelled)))
 }
 
 const UNFINISHED_DELETIONS: Sql = sql!(
@@ -445,15 +454,20 @@ const IS_ENDING: Sql = sql!("SELECT ending FROM groups WHERE id = $1 FOR UPDATE"
 
 const HAS_ENDED: Sql = sql!("UPDATE groups SET ending = FALSE WHERE id = $1");
 
-async fn continue_deletion(db: Db<'_>, group: GroupId, now: Timestamp) -> Result<Vec<Uuid>, StoreError> {
+async fn continue_deletion(
+    db: Db<'_>,
+    group: GroupId,
+    now: Timestamp,
+) -> Result<Changed<Vec<Uuid>>, StoreError> {
     if db.optional(IS_ENDING, &[&group.0], only).await? != Some(true) {
-        return Ok(Vec::new());
+        return Ok(Changed::nothing(Vec::new()));
     }
-    let cancelled = cancel(db, By::Site, &waiting(group), now).await?;
+    let mut effects = Effects::default();
+    let cancelled = effects.keep(cancel(db, By::Site, &waiting(group), now).await?);
     if cancelled.is_empty() {
         db.run_one(HAS_ENDED, &[&group.0]).await?;
     }
-    Ok(cancelled)
+    Ok(effects.with(cancelled))
 }
 
 fn waiting(group: GroupId) -> CancelSelection {
@@ -479,17 +493,18 @@ async fn restore_group(
     group: GroupId,
     relations: &BTreeMap<String, Role>,
     now: Timestamp,
-) -> Result<MembersChange, StoreError> {
+) -> Result<Changed<MembersChange>, StoreError> {
     if !rights::is_administrator(db, by).await? {
-        return Ok(MembersChange::Denied);
+        return Ok(Changed::nothing(MembersChange::Denied));
     }
-    let change = set_members(db, By::Site, group, relations, now).await?;
+    let mut effects = Effects::default();
+    let change = effects.keep(set_members(db, By::Site, group, relations, now).await?);
     if matches!(change, MembersChange::Done(_))
         && change_state(db, group, AccountState::Active, now).await? == AccountState::Deleted
     {
         db.run_one(COUNT_FOR_CREATOR, &[&group.0, &1]).await?;
     }
-    Ok(change)
+    Ok(effects.with(change))
 }
 
 #[cfg(test)]

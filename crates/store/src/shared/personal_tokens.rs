@@ -12,6 +12,7 @@ use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, Params, Row, Sql, only, sql};
 use crate::enum_codes::Code;
+use crate::ops::Changed;
 use crate::ops::personal_tokens::{NewPersonalToken, PersonalTokens, TokenOwner};
 
 #[async_trait]
@@ -33,7 +34,7 @@ impl<B: Backend> PersonalTokens for B {
         owner: UserId,
         id: i64,
         now: Timestamp,
-    ) -> Result<Option<Vec<Uuid>>, StoreError> {
+    ) -> Result<Changed<Option<Vec<Uuid>>>, StoreError> {
         self.write((owner, id, now), |db, (owner, id, now)| Box::pin(revoke(db, *owner, *id, *now))).await
     }
 
@@ -80,11 +81,16 @@ const REVOKE: Sql = sql!("DELETE FROM personal_token WHERE user_id = $1 AND id =
 
 /// Deletes the token first. A concurrent registration of a worker with the token holds its row, so its worker
 /// is found afterwards.
-async fn revoke(db: Db<'_>, owner: UserId, id: i64, now: Timestamp) -> Result<Option<Vec<Uuid>>, StoreError> {
+async fn revoke(
+    db: Db<'_>,
+    owner: UserId,
+    id: i64,
+    now: Timestamp,
+) -> Result<Changed<Option<Vec<Uuid>>>, StoreError> {
     if db.run(REVOKE, &[&owner.0, &id]).await? == 0 {
-        return Ok(None);
+        return Ok(Changed::nothing(None));
     }
-    remove_all(db, &Registered::With(id), now).await.map(Some)
+    Ok(remove_all(db, &Registered::With(id), now).await?.map(Some))
 }
 
 const OWNER: Sql = sql!(

@@ -16,6 +16,7 @@ use crate::StoreError;
 use crate::db::{only, read_count};
 use crate::ops::reaper::{LeaseObservation, LeaseStatus, ReapReason, Reaped, Reaper};
 use crate::ops::workers::{Departure, Fate};
+use crate::ops::{Changed, Effects};
 use crate::shared::dispatch::lease::{self, Lease};
 use crate::shared::dispatch::requeue::requeue;
 use crate::shared::workers::remove::remove;
@@ -64,7 +65,7 @@ impl Reaper for SqliteStore {
         Ok(LeaseStatus { now, clock, skipped, missed, due })
     }
 
-    async fn reap(&self, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreError> {
+    async fn reap(&self, at: Moment, limit: u32) -> Result<Changed<Vec<Reaped>>, StoreError> {
         self.write(move |db| reap(db, at, limit)).await
     }
 }
@@ -137,8 +138,8 @@ const PAST_THEIR_LIMIT: &str = "
       AND s.lease_until - s.lease + max(min(l.lost_after, s.lease), s.missed_after) <= ?2
     ORDER BY l.claimed_at, l.task_id";
 
-fn reap(db: &Connection, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreError> {
-    let mut reaped = Vec::new();
+fn reap(db: &Connection, at: Moment, limit: u32) -> Result<Changed<Vec<Reaped>>, StoreError> {
+    let (mut reaped, mut effects) = (Vec::new(), Effects::default());
     for (gone, reason) in [
         (SILENT_WORKERS, ReapReason::Silent),
         (OVERDUE_WORKERS, ReapReason::Overdue),
@@ -149,25 +150,34 @@ fn reap(db: &Connection, at: Moment, limit: u32) -> Result<Vec<Reaped>, StoreErr
             Ok((WorkerId(row.value("id")?), row.value("uuid")?, row.optional_time("token_until")?))
         })?;
         for (id, worker, token_until) in gone {
-            let returned = match reason {
+            let returned = effects.keep(match reason {
                 ReapReason::Silent | ReapReason::Overdue => {
                     let departure = Departure::of_lifetime(token_until, at.now);
                     failpoints::point("reap.session_delete:before");
-                    let returned =
-                        finish(remove(db.into(), id, worker, departure, Fate::WorkerLost, at.now))?;
+                    let removed = finish(remove(db.into(), id, worker, departure, Fate::WorkerLost, at.now))?;
                     failpoints::point("reap.session_delete:after");
-                    returned
+                    removed
                 }
-                ReapReason::TaskLimit => reap_attempts(db, id, at)?,
-            };
+                ReapReason::TaskLimit => reap_attempts(db, id, worker, at)?,
+            });
             reaped.push(Reaped { worker, reason, returned });
         }
     }
-    Ok(reaped)
+    Ok(effects.with(reaped))
 }
 
 /// Takes the attempts beyond the limits of their tasks from a worker.
-fn reap_attempts(db: &Connection, worker: WorkerId, at: Moment) -> Result<Vec<Uuid>, StoreError> {
+fn reap_attempts(
+    db: &Connection,
+    worker: WorkerId,
+    uuid: Uuid,
+    at: Moment,
+) -> Result<Changed<Vec<Uuid>>, StoreError> {
     let past: Vec<Lease> = db.all(PAST_THEIR_LIMIT, [worker.0, at.lease.micros()], lease::read)?;
-    past.iter().map(|lease| finish(requeue(db.into(), lease, Fate::WorkerLost, at.now))).collect()
+    let mut effects = Effects { workers: vec![uuid], ..Effects::default() };
+    let mut returned = Vec::with_capacity(past.len());
+    for lease in &past {
+        returned.push(effects.keep(finish(requeue(db.into(), lease, Fate::WorkerLost, at.now))?));
+    }
+    Ok(effects.with(returned))
 }

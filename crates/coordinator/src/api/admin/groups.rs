@@ -73,9 +73,9 @@ async fn restore(
         app.store.group(&name).await?.ok_or_else(|| Rejection::no_such(ResourceKind::Group, &name))?;
     let by = By::Administrator(admin.id);
     let restored = app.store.restore_group(by, group.id, &request.relations, app.now()).await?;
-    let done = match restored {
+    let done = match app.publish(restored) {
         MembersChange::Denied => return Err(not_an_administrator().into()),
-        restored => answer(&app, restored)?,
+        restored => answer(restored)?,
     };
     let target = format!("{name}: {:?}", request.relations);
     app.record(&admin.name, actions::GROUP_RESTORED, target, Some(client)).await?;

@@ -76,10 +76,8 @@ async fn set(
             .into());
     }
     let by = By::Administrator(admin.id);
-    let changed = app.store.set_account_state(by, username, state, app.now()).await?;
-    // Held requests of workers return at once.
-    app.wake_agents(&done(changed, ResourceKind::User, username)?);
-    app.ready.notify();
+    let changed = app.publish(app.store.set_account_state(by, username, state, app.now()).await?);
+    done(changed, ResourceKind::User, username)?;
     let target = format!("{username}: {state:?}");
     app.record(&admin.name, actions::USER_STATE_SET, target, Some(client)).await?;
     Ok(Json(AccountStateBody { state }))
@@ -101,8 +99,7 @@ async fn password(
     let tokens = if revoke_tokens { TokenRevocation::Revoke } else { TokenRevocation::Keep };
     let by = By::Administrator(admin.id);
     let ended = app.store.reset_password(by, user.id, &hash, session, tokens, app.now()).await?;
-    app.wake_agents(&done(ended, ResourceKind::User, &username)?);
-    app.ready.notify();
+    done(app.publish(ended), ResourceKind::User, &username)?;
     let target = if revoke_tokens { format!("{username}, tokens revoked") } else { username };
     app.record(&admin.name, actions::USER_PASSWORD_SET, target, Some(client)).await?;
     Ok(Empty)

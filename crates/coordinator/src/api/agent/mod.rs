@@ -35,9 +35,6 @@ fn wanted(want: u32) -> usize {
 
 /// Converts assigned tasks to their form in a reply, and announces them.
 fn assigned(app: &App, agent: Agent, work: Vec<Work>) -> Result<Vec<AssignedTask>, ApiError> {
-    if !work.is_empty() {
-        app.changed.notify();
-    }
     let announces = app.announcer.is_on();
     let reports_states = announces && app.agents.reports_states(agent.uuid);
     let assigned = work.into_iter().map(|work| {

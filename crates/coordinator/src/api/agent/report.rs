@@ -72,12 +72,8 @@ async fn report(
         token: app.entropy.number(),
     };
     let exchanged = app.batcher.exchange(exchange).await?;
-    if has_changes {
-        app.changed.notify();
-    }
     for (verdict, result) in exchanged.verdicts.iter().zip(results) {
         if let Verdict::Committed(task) = verdict {
-            app.output.changed(*task);
             committed(&app, agent, *task, result);
         }
     }

@@ -7,6 +7,7 @@ use mitosis_domain::worker::Worker;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::worker::FetchedTask;
 use mitosis_store::StoreError;
+use mitosis_store::ops::Changed;
 use mitosis_store::ops::dispatch::{Assignment, Claim};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
@@ -83,7 +84,6 @@ async fn claim_without_waiting(app: &App, uuid: Uuid) -> Result<Option<FetchedTa
 
 /// Announces an assigned task. Legacy workers announce it themselves.
 fn announce_assignment(app: &App, task: &FetchedTask, to_native: bool) {
-    app.changed.notify();
     if to_native {
         app.announcer.assigned(task.uuid, task.timeout, !task.spec.resources.is_empty());
     }
@@ -124,10 +124,10 @@ async fn claim_once(app: &App, worker: &Worker) -> Result<Option<FetchedTask>, A
 async fn claimed(
     app: &App,
     worker: &Worker,
-    claim: Claim,
+    claim: Changed<Claim>,
     token: i64,
 ) -> Result<Option<FetchedTask>, ApiError> {
-    match claim {
+    match app.publish(claim) {
         Claim::Assigned(assignment) => {
             if assignment.lease.token == token {
                 app.metrics.claimed.inc();

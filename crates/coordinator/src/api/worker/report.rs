@@ -6,7 +6,6 @@ use mitosis_domain::failpoints;
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_domain::task::{ExecEnd, Phase};
-use mitosis_domain::worker::Worker;
 use mitosis_objects::{Link, Right};
 use mitosis_protocol::artifact::UploadArtifactRequest;
 use mitosis_protocol::report::{ReportOp, ReportReply, ReportRequest};
@@ -52,9 +51,8 @@ async fn report(
             Some(base_url.resolve(link))
         }
         ReportOp::Submit(task) => follow_up(&app, holder, *task).await?,
-        ReportOp::Commit(result) => commit(&app, holder, &worker, result).await?,
+        ReportOp::Commit(result) => commit(&app, holder, result).await?,
     };
-    app.changed.notify();
     if is_native && app.announcer.is_on() && !app.agents.reports_states(worker.uuid) {
         match (app.store.held(holder).await?, &worker.held[..]) {
             (Some(held), _) => announcement.announce(&app, held.task.uuid),
@@ -96,7 +94,7 @@ impl Announcement {
 }
 
 async fn end(app: &App, holder: Holder, end: ExecEnd) -> Result<Option<String>, ApiError> {
-    match app.retry.transient(|| app.store.report_end(holder, end, app.now())).await? {
+    match app.publish(app.retry.transient(|| app.store.report_end(holder, end, app.now())).await?) {
         EndReport::Recorded => Ok(None),
         EndReport::NotHeld => Err(lease_lost().into()),
     }
@@ -111,7 +109,7 @@ async fn announce(
     let (kind, size) = (upload.content_type, announced(upload.content_length)?);
     let reservation =
         app.retry.transient(|| app.store.reserve_attempt_artifact(holder, kind, size, app.now())).await?;
-    let Reserved { exist, object, .. } = reserved(reservation)?;
+    let Reserved { exist, object, .. } = reserved(app.publish(reservation))?;
     let key = ObjectKey::from_stored(ObjectClass::Artifacts, object);
     failpoints::point("artifact.url_issued:before");
     let link = conditions.link(app, &key, !exist, Right::Upload { length: upload.content_length }, None)?;
@@ -129,7 +127,8 @@ async fn follow_up(
         return Err(other_group().into());
     }
     let task = submission::check(request, held.task.group, app.entropy.uuid())?;
-    match app.retry.transient(|| app.store.submit_follow_up(holder, &task, app.now())).await? {
+    let follow_up = app.retry.transient(|| app.store.submit_follow_up(holder, &task, app.now())).await?;
+    match app.publish(follow_up) {
         FollowUp::Created(_) => Ok(None),
         FollowUp::NotHeld => Err(lease_lost().into()),
         FollowUp::TooEarly => Err(not_reported().into()),
@@ -153,12 +152,7 @@ async fn follow_up(
     }
 }
 
-async fn commit(
-    app: &App,
-    holder: Holder,
-    worker: &Worker,
-    mut result: TaskResult,
-) -> Result<Option<String>, ApiError> {
+async fn commit(app: &App, holder: Holder, mut result: TaskResult) -> Result<Option<String>, ApiError> {
     if let Some(held) = app.retry.transient(|| app.store.held(holder)).await?
         && matches!(held.task.phase, Phase::Reported(..))
         && !missing_archives(app, holder).await.is_empty()
@@ -168,13 +162,11 @@ async fn commit(
     let completion = Completion { holder, end: None, result };
     let outcome =
         app.retry.transient(|| app.store.complete(std::slice::from_ref(&completion), app.now())).await?;
-    match outcome.first() {
+    match app.publish(outcome).first() {
         Some(completed @ (Completed::Committed | Completed::Replayed)) => {
             if matches!(completed, Completed::Committed) {
                 app.metrics.completed.inc();
             }
-            app.ready.notify();
-            worker.held.iter().for_each(|task| app.output.changed(*task));
             Ok(None)
         }
         Some(Completed::NotReported) => Err(not_reported().into()),

@@ -32,14 +32,10 @@ async fn sign_off(
     InQuery(query): InQuery<SignOffQuery>,
 ) -> Result<Null, ApiError> {
     let fate = if query.died { Fate::WorkerLost } else { Fate::Returned };
-    app.retry.transient(|| app.store.sign_off(worker.uuid, fate, app.now())).await?;
-    app.ready.notify();
-    for task in worker.held {
-        app.output.changed(task);
-        // Legacy workers announce it themselves.
-        if is_native {
-            app.announcer.left(task);
-        }
+    app.publish(app.retry.transient(|| app.store.sign_off(worker.uuid, fate, app.now())).await?);
+    // Legacy workers announce it themselves.
+    if is_native {
+        worker.held.into_iter().for_each(|task| app.announcer.left(task));
     }
     Ok(Null)
 }

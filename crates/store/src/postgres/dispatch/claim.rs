@@ -13,6 +13,7 @@ use super::participants;
 use crate::StoreError;
 use crate::fairness::SharedRoundRobin;
 use crate::ops::dispatch::{Assignment, Claim, Work};
+use crate::ops::{Changed, Effects};
 use crate::postgres::session::{Params, Session};
 use crate::shared::dispatch::ready::{Ready, select_ready};
 use crate::shared::dispatch::{assignment, lease};
@@ -32,21 +33,26 @@ pub(crate) async fn claim_or_resume(
     worker: WorkerId,
     token: i64,
     at: Moment,
-) -> Result<Claim, StoreError> {
+) -> Result<Changed<Claim>, StoreError> {
     let mut participants = participants::lock(db, &[worker]).await?;
-    let Some(participant) = participants.remove(&worker) else { return Ok(Claim::WorkerGone) };
+    let Some(participant) = participants.remove(&worker) else {
+        return Ok(Changed::nothing(Claim::WorkerGone));
+    };
     if let Some(held) = db.optional(RUNNING_OF_WORKER, &[&worker.0], lease::read).await? {
-        return with_task(db, held.key).await;
+        // It was given before.
+        return with_task(db, held.key).await.map(Changed::nothing);
     }
     if participant.worker.state == WorkerState::GracefulShutdown {
-        return Ok(Claim::Stopping);
+        return Ok(Changed::nothing(Claim::Stopping));
     }
     let first = select_ready(db.into(), turns, &participant.eligibility, 1).await?;
     let taken = assign(db, &first, &[(worker, token)], at).await?;
-    let Some((_, work)) = taken.into_iter().next() else { return Ok(Claim::NoTask) };
+    let Some((_, work)) = taken.into_iter().next() else {
+        return Ok(Changed::nothing(Claim::NoTask));
+    };
     // Both statements are sent before either reply has arrived.
     let ((), claim) = tokio::try_join!(workers::touch(db.into(), worker, at.now), with_task(db, work.lease))?;
-    Ok(claim)
+    Ok(Effects::moved().with(claim))
 }
 
 async fn with_task(db: Session<'_>, lease: LeaseKey) -> Result<Claim, StoreError> {

@@ -1,11 +1,13 @@
 //! The end of a task: the result, its artifacts and its follow-up become visible together.
 
 use mitosis_protocol::Timestamp;
+use uuid::Uuid;
 
 use crate::StoreError;
-use crate::db::only;
+use crate::db::{Row, only};
 use crate::enum_codes::Code;
 use crate::ops::dispatch::{Completed, Completion, Holder};
+use crate::ops::{Changed, Effects};
 use crate::postgres::session::{Params, Session};
 use crate::shared::artifacts::records;
 use crate::shared::dispatch::{follow_up, lease};
@@ -16,15 +18,15 @@ pub(crate) async fn complete(
     db: Session<'_>,
     completions: &[Completion],
     now: Timestamp,
-) -> Result<Vec<Completed>, StoreError> {
+) -> Result<Changed<Vec<Completed>>, StoreError> {
     if completions.len() > 1 {
         lock_workers(db, completions).await?;
     }
-    let mut outcomes = Vec::with_capacity(completions.len());
+    let (mut outcomes, mut effects) = (Vec::with_capacity(completions.len()), Effects::default());
     for completion in completions {
-        outcomes.push(complete_one(db, completion, now).await?);
+        outcomes.push(effects.keep(complete_one(db, completion, now).await?));
     }
-    Ok(outcomes)
+    Ok(effects.with(outcomes))
 }
 
 /// Locks in the order of ids, so that two batches can't deadlock.
@@ -50,7 +52,7 @@ async fn complete_one(
     db: Session<'_>,
     completion: &Completion,
     now: Timestamp,
-) -> Result<Completed, StoreError> {
+) -> Result<Changed<Completed>, StoreError> {
     let worker = match completion.holder {
         Holder::Worker(worker, _) => Some(worker),
         holder @ Holder::Lease(_) => lease::find(db.into(), holder).await?.map(|lease| lease.worker),
@@ -59,12 +61,13 @@ async fn complete_one(
         Some(worker) => workers::lock(db.into(), worker).await?,
         None => None,
     };
-    let Some(worker) = locked else { return refusal(db, completion.holder).await };
-    let completed = complete_of(db, &worker, completion, now).await?;
+    let Some(worker) = locked else { return refusal(db, completion.holder).await.map(Changed::nothing) };
+    let mut effects = Effects::default();
+    let completed = effects.keep(complete_of(db, &worker, completion, now).await?);
     if completed == Completed::Committed {
-        workers::after_commit(db.into(), &worker, now).await?;
+        effects.add(workers::after_commit(db.into(), &worker, now).await?);
     }
-    Ok(completed)
+    Ok(effects.with(completed))
 }
 
 /// Deletes the lease and inserts the end in one statement, so that no earlier read can be outdated.
@@ -78,7 +81,7 @@ const END: &str = "
     INSERT INTO done (task_id, state, exit_status, message, reporter_uuid, reporter_worker_id,
                       epoch, token, claimed_at, finished_at)
     SELECT task_id, coalesce(reported_end, $5), $6, $7, $8, worker_id, epoch, token, claimed_at, $9 FROM ended
-    RETURNING epoch";
+    RETURNING epoch, (SELECT uuid FROM task WHERE id = task_id) AS uuid";
 
 /// Checks for artifacts and a follow-up, which most attempts don't have.
 const LEFT: &str = "
@@ -91,7 +94,7 @@ async fn complete_of(
     worker: &LockedWorker,
     completion: &Completion,
     now: Timestamp,
-) -> Result<Completed, StoreError> {
+) -> Result<Changed<Completed>, StoreError> {
     let (task, attempt) = match completion.holder {
         Holder::Worker(_, task) => (task, None),
         Holder::Lease(key) => (key.task, Some(key)),
@@ -107,9 +110,11 @@ async fn complete_of(
         &worker.uuid,
         &now.unix_micros(),
     ];
-    let Some(epoch) = db.optional(END, params, only::<i64>).await? else {
-        return refusal(db, completion.holder).await;
+    let read = |row: &Row<'_>| Ok((row.value::<i64>("epoch")?, row.value::<Uuid>("uuid")?));
+    let Some((epoch, uuid)) = db.optional(END, params, read).await? else {
+        return refusal(db, completion.holder).await.map(Changed::nothing);
     };
+    let mut effects = Effects::ended(vec![uuid]);
     let (archives, follow_up) = db
         .one(LEFT, &[&task.0, &epoch], |row| {
             Ok((row.value::<bool>("archives")?, row.value::<bool>("follow_up")?))
@@ -119,9 +124,9 @@ async fn complete_of(
         records::publish_attempt(db.into(), task, epoch, now).await?;
     }
     if follow_up {
-        follow_up::release(db.into(), task, epoch, now).await?;
+        effects.add(follow_up::release(db.into(), task, epoch, now).await?);
     }
-    Ok(Completed::Committed)
+    Ok(effects.with(Completed::Committed))
 }
 
 /// The reason why nothing was ended.

@@ -19,8 +19,9 @@ use crate::db::{Row, warnings_to_json};
 use crate::enum_codes::Code;
 use crate::exchange_plan::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
 use crate::fairness::SharedRoundRobin;
-use crate::ops::dispatch::{Assigned, Ended, Exchange, ExchangeOutcome, Exchanged, Holder, Verdict, Work};
+use crate::ops::dispatch::{Assigned, Ended, Exchange, Exchanged, Holder, Verdict, Work};
 use crate::ops::workers::Fate;
+use crate::ops::{Changed, Effects};
 use crate::postgres::session::{Params, Session};
 use crate::shared::artifacts::inline::{self, EndedWithArchives};
 use crate::shared::artifacts::records;
@@ -36,21 +37,23 @@ pub(crate) async fn exchange(
     turns: &SharedRoundRobin,
     batch: &[Arc<Exchange>],
     at: Moment,
-) -> Result<ExchangeOutcome, StoreError> {
+) -> Result<Changed<Vec<Exchanged>>, StoreError> {
     let now = at.now;
     let workers: Vec<WorkerId> = batch.iter().map(|one| one.worker).collect();
     let participants = participants::lock(db, &workers).await?;
-    let EndedAttempts { mut verdicts, mut made_ready } = end_all(db, batch, &participants, now).await?;
+    let mut effects = Effects::default();
+    let mut verdicts = effects.keep(end_all(db, batch, &participants, now).await?);
     if batch.iter().any(|one| !one.ended.is_empty()) {
         failpoints::point("complete.delete:after");
     }
     for one in batch.iter().filter(|one| participants.contains_key(&one.worker)) {
         for key in &one.returned {
-            made_ready |= requeue(db, one.worker, *key, now).await?;
+            effects.add(requeue(db, one.worker, *key, now).await?);
         }
     }
     let mut work = assign_all(db, turns, batch, &participants, at).await?;
-    update_workers(db, batch, &participants, &verdicts, &work, now).await?;
+    effects.moved |= !work.is_empty();
+    effects.add(update_workers(db, batch, &participants, &verdicts, &work, now).await?);
     let each = batch.iter().enumerate().map(|(place, one)| Exchanged {
         verdicts: std::mem::take(&mut verdicts[place]),
         assigned: match participants.get(&one.worker) {
@@ -69,18 +72,12 @@ pub(crate) async fn exchange(
     if batch.iter().any(|one| one.want > 0) {
         failpoints::point("claim.commit:before");
     }
-    Ok(ExchangeOutcome { each: each.collect(), made_ready })
+    let each = each.collect();
+    Ok(effects.with(each))
 }
 
 /// The attempts that ended now, each with its worker, and the UUID and group of its task.
 type Committed = HashMap<(WorkerId, LeaseKey), (Uuid, GroupId)>;
-
-/// The outcome of the ended attempts.
-struct EndedAttempts {
-    /// The verdicts of each agent, in the order of its attempts.
-    verdicts: Vec<Vec<Verdict>>,
-    made_ready: bool,
-}
 
 /// Deletes the leases and inserts the ends in one statement, so that no earlier read can be outdated.
 const END_ALL: &str = "
@@ -129,12 +126,13 @@ fn read_key(row: &Row<'_>) -> Result<LeaseKey, StoreError> {
     })
 }
 
+/// Ends attempts; returns a verdict for each attempt of each agent.
 async fn end_all(
     db: Session<'_>,
     batch: &[Arc<Exchange>],
     participants: &Participants,
     now: Timestamp,
-) -> Result<EndedAttempts, StoreError> {
+) -> Result<Changed<Vec<Vec<Verdict>>>, StoreError> {
     if batch.iter().any(|one| !one.ended.is_empty()) {
         failpoints::point("complete.delete:before");
     }
@@ -146,14 +144,14 @@ async fn end_all(
         })
         .collect();
     if reported.is_empty() {
-        return Ok(EndedAttempts { verdicts: vec![Vec::new(); batch.len()], made_ready: false });
+        return Ok(Changed::nothing(vec![Vec::new(); batch.len()]));
     }
     let committed = end(db, &reported, now).await?;
-    let mut made_ready = false;
+    let mut effects = Effects::ended(committed.values().map(|(uuid, _)| *uuid).collect());
     for (task, epoch) in with_outputs(db, &reported).await? {
         if committed.keys().any(|(_, key)| key.task == task && key.epoch == epoch) {
             records::publish_attempt(db.into(), task, epoch, now).await?;
-            made_ready |= follow_up::release(db.into(), task, epoch, now).await?;
+            effects.add(follow_up::release(db.into(), task, epoch, now).await?);
         }
     }
     store_archives(db, &reported, &committed, now).await?;
@@ -172,7 +170,7 @@ async fn end_all(
         .iter()
         .map(|one| one.ended.iter().map(|ended| verdict(one.worker, ended.lease)).collect())
         .collect();
-    Ok(EndedAttempts { verdicts, made_ready })
+    Ok(effects.with(verdicts))
 }
 
 /// Ends the attempts that hold their tasks; returns these.
@@ -281,12 +279,12 @@ async fn requeue(
     worker: WorkerId,
     key: LeaseKey,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Effects, StoreError> {
     match lease::find(db.into(), Holder::Lease(key)).await? {
         Some(lease) if lease.worker == worker => {
-            requeue::requeue(db.into(), &lease, Fate::Returned, now).await.map(|_| true)
+            Ok(requeue::requeue(db.into(), &lease, Fate::Returned, now).await?.into_parts().1)
         }
-        _ => Ok(false),
+        _ => Ok(Effects::default()),
     }
 }
 
@@ -329,19 +327,20 @@ async fn update_workers(
     verdicts: &[Vec<Verdict>],
     work: &HashMap<usize, Vec<Work>>,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Effects, StoreError> {
+    let mut effects = Effects::default();
     let state = |worker| participants.get(&worker).map(|participant| participant.worker.state);
     let mut changed: Vec<i64> = Vec::new();
     for (worker, update) in worker_updates(batch, state, verdicts, work) {
         match update {
             WorkerUpdate::Touch => changed.push(worker.0),
             WorkerUpdate::RemoveIfDrained => {
-                workers::after_commit(db.into(), &participants[&worker].worker, now).await?;
+                effects.add(workers::after_commit(db.into(), &participants[&worker].worker, now).await?);
             }
         }
     }
     if !changed.is_empty() {
         db.run(TOUCH_ALL, &[&changed, &now.unix_micros()]).await?;
     }
-    Ok(())
+    Ok(effects)
 }

@@ -17,10 +17,10 @@ use uuid::Uuid;
 
 use crate::StoreError;
 use crate::backend::Backend;
-use crate::ops::By;
 use crate::ops::artifacts::{Artifact, Artifacts, Removal, Reservation};
 use crate::ops::dispatch::Holder;
 use crate::ops::expected_uploads::NewLink;
+use crate::ops::{By, Changed};
 
 pub(super) use reserve::charge;
 
@@ -32,7 +32,7 @@ impl<B: Backend> Artifacts for B {
         kind: ArtifactKind,
         size: i64,
         now: Timestamp,
-    ) -> Result<Reservation, StoreError> {
+    ) -> Result<Changed<Reservation>, StoreError> {
         self.write((holder, kind, size, now), |db, (holder, kind, size, now)| {
             Box::pin(reserve::for_attempt(db, *holder, *kind, *size, *now))
         })

@@ -14,10 +14,10 @@ use super::garbage;
 use crate::StoreError;
 use crate::db::{Db, Params, Row, Sql, sql};
 use crate::enum_codes::Code;
-use crate::ops::By;
 use crate::ops::artifacts::{Place, Reservation};
 use crate::ops::dispatch::Holder;
 use crate::ops::expected_uploads::NewLink;
+use crate::ops::{By, Changed, Effects};
 
 /// Charges only what fits, so the quota holds under concurrency. A growth of 0 is accepted even in a group
 /// beyond its quota.
@@ -101,8 +101,10 @@ pub(super) async fn for_attempt(
     kind: ArtifactKind,
     size: i64,
     now: Timestamp,
-) -> Result<Reservation, StoreError> {
-    let Some(lease) = lease::lock(db, holder).await? else { return Ok(Reservation::NoSuchTask) };
+) -> Result<Changed<Reservation>, StoreError> {
+    let Some(lease) = lease::lock(db, holder).await? else {
+        return Ok(Changed::nothing(Reservation::NoSuchTask));
+    };
     let target = db.one(TARGET_BY_ID, &[&lease.key.task.0], read_target).await?;
     let epoch = lease.key.epoch;
     let new = NewArtifact {
@@ -113,10 +115,11 @@ pub(super) async fn for_attempt(
     };
     let existing = find(db, OF_ATTEMPT, &[&target.task.0, &kind.code(), &epoch]).await?;
     let outcome = reserve(db, &target, &new, existing, size, now).await?;
-    if matches!(outcome, Reservation::Reserved { .. }) {
-        lease::touch(db, target.task, now).await?;
+    if !matches!(outcome, Reservation::Reserved { .. }) {
+        return Ok(Changed::nothing(outcome));
     }
-    Ok(outcome)
+    lease::touch(db, target.task, now).await?;
+    Ok(Effects::moved().with(outcome))
 }
 
 const TOUCH_TASK: Sql = sql!("UPDATE task SET updated_at = $2 WHERE id = $1");

@@ -15,6 +15,7 @@ use crate::db::{Db, List, Params, Sql, only, sql};
 use crate::enum_codes::neg_priority;
 use crate::ops::dispatch::{FollowUp, Holder};
 use crate::ops::tasks::TaskIds;
+use crate::ops::{Changed, Effects};
 
 /// The facts about the upstream task.
 struct Upstream {
@@ -46,10 +47,10 @@ pub(crate) async fn submit(
     holder: Holder,
     row: &NewRow,
     now: Timestamp,
-) -> Result<FollowUp, StoreError> {
-    let Some(lease) = lease::lock(db, holder).await? else { return Ok(FollowUp::NotHeld) };
+) -> Result<Changed<FollowUp>, StoreError> {
+    let Some(lease) = lease::lock(db, holder).await? else { return Ok(Changed::nothing(FollowUp::NotHeld)) };
     if lease.reported_end.is_none() {
-        return Ok(FollowUp::TooEarly);
+        return Ok(Changed::nothing(FollowUp::TooEarly));
     }
     let upstream = db
         .one(UPSTREAM, &[&lease.key.task.0], |row| {
@@ -62,19 +63,19 @@ pub(crate) async fn submit(
         })
         .await?;
     if row.group != upstream.group {
-        return Ok(FollowUp::OtherGroup);
+        return Ok(Changed::nothing(FollowUp::OtherGroup));
     }
     if !may_run(db, lease.worker, row.group).await? {
-        return Ok(FollowUp::Forbidden);
+        return Ok(Changed::nothing(FollowUp::Forbidden));
     }
     if upstream.creator_state != AccountState::Active {
-        return Ok(FollowUp::CreatorNotActive);
+        return Ok(Changed::nothing(FollowUp::CreatorNotActive));
     }
     if !may_refer(db, lease.key.task, &upstream, row).await? {
-        return Ok(FollowUp::ForbiddenReference);
+        return Ok(Changed::nothing(FollowUp::ForbiddenReference));
     }
     let Some(number) = draw_numbers(db, upstream.creator, row.group, 1).await? else {
-        return Ok(FollowUp::CreatorDenied);
+        return Ok(Changed::nothing(FollowUp::CreatorDenied));
     };
     drop_pending(db, lease.key.task, now).await?;
     let origin = Origin { creator: upstream.creator, upstream: Some(upstream.uuid) };
@@ -83,7 +84,7 @@ pub(crate) async fn submit(
     }
     db.run_one(LINK_DOWNSTREAM, &[&lease.key.task.0, &row.uuid]).await?;
     lease::touch(db, lease.key.task, now).await?;
-    Ok(FollowUp::Created(TaskIds { uuid: row.uuid, number }))
+    Ok(Effects::moved().with(FollowUp::Created(TaskIds { uuid: row.uuid, number })))
 }
 
 /// A follow-up may only refer to those tasks of other groups that its upstream refers to: the worker requests
@@ -124,13 +125,13 @@ const INSERT_RELEASED: Sql = sql!(
     VALUES ($1, $2, $3, 0, 0, $4)"
 );
 
-/// Makes the follow-up of a committed attempt Ready, unless it was cancelled; returns whether there was one.
+/// Makes the follow-up of a committed attempt Ready, unless it was cancelled.
 pub(crate) async fn release(
     db: Db<'_>,
     upstream: TaskId,
     epoch: i64,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Effects, StoreError> {
     let released: Vec<i64> = db.all(RELEASE_PENDING, &[&upstream.0, &epoch], only).await?;
     if !released.is_empty() {
         failpoints::point("follow_up.release:before");
@@ -145,7 +146,7 @@ pub(crate) async fn release(
     if !released.is_empty() {
         failpoints::point("follow_up.release:after");
     }
-    Ok(!released.is_empty())
+    Ok(Effects { ready: !released.is_empty(), ..Effects::default() })
 }
 
 /// Locks the rows, so that they can't be cancelled at the same time.

@@ -19,23 +19,33 @@ use super::tasks::insert::NewRow;
 use crate::backend::Backend;
 use crate::db::Db;
 use crate::fairness::SharedRoundRobin;
+use crate::ops::Changed;
 use crate::ops::dispatch::{
-    Assignment, Claim, Completed, Completion, Dispatch, EndReport, Exchange, ExchangeOutcome, FollowUp,
-    Holder, Work,
+    Assignment, Claim, Completed, Completion, Dispatch, EndReport, Exchange, Exchanged, FollowUp, Holder,
+    Work,
 };
 use crate::ops::tasks::NewTask;
 use crate::{StoreError, postgres, sqlite};
 
 #[async_trait]
 impl<B: Backend> Dispatch for B {
-    async fn exchange(&self, batch: &[Arc<Exchange>], at: Moment) -> Result<ExchangeOutcome, StoreError> {
+    async fn exchange(
+        &self,
+        batch: &[Arc<Exchange>],
+        at: Moment,
+    ) -> Result<Changed<Vec<Exchanged>>, StoreError> {
         self.write((self.round_robin(), batch.to_vec(), at), |db, (turns, batch, at)| {
             Box::pin(exchange(db, turns, batch, *at))
         })
         .await
     }
 
-    async fn claim_or_resume(&self, worker: WorkerId, token: i64, at: Moment) -> Result<Claim, StoreError> {
+    async fn claim_or_resume(
+        &self,
+        worker: WorkerId,
+        token: i64,
+        at: Moment,
+    ) -> Result<Changed<Claim>, StoreError> {
         self.write((self.round_robin(), worker, token, at), |db, (turns, worker, token, at)| {
             Box::pin(claim_or_resume(db, turns, *worker, *token, *at))
         })
@@ -54,7 +64,7 @@ impl<B: Backend> Dispatch for B {
         holder: Holder,
         end: ExecEnd,
         now: Timestamp,
-    ) -> Result<EndReport, StoreError> {
+    ) -> Result<Changed<EndReport>, StoreError> {
         self.write((holder, end, now), |db, (holder, end, now)| {
             Box::pin(report_end::report_end(db, *holder, *end, *now))
         })
@@ -70,7 +80,7 @@ impl<B: Backend> Dispatch for B {
         holder: Holder,
         task: &NewTask,
         now: Timestamp,
-    ) -> Result<FollowUp, StoreError> {
+    ) -> Result<Changed<FollowUp>, StoreError> {
         self.write((holder, NewRow::new(task)?, now), |db, (holder, row, now)| {
             Box::pin(follow_up::submit(db, *holder, row, *now))
         })
@@ -81,7 +91,7 @@ impl<B: Backend> Dispatch for B {
         &self,
         completions: &[Completion],
         now: Timestamp,
-    ) -> Result<Vec<Completed>, StoreError> {
+    ) -> Result<Changed<Vec<Completed>>, StoreError> {
         self.write((completions.to_vec(), now), |db, (completions, now)| {
             Box::pin(complete(db, completions, *now))
         })
@@ -96,7 +106,7 @@ async fn exchange(
     turns: &SharedRoundRobin,
     batch: &[Arc<Exchange>],
     at: Moment,
-) -> Result<ExchangeOutcome, StoreError> {
+) -> Result<Changed<Vec<Exchanged>>, StoreError> {
     match db {
         Db::Postgres(db) => postgres::dispatch::exchange(db, turns, batch, at).await,
         Db::Sqlite(db) => sqlite::dispatch::exchange(db, turns, batch, at),
@@ -109,7 +119,7 @@ async fn claim_or_resume(
     worker: WorkerId,
     token: i64,
     at: Moment,
-) -> Result<Claim, StoreError> {
+) -> Result<Changed<Claim>, StoreError> {
     match db {
         Db::Postgres(db) => postgres::dispatch::claim_or_resume(db, turns, worker, token, at).await,
         Db::Sqlite(db) => sqlite::dispatch::claim_or_resume(db, turns, worker, token, at),
@@ -120,7 +130,7 @@ async fn complete(
     db: Db<'_>,
     completions: &[Completion],
     now: Timestamp,
-) -> Result<Vec<Completed>, StoreError> {
+) -> Result<Changed<Vec<Completed>>, StoreError> {
     match db {
         Db::Postgres(db) => postgres::dispatch::complete(db, completions, now).await,
         Db::Sqlite(db) => sqlite::dispatch::complete(db, completions, now),

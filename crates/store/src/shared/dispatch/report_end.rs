@@ -8,6 +8,7 @@ use crate::StoreError;
 use crate::db::{Db, Sql, sql};
 use crate::enum_codes::Code;
 use crate::ops::dispatch::{EndReport, Holder};
+use crate::ops::{Changed, Effects};
 
 const RECORD_END: Sql = sql!("UPDATE lease SET reported_end = $2, updated_at = $3 WHERE task_id = $1");
 
@@ -17,8 +18,8 @@ pub(super) async fn report_end(
     holder: Holder,
     end: ExecEnd,
     now: Timestamp,
-) -> Result<EndReport, StoreError> {
-    let Some(lease) = lease::lock(db, holder).await? else { return Ok(EndReport::NotHeld) };
+) -> Result<Changed<EndReport>, StoreError> {
+    let Some(lease) = lease::lock(db, holder).await? else { return Ok(Changed::nothing(EndReport::NotHeld)) };
     db.run_one(RECORD_END, &[&lease.key.task.0, &end.code(), &now.unix_micros()]).await?;
-    Ok(EndReport::Recorded)
+    Ok(Effects::moved().with(EndReport::Recorded))
 }

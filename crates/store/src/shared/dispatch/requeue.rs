@@ -13,9 +13,9 @@ use super::lease::{self, Lease};
 use crate::StoreError;
 use crate::db::{Db, Params, Sql, sql};
 use crate::enum_codes::{Code, neg_priority};
-use crate::ops::By;
 use crate::ops::tasks::CancelSelection;
 use crate::ops::workers::Fate;
+use crate::ops::{By, Changed, Effects};
 
 /// Locks the group, so that its deletion comes either before or after.
 const PLACE_OF_TASK: Sql = sql!(
@@ -34,13 +34,13 @@ const REQUEUE: Sql = sql!(
 
 /// Makes the task Ready again, at its old position in the queue, and drops what the attempt prepared. If a user
 /// requested to stop it, the task is cancelled instead, since the request was about the task and not about the
-/// attempt. So is a task of a deleted group, and one that has lost too many attempts.
+/// attempt. So is a task of a deleted group, and one that has lost too many attempts. Answers the task.
 pub(crate) async fn requeue(
     db: Db<'_>,
     lost: &Lease,
     fate: Fate,
     now: Timestamp,
-) -> Result<Uuid, StoreError> {
+) -> Result<Changed<Uuid>, StoreError> {
     let (task, losses): (TaskId, i64) = (lost.key.task, fate.losses(lost.losses));
     let stop_asked = lease::end(db, task).await?;
     let deleted = AccountState::Deleted.code();
@@ -55,10 +55,15 @@ pub(crate) async fn requeue(
     db.run_one(REQUEUE, params).await?;
     records::discard_attempt(db, task, lost.key.epoch, now).await?;
     follow_up::drop_pending(db, task, now).await?;
+    let mut effects = Effects::ended(vec![uuid]);
     if stop_asked || group_is_gone {
-        cancel(db, By::Site, &CancelSelection::Ready(vec![uuid]), now).await?;
-    } else if losses >= MAX_LOST_ATTEMPTS && fate == Fate::WorkerLost {
-        cancel_lost(db, task, now).await?;
+        let cancelled = cancel(db, By::Site, &CancelSelection::Ready(vec![uuid]), now).await?;
+        return Ok(cancelled.map(|_| uuid));
     }
-    Ok(uuid)
+    if losses >= MAX_LOST_ATTEMPTS && fate == Fate::WorkerLost {
+        cancel_lost(db, task, now).await?;
+    } else {
+        effects.ready = true;
+    }
+    Ok(effects.with(uuid))
 }

@@ -13,8 +13,8 @@ use super::query;
 use crate::StoreError;
 use crate::db::{Db, List, Params, Row, Sql, only, sql};
 use crate::enum_codes::Code;
-use crate::ops::By;
 use crate::ops::tasks::{CANCEL_BATCH, CancelSelection};
+use crate::ops::{By, Changed, Effects};
 
 /// The states in which a task may be cancelled.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,16 @@ enum Reach {
 
 /// Cancels the selected tasks that wait; returns them in the order of the selection.
 pub(crate) async fn cancel(
+    db: Db<'_>,
+    by: By,
+    selection: &CancelSelection,
+    now: Timestamp,
+) -> Result<Changed<Vec<Uuid>>, StoreError> {
+    let cancelled = cancel_selected(db, by, selection, now).await?;
+    Ok(Effects::ended(cancelled.clone()).with(cancelled))
+}
+
+async fn cancel_selected(
     db: Db<'_>,
     by: By,
     selection: &CancelSelection,

@@ -10,8 +10,8 @@ use super::{insert, intern};
 use crate::StoreError;
 use crate::db::{Db, Json, Params, Sql, sql};
 use crate::enum_codes::{neg_priority, silence_limit};
-use crate::ops::By;
 use crate::ops::tasks::TaskChange;
+use crate::ops::{By, Changed, Effects};
 use crate::references;
 
 struct Waiting {
@@ -53,7 +53,7 @@ pub(super) async fn change(
     uuid: Uuid,
     change: &TaskChange,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Changed<bool>, StoreError> {
     let found = db
         .optional(FIND_READY, &[&uuid], |row| {
             Ok(Waiting {
@@ -65,11 +65,11 @@ pub(super) async fn change(
             })
         })
         .await?;
-    let Some(task) = found else { return Ok(false) };
+    let Some(task) = found else { return Ok(Changed::nothing(false)) };
     if !rights::may(db, by, task.group, Action::ManageTasks).await?
         || !may_refer(db, by, task.creator, change).await?
     {
-        return Ok(false);
+        return Ok(Changed::nothing(false));
     }
     let lane = match &change.tags {
         Some(tags) => intern::lane(db, task.group, tags).await?.0,
@@ -85,7 +85,8 @@ pub(super) async fn change(
         insert::replace_references(db, task.id, spec).await?;
     }
     db.run_one(MOVE_READY, &[&task.id, &lane, &neg_priority(priority)]).await?;
-    Ok(true)
+    // Other workers than before may run it.
+    Ok(Effects::ready().with(true))
 }
 
 /// The creator stays the same, and the task uses the creator's rights when it runs. So the creator and the user

@@ -28,12 +28,12 @@ use uuid::Uuid;
 use super::rights;
 use crate::StoreError;
 use crate::backend::Backend;
-use crate::ops::By;
 use crate::ops::query::{Count, Page, TaskPage, TaskQuery};
 use crate::ops::sweeps::{OutcomePage, Repeat, RepeatMode, Repetition, Selection, Sweeps};
 use crate::ops::tasks::{
     CancelSelection, IdempotencyKey, NewTask, QueueDepth, StopRequested, Submission, TaskChange, Tasks,
 };
+use crate::ops::{By, Changed};
 
 use insert::NewRow;
 
@@ -47,7 +47,7 @@ impl<B: Backend> Tasks for B {
         tasks: &[NewTask],
         key: Option<&IdempotencyKey>,
         now: Timestamp,
-    ) -> Result<Submission, StoreError> {
+    ) -> Result<Changed<Submission>, StoreError> {
         let rows = NewRow::of_all(tasks).await?;
         self.write((creator, rows, key.cloned(), now), |db, (creator, rows, key, now)| {
             Box::pin(submit::submit(db, *creator, rows, key.as_ref(), *now))
@@ -118,7 +118,7 @@ impl<B: Backend> Tasks for B {
         uuid: Uuid,
         change: &TaskChange,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Changed<bool>, StoreError> {
         self.write((by, uuid, change.clone(), now), |db, (by, uuid, change, now)| {
             Box::pin(change::change(db, *by, *uuid, change, *now))
         })
@@ -143,7 +143,7 @@ impl<B: Backend> Tasks for B {
         by: By,
         selection: &CancelSelection,
         now: Timestamp,
-    ) -> Result<Vec<Uuid>, StoreError> {
+    ) -> Result<Changed<Vec<Uuid>>, StoreError> {
         failpoints::point("cancel.marked:before");
         let cancelled = self.write((by, selection.clone(), now), |db, (by, selection, now)| {
             Box::pin(cancel::cancel(db, *by, selection, *now))
@@ -153,7 +153,12 @@ impl<B: Backend> Tasks for B {
         cancelled
     }
 
-    async fn request_stop(&self, by: By, uuid: Uuid, now: Timestamp) -> Result<StopRequested, StoreError> {
+    async fn request_stop(
+        &self,
+        by: By,
+        uuid: Uuid,
+        now: Timestamp,
+    ) -> Result<Changed<StopRequested>, StoreError> {
         self.write((by, uuid, now), |db, (by, uuid, now)| Box::pin(stop::ask(db, *by, *uuid, *now))).await
     }
 }
@@ -186,7 +191,7 @@ impl<B: Backend> Sweeps for B {
         mode: RepeatMode,
         key: Option<&IdempotencyKey>,
         now: Timestamp,
-    ) -> Result<Repetition, StoreError> {
+    ) -> Result<Changed<Repetition>, StoreError> {
         self.write(
             (creator, repeats.to_vec(), mode, key.cloned(), now),
             |db, (creator, repeats, mode, key, now)| {

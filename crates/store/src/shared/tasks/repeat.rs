@@ -13,6 +13,7 @@ use crate::db::{Db, List, Params, Sql, sql};
 use crate::enum_codes::Code;
 use crate::ops::sweeps::{Repeat, RepeatMode, Repeated, Repetition};
 use crate::ops::tasks::{IdempotencyKey, TaskIds};
+use crate::ops::{Changed, Effects};
 use crate::{StoreError, postgres, sqlite};
 
 /// Locks the originals. A second repetition of a task waits here until the first one is committed, and a task
@@ -49,15 +50,15 @@ pub(super) async fn repeat(
     mode: RepeatMode,
     key: Option<&IdempotencyKey>,
     now: Timestamp,
-) -> Result<Repetition, StoreError> {
+) -> Result<Changed<Repetition>, StoreError> {
     if let Some(key) = key {
         match submit::reserve_key(db, creator, key, now).await? {
             Reserved::New => {}
             Reserved::Earlier(ids) => {
                 let ids = ids.into_iter().flatten().collect();
-                return Ok(Repetition::Replayed(find_repeated(db, ids).await?));
+                return Ok(Changed::nothing(Repetition::Replayed(find_repeated(db, ids).await?)));
             }
-            Reserved::ForOther => return Ok(Repetition::KeyReused),
+            Reserved::ForOther => return Ok(Changed::nothing(Repetition::KeyReused)),
         }
     }
     let repeated = repeat_all(db, creator, repeats, mode, now).await?;
@@ -65,7 +66,8 @@ pub(super) async fn repeat(
         let ids: Vec<_> = repeated.iter().map(|repeated| Some(repeated.ids)).collect();
         submit::store_ids(db, creator, key, &ids).await?;
     }
-    Ok(Repetition::Accepted(repeated))
+    let effects = Effects { ready: !repeated.is_empty(), ..Effects::default() };
+    Ok(effects.with(Repetition::Accepted(repeated)))
 }
 
 async fn repeat_all(

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::super::rights;
 use crate::StoreError;
 use crate::db::{Db, Sql, sql};
-use crate::ops::By;
 use crate::ops::tasks::StopRequested;
+use crate::ops::{By, Changed, Effects};
 
 /// Locks the lease of a native worker; a legacy worker has no slots and can't stop a task. It waits for a
 /// concurrent requeue, which would not see the request.
@@ -24,9 +24,14 @@ const ASK: Sql =
     sql!("UPDATE lease SET stop_asked = true, updated_at = $2 WHERE task_id = $1 AND NOT stop_asked");
 
 /// Records the request on the lease, if a native worker holds it.
-pub(super) async fn ask(db: Db<'_>, by: By, uuid: Uuid, now: Timestamp) -> Result<StopRequested, StoreError> {
+pub(super) async fn ask(
+    db: Db<'_>,
+    by: By,
+    uuid: Uuid,
+    now: Timestamp,
+) -> Result<Changed<StopRequested>, StoreError> {
     if !rights::may_with(db, by, uuid, Action::ManageTasks).await? {
-        return Ok(StopRequested::NotRunning);
+        return Ok(Changed::nothing(StopRequested::NotRunning));
     }
     let found = db
         .optional(FIND, &[&uuid], |row| {
@@ -36,9 +41,9 @@ pub(super) async fn ask(db: Db<'_>, by: By, uuid: Uuid, now: Timestamp) -> Resul
     Ok(match found {
         Some((task, worker, true)) => {
             db.run(ASK, &[&task, &now.unix_micros()]).await?;
-            StopRequested::Agent(worker)
+            Effects { workers: vec![worker], ..Effects::default() }.with(StopRequested::Agent(worker))
         }
-        Some((_, _, false)) => StopRequested::LegacyWorker,
-        None => StopRequested::NotRunning,
+        Some((_, _, false)) => Changed::nothing(StopRequested::LegacyWorker),
+        None => Changed::nothing(StopRequested::NotRunning),
     })
 }

@@ -12,6 +12,7 @@ use super::insert::{NewRow, draw_numbers, insert_ready};
 use crate::StoreError;
 use crate::db::{Db, Json, Params, Sql, sql};
 use crate::ops::tasks::{IdempotencyKey, Submission, TaskIds};
+use crate::ops::{Changed, Effects};
 
 /// A concurrent submission with the same key waits here until the first one is committed or rolled back.
 const RESERVE_KEY: Sql = sql!(
@@ -35,26 +36,34 @@ pub(super) async fn submit(
     rows: &[NewRow],
     key: Option<&IdempotencyKey>,
     now: Timestamp,
-) -> Result<Submission, StoreError> {
+) -> Result<Changed<Submission>, StoreError> {
     let Some(key) = key else {
         let ids = accept(db, creator, rows, now).await?;
         failpoints::point("submit.commit:before");
-        return Ok(ids.map_or(Submission::Denied, Submission::Accepted));
+        return Ok(accepted(ids));
     };
     match reserve_key(db, creator, key, now).await? {
         Reserved::New => match accept(db, creator, rows, now).await? {
             Some(ids) if !ids.is_empty() => {
                 store_ids(db, creator, key, &by_position(key, &ids)).await?;
                 failpoints::point("submit.commit:before");
-                Ok(Submission::Accepted(ids))
+                Ok(accepted(Some(ids)))
             }
             nothing => {
                 db.run_one(DELETE_KEY, &[&creator.0, &key.key]).await?;
-                Ok(nothing.map_or(Submission::Denied, Submission::Accepted))
+                Ok(accepted(nothing))
             }
         },
         Reserved::Earlier(ids) => complete(db, creator, rows, key, ids, now).await,
-        Reserved::ForOther => Ok(Submission::KeyReused),
+        Reserved::ForOther => Ok(Changed::nothing(Submission::KeyReused)),
+    }
+}
+
+/// The tasks that a creator may submit are Ready.
+fn accepted(ids: Option<Vec<TaskIds>>) -> Changed<Submission> {
+    match ids {
+        Some(ids) => Effects { ready: !ids.is_empty(), ..Effects::default() }.with(Submission::Accepted(ids)),
+        None => Changed::nothing(Submission::Denied),
     }
 }
 
@@ -66,23 +75,25 @@ async fn complete(
     key: &IdempotencyKey,
     mut ids: Vec<Option<TaskIds>>,
     now: Timestamp,
-) -> Result<Submission, StoreError> {
+) -> Result<Changed<Submission>, StoreError> {
     if ids.len() != rows.len() + key.refused.len() {
-        return Ok(Submission::Denied);
+        return Ok(Changed::nothing(Submission::Denied));
     }
     let places = places(key, ids.len());
     let missing: Vec<(usize, &NewRow)> =
         places.zip(rows).filter(|(place, _)| ids[*place].is_none()).collect();
     if missing.is_empty() {
-        return Ok(Submission::Replayed(ids));
+        return Ok(Changed::nothing(Submission::Replayed(ids)));
     }
     let rows: Vec<NewRow> = missing.iter().map(|(_, row)| (*row).clone()).collect();
-    let Some(new) = accept(db, creator, &rows, now).await? else { return Ok(Submission::Denied) };
+    let Some(new) = accept(db, creator, &rows, now).await? else {
+        return Ok(Changed::nothing(Submission::Denied));
+    };
     for ((place, _), new) in missing.into_iter().zip(new) {
         ids[place] = Some(new);
     }
     store_ids(db, creator, key, &ids).await?;
-    Ok(Submission::Replayed(ids))
+    Ok(Effects::ready().with(Submission::Replayed(ids)))
 }
 
 /// The positions in the request of the tasks that are not refused.

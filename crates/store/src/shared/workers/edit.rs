@@ -10,8 +10,8 @@ use super::super::rights;
 use super::lock::lock_by_uuid;
 use crate::StoreError;
 use crate::db::{Db, Json, Sql, sql};
-use crate::ops::By;
 use crate::ops::workers::WorkerChange;
+use crate::ops::{By, Changed, Effects};
 
 const SET_TAGS: Sql = sql!("UPDATE worker SET tags = $2, updated_at = $3 WHERE id = $1");
 
@@ -26,8 +26,10 @@ pub(super) async fn set_tags(
     uuid: Uuid,
     tags: &TagSet,
     now: Timestamp,
-) -> Result<WorkerChange, StoreError> {
-    set(db, by, uuid, SET_TAGS, tags, now).await
+) -> Result<Changed<WorkerChange>, StoreError> {
+    let change = set(db, by, uuid, SET_TAGS, tags, now).await?;
+    // It may run others now.
+    Ok(Effects { ready: change == WorkerChange::Done, ..Effects::default() }.with(change))
 }
 
 /// Replaces the labels.

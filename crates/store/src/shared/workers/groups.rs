@@ -17,8 +17,8 @@ use super::lock::lock_by_uuid;
 use crate::StoreError;
 use crate::db::{Db, List, Sql, only, sql};
 use crate::enum_codes::Code;
-use crate::ops::By;
 use crate::ops::workers::{Fate, WorkerGroupsChange};
+use crate::ops::{By, Changed, Effects};
 
 const GROUPS_OF_WORKER: Sql = sql!(
     "
@@ -68,28 +68,30 @@ pub(super) async fn set(
     uuid: Uuid,
     relations: &BTreeMap<String, Role>,
     now: Timestamp,
-) -> Result<WorkerGroupsChange, StoreError> {
-    let Some(worker) = lock_by_uuid(db, uuid).await? else { return Ok(WorkerGroupsChange::UnknownWorker) };
+) -> Result<Changed<WorkerGroupsChange>, StoreError> {
+    let Some(worker) = lock_by_uuid(db, uuid).await? else {
+        return Ok(Changed::nothing(WorkerGroupsChange::UnknownWorker));
+    };
     if !rights::controls(db, by, worker).await? {
-        return Ok(WorkerGroupsChange::NotInControl);
+        return Ok(Changed::nothing(WorkerGroupsChange::NotInControl));
     }
     let groups = match resolve(db, relations.keys().collect::<Vec<_>>()).await? {
         Ok(groups) => groups,
-        Err(name) => return Ok(WorkerGroupsChange::UnknownGroup(name)),
+        Err(name) => return Ok(Changed::nothing(WorkerGroupsChange::UnknownGroup(name))),
     };
     for (group, (name, role)) in groups.iter().zip(relations) {
         let before: Option<Role> =
             db.optional(ROLE_ON_WORKER, &[&worker.0, &group.0], |row| row.code("role")).await?;
         let membership = rights::membership(db, by, *group).await?;
         if before.is_none_or(|before| *role > before) && !may_serve(membership) {
-            return Ok(WorkerGroupsChange::MayNotServe(name.clone(), membership));
+            return Ok(Changed::nothing(WorkerGroupsChange::MayNotServe(name.clone(), membership)));
         }
     }
     for (group, role) in groups.into_iter().zip(relations.values()) {
         db.run_one(SET_GROUP, &[&worker.0, &group.0, &role.code(), &by.code()]).await?;
     }
     touch(db, worker, now).await?;
-    Ok(WorkerGroupsChange::Done)
+    Ok(Effects::ready().with(WorkerGroupsChange::Done))
 }
 
 fn may_serve(membership: Membership) -> bool {
@@ -105,26 +107,29 @@ pub(super) async fn remove(
     uuid: Uuid,
     names: &[String],
     now: Timestamp,
-) -> Result<WorkerGroupsChange, StoreError> {
-    let Some(worker) = lock_by_uuid(db, uuid).await? else { return Ok(WorkerGroupsChange::UnknownWorker) };
+) -> Result<Changed<WorkerGroupsChange>, StoreError> {
+    let Some(worker) = lock_by_uuid(db, uuid).await? else {
+        return Ok(Changed::nothing(WorkerGroupsChange::UnknownWorker));
+    };
     let groups = match resolve(db, names).await? {
         Ok(groups) => groups,
-        Err(name) => return Ok(WorkerGroupsChange::UnknownGroup(name)),
+        Err(name) => return Ok(Changed::nothing(WorkerGroupsChange::UnknownGroup(name))),
     };
     let controls = rights::controls(db, by, worker).await?;
     for group in &groups {
         if !controls && !rights::may(db, by, *group, Action::ControlWorkers).await? {
-            return Ok(WorkerGroupsChange::NotInControl);
+            return Ok(Changed::nothing(WorkerGroupsChange::NotInControl));
         }
     }
+    let mut effects = Effects { workers: vec![uuid], ..Effects::ready() };
     for group in groups {
         db.run(REMOVE_GROUP, &[&worker.0, &group.0]).await?;
         if !controls {
-            requeue_held(db, worker, group, now).await?;
+            effects.add(requeue_held(db, worker, group, now).await?);
         }
     }
     touch(db, worker, now).await?;
-    Ok(WorkerGroupsChange::Done)
+    Ok(effects.with(WorkerGroupsChange::Done))
 }
 
 const LEASES_OF_GROUP: Sql = sql!(
@@ -140,12 +145,13 @@ async fn requeue_held(
     worker: WorkerId,
     group: GroupId,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Effects, StoreError> {
+    let mut effects = Effects::default();
     let held: Vec<Lease> = db.all(LEASES_OF_GROUP, &[&worker.0, &group.0], lease::read).await?;
     for lease in &held {
-        requeue(db, lease, Fate::Returned, now).await?;
+        effects.keep(requeue(db, lease, Fate::Returned, now).await?);
     }
-    Ok(())
+    Ok(effects)
 }
 
 const WORKERS_OF_MEMBERS: Sql = sql!(
@@ -180,12 +186,15 @@ pub(crate) async fn remove_serving_workers(
     group: GroupId,
     users: &[i64],
     now: Timestamp,
-) -> Result<Vec<Uuid>, StoreError> {
+) -> Result<Changed<Vec<Uuid>>, StoreError> {
     let workers = if users.is_empty() { Vec::new() } else { lock_serving_workers(db, group, users).await? };
-    for (worker, _) in &workers {
+    let mut effects = Effects { ready: !workers.is_empty(), ..Effects::default() };
+    for (worker, uuid) in &workers {
         db.run(REMOVE_GROUP, &[&worker.0, &group.0]).await?;
-        requeue_held(db, *worker, group, now).await?;
+        effects.add(requeue_held(db, *worker, group, now).await?);
+        effects.workers.push(*uuid);
         touch(db, *worker, now).await?;
     }
-    Ok(workers.into_iter().map(|(_, uuid)| uuid).collect())
+    let taken = effects.workers.clone();
+    Ok(effects.with(taken))
 }

@@ -24,11 +24,11 @@ use uuid::Uuid;
 
 use crate::StoreError;
 use crate::backend::Backend;
-use crate::ops::By;
 use crate::ops::query::{FoundWorkers, WorkerPage, WorkerQuery};
 use crate::ops::workers::{
     Departure, Fate, HeldAttempts, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange, Workers,
 };
+use crate::ops::{By, Changed};
 
 pub(crate) use edit::touch;
 pub(crate) use groups::{lock_serving_workers, remove_serving_workers};
@@ -94,7 +94,7 @@ impl<B: Backend> Workers for B {
         uuid: Uuid,
         tags: &TagSet,
         now: Timestamp,
-    ) -> Result<WorkerChange, StoreError> {
+    ) -> Result<Changed<WorkerChange>, StoreError> {
         self.write((by, uuid, tags.clone(), now), |db, (by, uuid, tags, now)| {
             Box::pin(edit::set_tags(db, *by, *uuid, tags, *now))
         })
@@ -120,7 +120,7 @@ impl<B: Backend> Workers for B {
         uuid: Uuid,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
-    ) -> Result<WorkerGroupsChange, StoreError> {
+    ) -> Result<Changed<WorkerGroupsChange>, StoreError> {
         self.write((by, uuid, relations.clone(), now), |db, (by, uuid, relations, now)| {
             Box::pin(groups::set(db, *by, *uuid, relations, *now))
         })
@@ -133,7 +133,7 @@ impl<B: Backend> Workers for B {
         uuid: Uuid,
         groups: &[String],
         now: Timestamp,
-    ) -> Result<WorkerGroupsChange, StoreError> {
+    ) -> Result<Changed<WorkerGroupsChange>, StoreError> {
         self.write((by, uuid, groups.to_vec(), now), |db, (by, uuid, groups, now)| {
             Box::pin(groups::remove(db, *by, *uuid, groups, *now))
         })
@@ -146,14 +146,14 @@ impl<B: Backend> Workers for B {
         uuid: Uuid,
         op: ShutdownOp,
         now: Timestamp,
-    ) -> Result<Stop, StoreError> {
+    ) -> Result<Changed<Stop>, StoreError> {
         self.write((by, uuid, op, now), |db, (by, uuid, op, now)| {
             Box::pin(stop::stop(db, *by, *uuid, *op, *now))
         })
         .await
     }
 
-    async fn sign_off(&self, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, StoreError> {
+    async fn sign_off(&self, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Changed<Stop>, StoreError> {
         self.write((uuid, fate, now), |db, (uuid, fate, now)| {
             Box::pin(stop::sign_off(db, *uuid, *fate, *now))
         })

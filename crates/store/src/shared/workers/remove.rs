@@ -10,6 +10,7 @@ use super::tombstones;
 use crate::StoreError;
 use crate::db::{Db, Sql, sql};
 use crate::ops::workers::{Departure, Fate};
+use crate::ops::{Changed, Effects};
 
 const LEASES_OF_WORKER: Sql = sql!(
     "
@@ -33,11 +34,13 @@ pub(crate) async fn remove(
     departure: Option<Departure>,
     fate: Fate,
     now: Timestamp,
-) -> Result<Vec<Uuid>, StoreError> {
+) -> Result<Changed<Vec<Uuid>>, StoreError> {
     let held: Vec<Lease> = db.all(LEASES_OF_WORKER, &[&worker.0], lease::read).await?;
     let mut returned = Vec::with_capacity(held.len());
+    // A request of the worker for a task may be held: it is answered.
+    let mut effects = Effects::ready();
     for lease in &held {
-        returned.push(requeue(db, lease, fate, now).await?);
+        returned.push(effects.keep(requeue(db, lease, fate, now).await?));
     }
     for delete in DELETE_WORKER {
         db.run(delete, &[&worker.0]).await?;
@@ -45,7 +48,7 @@ pub(crate) async fn remove(
     if let Some(departure) = departure {
         tombstones::note(db, uuid, departure, now).await?;
     }
-    Ok(returned)
+    Ok(effects.with(returned))
 }
 
 /// Workers that are removed together.
@@ -67,15 +70,18 @@ pub(crate) async fn remove_all(
     db: Db<'_>,
     registered: &Registered,
     now: Timestamp,
-) -> Result<Vec<Uuid>, StoreError> {
+) -> Result<Changed<Vec<Uuid>>, StoreError> {
     let (sql, number) = match registered {
         Registered::By(user) => (LOCK_OF_USER, user.0),
         Registered::With(token) => (LOCK_OF_TOKEN, *token),
     };
     let workers: Vec<(WorkerId, Uuid)> =
         db.all(sql, &[&number], |row| Ok((WorkerId(row.value("id")?), row.value("uuid")?))).await?;
+    let mut effects = Effects::default();
     for (worker, uuid) in &workers {
-        remove(db, *worker, *uuid, None, Fate::Returned, now).await?;
+        effects.keep(remove(db, *worker, *uuid, None, Fate::Returned, now).await?);
+        effects.workers.push(*uuid);
     }
-    Ok(workers.into_iter().map(|(_, uuid)| uuid).collect())
+    let removed = effects.workers.clone();
+    Ok(effects.with(removed))
 }

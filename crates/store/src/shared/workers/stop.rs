@@ -12,8 +12,8 @@ use super::remove::remove;
 use crate::StoreError;
 use crate::db::{Db, Sql, only, sql};
 use crate::enum_codes::Code;
-use crate::ops::By;
 use crate::ops::workers::{Departure, Fate, Stop};
+use crate::ops::{By, Changed, Effects};
 
 const HOLDS_A_TASK: Sql = sql!("SELECT EXISTS (SELECT 1 FROM lease WHERE worker_id = $1)");
 
@@ -30,26 +30,31 @@ pub(super) async fn stop(
     uuid: Uuid,
     op: ShutdownOp,
     now: Timestamp,
-) -> Result<Stop, StoreError> {
-    let Some(worker) = lock_by_uuid(db, uuid).await? else { return Ok(Stop::Unknown) };
+) -> Result<Changed<Stop>, StoreError> {
+    let Some(worker) = lock_by_uuid(db, uuid).await? else { return Ok(Changed::nothing(Stop::Unknown)) };
     let by = rights::resolve(db, by).await?;
     if !rights::controls(db, by, worker).await? {
-        return Ok(Stop::NotInControl);
+        return Ok(Changed::nothing(Stop::NotInControl));
     }
     if op == ShutdownOp::Graceful && holds_a_task(db, worker).await? {
         let state = WorkerState::GracefulShutdown.code();
         db.run_one(SET_STATE, &[&worker.0, &state, &now.unix_micros()]).await?;
-        return Ok(Stop::Marked);
+        return Ok(Effects { workers: vec![uuid], ..Effects::ready() }.with(Stop::Marked));
     }
-    remove(db, worker, uuid, Some(Departure::Removed), Fate::Returned, now).await?;
-    Ok(Stop::Removed)
+    let mut effects = Effects { workers: vec![uuid], ..Effects::default() };
+    effects.keep(remove(db, worker, uuid, Some(Departure::Removed), Fate::Returned, now).await?);
+    Ok(effects.with(Stop::Removed))
 }
 
 /// Removes a worker that signs off, or whose end its guard reports.
-pub(super) async fn sign_off(db: Db<'_>, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Stop, StoreError> {
-    let Some(worker) = lock_by_uuid(db, uuid).await? else { return Ok(Stop::Unknown) };
-    remove(db, worker, uuid, None, fate, now).await?;
-    Ok(Stop::Removed)
+pub(super) async fn sign_off(
+    db: Db<'_>,
+    uuid: Uuid,
+    fate: Fate,
+    now: Timestamp,
+) -> Result<Changed<Stop>, StoreError> {
+    let Some(worker) = lock_by_uuid(db, uuid).await? else { return Ok(Changed::nothing(Stop::Unknown)) };
+    Ok(remove(db, worker, uuid, None, fate, now).await?.map(|_| Stop::Removed))
 }
 
 /// Removes a draining worker after the commit of its last task.
@@ -57,11 +62,15 @@ pub(crate) async fn after_commit(
     db: Db<'_>,
     worker: &LockedWorker,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Effects, StoreError> {
     match worker.state {
         WorkerState::GracefulShutdown if !holds_a_task(db, worker.id).await? => {
-            remove(db, worker.id, worker.uuid, Some(Departure::Removed), Fate::Returned, now).await.map(drop)
+            let departure = Some(Departure::Removed);
+            let removed = remove(db, worker.id, worker.uuid, departure, Fate::Returned, now).await?;
+            Ok(removed.into_parts().1)
         }
-        WorkerState::GracefulShutdown | WorkerState::Normal => touch(db, worker.id, now).await,
+        WorkerState::GracefulShutdown | WorkerState::Normal => {
+            touch(db, worker.id, now).await.map(|()| Effects::default())
+        }
     }
 }

@@ -17,6 +17,7 @@ use crate::enum_codes::Code;
 use crate::exchange_plan::{Eligibility, Participant};
 use crate::fairness::SharedRoundRobin;
 use crate::ops::dispatch::{Assignment, Claim, Work};
+use crate::ops::{Changed, Effects};
 use crate::shared::dispatch::ready::{Ready, select_ready};
 use crate::shared::dispatch::{assignment, lease};
 use crate::shared::tasks::get;
@@ -56,25 +57,26 @@ pub(crate) fn claim_or_resume(
     worker: WorkerId,
     token: i64,
     at: Moment,
-) -> Result<Claim, StoreError> {
-    let Some(participant) = participant(db, worker)? else { return Ok(Claim::WorkerGone) };
+) -> Result<Changed<Claim>, StoreError> {
+    let Some(participant) = participant(db, worker)? else { return Ok(Changed::nothing(Claim::WorkerGone)) };
     let given = |lease: LeaseKey| {
         let task = finish(get::by_id(db.into(), lease.task))?;
         Ok(Claim::Assigned(Box::new(Assignment { task, lease })))
     };
     if let Some(held) = db.optional(RUNNING_OF_WORKER, [worker.0], lease::read)? {
-        return given(held.key);
+        // It was given before.
+        return given(held.key).map(Changed::nothing);
     }
     if participant.worker.state == WorkerState::GracefulShutdown {
-        return Ok(Claim::Stopping);
+        return Ok(Changed::nothing(Claim::Stopping));
     }
     let Some(first) = finish(select_ready(db.into(), turns, &participant.eligibility, 1))?.into_iter().next()
     else {
-        return Ok(Claim::NoTask);
+        return Ok(Changed::nothing(Claim::NoTask));
     };
     let work = assign(db, worker, first, token, at)?;
     finish(workers::touch(db.into(), worker, at.now))?;
-    given(work.lease)
+    Ok(Effects::moved().with(given(work.lease)?))
 }
 
 const DEQUEUE: &str = "DELETE FROM ready WHERE lane_id = ?1 AND neg_priority = ?2 AND task_id = ?3";

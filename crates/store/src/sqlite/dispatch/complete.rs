@@ -11,6 +11,7 @@ use crate::StoreError;
 use crate::db::{only, warnings_to_json};
 use crate::enum_codes::Code;
 use crate::ops::dispatch::{Completed, Completion, Holder};
+use crate::ops::{Changed, Effects};
 use crate::shared::artifacts::records;
 use crate::shared::dispatch::follow_up;
 use crate::shared::dispatch::lease::{self, Lease};
@@ -23,11 +24,19 @@ pub(crate) fn complete(
     db: &Connection,
     completions: &[Completion],
     now: Timestamp,
-) -> Result<Vec<Completed>, StoreError> {
-    completions.iter().map(|completion| complete_one(db, completion, now)).collect()
+) -> Result<Changed<Vec<Completed>>, StoreError> {
+    let mut effects = Effects::default();
+    let outcomes = completions.iter().map(|one| complete_one(db, one, &mut effects, now));
+    let outcomes = outcomes.collect::<Result<_, _>>()?;
+    Ok(effects.with(outcomes))
 }
 
-fn complete_one(db: &Connection, completion: &Completion, now: Timestamp) -> Result<Completed, StoreError> {
+fn complete_one(
+    db: &Connection,
+    completion: &Completion,
+    effects: &mut Effects,
+    now: Timestamp,
+) -> Result<Completed, StoreError> {
     let Some(lease) = finish(lease::find(db.into(), completion.holder))? else {
         return Ok(if was_committed(db, completion.holder)? {
             Completed::Replayed
@@ -38,8 +47,8 @@ fn complete_one(db: &Connection, completion: &Completion, now: Timestamp) -> Res
     let Some(end) = lease.reported_end.or(completion.end) else { return Ok(Completed::NotReported) };
     let ended = AttemptEnd { result: completion.result, data: None, warnings: &[] };
     let Some(worker) = finish(workers::lock(db.into(), lease.worker))? else { return Ok(Completed::Stale) };
-    self::end(db, &lease, worker.uuid, end, ended, now)?;
-    finish(workers::after_commit(db.into(), &worker, now))?;
+    effects.keep(self::end(db, &lease, worker.uuid, end, ended, now)?);
+    effects.add(finish(workers::after_commit(db.into(), &worker, now))?);
     Ok(Completed::Committed)
 }
 
@@ -50,7 +59,9 @@ pub(super) struct AttemptEnd<'a> {
     pub(super) warnings: &'a [ResultWarning],
 }
 
-/// Ends an attempt that holds its task; returns whether a follow-up became Ready.
+const UUID_OF_TASK: &str = "SELECT uuid FROM task WHERE id = ?1";
+
+/// Ends an attempt that holds its task, and makes its follow-up Ready; returns the task.
 pub(super) fn end(
     db: &Connection,
     lease: &Lease,
@@ -58,14 +69,17 @@ pub(super) fn end(
     end: ExecEnd,
     ended: AttemptEnd<'_>,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Changed<Uuid>, StoreError> {
     // A request to stop that comes after the end has no effect.
     failpoints::point("complete.delete:before");
     let _stop_asked = finish(lease::end(db.into(), lease.key.task))?;
     failpoints::point("complete.delete:after");
     insert_done(db, lease, reporter, end, ended, now)?;
     finish(records::publish_attempt(db.into(), lease.key.task, lease.key.epoch, now))?;
-    finish(follow_up::release(db.into(), lease.key.task, lease.key.epoch, now))
+    let uuid: Uuid = db.one(UUID_OF_TASK, [lease.key.task.0], only)?;
+    let mut effects = Effects::ended(vec![uuid]);
+    effects.add(finish(follow_up::release(db.into(), lease.key.task, lease.key.epoch, now))?);
+    Ok(effects.with(uuid))
 }
 
 const COMMITTED_BY_WORKER: &str = "

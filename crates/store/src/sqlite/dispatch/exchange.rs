@@ -13,10 +13,12 @@ use mitosis_protocol::worker::WorkerState;
 
 use super::{claim, complete};
 use crate::StoreError;
+use crate::db::only;
 use crate::exchange_plan::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
 use crate::fairness::SharedRoundRobin;
-use crate::ops::dispatch::{Assigned, Ended, Exchange, ExchangeOutcome, Exchanged, Holder, Verdict, Work};
+use crate::ops::dispatch::{Assigned, Ended, Exchange, Exchanged, Holder, Verdict, Work};
 use crate::ops::workers::Fate;
+use crate::ops::{Changed, Effects};
 use crate::shared::artifacts::inline::{self, EndedWithArchives};
 use crate::shared::dispatch::ready::select_ready;
 use crate::shared::dispatch::{lease, requeue};
@@ -32,31 +34,31 @@ pub(crate) fn exchange(
     turns: &SharedRoundRobin,
     batch: &[Arc<Exchange>],
     at: Moment,
-) -> Result<ExchangeOutcome, StoreError> {
+) -> Result<Changed<Vec<Exchanged>>, StoreError> {
     let now = at.now;
     let mut participants: Participants = HashMap::new();
     for one in batch {
         participants.extend(claim::participant(db, one.worker)?.map(|found| (one.worker, found)));
     }
-    let (mut verdicts, mut made_ready) = (Vec::with_capacity(batch.len()), false);
+    let (mut verdicts, mut effects) = (Vec::with_capacity(batch.len()), Effects::default());
     for one in batch {
         let worker = participants.get(&one.worker).map(|participant| participant.worker);
         let mut of_one = Vec::with_capacity(one.ended.len());
         for ended in &one.ended {
-            let (verdict, released) = end(db, worker, ended, now)?;
-            made_ready |= released;
-            of_one.push(verdict);
+            of_one.push(effects.keep(end(db, worker, ended, now)?));
         }
         verdicts.push(of_one);
     }
     for one in batch.iter().filter(|one| participants.contains_key(&one.worker)) {
         for key in &one.returned {
-            made_ready |= requeue(db, one.worker, *key, now)?;
+            effects.add(requeue(db, one.worker, *key, now)?);
         }
     }
     let mut work = assign_all(db, turns, batch, &participants, at)?;
-    update_workers(db, batch, &participants, &verdicts, &work, now)?;
-    let each = batch.iter().zip(verdicts).enumerate().map(|(place, (one, verdicts))| Exchanged {
+    effects.moved |= !work.is_empty();
+    effects.add(update_workers(db, batch, &participants, &verdicts, &work, now)?);
+    let each = batch.iter().zip(verdicts).enumerate();
+    let each = each.map(|(place, (one, verdicts))| Exchanged {
         verdicts,
         assigned: match participants.get(&one.worker) {
             None => Assigned::WorkerGone,
@@ -74,36 +76,35 @@ pub(crate) fn exchange(
     if batch.iter().any(|one| one.want > 0) {
         failpoints::point("claim.commit:before");
     }
-    Ok(ExchangeOutcome { each: each.collect(), made_ready })
+    Ok(effects.with(each.collect()))
 }
 
-const TASK: &str = "SELECT uuid, group_id FROM task WHERE id = ?1";
+const GROUP_OF_TASK: &str = "SELECT group_id FROM task WHERE id = ?1";
 
-/// Ends an attempt of a worker; also returns whether a task became Ready.
+/// Ends an attempt of a worker.
 fn end(
     db: &Connection,
     worker: Option<LockedWorker>,
     ended: &Ended,
     now: Timestamp,
-) -> Result<(Verdict, bool), StoreError> {
+) -> Result<Changed<Verdict>, StoreError> {
     let holder = Holder::Lease(ended.lease);
     match (finish(lease::find(db.into(), holder))?, worker) {
         (Some(lease), Some(worker)) if lease.worker == worker.id => {
             let end = lease.reported_end.unwrap_or(ended.end);
-            let released = complete::end(db, &lease, worker.uuid, end, attempt_end(ended), now)?;
-            let (uuid, group) =
-                db.one(TASK, [ended.lease.task.0], |row| Ok((row.value("uuid")?, row.value("group_id")?)))?;
+            let committed = complete::end(db, &lease, worker.uuid, end, attempt_end(ended), now)?;
             if !ended.archives.is_empty() {
-                let attempt = EndedWithArchives { uuid, group: GroupId(group), ended };
+                let group = GroupId(db.one(GROUP_OF_TASK, [ended.lease.task.0], only)?);
+                let attempt = EndedWithArchives { uuid: *committed.value(), group, ended };
                 finish(inline::store(db.into(), &[attempt], now))?;
             }
-            Ok((Verdict::Committed(uuid), released))
+            Ok(committed.map(Verdict::Committed))
         }
-        (Some(_), _) => Ok((Verdict::Stale, false)),
-        (None, _) => Ok(match complete::was_committed(db, holder)? {
-            true => (Verdict::Replayed, false),
-            false => (Verdict::Stale, false),
-        }),
+        (Some(_), _) => Ok(Changed::nothing(Verdict::Stale)),
+        (None, _) => Ok(Changed::nothing(match complete::was_committed(db, holder)? {
+            true => Verdict::Replayed,
+            false => Verdict::Stale,
+        })),
     }
 }
 
@@ -112,12 +113,12 @@ fn attempt_end(ended: &Ended) -> complete::AttemptEnd<'_> {
 }
 
 /// Requeues an attempt that was not started. Only the number of the attempt differs from before.
-fn requeue(db: &Connection, worker: WorkerId, key: LeaseKey, now: Timestamp) -> Result<bool, StoreError> {
+fn requeue(db: &Connection, worker: WorkerId, key: LeaseKey, now: Timestamp) -> Result<Effects, StoreError> {
     match finish(lease::find(db.into(), Holder::Lease(key)))? {
         Some(lease) if lease.worker == worker => {
-            finish(requeue::requeue(db.into(), &lease, Fate::Returned, now)).map(|_| true)
+            Ok(finish(requeue::requeue(db.into(), &lease, Fate::Returned, now))?.into_parts().1)
         }
-        _ => Ok(false),
+        _ => Ok(Effects::default()),
     }
 }
 
@@ -149,15 +150,16 @@ fn update_workers(
     verdicts: &[Vec<Verdict>],
     work: &HashMap<usize, Vec<Work>>,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Effects, StoreError> {
+    let mut effects = Effects::default();
     let state = |worker| participants.get(&worker).map(|found| found.worker.state);
     for (worker, update) in worker_updates(batch, state, verdicts, work) {
         match update {
             WorkerUpdate::Touch => finish(workers::touch(db.into(), worker, now))?,
             WorkerUpdate::RemoveIfDrained => {
-                finish(workers::after_commit(db.into(), &participants[&worker].worker, now))?;
+                effects.add(finish(workers::after_commit(db.into(), &participants[&worker].worker, now))?);
             }
         }
     }
-    Ok(())
+    Ok(effects)
 }

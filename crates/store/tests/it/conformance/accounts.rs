@@ -10,6 +10,7 @@ use mitosis_store::ops::accounts::{Bootstrap, NewUser, SessionChange, TokenRevoc
 use mitosis_store::ops::{Administered, By};
 
 use crate::backend::Backend;
+use crate::harness::Answer as _;
 use crate::harness::{Harness, SECOND, name};
 
 async fn user<B: Backend>(harness: &Harness<B>, name: &str) -> User {
@@ -114,7 +115,7 @@ pub(crate) async fn new_password_starts_a_new_session<B: Backend>(harness: &mut 
     store
         .reset_password(By::Site, ann.user, "$argon2id$reset", 14, TokenRevocation::Keep, harness.now)
         .await
-        .unwrap();
+        .answer();
     assert!(
         !store.set_password(ann.user, "$argon2id$new", "$argon2id$newer", 15, harness.now).await.unwrap()
     );
@@ -127,14 +128,14 @@ pub(crate) async fn account_state_is_set_by_name<B: Backend>(harness: &mut Harne
     harness.person("bob").await;
     for state in [AccountState::Locked, AccountState::Deleted, AccountState::Active, AccountState::Locked] {
         assert_eq!(
-            harness.store().set_account_state(By::Site, "ann", state, harness.now).await.unwrap(),
+            harness.store().set_account_state(By::Site, "ann", state, harness.now).await.answer(),
             Administered::Done(vec![])
         );
         assert_eq!(user(harness, "ann").await.state, state);
     }
     assert_eq!(user(harness, "bob").await.state, AccountState::Active);
     assert_eq!(
-        harness.store().set_account_state(By::Site, "eve", AccountState::Locked, harness.now).await.unwrap(),
+        harness.store().set_account_state(By::Site, "eve", AccountState::Locked, harness.now).await.answer(),
         Administered::Unknown
     );
 }

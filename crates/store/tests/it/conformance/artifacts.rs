@@ -16,6 +16,7 @@ use mitosis_store::ops::{Administered, By};
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::harness::Answer as _;
 use crate::harness::{Harness, Person, RegisteredWorker, SECOND, TICK, status};
 
 async fn announce<B: Backend>(
@@ -24,7 +25,7 @@ async fn announce<B: Backend>(
     kind: ArtifactKind,
     size: i64,
 ) -> Reservation {
-    harness.store().reserve_attempt_artifact(holder, kind, size, harness.now).await.unwrap()
+    harness.store().reserve_attempt_artifact(holder, kind, size, harness.now).await.answer()
 }
 
 async fn upload<B: Backend>(harness: &Harness<B>, task: Uuid, kind: ArtifactKind, size: i64) -> Reservation {
@@ -111,7 +112,7 @@ pub(crate) async fn repeated_reservation_charges_only_growth<B: Backend>(harness
 pub(crate) async fn each_attempt_has_its_own_object<B: Backend>(harness: &mut Harness<B>) {
     let (ann, worker, held, holder) = running(harness).await;
     let lost = object(announce(harness, holder, Output, 100).await);
-    harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.unwrap();
+    harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.answer();
     assert_eq!(harness.used("ann").await, 0);
     let next = harness.worker(&ann).await;
     let holder = Holder::Lease(harness.claim_one(next).await.lease);
@@ -251,7 +252,7 @@ pub(crate) async fn garbage_is_read_in_batches_and_deleted_when_settled<B: Backe
     for held in harness.claim(worker, 5).await {
         announce(harness, Holder::Lease(held.lease), Output, 1).await;
     }
-    harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.unwrap();
+    harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.answer();
     let store = harness.store();
     let mut seen = BTreeSet::new();
     for left in [5, 3, 1, 0] {

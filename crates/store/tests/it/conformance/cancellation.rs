@@ -13,10 +13,11 @@ use mitosis_store::ops::tasks::{CANCEL_BATCH, CancelSelection, NewTask};
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::harness::Answer as _;
 use crate::harness::{Harness, SECOND, status, tag_set};
 
 async fn cancel<B: Backend>(harness: &Harness<B>, selection: CancelSelection) -> Vec<Uuid> {
-    harness.store().cancel(By::Site, &selection, harness.now).await.unwrap()
+    harness.store().cancel(By::Site, &selection, harness.now).await.answer()
 }
 
 fn by_user(at: Timestamp) -> Phase {
@@ -61,7 +62,7 @@ pub(crate) async fn follow_up_is_cancelled_unless_ready_is_required<B: Backend>(
     let holder = Holder::Lease(held.lease);
     harness.report(holder, ExecEnd::Finished).await;
     let follow_up = harness.task(ann.group);
-    let made = harness.store().submit_follow_up(holder, &follow_up, harness.now).await.unwrap();
+    let made = harness.store().submit_follow_up(holder, &follow_up, harness.now).await.answer();
     assert!(matches!(made, FollowUp::Created(_)), "{made:?}");
 
     assert!(cancel(harness, CancelSelection::Ready(vec![follow_up.uuid])).await.is_empty());

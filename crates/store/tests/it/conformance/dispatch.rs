@@ -14,6 +14,7 @@ use mitosis_store::ops::workers::NewWorker;
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::harness::Answer as _;
 use crate::harness::{Claimed, Harness, SECOND, assigned, status, tag_set};
 
 pub(crate) async fn task_runs_from_submission_to_its_end<B: Backend>(harness: &mut Harness<B>) {
@@ -73,7 +74,7 @@ pub(crate) async fn worker_claims_tasks_within_its_tags<B: Backend>(harness: &mu
     harness.submit(&ann, &batch).await;
     let got: Vec<TagSet> = harness.claim(worker, 10).await.into_iter().map(|held| held.task.tags).collect();
     assert_eq!(got, ["", "gpu", "gpu linux"].map(tag_set));
-    harness.store().set_worker_tags(By::Site, worker.uuid, &tag_set("arm"), harness.now).await.unwrap();
+    harness.store().set_worker_tags(By::Site, worker.uuid, &tag_set("arm"), harness.now).await.answer();
     assert_eq!(harness.claim_one(worker).await.task.tags, tag_set("arm"));
 }
 
@@ -125,12 +126,12 @@ pub(crate) async fn gone_or_draining_worker_claims_nothing<B: Backend>(harness: 
     let (gone, stopping) = (harness.worker(&ann).await, harness.worker(&ann).await);
     harness.submit(&ann, &[harness.task(ann.group), harness.task(ann.group)]).await;
     harness.claim_one(stopping).await;
-    harness.store().stop_worker(By::Site, gone.uuid, ShutdownOp::Force, harness.now).await.unwrap();
-    harness.store().stop_worker(By::Site, stopping.uuid, ShutdownOp::Graceful, harness.now).await.unwrap();
+    harness.store().stop_worker(By::Site, gone.uuid, ShutdownOp::Force, harness.now).await.answer();
+    harness.store().stop_worker(By::Site, stopping.uuid, ShutdownOp::Graceful, harness.now).await.answer();
     for (worker, answer) in [(gone, Claimed::WorkerGone), (stopping, Claimed::Stopping)] {
         assert_eq!(harness.ask(worker, 1, harness.token()).await, answer);
     }
-    let fetch = harness.store().claim_or_resume(gone.id, harness.token(), harness.now.into()).await.unwrap();
+    let fetch = harness.store().claim_or_resume(gone.id, harness.token(), harness.now.into()).await.answer();
     assert_eq!(fetch, Claim::WorkerGone);
 }
 
@@ -140,7 +141,7 @@ pub(crate) async fn repeated_fetch_resumes_with_the_same_key<B: Backend>(harness
     harness.submit(&ann, &[harness.task(ann.group), harness.task(ann.group)]).await;
     let fetch = async |harness: &Harness<B>| {
         assigned(
-            harness.store().claim_or_resume(worker.id, harness.token(), harness.now.into()).await.unwrap(),
+            harness.store().claim_or_resume(worker.id, harness.token(), harness.now.into()).await.answer(),
         )
     };
     let first = fetch(harness).await;
@@ -163,7 +164,7 @@ pub(crate) async fn concurrent_fetches_of_one_worker_claim_one_task<B: Backend>(
     let given: BTreeSet<Uuid> = join_all(fetches)
         .await
         .into_iter()
-        .flat_map(|claim| assigned(claim.unwrap()))
+        .flat_map(|claim| assigned(claim.answer()))
         .map(|held| held.task.uuid)
         .collect();
     assert_eq!(given.len(), 1);
@@ -208,7 +209,7 @@ pub(crate) async fn completions_of_one_batch_are_independent<B: Backend>(harness
         completion(first, finished),
         completion(third, finished),
     ];
-    let outcomes = harness.store().complete(&all, harness.now).await.unwrap();
+    let outcomes = harness.store().complete(&all, harness.now).await.answer();
     let expected = [
         Completed::Committed,
         Completed::Stale,
@@ -217,7 +218,7 @@ pub(crate) async fn completions_of_one_batch_are_independent<B: Backend>(harness
         Completed::Committed,
     ];
     assert_eq!(outcomes, expected);
-    assert!(harness.store().complete(&[], harness.now).await.unwrap().is_empty());
+    assert!(harness.store().complete(&[], harness.now).await.answer().is_empty());
 }
 
 pub(crate) async fn concurrent_completions_commit_once<B: Backend>(harness: &mut Harness<B>) {

@@ -9,6 +9,7 @@ use mitosis_store::ops::events::{ChangeQuery, Cursor, Position};
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::harness::Answer as _;
 use crate::harness::{Harness, LEASE, Person, SECOND, status, tag_set};
 
 fn of(person: &Person) -> ChangeQuery {
@@ -42,7 +43,7 @@ pub(crate) async fn change_has_the_state_of_a_task_and_its_time<B: Backend>(harn
     let holder = Holder::Lease(held.lease);
     harness.report(holder, ExecEnd::Finished).await;
     let next = harness.task(ann.group);
-    harness.store().submit_follow_up(holder, &next, harness.now).await.unwrap();
+    harness.store().submit_follow_up(holder, &next, harness.now).await.answer();
     let reported = [(uuid, TaskState::Finished), (next.uuid, TaskState::Pending)];
     assert_eq!(changes_of(harness, &of(&ann), start).await, reported);
     harness.pass(SECOND);
@@ -64,7 +65,7 @@ pub(crate) async fn requeued_task_is_a_change<B: Backend>(harness: &mut Harness<
     harness.claim_one(worker).await;
     harness.pass(LEASE);
     let before = from(harness.now);
-    harness.store().reap(harness.now.into(), 10).await.unwrap();
+    harness.store().reap(harness.now.into(), 10).await.answer();
     assert_eq!(changes_of(harness, &of(&ann), before).await, [(uuid, TaskState::Ready)]);
 }
 
@@ -113,7 +114,7 @@ pub(crate) async fn positions_agree_with_the_changes_at_every_step<B: Backend>(h
     let holder = Holder::Lease(held.lease);
     harness.report(holder, ExecEnd::Finished).await;
     let next = harness.task(ann.group);
-    harness.store().submit_follow_up(holder, &next, harness.now).await.unwrap();
+    harness.store().submit_follow_up(holder, &next, harness.now).await.answer();
     agree(harness, &ann, start, &[3, 0]).await;
     harness.pass(SECOND);
     harness.commit(holder, status(0)).await;

@@ -10,6 +10,7 @@ use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
 use mitosis_protocol::{Role, TaskResult, TaskResultMessage, TaskState};
 use mitosis_store::ops::By;
+use mitosis_store::ops::Effects;
 use mitosis_store::ops::dispatch::{
     Assigned, Completed, EndReport, Ended, Exchange, Exchanged, FollowUp, Holder, Verdict, Work,
 };
@@ -18,6 +19,7 @@ use mitosis_store::ops::workers::{HeldAttempt, HeldAttempts, NewWorker};
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::harness::Answer as _;
 use crate::harness::{Harness, RegisteredWorker, SECOND, status, tag_set};
 
 fn finished(lease: LeaseKey) -> Ended {
@@ -45,6 +47,11 @@ pub(crate) async fn takes<B: Backend>(
     want: usize,
 ) -> Vec<Work> {
     work(harness.exchange_one(Exchange { want, ..harness.nothing(worker) }).await)
+}
+
+/// The effects of an exchange.
+async fn effects_of<B: Backend>(harness: &Harness<B>, batch: &[Arc<Exchange>]) -> Effects {
+    harness.store().exchange(batch, harness.now.into()).await.unwrap().into_parts().1
 }
 
 pub(crate) async fn exchange_ends_one_task_and_assigns_the_next<B: Backend>(harness: &mut Harness<B>) {
@@ -85,7 +92,7 @@ pub(crate) async fn verdicts_of_agents_are_independent<B: Backend>(harness: &mut
     harness.submit(&ann, &[(); 4].map(|()| harness.task(ann.group))).await;
     let held = takes(harness, one, 3).await;
     let lost = takes(harness, gone, 1).await.remove(0);
-    harness.store().stop_worker(By::Site, gone.uuid, ShutdownOp::Force, harness.now).await.unwrap();
+    harness.store().stop_worker(By::Site, gone.uuid, ShutdownOp::Force, harness.now).await.answer();
     let guessed = LeaseKey { token: 1, ..held[2].lease };
     let batch = [
         Exchange {
@@ -97,8 +104,8 @@ pub(crate) async fn verdicts_of_agents_are_independent<B: Backend>(harness: &mut
         Exchange { ended: vec![finished(lost.lease)], want: 5, ..harness.nothing(gone) },
     ];
     let batch = batch.map(Arc::new);
-    let outcome = harness.store().exchange(&batch, harness.now.into()).await.unwrap();
-    let verdicts: Vec<_> = outcome.each.iter().map(|one| one.verdicts.clone()).collect();
+    let outcome = harness.store().exchange(&batch, harness.now.into()).await.answer();
+    let verdicts: Vec<_> = outcome.iter().map(|one| one.verdicts.clone()).collect();
     assert_eq!(
         verdicts,
         [
@@ -107,8 +114,8 @@ pub(crate) async fn verdicts_of_agents_are_independent<B: Backend>(harness: &mut
             vec![Verdict::Stale],
         ]
     );
-    assert_eq!(outcome.each[2].assigned, Assigned::WorkerGone);
-    assert_eq!(work(outcome.each[1].clone())[0].uuid, lost.uuid, "the lost one's task is given on");
+    assert_eq!(outcome[2].assigned, Assigned::WorkerGone);
+    assert_eq!(work(outcome[1].clone())[0].uuid, lost.uuid, "the lost one's task is given on");
     for (task, state) in
         [(&held[0], TaskState::Finished), (&held[1], TaskState::Running), (&held[2], TaskState::Running)]
     {
@@ -121,9 +128,8 @@ pub(crate) async fn few_tasks_are_spread_over_the_agents_of_a_batch<B: Backend>(
     let workers = [harness.worker(&ann).await, harness.worker(&ann).await, harness.worker(&ann).await];
     harness.submit(&ann, &[(); 4].map(|()| harness.task(ann.group))).await;
     let batch = workers.map(|worker| Arc::new(Exchange { want: 64, ..harness.nothing(worker) }));
-    let outcome = harness.store().exchange(&batch, harness.now.into()).await.unwrap();
+    let outcome = harness.store().exchange(&batch, harness.now.into()).await.answer();
     let (counts, classes): (Vec<_>, BTreeSet<_>) = outcome
-        .each
         .into_iter()
         .map(|one| match one.assigned {
             Assigned::Work(work, class) => (work.len(), class.0),
@@ -144,9 +150,9 @@ pub(crate) async fn eligibility_groups_never_share_a_task<B: Backend>(harness: &
         harness.submit(&ann, &(0..tasks).map(|_| task()).collect::<Vec<_>>()).await;
         let batch = [plain, tagged].map(|worker| Exchange { want: wanted, ..harness.nothing(worker) });
         let batch = batch.map(Arc::new);
-        let outcome = harness.store().exchange(&batch, harness.now.into()).await.unwrap();
+        let outcome = harness.store().exchange(&batch, harness.now.into()).await.answer();
         let mut seen = BTreeSet::new();
-        for (worker, exchanged) in [plain, tagged].into_iter().zip(outcome.each) {
+        for (worker, exchanged) in [plain, tagged].into_iter().zip(outcome) {
             for given in work(exchanged) {
                 assert!(seen.insert(given.uuid), "it was given twice");
                 let Phase::Running(attempt) = harness.phase(given.uuid).await else { panic!("it is held") };
@@ -192,19 +198,11 @@ pub(crate) async fn returned_task_keeps_its_position<B: Backend>(harness: &mut H
     let held = takes(harness, worker, 2).await;
     let keys: Vec<_> = held.iter().map(|one| one.lease).collect();
     let foreign = Exchange { returned: keys.clone(), ..harness.nothing(other) };
-    assert!(
-        !harness.store().exchange(&[foreign.into()], harness.now.into()).await.unwrap().made_ready,
-        "not its to return"
-    );
+    assert!(!effects_of(harness, &[foreign.into()]).await.ready, "not its to return");
     assert_eq!(harness.phase(ids[0].uuid).await.state(), TaskState::Running);
 
     let returned = Exchange { returned: keys.clone(), ..harness.nothing(worker) };
-    let outcome = harness
-        .store()
-        .exchange(&[returned.clone().into(), returned.into()], harness.now.into())
-        .await
-        .unwrap();
-    assert!(outcome.made_ready);
+    assert!(effects_of(harness, &[returned.clone().into(), returned.into()]).await.ready);
     assert_eq!(harness.phase(ids[0].uuid).await, Phase::Ready);
     let again = takes(harness, other, 3).await;
     assert_eq!(again.iter().map(|one| one.uuid).collect::<Vec<_>>(), ids.map_uuids());
@@ -229,7 +227,7 @@ pub(crate) async fn draining_agent_is_removed_with_its_last_task<B: Backend>(har
     let worker = harness.worker(&ann).await;
     harness.submit(&ann, &[(); 4].map(|()| harness.task(ann.group))).await;
     let held = takes(harness, worker, 3).await;
-    harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Graceful, harness.now).await.unwrap();
+    harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Graceful, harness.now).await.answer();
     let first = Exchange { ended: vec![finished(held[0].lease)], want: 1, ..harness.nothing(worker) };
     assert_eq!(harness.exchange_one(first).await.assigned, Assigned::Stopping);
     let rest = Exchange {
@@ -250,7 +248,7 @@ pub(crate) async fn agent_of_a_locked_owner_is_gone<B: Backend>(harness: &mut Ha
     let worker = harness.worker(&ann).await;
     harness.submit(&ann, &[harness.task(ann.group), harness.task(ann.group)]).await;
     let held = takes(harness, worker, 1).await.remove(0);
-    harness.store().set_account_state(By::Site, "ann", AccountState::Locked, harness.now).await.unwrap();
+    harness.store().set_account_state(By::Site, "ann", AccountState::Locked, harness.now).await.answer();
     let both = Exchange { ended: vec![finished(held.lease)], want: 1, ..harness.nothing(worker) };
     let exchanged = harness.exchange_one(both).await;
     assert_eq!((&exchanged.verdicts[..], exchanged.assigned), (&[Verdict::Stale][..], Assigned::WorkerGone));
@@ -265,16 +263,17 @@ pub(crate) async fn exchange_reports_a_released_follow_up<B: Backend>(harness: &
     let holder = Holder::Lease(held[0].lease);
     assert_eq!(harness.report(holder, ExecEnd::Finished).await, EndReport::Recorded);
     let next = harness.task(ann.group);
-    let made = harness.store().submit_follow_up(holder, &next, harness.now).await.unwrap();
+    let made = harness.store().submit_follow_up(holder, &next, harness.now).await.answer();
     assert!(matches!(made, FollowUp::Created(_)), "{made:?}");
     let plain = Exchange { ended: vec![finished(held[1].lease)], ..harness.nothing(worker) };
-    assert!(!harness.store().exchange(&[plain.into()], harness.now.into()).await.unwrap().made_ready);
+    assert!(!effects_of(harness, &[plain.into()]).await.ready);
     // An earlier report of the end has precedence.
     let cancelled = Ended { end: ExecEnd::Cancelled, ..finished(held[0].lease) };
     let last = Exchange { ended: vec![cancelled], want: 1, ..harness.nothing(worker) };
-    let outcome = harness.store().exchange(&[last.into()], harness.now.into()).await.unwrap();
-    assert!(outcome.made_ready);
-    assert_eq!(work(outcome.each[0].clone())[0].uuid, next.uuid, "and it is given out at once");
+    let changed = harness.store().exchange(&[last.into()], harness.now.into()).await.unwrap();
+    let (outcome, effects) = changed.into_parts();
+    assert!(effects.ready);
+    assert_eq!(work(outcome[0].clone())[0].uuid, next.uuid, "and it is given out at once");
     assert_eq!(harness.phase(held[0].uuid).await.state(), TaskState::Finished);
 }
 
@@ -310,7 +309,7 @@ pub(crate) async fn agent_reads_its_attempts_and_stop_requests<B: Backend>(harne
     let waiting = takes(harness, agent, 0).await;
     assert!(waiting.is_empty());
 
-    let ask = async |uuid: Uuid| harness.store().request_stop(By::Site, uuid, harness.now).await.unwrap();
+    let ask = async |uuid: Uuid| harness.store().request_stop(By::Site, uuid, harness.now).await.answer();
     assert_eq!(ask(held[1].uuid).await, StopRequested::Agent(agent.uuid));
     assert_eq!(ask(held[1].uuid).await, StopRequested::Agent(agent.uuid), "again changes nothing");
     assert_eq!(ask(old.uuid).await, StopRequested::LegacyWorker);
@@ -326,8 +325,8 @@ pub(crate) async fn agent_reads_its_attempts_and_stop_requests<B: Backend>(harne
     let expected = vec![attempt(&held[0], false), attempt(&held[1], true)];
     assert_eq!(known[&agent.id], HeldAttempts { state: WorkerState::Normal, attempts: expected });
     assert_eq!(known[&published.id].attempts, [attempt(&old, false)]);
-    harness.store().stop_worker(By::Site, agent.uuid, ShutdownOp::Graceful, harness.now).await.unwrap();
-    harness.store().stop_worker(By::Site, published.uuid, ShutdownOp::Force, harness.now).await.unwrap();
+    harness.store().stop_worker(By::Site, agent.uuid, ShutdownOp::Graceful, harness.now).await.answer();
+    harness.store().stop_worker(By::Site, published.uuid, ShutdownOp::Force, harness.now).await.answer();
     let known = harness.store().held_attempts(&[agent.id, published.id]).await.unwrap();
     assert_eq!(known[&agent.id].state, WorkerState::GracefulShutdown);
     assert!(!known.contains_key(&published.id));
@@ -362,13 +361,13 @@ pub(crate) async fn concurrent_exchanges_assign_and_end_each_task_once<B: Backen
                 .collect();
             let store = harness.store();
             let now = harness.now;
-            async move { store.exchange(&batch, now.into()).await.unwrap() }
+            async move { store.exchange(&batch, now.into()).await.answer() }
         });
         let outcomes = join_all(rounds).await;
         held = outcomes
             .into_iter()
             .map(|outcome| {
-                let each = outcome.each.into_iter().map(|exchanged| {
+                let each = outcome.into_iter().map(|exchanged| {
                     for verdict in &exchanged.verdicts {
                         let Verdict::Committed(uuid) = verdict else { panic!("{verdict:?}") };
                         assert!(ended.insert(*uuid), "ended twice");
@@ -402,13 +401,13 @@ pub(crate) async fn stop_request_outlives_the_worker<B: Backend>(harness: &mut H
     harness.submit(&ann, &[(); 3].map(|()| harness.task(ann.group))).await;
     let held = takes(harness, agent, 3).await;
     for stopped in &held[..2] {
-        let asked = harness.store().request_stop(By::Site, stopped.uuid, harness.now).await.unwrap();
+        let asked = harness.store().request_stop(By::Site, stopped.uuid, harness.now).await.answer();
         assert_eq!(asked, StopRequested::Agent(agent.uuid));
     }
     // One task is returned before it started, one is requeued with its worker.
     let returned = vec![held[0].lease];
     harness.exchange_one(Exchange { returned, ..harness.nothing(agent) }).await;
-    harness.store().stop_worker(By::Site, agent.uuid, ShutdownOp::Force, harness.now).await.unwrap();
+    harness.store().stop_worker(By::Site, agent.uuid, ShutdownOp::Force, harness.now).await.answer();
     for stopped in &held[..2] {
         let Phase::Ended(ending) = harness.phase(stopped.uuid).await else { panic!("it has not ended") };
         let user = TaskResult { exit_status: 0, msg: Some(TaskResultMessage::UserCancellation) };

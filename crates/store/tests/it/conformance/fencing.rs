@@ -13,6 +13,7 @@ use mitosis_store::ops::workers::{NewWorker, Stop};
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::harness::Answer as _;
 use crate::harness::{Harness, LEASE, Person, RegisteredWorker, SECOND, status};
 
 /// Checks that this holder can't change the task in any way.
@@ -23,9 +24,9 @@ async fn is_shut_out<B: Backend>(harness: &Harness<B>, ann: &Person, holder: Hol
     assert_eq!(harness.report(holder, ExecEnd::Cancelled).await, EndReport::NotHeld, "{holder:?}");
     let completion = Completion { holder, end: Some(ExecEnd::Cancelled), result: status(77) };
     assert_eq!(harness.complete(completion).await, Completed::Stale, "{holder:?}");
-    let upload = store.reserve_attempt_artifact(holder, ArtifactKind::Result, 9, harness.now).await.unwrap();
+    let upload = store.reserve_attempt_artifact(holder, ArtifactKind::Result, 9, harness.now).await.answer();
     assert_eq!(upload, Reservation::NoSuchTask, "{holder:?}");
-    let follow_up = store.submit_follow_up(holder, &harness.task(ann.group), harness.now).await.unwrap();
+    let follow_up = store.submit_follow_up(holder, &harness.task(ann.group), harness.now).await.answer();
     assert_eq!(follow_up, FollowUp::NotHeld, "{holder:?}");
     assert!(store.announced_artifacts(holder).await.unwrap().is_empty());
     assert_eq!(harness.get(uuid).await, before, "{holder:?}");
@@ -34,7 +35,7 @@ async fn is_shut_out<B: Backend>(harness: &Harness<B>, ann: &Person, holder: Hol
 /// Takes the task from its worker.
 async fn lose<B: Backend>(harness: &Harness<B>, worker: RegisteredWorker) {
     let outcome =
-        harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.unwrap();
+        harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.answer();
     assert_eq!(outcome, Stop::Removed);
 }
 
@@ -156,7 +157,7 @@ pub(crate) async fn cancellation_matches_no_lease_key<B: Backend>(harness: &mut 
     let lost = harness.claim(worker, 2).await;
     lose(harness, worker).await;
     let selection = CancelSelection::Ready(vec![fresh, tried]);
-    assert_eq!(harness.store().cancel(By::Site, &selection, harness.now).await.unwrap().len(), 2);
+    assert_eq!(harness.store().cancel(By::Site, &selection, harness.now).await.answer().len(), 2);
     for held in &lost {
         for epoch in 0..3 {
             let forged = Holder::Lease(LeaseKey { epoch, token: 0, ..held.lease });
@@ -202,7 +203,7 @@ pub(crate) async fn commit_and_removal_of_the_worker_exclude_each_other<B: Backe
             let (reaped, committed) = join(reaping, harness.complete(completion)).await;
             (committed, reaped)
         };
-        let returned = reaped.unwrap().iter().any(|reaped| reaped.returned.contains(&uuid));
+        let returned = reaped.answer().iter().any(|reaped| reaped.returned.contains(&uuid));
         match committed {
             Completed::Committed => {
                 assert!(!returned && matches!(harness.phase(uuid).await, Phase::Ended(_)));

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::exchange::takes;
 use crate::backend::Backend;
+use crate::harness::Answer as _;
 use crate::harness::{Harness, Person, RegisteredWorker, SECOND, status};
 
 fn archive(kind: ArtifactKind, text: &'static str) -> InlineArchive {
@@ -119,7 +120,7 @@ pub(crate) async fn archive_replaces_the_upload_of_a_user<B: Backend>(harness: &
     let store = harness.store();
     store.reserve_artifact(By::Site, uuid, Output, 40, None, harness.now).await.unwrap();
     let holder = Holder::Lease(work[0].lease);
-    store.reserve_attempt_artifact(holder, ExecLog, 50, harness.now).await.unwrap();
+    store.reserve_attempt_artifact(holder, ExecLog, 50, harness.now).await.answer();
     assert_eq!(harness.used("ann").await, 90);
     let archives = vec![archive(Output, "result"), archive(ExecLog, "ignored")];
     ends(harness, worker, vec![ended(work[0].lease, archives)]).await;

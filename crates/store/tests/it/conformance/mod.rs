@@ -10,6 +10,7 @@ pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod cancellation;
 pub(crate) mod dispatch;
+pub(crate) mod effects;
 pub(crate) mod events;
 pub(crate) mod exchange;
 pub(crate) mod explain;
@@ -178,6 +179,21 @@ macro_rules! conformance {
                     deleted_group_has_no_members_and_no_waiting_tasks,
                     interrupted_deletion_continues,
                     restored_group_keeps_its_waiting_tasks,
+                }
+                effects {
+                    submitted_and_changed_tasks_are_ready,
+                    claimed_task_has_moved_and_one_that_is_held_has_not,
+                    report_of_an_attempt_moves_its_task,
+                    committed_task_has_ended_and_its_follow_up_is_ready,
+                    exchange_names_the_tasks_that_ended,
+                    cancelled_tasks_have_ended,
+                    worker_is_woken_to_stop_a_task,
+                    worker_taken_off_a_group_names_what_it_gives_back,
+                    removed_worker_names_what_it_gives_back,
+                    lost_worker_names_what_it_gives_back,
+                    worker_of_a_closed_account_or_token_is_woken,
+                    members_who_leave_change_memberships_and_workers,
+                    deleted_group_changes_memberships_and_ends_tasks,
                 }
                 personal_tokens {
                     token_identifies_its_owner_until_it_is_revoked,

@@ -14,6 +14,7 @@ use mitosis_store::ops::tasks::{CancelSelection, NewTask, QueueDepth};
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::harness::Answer as _;
 use crate::harness::{Harness, LONG, Person, RegisteredWorker, status, tag_set};
 
 const EVERYTHING: Page = Page { before: None, offset: 0, limit: 1_000 };
@@ -51,7 +52,7 @@ pub(crate) async fn queue_depth_counts_ready_tasks_of_the_longest_queues<B: Back
     assert_eq!(depth(9).await, QueueDepth { groups: all.clone(), others: 0 });
     assert_eq!(depth(1).await, QueueDepth { groups: all[..1].to_vec(), others: 3 });
     let ready = CancelSelection::Ready(vec![add(harness, &people[2], harness.task(people[2].group)).await]);
-    harness.store().cancel(By::User(people[2].user), &ready, harness.now).await.unwrap();
+    harness.store().cancel(By::User(people[2].user), &ready, harness.now).await.answer();
     assert_eq!(depth(9).await, QueueDepth { groups: all, others: 0 });
 }
 
@@ -156,7 +157,7 @@ pub(crate) async fn every_walk_is_paged<B: Backend>(harness: &mut Harness<B>) {
                     .store()
                     .cancel(By::Site, &CancelSelection::Ready(vec![uuid]), harness.now)
                     .await
-                    .unwrap(),
+                    .answer(),
             ),
             _ => {}
         }
@@ -292,12 +293,12 @@ async fn every_state<B: Backend>(harness: &Harness<B>, ann: &Person) -> EverySta
     let finished = add(harness, ann, labelled()).await;
     end_with(harness, worker, 0).await;
     let cancelled = add(harness, ann, labelled()).await;
-    harness.store().cancel(By::Site, &CancelSelection::Ready(vec![cancelled]), harness.now).await.unwrap();
+    harness.store().cancel(By::Site, &CancelSelection::Ready(vec![cancelled]), harness.now).await.answer();
     let reported = add(harness, ann, labelled()).await;
     let holder = Holder::Lease(harness.claim_one(worker).await.lease);
     harness.report(holder, ExecEnd::Cancelled).await;
     let follow_up = labelled();
-    harness.store().submit_follow_up(holder, &follow_up, harness.now).await.unwrap();
+    harness.store().submit_follow_up(holder, &follow_up, harness.now).await.answer();
     let running = add(harness, ann, labelled()).await;
     harness.claim_one(worker).await;
     let ready = add(harness, ann, labelled()).await;
@@ -415,7 +416,7 @@ pub(crate) async fn exit_codes_compare_as_in_a_shell<B: Backend>(harness: &mut H
     }
     let waiting = also(ann.group, Condition::ExitCode(Comparison { operator: Operator::Equal, number: 0 }));
     let cancelled =
-        harness.store().cancel(By::Site, &CancelSelection::Matching(waiting), harness.now).await.unwrap();
+        harness.store().cancel(By::Site, &CancelSelection::Matching(waiting), harness.now).await.answer();
     assert!(cancelled.is_empty(), "a task that waits has no code");
 }
 

@@ -10,6 +10,7 @@ use mitosis_store::ops::tasks::{CancelSelection, TaskChange};
 use mitosis_store::ops::workers::Stop;
 
 use crate::backend::Backend;
+use crate::harness::Answer as _;
 use crate::harness::{Claimed, Harness, LEASE, RegisteredWorker, TERMS, status, tag_set};
 
 /// The number of rounds of each race; the order of the two starts alternates.
@@ -42,7 +43,7 @@ pub(crate) async fn worker_removed_during_a_claim_keeps_no_task<B: Backend>(harn
         let claim = harness.ask(worker, 1, harness.token());
         let stop = store.stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now);
         let (claim, stop) = meet(round, claim, stop).await;
-        assert_eq!(stop.unwrap(), Stop::Removed);
+        assert_eq!(stop.answer(), Stop::Removed);
         assert!(matches!(&claim, Claimed::WorkerGone) || matches!(&claim, Claimed::Assigned(_)), "{claim:?}");
         assert_eq!(harness.phase(uuid).await, Phase::Ready);
         assert!(!is_there(harness, worker).await);
@@ -60,12 +61,12 @@ pub(crate) async fn worker_drained_during_a_claim_is_removed_or_ends_its_task<B:
         let claim = harness.ask(worker, 1, harness.token());
         let stop = store.stop_worker(By::Site, worker.uuid, ShutdownOp::Graceful, harness.now);
         let (claim, stop) = meet(round, claim, stop).await;
-        match (claim, stop.unwrap()) {
+        match (claim, stop.answer()) {
             (Claimed::Assigned(held), Stop::Marked) => harness.finish(&held[0]).await,
             (Claimed::WorkerGone, Stop::Removed) => {
                 assert_eq!(harness.phase(uuid).await, Phase::Ready);
                 let selection = CancelSelection::Ready(vec![uuid]);
-                harness.store().cancel(By::Site, &selection, harness.now).await.unwrap();
+                harness.store().cancel(By::Site, &selection, harness.now).await.answer();
             }
             other => panic!("{other:?}"),
         }
@@ -84,7 +85,7 @@ pub(crate) async fn worker_drained_during_its_last_commit_is_removed<B: Backend>
         let stop = store.stop_worker(By::Site, worker.uuid, ShutdownOp::Graceful, harness.now);
         let (commit, stop) = meet(round, commit, stop).await;
         assert_eq!(commit, Completed::Committed);
-        assert!(matches!(stop.unwrap(), Stop::Marked | Stop::Removed));
+        assert!(matches!(stop.answer(), Stop::Marked | Stop::Removed));
         assert!(!is_there(harness, worker).await);
     }
 }
@@ -97,7 +98,7 @@ pub(crate) async fn concurrent_last_commits_remove_a_draining_worker<B: Backend>
         let held = harness.claim(worker, 2).await;
         let stop =
             harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Graceful, harness.now).await;
-        assert_eq!(stop.unwrap(), Stop::Marked);
+        assert_eq!(stop.answer(), Stop::Marked);
         let [one, other] = [0, 1].map(|at| harness.complete(finished(Holder::Lease(held[at].lease))));
         let outcomes = meet(round, one, other).await;
         assert_eq!(outcomes, (Completed::Committed, Completed::Committed));
@@ -116,7 +117,7 @@ pub(crate) async fn follow_up_during_the_commit_is_refused_or_released<B: Backen
         let follow_up = store.submit_follow_up(holder, &next, harness.now);
         let (follow_up, commit) = meet(round, follow_up, harness.commit(holder, status(0))).await;
         assert_eq!(commit, Completed::Committed);
-        match follow_up.unwrap() {
+        match follow_up.answer() {
             FollowUp::Created(_) => {
                 let held = harness.claim_one(worker).await;
                 assert_eq!(held.task.uuid, next.uuid);
@@ -136,12 +137,12 @@ pub(crate) async fn follow_up_cancelled_during_the_commit_never_runs<B: Backend>
         let holder = Holder::Lease(harness.claim_one(worker).await.lease);
         harness.report(holder, ExecEnd::Finished).await;
         let (store, next) = (harness.store(), harness.task(ann.group));
-        store.submit_follow_up(holder, &next, harness.now).await.unwrap();
+        store.submit_follow_up(holder, &next, harness.now).await.answer();
         let selection = CancelSelection::Waiting(vec![next.uuid]);
         let cancellation = store.cancel(By::Site, &selection, harness.now);
         let (cancelled, commit) = meet(round, cancellation, harness.commit(holder, status(0))).await;
         assert_eq!(commit, Completed::Committed);
-        assert_eq!(cancelled.unwrap(), [next.uuid], "Pending or Ready, it waits");
+        assert_eq!(cancelled.answer(), [next.uuid], "Pending or Ready, it waits");
         assert!(harness.claim(worker, 1).await.is_empty());
     }
 }
@@ -156,8 +157,8 @@ pub(crate) async fn archive_of_a_lost_worker_releases_its_size<B: Backend>(harne
         let store = harness.store();
         let announce = store.reserve_attempt_artifact(holder, ArtifactKind::Result, 100, harness.now);
         let (announced, reaped) = meet(round, announce, store.reap(harness.now.into(), 10)).await;
-        announced.unwrap();
-        assert_eq!(reaped.unwrap().len(), 1);
+        announced.answer();
+        assert_eq!(reaped.answer().len(), 1);
         assert_eq!(harness.used("ann").await, 0);
     }
 }
@@ -170,11 +171,11 @@ pub(crate) async fn heartbeat_during_the_reap_counts_or_is_refused<B: Backend>(h
         let (store, signs) = (harness.store(), [(worker.id, TERMS)]);
         let renewal = store.renew_leases(&signs, harness.now.into());
         let (gone, reaped) = meet(round, renewal, store.reap(harness.now.into(), 10)).await;
-        let (gone, reaped) = (gone.unwrap(), reaped.unwrap());
+        let (gone, reaped) = (gone.unwrap(), reaped.answer());
         let survived = reaped.is_empty();
         assert_eq!(gone.is_empty(), survived, "the renewal agrees with the outcome");
         assert_eq!(is_there(harness, worker).await, survived);
-        harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.unwrap();
+        harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.answer();
     }
 }
 
@@ -187,7 +188,7 @@ pub(crate) async fn change_during_a_claim_is_complete_or_refused<B: Backend>(har
         let store = harness.store();
         let changing = store.change_task(By::Site, uuid, &change, harness.now);
         let (changed, held) = meet(round, changing, harness.claim(worker, 1)).await;
-        let changed = changed.unwrap();
+        let changed = changed.answer();
         assert_eq!(held.is_empty(), changed, "a worker without the tag gets it only unchanged");
         for held in &held {
             assert_eq!(held.task.tags, tag_set(""));

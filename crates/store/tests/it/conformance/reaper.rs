@@ -18,6 +18,7 @@ use mitosis_store::ops::workers::{Fate, NewWorker, Stop};
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::harness::Answer as _;
 use crate::harness::{HOUR, Harness, LEASE, Person, RegisteredWorker, SECOND, TICK, status};
 
 /// The longest time shorter than this one.
@@ -26,7 +27,7 @@ fn just_before(time: Duration) -> Duration {
 }
 
 async fn reap<B: Backend>(harness: &Harness<B>) -> Vec<Reaped> {
-    harness.store().reap(harness.now.into(), 100).await.unwrap()
+    harness.store().reap(harness.now.into(), 100).await.answer()
 }
 
 async fn renew<B: Backend>(harness: &Harness<B>, workers: &[RegisteredWorker], lease: Duration) {
@@ -103,7 +104,7 @@ pub(crate) async fn lost_attempt_releases_its_storage<B: Backend>(harness: &mut 
     let worker = harness.worker(&ann).await;
     harness.submit_one(&ann).await;
     let holder = Holder::Lease(harness.claim_one(worker).await.lease);
-    harness.store().reserve_attempt_artifact(holder, ArtifactKind::Result, 500, harness.now).await.unwrap();
+    harness.store().reserve_attempt_artifact(holder, ArtifactKind::Result, 500, harness.now).await.answer();
     assert_eq!(harness.used("ann").await, 500);
     harness.pass(LEASE);
     reap(harness).await;
@@ -164,14 +165,14 @@ pub(crate) async fn reap_respects_its_limit<B: Backend>(harness: &mut Harness<B>
     renew(harness, &workers[3..], HOUR).await;
     let mut sizes = Vec::new();
     loop {
-        let reaped = harness.store().reap(harness.now.into(), 2).await.unwrap();
+        let reaped = harness.store().reap(harness.now.into(), 2).await.answer();
         sizes.push(reaped.len());
         if reaped.is_empty() {
             break;
         }
     }
     assert_eq!(sizes, [2, 2, 1, 0]);
-    assert!(harness.store().reap(harness.now.into(), 0).await.unwrap().is_empty());
+    assert!(harness.store().reap(harness.now.into(), 0).await.answer().is_empty());
 }
 
 pub(crate) async fn concurrent_reaps_requeue_each_task_once<B: Backend>(harness: &mut Harness<B>) {
@@ -202,7 +203,7 @@ async fn look<B: Backend>(harness: &Harness<B>) -> LeaseStatus {
 async fn reap_by_the_lease_clock<B: Backend>(harness: &Harness<B>) -> Vec<Reaped> {
     let watch = look(harness).await;
     let at = Moment { now: harness.now, lease: watch.time() };
-    let reaped = harness.store().reap(at, 100).await.unwrap();
+    let reaped = harness.store().reap(at, 100).await.answer();
     assert!(watch.due || reaped.is_empty(), "{reaped:?} was not said to be due");
     reaped
 }
@@ -426,16 +427,16 @@ pub(crate) async fn change_and_repetition_keep_the_limit_of_a_task<B: Backend>(h
     let uuid = harness.submit_one(&ann).await;
     assert_eq!(harness.scalar(limits).await, 0);
     let change = TaskChange { spec: Some(spec), ..TaskChange::default() };
-    assert!(harness.store().change_task(By::Site, uuid, &change, harness.now).await.unwrap());
+    assert!(harness.store().change_task(By::Site, uuid, &change, harness.now).await.answer());
     assert_eq!(harness.scalar(limits).await, 1);
     let change = TaskChange { priority: Some(3), ..TaskChange::default() };
-    assert!(harness.store().change_task(By::Site, uuid, &change, harness.now).await.unwrap());
+    assert!(harness.store().change_task(By::Site, uuid, &change, harness.now).await.answer());
     assert_eq!(harness.scalar(limits).await, 1, "another change leaves it");
     let worker = harness.worker(&ann).await;
     let held = harness.claim_one(worker).await;
     harness.finish(&held).await;
     let again = Repeat { of: uuid, uuid: harness.uuid() };
-    harness.store().repeat(ann.user, &[again], RepeatMode::Again, None, harness.now).await.unwrap();
+    harness.store().repeat(ann.user, &[again], RepeatMode::Again, None, harness.now).await.answer();
     assert_eq!(harness.scalar(limits).await, 2);
 }
 
@@ -445,7 +446,7 @@ pub(crate) async fn task_is_cancelled_with_its_fifth_lost_attempt<B: Backend>(ha
     for _ in 0..2 * MAX_LOST_ATTEMPTS {
         let worker = harness.worker(&ann).await;
         harness.claim_one(worker).await;
-        harness.store().sign_off(worker.uuid, Fate::Returned, harness.now).await.unwrap();
+        harness.store().sign_off(worker.uuid, Fate::Returned, harness.now).await.answer();
     }
     for lost in 1..=MAX_LOST_ATTEMPTS {
         assert_eq!(harness.phase(uuid).await, Phase::Ready, "after {} lost attempts", lost - 1);
@@ -457,7 +458,7 @@ pub(crate) async fn task_is_cancelled_with_its_fifth_lost_attempt<B: Backend>(ha
                 assert_eq!(reap(harness).await, [silent(worker, &[uuid])]);
             }
             _ => assert_eq!(
-                harness.store().sign_off(worker.uuid, Fate::WorkerLost, harness.now).await.unwrap(),
+                harness.store().sign_off(worker.uuid, Fate::WorkerLost, harness.now).await.answer(),
                 Stop::Removed
             ),
         }
@@ -472,7 +473,7 @@ pub(crate) async fn returned_attempt_never_cancels_a_task<B: Backend>(harness: &
     let (uuid, worker) = (harness.submit_one(&ann).await, harness.worker(&ann).await);
     harness.scalar("UPDATE ready SET losses = 9 RETURNING CAST(losses AS BIGINT)").await;
     harness.claim_one(worker).await;
-    harness.store().sign_off(worker.uuid, Fate::Returned, harness.now).await.unwrap();
+    harness.store().sign_off(worker.uuid, Fate::Returned, harness.now).await.answer();
     assert_eq!(harness.phase(uuid).await, Phase::Ready);
 }
 

@@ -15,6 +15,7 @@ use mitosis_store::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, Submis
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::harness::Answer as _;
 use crate::harness::{HOUR, Harness, LONG, Person, RegisteredWorker, SECOND, status, tag_set};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -72,7 +73,7 @@ pub(crate) async fn old_ended_tasks_are_deleted<B: Backend>(harness: &mut Harnes
     let labelled = harness.submit(&ann, &[labelled]).await[0].uuid;
     harness.finish(&harness.claim_one(worker).await).await;
     let cancelled = harness.submit_one(&ann).await;
-    harness.store().cancel(By::Site, &CancelSelection::Ready(vec![cancelled]), harness.now).await.unwrap();
+    harness.store().cancel(By::Site, &CancelSelection::Ready(vec![cancelled]), harness.now).await.answer();
     let long = harness.submit_one(&ann).await;
     let held = harness.claim_one(worker).await;
     harness.pass(HOUR);
@@ -109,7 +110,7 @@ pub(crate) async fn deleted_task_releases_its_storage<B: Backend>(harness: &mut 
             .store()
             .reserve_attempt_artifact(holder, ArtifactKind::Result, size, harness.now)
             .await
-            .unwrap();
+            .answer();
         let Reservation::Reserved { object, .. } = reserved else { panic!("{reserved:?}") };
         harness.commit(holder, status(0)).await;
         objects.push(object);
@@ -172,9 +173,9 @@ pub(crate) async fn references_change_with_the_spec<B: Backend>(harness: &mut Ha
     harness.submit(&ann, std::slice::from_ref(&waiting)).await;
     let change =
         TaskChange { spec: Some(needing(harness, &ann, &[after], None).spec), ..TaskChange::default() };
-    assert!(harness.store().change_task(By::Site, waiting.uuid, &change, harness.now).await.unwrap());
+    assert!(harness.store().change_task(By::Site, waiting.uuid, &change, harness.now).await.answer());
     let priority = TaskChange { priority: Some(5), ..TaskChange::default() };
-    assert!(harness.store().change_task(By::Site, waiting.uuid, &priority, harness.now).await.unwrap());
+    assert!(harness.store().change_task(By::Site, waiting.uuid, &priority, harness.now).await.answer());
     harness.pass(DAY + SECOND);
     assert_eq!(delete_ended(harness, 100).await, 1);
     assert!(!exists(harness, before).await);
@@ -189,7 +190,7 @@ pub(crate) async fn repetition_has_the_references_of_the_original<B: Backend>(ha
     harness.submit(&ann, std::slice::from_ref(&original)).await;
     harness.finish(&harness.claim_one(worker).await).await;
     let repeats = [Repeat { of: original.uuid, uuid: harness.uuid() }];
-    harness.store().repeat(ann.user, &repeats, RepeatMode::Once, None, harness.now).await.unwrap();
+    harness.store().repeat(ann.user, &repeats, RepeatMode::Once, None, harness.now).await.answer();
     harness.pass(DAY + SECOND);
     assert_eq!(delete_ended(harness, 100).await, 1);
     assert!(exists(harness, fetched).await && !exists(harness, original.uuid).await);
@@ -204,7 +205,7 @@ pub(crate) async fn upstream_is_kept_until_its_follow_up_ends<B: Backend>(harnes
     let archived = run_one(harness, &ann, harness.worker(&ann).await).await;
     // Requested twice: the first follow-up and its references are deleted without a trace.
     for task in [needing(harness, &ann, &[archived], None), harness.task(ann.group)] {
-        let asked = harness.store().submit_follow_up(holder, &task, harness.now).await.unwrap();
+        let asked = harness.store().submit_follow_up(holder, &task, harness.now).await.answer();
         assert!(matches!(asked, FollowUp::Created(_)));
     }
     harness.commit(holder, status(0)).await;
@@ -243,7 +244,7 @@ pub(crate) async fn concurrent_rounds_delete_each_task_once<B: Backend>(harness:
             .await
             .unwrap();
     }
-    harness.store().cancel(By::Site, &CancelSelection::Ready(uuids), harness.now).await.unwrap();
+    harness.store().cancel(By::Site, &CancelSelection::Ready(uuids), harness.now).await.answer();
     harness.pass(DAY + SECOND);
     let deleted: u64 = join_all((0..6).map(|_| delete_ended(harness, 7))).await.into_iter().sum();
     let rest = delete_ended(harness, 7).await;
@@ -257,7 +258,7 @@ pub(crate) async fn old_key_is_deleted<B: Backend>(harness: &mut Harness<B>) {
     let key = |text: &str| IdempotencyKey { key: text.to_owned(), digest: [1; 32], refused: vec![] };
     let submit = async |harness: &Harness<B>, text: &str| {
         let task = harness.task(ann.group);
-        harness.store().submit(ann.user, &[task], Some(&key(text)), harness.now).await.unwrap()
+        harness.store().submit(ann.user, &[task], Some(&key(text)), harness.now).await.answer()
     };
     for text in ["one", "two", "three"] {
         assert!(matches!(submit(harness, text).await, Submission::Accepted(_)));

@@ -18,6 +18,7 @@ use mitosis_store::ops::tasks::{CancelSelection, IdempotencyKey, NewTask};
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::harness::Answer as _;
 use crate::harness::{Harness, Person, RegisteredWorker, SECOND, status, tag_set};
 
 const EVERYTHING: Page = Page { before: None, offset: 0, limit: 1_000 };
@@ -56,7 +57,7 @@ async fn repeat<B: Backend>(
     mode: RepeatMode,
 ) -> Vec<Repeated> {
     let outcome =
-        harness.store().repeat(by.user, &repeats(harness, of), mode, None, harness.now).await.unwrap();
+        harness.store().repeat(by.user, &repeats(harness, of), mode, None, harness.now).await.answer();
     let Repetition::Accepted(repeated) = outcome else { panic!("{outcome:?}") };
     repeated
 }
@@ -71,7 +72,7 @@ pub(crate) async fn results_have_a_row_for_each_task_in_any_state<B: Backend>(ha
         harness.submit(&ann, &[task]).await;
     }
     let cancelled = harness.submit_one(&ann).await;
-    harness.store().cancel(By::Site, &CancelSelection::Ready(vec![cancelled]), harness.now).await.unwrap();
+    harness.store().cancel(By::Site, &CancelSelection::Ready(vec![cancelled]), harness.now).await.answer();
     harness.pass(SECOND);
     let started = harness.now;
     let held = harness.claim_one(worker).await;
@@ -299,7 +300,7 @@ pub(crate) async fn concurrent_repetitions_repeat_each_task_once<B: Backend>(har
         .map(|_| {
             let (store, repeats, now) = (harness.store(), repeats(harness, &failed), harness.now);
             mitosis_testkit::spawn(async move {
-                store.repeat(ann.user, &repeats, RepeatMode::Once, None, now).await.unwrap()
+                store.repeat(ann.user, &repeats, RepeatMode::Once, None, now).await.answer()
             })
         })
         .collect();
@@ -324,7 +325,7 @@ pub(crate) async fn repeated_request_replays_the_repetition<B: Backend>(harness:
             .store()
             .repeat(ann.user, &repeats(harness, &[over]), RepeatMode::Again, Some(key), harness.now)
             .await
-            .unwrap()
+            .answer()
     };
     let Repetition::Accepted(first) = send(&key).await else { panic!("it is the first") };
     assert_eq!(first.len(), 1);

@@ -13,6 +13,7 @@ use mitosis_store::ops::tasks::{IdempotencyKey, NewTask, Submission, TaskChange,
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::harness::Answer as _;
 use crate::harness::{Harness, LONG, Person, SECOND, tag_set};
 
 fn key(text: &str, digest: u8) -> IdempotencyKey {
@@ -25,7 +26,7 @@ async fn submit_with_key<B: Backend>(
     tasks: &[NewTask],
     key: &IdempotencyKey,
 ) -> Submission {
-    harness.store().submit(creator.user, tasks, Some(key), harness.now).await.unwrap()
+    harness.store().submit(creator.user, tasks, Some(key), harness.now).await.answer()
 }
 
 async fn count<B: Backend>(harness: &Harness<B>, owner: &Person) -> u64 {
@@ -180,7 +181,7 @@ pub(crate) async fn waiting_task_can_be_changed<B: Backend>(harness: &mut Harnes
     let before = harness.get(uuid).await;
     harness.pass(SECOND);
     let change = TaskChange { priority: Some(9), ..TaskChange::default() };
-    assert!(harness.store().change_task(By::Site, uuid, &change, harness.now).await.unwrap());
+    assert!(harness.store().change_task(By::Site, uuid, &change, harness.now).await.answer());
     let after = harness.get(uuid).await;
     assert_eq!(after, Task { priority: 9, updated_at: harness.now, ..before });
 
@@ -191,7 +192,7 @@ pub(crate) async fn waiting_task_can_be_changed<B: Backend>(harness: &mut Harnes
         priority: None,
         spec: Some(elaborate.spec.clone()),
     };
-    assert!(harness.store().change_task(By::Site, uuid, &change, harness.now).await.unwrap());
+    assert!(harness.store().change_task(By::Site, uuid, &change, harness.now).await.answer());
     let expected = Task { tags: elaborate.tags, timeout_seconds: 12, spec: elaborate.spec, ..after };
     assert_eq!(harness.get(uuid).await, expected);
 }
@@ -203,8 +204,8 @@ pub(crate) async fn changed_task_moves_to_its_new_lane<B: Backend>(harness: &mut
         (harness.submit_one(&ann).await, harness.submit_one(&ann).await, harness.submit_one(&ann).await);
     let ahead = TaskChange { priority: Some(1), ..TaskChange::default() };
     let elsewhere = TaskChange { tags: Some(tag_set("gpu")), ..TaskChange::default() };
-    assert!(harness.store().change_task(By::Site, third, &ahead, harness.now).await.unwrap());
-    assert!(harness.store().change_task(By::Site, first, &elsewhere, harness.now).await.unwrap());
+    assert!(harness.store().change_task(By::Site, third, &ahead, harness.now).await.answer());
+    assert!(harness.store().change_task(By::Site, first, &elsewhere, harness.now).await.answer());
     let order: Vec<_> = harness.claim(worker, 3).await.iter().map(|held| held.task.uuid).collect();
     assert_eq!(order, [third, second]);
 }
@@ -215,13 +216,13 @@ pub(crate) async fn only_a_waiting_task_can_be_changed<B: Backend>(harness: &mut
     let uuid = harness.submit_one(&ann).await;
     let held = harness.claim_one(worker).await;
     let change = TaskChange { priority: Some(9), ..TaskChange::default() };
-    let try_it = async || harness.store().change_task(By::Site, uuid, &change, harness.now).await.unwrap();
+    let try_it = async || harness.store().change_task(By::Site, uuid, &change, harness.now).await.answer();
     assert!(!try_it().await, "Running");
     harness.finish(&held).await;
     assert!(!try_it().await, "Finished");
     assert_eq!(harness.get(uuid).await.priority, 0);
     assert!(
-        !harness.store().change_task(By::Site, harness.uuid(), &change, harness.now).await.unwrap(),
+        !harness.store().change_task(By::Site, harness.uuid(), &change, harness.now).await.answer(),
         "unknown"
     );
 }
@@ -305,7 +306,7 @@ pub(crate) async fn longest_timeout_is_stored<B: Backend>(harness: &mut Harness<
     harness.submit(&ann, &[NewTask { timeout_seconds, ..harness.task(ann.group) }]).await;
     let held = harness.claim_one(worker).await;
     assert_eq!(held.task.timeout_seconds, timeout_seconds);
-    assert!(harness.store().reap(harness.now.into(), 1).await.unwrap().is_empty(), "not overdue yet");
+    assert!(harness.store().reap(harness.now.into(), 1).await.answer().is_empty(), "not overdue yet");
     harness.finish(&held).await;
 }
 

@@ -13,6 +13,7 @@ use mitosis_store::ops::uploads::{AwaitedUpload, UploadTarget};
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::harness::Answer as _;
 use crate::harness::{Harness, SECOND};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -30,7 +31,7 @@ pub(crate) async fn upload_target_follows_the_record<B: Backend>(harness: &mut H
     harness.submit_one(&ann).await;
     let held = harness.claim_one(worker).await;
     let holder = Holder::Lease(held.lease);
-    let announced = harness.store().reserve_attempt_artifact(holder, Output, 7, harness.now).await.unwrap();
+    let announced = harness.store().reserve_attempt_artifact(holder, Output, 7, harness.now).await.answer();
     let of_attempt = artifact(announced);
     let target = |size, awaits| Some(UploadTarget { size, awaits });
     let found =

@@ -13,6 +13,7 @@ use mitosis_store::ops::workers::{Departure, Fate, NewWorker, Stop, WorkerChange
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::harness::Answer as _;
 use crate::harness::{Harness, LEASE, Person, RegisteredWorker, SECOND, TERMS, tag_set};
 
 fn relations(relations: &[(&str, Role)]) -> BTreeMap<String, Role> {
@@ -20,7 +21,7 @@ fn relations(relations: &[(&str, Role)]) -> BTreeMap<String, Role> {
 }
 
 async fn stop<B: Backend>(harness: &Harness<B>, uuid: Uuid, op: ShutdownOp) -> Stop {
-    harness.store().stop_worker(By::Site, uuid, op, harness.now).await.unwrap()
+    harness.store().stop_worker(By::Site, uuid, op, harness.now).await.answer()
 }
 
 async fn is_there<B: Backend>(harness: &Harness<B>, worker: RegisteredWorker) -> bool {
@@ -85,7 +86,7 @@ pub(crate) async fn tags_and_labels_are_replaced<B: Backend>(harness: &mut Harne
     let store = harness.store();
     harness.pass(SECOND);
     let set_tags = async |uuid, tags: &str| {
-        store.set_worker_tags(By::Site, uuid, &tag_set(tags), harness.now).await.unwrap()
+        store.set_worker_tags(By::Site, uuid, &tag_set(tags), harness.now).await.answer()
     };
     let set_labels = async |uuid, labels: &str| {
         store.set_worker_labels(By::Site, uuid, &tag_set(labels), harness.now).await.unwrap()
@@ -106,11 +107,11 @@ pub(crate) async fn worker_groups_change_all_or_nothing<B: Backend>(harness: &mu
     let worker = harness.worker(&ann).await;
     let store = harness.store();
     let set = async |harness: &Harness<B>, roles: &[(&str, Role)]| {
-        store.set_worker_groups(By::Site, worker.uuid, &relations(roles), harness.now).await.unwrap()
+        store.set_worker_groups(By::Site, worker.uuid, &relations(roles), harness.now).await.answer()
     };
     let remove = async |harness: &Harness<B>, names: &[&str]| {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        store.remove_worker_groups(By::Site, worker.uuid, &names, harness.now).await.unwrap()
+        store.remove_worker_groups(By::Site, worker.uuid, &names, harness.now).await.answer()
     };
     let unknown = WorkerGroupsChange::UnknownGroup("none".to_owned());
 
@@ -126,10 +127,10 @@ pub(crate) async fn worker_groups_change_all_or_nothing<B: Backend>(harness: &mu
     assert_eq!(store.worker_groups(worker.id).await.unwrap(), relations(&[("lab", Role::Read)]));
 
     let unknown = harness.uuid();
-    let outcome = store.set_worker_groups(By::Site, unknown, &both, harness.now).await.unwrap();
+    let outcome = store.set_worker_groups(By::Site, unknown, &both, harness.now).await.answer();
     assert_eq!(outcome, WorkerGroupsChange::UnknownWorker);
     let outcome =
-        store.remove_worker_groups(By::Site, unknown, &["lab".to_owned()], harness.now).await.unwrap();
+        store.remove_worker_groups(By::Site, unknown, &["lab".to_owned()], harness.now).await.answer();
     assert_eq!(outcome, WorkerGroupsChange::UnknownWorker);
 }
 
@@ -271,11 +272,11 @@ pub(crate) async fn removal_by_a_user_is_remembered_for_a_time<B: Backend>(harne
     let back = harness.submit_one(&ann).await;
     harness.claim(left, 1).await;
     assert_eq!(
-        harness.store().sign_off(left.uuid, Fate::Returned, harness.now).await.unwrap(),
+        harness.store().sign_off(left.uuid, Fate::Returned, harness.now).await.answer(),
         Stop::Removed
     );
     assert_eq!(
-        harness.store().sign_off(left.uuid, Fate::Returned, harness.now).await.unwrap(),
+        harness.store().sign_off(left.uuid, Fate::Returned, harness.now).await.answer(),
         Stop::Unknown
     );
     assert_eq!(harness.phase(back).await, Phase::Ready);
@@ -298,7 +299,7 @@ pub(crate) async fn ended_lifetime_is_remembered_of_a_lost_worker<B: Backend>(ha
     let stored = harness.store().worker(short.uuid).await.unwrap().unwrap();
     assert_eq!(stored.token_until, Some(harness.now + LEASE));
     harness.pass(LEASE);
-    assert_eq!(harness.store().reap(harness.now.into(), 10).await.unwrap().len(), 2);
+    assert_eq!(harness.store().reap(harness.now.into(), 10).await.answer().len(), 2);
     assert_eq!(harness.store().departure(short.uuid).await.unwrap(), Some(Departure::Expired));
     assert_eq!(harness.store().departure(long.uuid).await.unwrap(), None);
 }

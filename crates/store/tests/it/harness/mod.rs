@@ -16,8 +16,6 @@ use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::{ExecEnd, Phase, Task};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Role, TaskResult, TaskSpec, Timestamp};
-use mitosis_store::Store;
-use mitosis_store::ops::By;
 use mitosis_store::ops::accounts::{NewUser, UserCreation};
 use mitosis_store::ops::dispatch::{
     Assigned, Assignment, Claim, Completed, Completion, EndReport, Exchange, Exchanged, Holder,
@@ -25,6 +23,8 @@ use mitosis_store::ops::dispatch::{
 use mitosis_store::ops::groups::GroupCreation;
 use mitosis_store::ops::tasks::{NewTask, Submission, TaskIds};
 use mitosis_store::ops::workers::{NewWorker, Registration};
+use mitosis_store::ops::{By, Changed};
+use mitosis_store::{Store, StoreError};
 use uuid::Uuid;
 
 use crate::backend::Backend;
@@ -103,6 +103,21 @@ pub(crate) fn assigned(claim: impl Into<Claimed>) -> Vec<Assignment> {
     match claim.into() {
         Claimed::Assigned(assignments) => assignments,
         other => panic!("unexpected claim: {other:?}"),
+    }
+}
+
+/// The value of an operation whose effects are not published.
+pub(crate) trait Answer {
+    type Value;
+
+    fn answer(self) -> Self::Value;
+}
+
+impl<T> Answer for Result<Changed<T>, StoreError> {
+    type Value = T;
+
+    fn answer(self) -> T {
+        self.unwrap().discard("no requests wait in this test")
     }
 }
 
@@ -197,7 +212,7 @@ impl<B: Backend> Harness<B> {
         for group in groups.into_iter().filter(|group| *group != creator.group) {
             self.let_in(creator.user, group).await;
         }
-        match self.store().submit(creator.user, tasks, None, self.now).await.unwrap() {
+        match self.store().submit(creator.user, tasks, None, self.now).await.answer() {
             Submission::Accepted(ids) => ids,
             other => panic!("unexpected submission: {other:?}"),
         }
@@ -287,8 +302,8 @@ impl<B: Backend> Harness<B> {
 
     /// Runs the exchange of one agent.
     pub(crate) async fn exchange_one(&self, one: Exchange) -> Exchanged {
-        let outcome = self.store().exchange(&[one.into()], self.now.into()).await.unwrap();
-        let [exchanged] = <[Exchanged; 1]>::try_from(outcome.each).unwrap();
+        let outcome = self.store().exchange(&[one.into()], self.now.into()).await.answer();
+        let [exchanged] = <[Exchanged; 1]>::try_from(outcome).unwrap();
         exchanged
     }
 
@@ -304,7 +319,7 @@ impl<B: Backend> Harness<B> {
 
     /// Reports how the command ended.
     pub(crate) async fn report(&self, holder: Holder, end: ExecEnd) -> EndReport {
-        self.store().report_end(holder, end, self.now).await.unwrap()
+        self.store().report_end(holder, end, self.now).await.answer()
     }
 
     /// Commits an attempt whose end was reported.
@@ -314,7 +329,7 @@ impl<B: Backend> Harness<B> {
 
     /// Commits an attempt.
     pub(crate) async fn complete(&self, completion: Completion) -> Completed {
-        let outcomes = self.store().complete(&[completion], self.now).await.unwrap();
+        let outcomes = self.store().complete(&[completion], self.now).await.answer();
         assert_eq!(outcomes.len(), 1);
         outcomes[0]
     }

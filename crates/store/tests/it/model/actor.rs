@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::moves::{HolderForm, Key, Move, Part, TaskShape};
 use super::world::Outcome;
 use crate::backend::Backend;
+use crate::harness::Answer as _;
 use crate::harness::{Claimed, Harness, Person, RegisteredWorker, TERMS, status, tag_set};
 
 /// A store, and the model's names of its tasks, workers and attempts.
@@ -60,7 +61,7 @@ impl<B: Backend> Actor<B> {
             Move::Stop { worker, op } => {
                 let uuid = self.workers[*worker].uuid;
                 Outcome::Stopped(
-                    self.harness.store().stop_worker(By::Site, uuid, *op, self.harness.now).await.unwrap(),
+                    self.harness.store().stop_worker(By::Site, uuid, *op, self.harness.now).await.answer(),
                 )
             }
             Move::Pass { .. } => Outcome::Done,
@@ -98,7 +99,7 @@ impl<B: Backend> Actor<B> {
             IdempotencyKey { key: name.to_string(), digest, refused: vec![] }
         });
         let outcome = self.harness.store().submit(self.ann.user, &new, key.as_ref(), self.harness.now).await;
-        match outcome.unwrap() {
+        match outcome.answer() {
             Submission::Accepted(ids) => {
                 self.tasks.extend(new.iter().map(|task| task.uuid));
                 Outcome::Accepted(self.tasks_at(ids.iter().map(|ids| ids.uuid)))
@@ -164,9 +165,9 @@ impl<B: Backend> Actor<B> {
             token: self.token(),
         };
         let batch: Vec<Arc<Exchange>> = parts.iter().map(of_part).map(Arc::new).collect();
-        let outcome = self.harness.store().exchange(&batch, self.harness.now.into()).await.unwrap();
+        let outcome = self.harness.store().exchange(&batch, self.harness.now.into()).await.answer();
         let mut answers = Vec::new();
-        for (part, exchanged) in parts.iter().zip(outcome.each) {
+        for (part, exchanged) in parts.iter().zip(outcome) {
             let given = match exchanged.assigned {
                 Assigned::WorkerGone => Outcome::WorkerGone,
                 Assigned::Stopping => Outcome::Stopping,
@@ -195,7 +196,7 @@ impl<B: Backend> Actor<B> {
 
     async fn request_stop(&self, task: usize) -> Outcome {
         let asked =
-            self.harness.store().request_stop(By::Site, self.tasks[task], self.harness.now).await.unwrap();
+            self.harness.store().request_stop(By::Site, self.tasks[task], self.harness.now).await.answer();
         match asked {
             StopRequested::Agent(uuid) => Outcome::StopRequested(self.worker_at(uuid)),
             StopRequested::LegacyWorker => Outcome::LegacyWorker,
@@ -214,7 +215,7 @@ impl<B: Backend> Actor<B> {
             .store()
             .claim_or_resume(registered.id, token, self.harness.now.into())
             .await
-            .unwrap();
+            .answer();
         self.given(registered, claim)
     }
 
@@ -240,7 +241,7 @@ impl<B: Backend> Actor<B> {
 
     async fn follow_up(&mut self, attempt: usize, way: HolderForm, shape: TaskShape) -> Outcome {
         let (new, holder) = (self.new_task(shape), self.holder(attempt, way));
-        match self.harness.store().submit_follow_up(holder, &new, self.harness.now).await.unwrap() {
+        match self.harness.store().submit_follow_up(holder, &new, self.harness.now).await.answer() {
             FollowUp::Created(ids) => {
                 self.tasks.push(new.uuid);
                 Outcome::Accepted(vec![self.task_at(ids.uuid)])
@@ -254,7 +255,7 @@ impl<B: Backend> Actor<B> {
     async fn announce(&self, attempt: usize, way: HolderForm, size: i64) -> Outcome {
         let (holder, kind) = (self.holder(attempt, way), ArtifactKind::Result);
         let store = self.harness.store();
-        match store.reserve_attempt_artifact(holder, kind, size, self.harness.now).await.unwrap() {
+        match store.reserve_attempt_artifact(holder, kind, size, self.harness.now).await.answer() {
             Reservation::Reserved { .. } => Outcome::Reserved,
             Reservation::NoSuchTask => Outcome::NotHeld,
             other => panic!("{other:?}"),
@@ -265,7 +266,7 @@ impl<B: Backend> Actor<B> {
         let named = tasks.iter().map(|at| self.tasks[*at]).collect();
         let selection =
             if pending_too { CancelSelection::Waiting(named) } else { CancelSelection::Ready(named) };
-        let cancelled = self.harness.store().cancel(By::Site, &selection, self.harness.now).await.unwrap();
+        let cancelled = self.harness.store().cancel(By::Site, &selection, self.harness.now).await.answer();
         Outcome::Cancelled(self.tasks_at(cancelled))
     }
 
@@ -273,7 +274,7 @@ impl<B: Backend> Actor<B> {
         let change = TaskChange { priority: Some(priority), ..TaskChange::default() };
         let store = self.harness.store();
         Outcome::Changed(
-            store.change_task(By::Site, self.tasks[task], &change, self.harness.now).await.unwrap(),
+            store.change_task(By::Site, self.tasks[task], &change, self.harness.now).await.answer(),
         )
     }
 
@@ -284,7 +285,7 @@ impl<B: Backend> Actor<B> {
     }
 
     async fn reap(&self, limit: u32) -> Outcome {
-        let reaped = self.harness.store().reap(self.harness.now.into(), limit).await.unwrap();
+        let reaped = self.harness.store().reap(self.harness.now.into(), limit).await.answer();
         let outcomes = reaped
             .into_iter()
             .map(|reaped| (self.worker_at(reaped.worker), reaped.reason, self.tasks_at(reaped.returned)));

@@ -80,8 +80,7 @@ async fn revoke(
     InPath(id): InPath<i64>,
 ) -> Result<Empty, ApiError> {
     let ended = app.store.revoke_personal_token(user.id, id, app.now()).await?;
-    app.wake_agents(&ended.ok_or_else(|| Rejection::no_such(ResourceKind::Token, id))?);
-    app.ready.notify();
+    app.publish(ended).ok_or_else(|| Rejection::no_such(ResourceKind::Token, id))?;
     app.record(&user.name, actions::TOKEN_REVOKED, id.to_string(), Some(client)).await?;
     Ok(Empty)
 }

@@ -14,7 +14,7 @@ use crate::api::forwarded::Forwarded;
 use crate::api::members::require;
 use crate::api::reply::Empty;
 use crate::api::routes::{Access, Routes};
-use crate::api::user::tasks::batches::{Pacer, notify_cancelled};
+use crate::api::user::tasks::batches::Pacer;
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Rejection};
@@ -36,10 +36,8 @@ async fn delete(
     InPath(group): InPath<String>,
 ) -> Result<Empty, ApiError> {
     let id = require(&app, &user, &group, Action::ManageMembers).await?;
-    match app.store.delete_group(By::User(user.id), id, app.now()).await? {
-        GroupDeletion::Deleted(cancelled) => {
-            app.membership_cache.clear();
-            notify_cancelled(&app, &cancelled);
+    match app.publish(app.store.delete_group(By::User(user.id), id, app.now()).await?) {
+        GroupDeletion::Deleted(_) => {
             app.record(&user.name, actions::GROUP_DELETED, group, Some(client)).await?;
             cancel_remaining(&app, id).await?;
             Ok(Empty)
@@ -60,11 +58,11 @@ pub(crate) async fn cancel_remaining(app: &App, group: GroupId) -> Result<usize,
     loop {
         let pacer = Pacer::begin(&app.request_counter);
         let cancelled = app.retry.transient(|| app.store.continue_deletion(group, app.now())).await?;
+        let cancelled = app.publish(cancelled);
         if cancelled.is_empty() {
             return Ok(count);
         }
         count += cancelled.len();
-        notify_cancelled(app, &cancelled);
         pacer.pause().await;
     }
 }

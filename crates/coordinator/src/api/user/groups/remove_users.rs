@@ -57,5 +57,5 @@ async fn remove(app: &App, user: &User, group: &str, users: &[String]) -> Result
             .hint("`mito client groups get` shows the members")
             .into());
     }
-    answer(app, app.store.remove_members(By::User(user.id), id, users, app.now()).await?)
+    answer(app.publish(app.store.remove_members(By::User(user.id), id, users, app.now()).await?))
 }

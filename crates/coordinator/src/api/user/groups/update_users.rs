@@ -37,7 +37,7 @@ async fn update_users(
             .hint("for example `mito client groups update-user lab ann:write`")
             .into());
     }
-    answer(&app, app.store.set_members(By::User(user.id), id, &request.relations, app.now()).await?)
+    answer(app.publish(app.store.set_members(By::User(user.id), id, &request.relations, app.now()).await?))
 }
 
 /// The rejection of a user without the role Admin.
@@ -46,18 +46,10 @@ pub(super) fn not_admin() -> Rejection {
         .hint("ask an Admin of the group")
 }
 
-/// Replies to a change of members, and notifies workers that no longer serve the group.
-pub(in crate::api) fn answer(app: &App, change: MembersChange) -> Result<Empty, ApiError> {
+/// Replies to a change of members.
+pub(in crate::api) fn answer(change: MembersChange) -> Result<Empty, ApiError> {
     match change {
-        MembersChange::Done(workers) => {
-            app.membership_cache.clear();
-            if !workers.is_empty() {
-                app.wake_agents(&workers);
-                app.ready.notify();
-                app.changed.notify();
-            }
-            Ok(Empty)
-        }
+        MembersChange::Done(_) => Ok(Empty),
         MembersChange::Denied => Err(not_admin().into()),
         MembersChange::UnknownUser(name) => {
             let sentence = format!("there is no user `{name}`; nothing was changed");

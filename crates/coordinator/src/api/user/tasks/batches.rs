@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use mitosis_protocol::{ErrorCode, Uuid};
+use mitosis_protocol::ErrorCode;
 use tokio::time::Instant;
 
-use crate::app::App;
 use crate::error::{ApiError, Rejection, chain};
 use crate::user_limits::RequestCounter;
 
@@ -34,14 +33,6 @@ impl<'a> Pacer<'a> {
         if self.requests.count() != self.requests_before {
             tokio::time::sleep((self.started.elapsed() * PAUSE_FACTOR).min(LONGEST_PAUSE)).await;
         }
-    }
-}
-
-/// Notifies those who wait for tasks that have been cancelled.
-pub(in crate::api::user) fn notify_cancelled(app: &App, cancelled: &[Uuid]) {
-    app.changed.notify();
-    for task in cancelled {
-        app.output.changed(*task);
     }
 }
 

@@ -26,9 +26,5 @@ async fn cancel(
     find_own(&app, &user, uuid).await?;
     let cancelled =
         app.store.cancel(By::User(user.id), &CancelSelection::Ready(vec![uuid]), app.now()).await?;
-    app.changed.notify();
-    for task in &cancelled {
-        app.output.changed(*task);
-    }
-    if cancelled.is_empty() { Err(not_waiting(uuid).into()) } else { Ok(Empty) }
+    if app.publish(cancelled).is_empty() { Err(not_waiting(uuid).into()) } else { Ok(Empty) }
 }

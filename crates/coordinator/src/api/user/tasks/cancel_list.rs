@@ -9,7 +9,7 @@ use mitosis_protocol::task::{CancelTasksListRequest, CancelledTasksListReply};
 use mitosis_store::ops::By;
 use mitosis_store::ops::tasks::CancelSelection;
 
-use super::batches::{BATCH_SIZE, Pacer, interrupted, notify_cancelled};
+use super::batches::{BATCH_SIZE, Pacer, interrupted};
 use crate::api::body::Body;
 use crate::api::routes::{Access, Routes};
 use crate::app::App;
@@ -36,8 +36,7 @@ async fn cancel_list(
         let selection = CancelSelection::Waiting(batch.to_vec());
         let ended = app.store.cancel(By::User(user.id), &selection, app.now()).await;
         let ended = ended.map_err(|error| interrupted(error.into(), cancelled.len(), "cancelled"))?;
-        notify_cancelled(&app, &ended);
-        cancelled.extend(ended);
+        cancelled.extend(app.publish(ended));
         pacer.pause().await;
     }
     Ok(Json(CancelledTasksListReply {

@@ -7,7 +7,7 @@ use mitosis_protocol::task::{CancelledTasksReply, TaskFilter};
 use mitosis_store::ops::By;
 use mitosis_store::ops::tasks::CancelSelection;
 
-use super::batches::{Pacer, interrupted, notify_cancelled};
+use super::batches::{Pacer, interrupted};
 use super::filter;
 use crate::api::body::Body;
 use crate::api::members::require_for_filter;
@@ -33,12 +33,12 @@ async fn cancel_many(
     loop {
         let pacer = Pacer::begin(&app.request_counter);
         let cancelled = app.store.cancel(By::User(user.id), &selection, app.now()).await;
-        let cancelled = cancelled.map_err(|error| interrupted(error.into(), count, "cancelled"))?;
+        let cancelled =
+            app.publish(cancelled.map_err(|error| interrupted(error.into(), count, "cancelled"))?);
         if cancelled.is_empty() {
             return Ok(Json(CancelledTasksReply { cancelled_count: count as u64, group_name }));
         }
         count += cancelled.len();
-        notify_cancelled(&app, &cancelled);
         pacer.pause().await;
     }
 }

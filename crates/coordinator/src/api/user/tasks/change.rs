@@ -31,11 +31,8 @@ async fn change(
     if let Some(spec) = &change.spec {
         references::check(&app, &user, spec).await?;
     }
-    match app.store.change_task(By::User(user.id), uuid, &change, app.now()).await? {
-        true => {
-            app.ready.notify();
-            Ok(Empty)
-        }
+    match app.publish(app.store.change_task(By::User(user.id), uuid, &change, app.now()).await?) {
+        true => Ok(Empty),
         false => Err(not_waiting(uuid).into()),
     }
 }

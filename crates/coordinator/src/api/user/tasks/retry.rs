@@ -53,11 +53,12 @@ async fn retry(
         let pacer = Pacer::begin(&app.request_counter);
         let key = key.as_ref().map(|key| key_of_batch(key, number));
         let outcome = app.store.repeat(user.id, batch, mode, key.as_ref(), app.now()).await;
-        match outcome.map_err(|error| interrupted(error.into(), repeated.len(), "submitted again"))? {
+        let outcome =
+            outcome.map_err(|error| interrupted(error.into(), repeated.len(), "submitted again"))?;
+        match app.publish(outcome) {
             Repetition::Accepted(more) | Repetition::Replayed(more) => repeated.extend(more),
             Repetition::KeyReused => return Err(submission::key_reused().into()),
         }
-        app.ready.notify();
         pacer.pause().await;
     }
     Ok(Json(reply(listed, &repeated, next)))

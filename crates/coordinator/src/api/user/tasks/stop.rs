@@ -25,11 +25,8 @@ async fn stop(
     InPath(uuid): InPath<Uuid>,
 ) -> Result<Empty, ApiError> {
     find_own(&app, &user, uuid).await?;
-    match app.store.request_stop(By::User(user.id), uuid, app.now()).await? {
-        StopRequested::Agent(agent) => {
-            app.wake_agent(agent);
-            Ok(Empty)
-        }
+    match app.publish(app.store.request_stop(By::User(user.id), uuid, app.now()).await?) {
+        StopRequested::Agent(_) => Ok(Empty),
         StopRequested::LegacyWorker => {
             Err(Rejection::invalid("the worker of this task does not support stopping single tasks")
                 .hint("force the worker to stop; another worker then runs the task again")

@@ -28,13 +28,12 @@ async fn submit(
     let group = require(&app, &user, &request.group_name, Action::Submit).await?;
     references::check(&app, &user, &request.task_spec).await?;
     let task = submission::check(request, group, app.entropy.uuid())?;
-    let ids = match app.store.submit(user.id, &[task], None, app.now()).await? {
+    let ids = match app.publish(app.store.submit(user.id, &[task], None, app.now()).await?) {
         Submission::Accepted(ids) => ids,
         // The request has no idempotency key.
         Submission::Replayed(_) | Submission::KeyReused => return Err(submission::key_reused().into()),
         Submission::Denied => return Err(submission::denied().into()),
     };
-    app.ready.notify();
     let [ids] = ids[..] else {
         return Err(Rejection::new(
             ErrorCode::Internal,

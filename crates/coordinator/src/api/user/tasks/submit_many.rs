@@ -53,8 +53,7 @@ async fn submit_many(
     failpoints::point("submit.reply:before");
     // Frees the memory of a large submission before the reply is built.
     drop(accepted);
-    app.ready.notify();
-    let (ids, replayed): (Vec<Option<TaskIds>>, _) = match submission {
+    let (ids, replayed): (Vec<Option<TaskIds>>, _) = match app.publish(submission) {
         Submission::Accepted(ids) => {
             let mut ids = ids.into_iter();
             let by_place = (0..count).map(|at| if rejected.contains_key(&at) { None } else { ids.next() });

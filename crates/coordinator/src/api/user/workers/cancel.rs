@@ -41,12 +41,8 @@ async fn cancel(
 
 /// Stops a worker, and announces a task that it returns.
 pub(in crate::api) async fn stop(app: &App, by: By, uuid: Uuid, op: ShutdownOp) -> Result<Empty, ApiError> {
-    match app.store.stop_worker(by, uuid, op, app.now()).await? {
-        Stop::Removed | Stop::Marked => {
-            app.ready.notify();
-            app.wake_agent(uuid);
-            Ok(Empty)
-        }
+    match app.publish(app.store.stop_worker(by, uuid, op, app.now()).await?) {
+        Stop::Removed | Stop::Marked => Ok(Empty),
         Stop::NotInControl => Err(not_in_control(Action::ControlWorkers).into()),
         Stop::Unknown => Err(Rejection::no_such(ResourceKind::Worker, uuid).into()),
     }

@@ -36,8 +36,7 @@ async fn tags(
 ) -> Result<Empty, ApiError> {
     let tags = named(request.tags)?;
     let change = app.store.set_worker_tags(By::User(user.id), uuid, &tags, app.now()).await?;
-    app.ready.notify();
-    answer(change, uuid)
+    answer(app.publish(change), uuid)
 }
 
 async fn labels(

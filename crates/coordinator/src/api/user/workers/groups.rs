@@ -46,8 +46,7 @@ async fn set(
     }
     let by = By::User(user.id);
     let change = app.store.set_worker_groups(by, uuid, &request.relations, app.now()).await?;
-    app.ready.notify();
-    answer(change, uuid)
+    answer(app.publish(change), uuid)
 }
 
 /// The groups are repeated query parameters.
@@ -77,10 +76,7 @@ async fn remove(app: &App, user: &User, uuid: Uuid, groups: &[String]) -> Result
         return Err(no_groups().into());
     }
     let change = app.store.remove_worker_groups(By::User(user.id), uuid, groups, app.now()).await?;
-    app.ready.notify();
-    app.changed.notify();
-    app.wake_agent(uuid);
-    answer(change, uuid)
+    answer(app.publish(change), uuid)
 }
 
 fn no_groups() -> Rejection {

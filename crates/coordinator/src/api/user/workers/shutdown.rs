@@ -50,7 +50,6 @@ async fn by_filter(
                 shutdown_count += 1;
             }
         }
-        app.ready.notify();
         page.after = found.workers.last().map(|worker| worker.id);
         if found.is_complete || page.after.is_none() {
             break;
@@ -75,17 +74,11 @@ async fn by_list(
             false => reply.failed_uuids.push(uuid),
         }
     }
-    app.ready.notify();
     Ok(Json(reply))
 }
 
 /// Stops a worker. Returns false if it does not exist or the user does not control it.
 async fn stop(app: &App, user: &User, uuid: Uuid, op: ShutdownOp) -> Result<bool, ApiError> {
-    match app.store.stop_worker(By::User(user.id), uuid, op, app.now()).await? {
-        Stop::Removed | Stop::Marked => {
-            app.wake_agent(uuid);
-            Ok(true)
-        }
-        Stop::Unknown | Stop::NotInControl => Ok(false),
-    }
+    let stop = app.publish(app.store.stop_worker(By::User(user.id), uuid, op, app.now()).await?);
+    Ok(matches!(stop, Stop::Removed | Stop::Marked))
 }

@@ -19,13 +19,13 @@ impl Notifier {
     }
 
     /// Notifies subscribers of this coordinator and of its peers.
-    pub(crate) fn notify(&self) {
+    pub(super) fn notify(&self) {
         self.own.send_modify(|count| *count = count.wrapping_add(1));
         self.notify_locally();
     }
 
     /// Notifies subscribers of this coordinator, on behalf of a peer.
-    pub(crate) fn notify_locally(&self) {
+    pub(super) fn notify_locally(&self) {
         self.all.send_modify(|count| *count = count.wrapping_add(1));
     }
 
