@@ -23,6 +23,7 @@ mod mito;
 mod noop;
 mod numbers;
 mod observe;
+mod output;
 mod short;
 mod submit;
 mod table;
@@ -59,6 +60,8 @@ enum Section {
     All,
     /// Thousands of short commands on four slots
     Short,
+    /// The output of short commands, stored and printed
+    Output,
     /// Submitting 100,000 tasks in one call
     Submit,
     /// Time of a single task on an idle system
@@ -119,6 +122,9 @@ async fn run(args: Args) -> Result<(), Error> {
     println!("{}\n", observe::machine());
     if wanted(Section::Short) {
         short::measure(&plan).await?;
+    }
+    if wanted(Section::Output) {
+        output::measure(&plan).await?;
     }
     if wanted(Section::Submit) {
         submit::measure(&plan).await?;

@@ -190,6 +190,24 @@ impl Mito {
         Ok(self.user.query_tasks(&query).await?.count)
     }
 
+    /// Runs the program as a client of the first coordinator; returns its standard output.
+    pub(crate) fn client(&self, args: &[&str]) -> Result<String, Error> {
+        let output = Command::new(&self.program)
+            .args(&args[..1])
+            .args(["-c", &self.addresses[0], "-u", ADMIN])
+            .args(&args[1..])
+            .env("MITO_PASSWORD", ADMIN)
+            .env("HOME", self.folder.path())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .output()?;
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            false => Err(format!("`mito {}` ended with {}", args.join(" "), output.status).into()),
+        }
+    }
+
     /// The process id of the first coordinator.
     pub(crate) fn coordinator(&self) -> u32 {
         self.coordinators[0].id()
