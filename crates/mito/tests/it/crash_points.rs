@@ -142,7 +142,8 @@ impl Scene<'_> {
 
     /// Runs some of every operation.
     async fn round(&self, user: &UserClient, round: usize, promised: &mut Promised) {
-        let mut kept = self.script("echo output");
+        // Too long to travel with the report, so it is uploaded.
+        let mut kept = self.script("head -c 100000 /dev/urandom");
         kept.task_spec.terminal_output = true;
         let follow = serde_json::to_string(&self.script("true")).unwrap();
         let parent = self.script(&format!("printf '%s' '{}' > $MITO_NEW_TASK", follow.replace('\'', "")));
