@@ -24,6 +24,20 @@ pub struct ObjectKey {
     path: String,
 }
 
+/// The record that an object belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner<'a> {
+    /// An archive belongs to the task with this UUID.
+    Task(Uuid),
+    /// An attachment belongs to a group.
+    Group {
+        /// The name of the group.
+        name: &'a str,
+        /// The key within the group.
+        key: &'a str,
+    },
+}
+
 /// An invalid attachment key (HTTP contract §8).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKey {
@@ -78,6 +92,15 @@ impl ObjectKey {
         Self { class, path }
     }
 
+    /// The record that the object belongs to. `None` for a path that is no artifact's and no attachment's.
+    pub fn owner(&self) -> Option<Owner<'_>> {
+        let (first, key) = self.path.split_once('/')?;
+        match self.class {
+            ObjectClass::Artifacts => Uuid::try_parse(first).ok().map(Owner::Task),
+            ObjectClass::Attachments => Some(Owner::Group { name: first, key }),
+        }
+    }
+
     /// The class of the object.
     pub const fn class(&self) -> ObjectClass {
         self.class
@@ -102,6 +125,20 @@ impl fmt::Display for ObjectKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn object_belongs_to_its_task_or_group() {
+        let (task, group) = (Uuid::from_u128(7), Name::new("lab").unwrap());
+        for key in [
+            ObjectKey::artifact(task, ArtifactKind::Result),
+            ObjectKey::attempt_artifact(task, 2, ArtifactKind::StdLog),
+        ] {
+            assert_eq!(key.owner(), Some(Owner::Task(task)), "{key}");
+        }
+        let key = ObjectKey::attachment(&group, "in/a.bin").unwrap();
+        assert_eq!(key.owner(), Some(Owner::Group { name: "lab", key: "in/a.bin" }));
+        assert_eq!(ObjectKey::probe().owner(), None);
+    }
 
     #[test]
     fn keys_cannot_leave_their_class() {

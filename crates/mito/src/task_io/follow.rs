@@ -95,12 +95,8 @@ pub(crate) async fn show_ended(
 ) -> Result<TaskExit, Failure> {
     let EndedOutput { uuid, result, warnings, log } = output;
     let shown = match log {
-        Some(EndedLog::Archive { bytes }) => {
-            std_log::copy(&bytes[..], 0, 0, &mut streams.stdout, &mut streams.stderr)
-                .map(|()| true)
-                .map_err(cant_write)
-        }
-        Some(EndedLog::Object) => show_rest(user, uuid, &Shown::default(), scratch, streams).await,
+        Some(EndedLog::Archive { bytes }) => Shown::default().show_rest_of(&bytes, streams),
+        Some(EndedLog::Object) => show_rest_of_object(user, uuid, &Shown::default(), scratch, streams).await,
         None => Ok(false),
     };
     ended(shown, TaskExit { result, warnings }, streams)
@@ -236,6 +232,13 @@ impl Shown {
         self.stderr += reply.stderr.len() as u64;
         Ok(())
     }
+
+    /// Shows the rest of the output from a small archive. Returns that there is one.
+    fn show_rest_of(&self, archive: &[u8], streams: &mut TerminalOutput) -> Result<bool, Failure> {
+        std_log::copy(archive, self.stdout, self.stderr, &mut streams.stdout, &mut streams.stderr)
+            .map(|()| true)
+            .map_err(cant_write)
+    }
 }
 
 fn write(stream: &mut impl Write, bytes: &[u8]) -> Result<(), Failure> {
@@ -261,7 +264,7 @@ async fn ended_log(user: &UserClient, task: Uuid) -> Result<Option<EndedLog>, Fa
     Ok(reply.outputs.into_iter().next().and_then(|output| output.log))
 }
 
-/// What the archive has beyond what was shown; answers whether there is one.
+/// Shows the rest of the output of an ended task. Returns whether there is any stored output.
 async fn show_rest(
     user: &UserClient,
     task: Uuid,
@@ -270,14 +273,19 @@ async fn show_rest(
     streams: &mut TerminalOutput,
 ) -> Result<bool, Failure> {
     match ended_log(user, task).await? {
-        Some(EndedLog::Archive { bytes }) => {
-            let Shown { stdout, stderr } = *shown;
-            std_log::copy(&bytes[..], stdout, stderr, &mut streams.stdout, &mut streams.stderr)
-                .map_err(cant_write)?;
-            return Ok(true);
-        }
-        Some(EndedLog::Object) | None => {}
+        Some(EndedLog::Archive { bytes }) => shown.show_rest_of(&bytes, streams),
+        Some(EndedLog::Object) | None => show_rest_of_object(user, task, shown, scratch, streams).await,
     }
+}
+
+/// Shows the rest of the output from the archive in the object store. Returns whether there is one.
+async fn show_rest_of_object(
+    user: &UserClient,
+    task: Uuid,
+    shown: &Shown,
+    scratch: &Path,
+    streams: &mut TerminalOutput,
+) -> Result<bool, Failure> {
     match fetch_archive(user, task, scratch).await? {
         Some(archive) => show_archive(archive, shown, streams).await.map(|()| true),
         None => Ok(false),

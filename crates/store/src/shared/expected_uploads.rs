@@ -1,10 +1,10 @@
 //! Expected uploads by users, and the sizes of stored objects once no more uploads are expected.
 
 use async_trait::async_trait;
-use mitosis_domain::object::{ObjectClass, ObjectKey};
+use mitosis_domain::object::{ObjectKey, Owner};
 use mitosis_protocol::Timestamp;
-use uuid::Uuid;
 
+use super::artifacts::records::CHARGE_STORAGE;
 use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, Params, Row, Sql, only, sql};
@@ -187,23 +187,21 @@ const ARTIFACT_SIZE: Sql = sql!("SELECT size FROM artifact WHERE task_id = $1 AN
 const SET_ARTIFACT: Sql =
     sql!("UPDATE artifact SET size = $3 WHERE task_id = $1 AND object = $2 AND visible");
 
-const CHARGE: Sql = sql!("UPDATE groups SET storage_used = storage_used + $2 WHERE id = $1");
-
 /// The locked record of an object.
-enum Owner {
-    Group(i64),
-    Task { id: i64, group: i64 },
+enum Locked<'a> {
+    Attachment { group: i64, key: &'a str },
+    Artifact { task: i64, group: i64 },
 }
 
-async fn lock(db: Db<'_>, key: &ObjectKey) -> Result<Option<Owner>, StoreError> {
-    let owner = key.path().split_once('/').map_or("", |(owner, _)| owner);
-    match key.class() {
-        ObjectClass::Attachments => {
-            Ok(db.optional(LOCK_GROUP, &[&owner], only::<i64>).await?.map(Owner::Group))
+async fn lock<'a>(db: Db<'_>, key: &'a ObjectKey) -> Result<Option<Locked<'a>>, StoreError> {
+    match key.owner() {
+        None => Ok(None),
+        Some(Owner::Group { name, key }) => {
+            let group = db.optional(LOCK_GROUP, &[&name], only::<i64>).await?;
+            Ok(group.map(|group| Locked::Attachment { group, key }))
         }
-        ObjectClass::Artifacts => {
-            let Ok(task) = Uuid::try_parse(owner) else { return Ok(None) };
-            let read = |row: &Row<'_>| Ok(Owner::Task { id: row.get(0)?, group: row.get(1)? });
+        Some(Owner::Task(task)) => {
+            let read = |row: &Row<'_>| Ok(Locked::Artifact { task: row.get(0)?, group: row.get(1)? });
             db.optional(LOCK_TASK, &[&task], read).await
         }
     }
@@ -216,19 +214,18 @@ async fn settle(
     stored: i64,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let (owner, note) = (lock(db, key).await?, to_stored(key));
+    let (locked, note) = (lock(db, key).await?, to_stored(key));
     let present: Vec<i64> = db.all(NONCES, &[&note], only).await?;
     if present != nonces {
         return Ok(());
     }
     db.run(DELETE_ENDED, &[&note, &now.unix_micros()]).await?;
-    let name = key.path().split_once('/').map_or("", |(_, name)| name);
-    let (group, record, name, size, set_size) = match owner {
+    let (group, record, name, size, set_size) = match locked {
         None => return Ok(()),
-        Some(Owner::Group(group)) => (group, group, name, ATTACHMENT_SIZE, SET_ATTACHMENT),
-        Some(Owner::Task { id, group }) => (group, id, key.path(), ARTIFACT_SIZE, SET_ARTIFACT),
+        Some(Locked::Attachment { group, key }) => (group, group, key, ATTACHMENT_SIZE, SET_ATTACHMENT),
+        Some(Locked::Artifact { task, group }) => (group, task, key.path(), ARTIFACT_SIZE, SET_ARTIFACT),
     };
     let Some(recorded) = db.optional(size, &[&record, &name], only::<i64>).await? else { return Ok(()) };
     db.run_one(set_size, &[&record, &name, &stored]).await?;
-    db.run_one(CHARGE, &[&group, &(stored - recorded)]).await
+    db.run_one(CHARGE_STORAGE, &[&group, &(stored - recorded)]).await
 }

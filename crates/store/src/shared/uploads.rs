@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mitosis_domain::object::{ObjectClass, ObjectKey};
+use mitosis_domain::object::{ObjectKey, Owner};
 use mitosis_protocol::Timestamp;
-use uuid::Uuid;
 
 use crate::StoreError;
 use crate::backend::Backend;
@@ -81,16 +80,15 @@ const ATTACHMENT_OF_OBJECT: Sql = sql!(
 );
 
 async fn target(db: Db<'_>, key: &ObjectKey) -> Result<Option<UploadTarget>, StoreError> {
-    let Some((owner, rest)) = key.path().split_once('/') else { return Ok(None) };
-    match key.class() {
-        ObjectClass::Attachments => {
-            db.optional(ATTACHMENT_OF_OBJECT, &[&owner, &rest], |row| {
+    match key.owner() {
+        None => Ok(None),
+        Some(Owner::Group { name, key }) => {
+            db.optional(ATTACHMENT_OF_OBJECT, &[&name, &key], |row| {
                 Ok(UploadTarget { size: row.value("size")?, awaits: AwaitedUpload::OfUser })
             })
             .await
         }
-        ObjectClass::Artifacts => {
-            let Ok(task) = Uuid::try_parse(owner) else { return Ok(None) };
+        Some(Owner::Task(task)) => {
             db.optional(ARTIFACT_OF_OBJECT, &[&task, &key.path()], |row| {
                 let awaits = awaited_upload(row.value("visible")?, row.value("epoch")?);
                 Ok(UploadTarget { size: row.value("size")?, awaits })

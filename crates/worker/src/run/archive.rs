@@ -30,7 +30,7 @@ pub(super) struct Packed {
 /// The bytes of an archive.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// A small archive.
+    /// An archive within [`Target::in_memory`].
     Memory(Bytes),
     /// A larger one, in an unnamed file, which disappears when it is closed.
     File(File),

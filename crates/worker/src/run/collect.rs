@@ -2,7 +2,7 @@
 //! log comes first, because it explains the others.
 
 use std::fs::File;
-use std::io::{self, Seek as _, Write as _};
+use std::io::{self, Seek as _};
 use std::time::Duration;
 
 use mitosis_client::{FileOperation, TransferError};
@@ -59,12 +59,12 @@ impl Attempt<'_> {
             });
             let stored = match packed {
                 Ok(packed) => match packed.content {
-                    Content::Memory(bytes) if bytes.len() <= self.inline_budget(left) => {
+                    Content::Memory(bytes) => {
                         left.archives.push(InlineArchive { kind, bytes });
                         Ok(packed.warnings)
                     }
-                    content => {
-                        self.store(kind, &content, packed.length, left).await?.map(|()| packed.warnings)
+                    Content::File(file) => {
+                        self.store(kind, &file, packed.length, left).await?.map(|()| packed.warnings)
                     }
                 },
                 Err(why) => Err(why),
@@ -125,7 +125,7 @@ impl Attempt<'_> {
     async fn store(
         &self,
         kind: ArtifactKind,
-        content: &Content,
+        file: &File,
         length: u64,
         left: &mut Outputs,
     ) -> Result<Result<(), NotStored>, AttemptError> {
@@ -137,7 +137,7 @@ impl Attempt<'_> {
                 Err(refused) => return Ok(Err(refused)),
             };
             left.has_announced = true;
-            let error = match self.upload(&url, content, length).await {
+            let error = match self.upload(&url, file, length).await {
                 Ok(()) => return Ok(Ok(())),
                 Err(error) => error,
             };
@@ -152,17 +152,13 @@ impl Attempt<'_> {
         }
     }
 
-    async fn upload(&self, url: &str, content: &Content, length: u64) -> Result<(), TransferError> {
+    async fn upload(&self, url: &str, file: &File, length: u64) -> Result<(), TransferError> {
         let unreadable = |source| TransferError::File {
             path: "the archive".into(),
             operation: FileOperation::Read,
             source,
         };
-        let file = match content {
-            Content::File(file) => file.try_clone(),
-            Content::Memory(bytes) => in_a_file(bytes),
-        };
-        let mut file = file.map_err(unreadable)?;
+        let mut file = file.try_clone().map_err(unreadable)?;
         file.rewind().map_err(unreadable)?;
         self.context.client.upload(url, file, length).await
     }
@@ -191,11 +187,4 @@ impl Attempt<'_> {
             }
         }
     }
-}
-
-/// A small archive that has to be uploaded after all.
-fn in_a_file(bytes: &[u8]) -> io::Result<File> {
-    let mut file = tempfile::tempfile()?;
-    file.write_all(bytes)?;
-    Ok(file)
 }

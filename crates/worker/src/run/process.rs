@@ -260,9 +260,7 @@ fn pack_log(output: &OutputFiles, scratch: &Scratch, inline_limit: usize) -> Opt
     let target = Target { in_memory: inline_limit, folder: &folder };
     let wanted = Wanted::default();
     match archive::pack_streams(&output.stdout, &output.stderr, target, wanted.watch()) {
-        Ok(Packed { content: Content::Memory(bytes), warnings, .. }) if bytes.len() <= inline_limit => {
-            Some(PackedLog { bytes, warnings })
-        }
+        Ok(Packed { content: Content::Memory(bytes), warnings, .. }) => Some(PackedLog { bytes, warnings }),
         Ok(_) => None,
         Err(error) => {
             tracing::debug!(%error, "failed to pack the output; it is tried again");

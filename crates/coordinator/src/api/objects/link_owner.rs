@@ -1,10 +1,9 @@
 //! The owner of a link. The link ends with the session or token, with the account and with the membership.
 
 use http::StatusCode;
-use mitosis_domain::object::{ObjectClass, ObjectKey};
+use mitosis_domain::object::{ObjectKey, Owner};
 use mitosis_domain::permission::Action;
 use mitosis_objects::{LinkError, Right, SignedAccess};
-use mitosis_protocol::Uuid;
 
 use super::ObjectRejection;
 use crate::api::members;
@@ -42,12 +41,9 @@ async fn check_permission(
 
 /// The name of the group that an object belongs to.
 async fn group_of(app: &App, key: &ObjectKey) -> Result<Option<String>, ApiError> {
-    let Some((first, _)) = key.path().split_once('/') else { return Ok(None) };
-    match key.class() {
-        ObjectClass::Attachments => Ok(Some(first.to_owned())),
-        ObjectClass::Artifacts => {
-            let Ok(task) = Uuid::parse_str(first) else { return Ok(None) };
-            Ok(app.store.task(task).await?.map(|task| task.group_name))
-        }
+    match key.owner() {
+        None => Ok(None),
+        Some(Owner::Group { name, .. }) => Ok(Some(name.to_owned())),
+        Some(Owner::Task(task)) => Ok(app.store.task(task).await?.map(|task| task.group_name)),
     }
 }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use axum::body::Bytes;
+use futures_util::stream::{self, StreamExt as _};
 use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_objects::{ByteRange, ByteStream, Link, ObjectBody, ObjectError, Right, Span};
+use mitosis_store::StoreError;
 use mitosis_store::ops::artifacts::{Artifact, Place};
 
 use crate::app::App;
@@ -30,11 +32,7 @@ pub(in crate::api) async fn open(
     key: &ObjectKey,
     range: Option<ByteRange>,
 ) -> Result<ObjectBody, ApiError> {
-    let inline = match key.class() {
-        ObjectClass::Artifacts => app.store.inline_archive(key).await?,
-        ObjectClass::Attachments => None,
-    };
-    let Some(bytes) = inline else { return Ok(app.objects.get(key, range).await?) };
+    let Some(bytes) = inline(app, key).await? else { return Ok(app.objects.get(key, range).await?) };
     let total = bytes.len() as u64;
     let Span { offset, length } = match range {
         Some(range) => range.resolve(total).ok_or(ObjectError::RangeOutside { total })?,
@@ -42,26 +40,34 @@ pub(in crate::api) async fn open(
     };
     let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
     let bytes = bytes.slice(place(offset)..place(offset + length));
-    let stream: ByteStream = futures_util::stream::once(async { Ok(bytes) }).boxed();
-    Ok(ObjectBody { length, offset, total, stream })
+    Ok(ObjectBody { length, offset, total, stream: once(bytes) })
 }
 
 /// The size of an object, if it exists.
 pub(super) async fn length(app: &App, key: &ObjectKey) -> Result<Option<u64>, ApiError> {
-    if key.class() == ObjectClass::Artifacts
-        && let Some(bytes) = app.store.inline_archive(key).await?
-    {
-        return Ok(Some(bytes.len() as u64));
+    match inline(app, key).await? {
+        Some(bytes) => Ok(Some(bytes.len() as u64)),
+        None => Ok(app.objects.head(key).await?.map(|meta| meta.length)),
     }
-    Ok(app.objects.head(key).await?.map(|meta| meta.length))
 }
 
 /// Moves the bytes of an inline archive to the object store.
 pub(in crate::api) async fn move_to_object_store(app: &App, key: &ObjectKey) -> Result<(), ApiError> {
-    if let Some(bytes) = app.store.inline_archive(key).await? {
+    if let Some(bytes) = inline(app, key).await? {
         let length = bytes.len() as u64;
-        let body = futures_util::stream::once(async { Ok(bytes) }).boxed();
-        app.objects.put(key, body, length).await?;
+        app.objects.put(key, once(bytes), length).await?;
     }
     Ok(app.store.archive_moved(key).await?)
+}
+
+/// The bytes of an archive that is stored inline. Attachments never are.
+async fn inline(app: &App, key: &ObjectKey) -> Result<Option<Bytes>, StoreError> {
+    match key.class() {
+        ObjectClass::Artifacts => app.store.inline_archive(key).await,
+        ObjectClass::Attachments => Ok(None),
+    }
+}
+
+fn once(bytes: Bytes) -> ByteStream {
+    stream::once(async { Ok(bytes) }).boxed()
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use mitosis_domain::ids::{GroupId, TaskId};
-use mitosis_domain::object::{ObjectClass, ObjectKey};
+use mitosis_domain::object::{ObjectKey, Owner};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{ResultWarning, Timestamp, WarningCode};
 use uuid::Uuid;
@@ -260,7 +260,7 @@ const BYTES_OF_OBJECT: Sql = sql!(
 
 /// The bytes of an archive that is stored inline, by the path that its object would have.
 pub(super) async fn bytes(db: Db<'_>, key: &ObjectKey) -> Result<Option<Bytes>, StoreError> {
-    let Some(task) = task_of(key) else { return Ok(None) };
+    let Some(Owner::Task(task)) = key.owner() else { return Ok(None) };
     let bytes = db.optional(BYTES_OF_OBJECT, &[&task, &key.path()], only::<Vec<u8>>).await?;
     Ok(bytes.map(Bytes::from))
 }
@@ -280,17 +280,10 @@ const DELETE_MOVED: Sql = sql!(
 
 /// Notes that the bytes of an inline archive are in the object store now.
 pub(super) async fn moved(db: Db<'_>, key: &ObjectKey) -> Result<(), StoreError> {
-    let Some(task) = task_of(key) else { return Ok(()) };
+    let Some(Owner::Task(task)) = key.owner() else { return Ok(()) };
     let (from, to) = (Place::Inline.code(), Place::ObjectStore.code());
     if db.run(MARK_MOVED, &[&task, &key.path(), &to, &from]).await? == 1 {
         db.run_one(DELETE_MOVED, &[&task, &key.path()]).await?;
     }
     Ok(())
-}
-
-fn task_of(key: &ObjectKey) -> Option<Uuid> {
-    match key.class() {
-        ObjectClass::Artifacts => Uuid::try_parse(key.path().split_once('/')?.0).ok(),
-        ObjectClass::Attachments => None,
-    }
 }

@@ -180,7 +180,7 @@ pub(crate) async fn discard_all(db: Db<'_>, task: TaskId, now: Timestamp) -> Res
 }
 
 /// Charges a group.
-pub(super) const CHARGE_STORAGE: Sql =
+pub(crate) const CHARGE_STORAGE: Sql =
     sql!("UPDATE groups SET storage_used = storage_used + $2 WHERE id = $1");
 
 /// Reduces the charge of the task's group.

@@ -46,10 +46,11 @@ async fn outputs(
     let Some(first) = request.tasks.first().copied() else {
         return Err(Rejection::empty_list("tasks").into());
     };
-    let deadline = Instant::now() + request.wait.unwrap_or_default().min(MAX_WAIT);
     // A task that the caller may not see is not waited for, so that the time of the reply does not reveal its end.
-    if app.store.tasks_seen_by(user.id, &[first]).await?.get(&first) == Some(&true) {
-        wait_for_end(&app, first, deadline).await?;
+    if let Some(wait) = request.wait
+        && app.store.tasks_seen_by(user.id, &[first]).await?.get(&first) == Some(&true)
+    {
+        wait_for_end(&app, first, Instant::now() + wait.min(MAX_WAIT)).await?;
     }
     authentication.revalidate(&app).await?;
     let roles = app.store.groups_of(user.id).await?;
