@@ -16,7 +16,7 @@ use crate::{Error, Plan, observe};
 
 /// Concurrent registrations.
 const CONCURRENCY: usize = 50;
-/// The longest time that the protocol allows.
+/// The maximum time that the protocol allows.
 const LONG_POLL: Duration = Duration::from_secs(20);
 
 pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
@@ -31,13 +31,13 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
         let pid = mito.coordinator();
         let (at_first, _) = observe::memory(pid)?;
         let over = CancellationToken::new();
-        // Each agent shows itself from the moment when it is known; the last of them may be long in coming.
+        // Each agent polls as soon as it is registered, because the last registration may take a while.
         let polling: Vec<JoinHandle<usize>> = stream::iter((0..count).map(|_| register(&mito, 4)))
             .buffer_unordered(CONCURRENCY)
             .map_ok(|agent| mitosis_testkit::spawn(poll(agent, over.clone())))
             .try_collect()
             .await?;
-        // All agents send their first request at nearly the same time; only what follows is measured.
+        // All agents send their first request at nearly the same time; the measurement starts after that.
         tokio::time::sleep(LONG_POLL).await;
         let load = mito.load_over(span).await?;
         let (now, _) = observe::memory(pid)?;

@@ -26,7 +26,7 @@ const STRANGER: &str = "127.0.0.2:0";
 const BYTE_PERIOD: Duration = Duration::from_secs(1);
 /// Tasks in one submission of those that are cancelled.
 const SUBMISSION: usize = 100_000;
-/// Longest time of one measurement with a load beside it.
+/// The maximum time of one measurement under load.
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// The load of the other accounts.

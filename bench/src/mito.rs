@@ -248,7 +248,7 @@ impl Mito {
         spawn(&self.program, self.folder.path(), &log, &["coordinator", "--config", &config])
     }
 
-    /// What the database has done so far; none without a server.
+    /// The work of the database so far; none without a server.
     pub(crate) async fn database_work(&self) -> Result<Option<Work>, Error> {
         match &self.watch {
             Some(watch) => Ok(Some(watch.work().await?)),

@@ -1,4 +1,4 @@
-//! Tasks that are ended without being run: the limit of the engine.
+//! Tasks that are ended without being run: the limit of the coordinator.
 
 use std::time::Instant;
 

@@ -1,6 +1,6 @@
 //! Median and spread of a handful of measurements.
 
-/// Measurements of one thing.
+/// Repeated measurements of one quantity.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Numbers(Vec<f64>);
 

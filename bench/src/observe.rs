@@ -42,7 +42,7 @@ pub(crate) fn forget_most_memory(pid: u32) -> Result<(), Error> {
     Ok(fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
 }
 
-/// What a database server has done so far.
+/// The work of a database server so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Work {
     pub(crate) statements: f64,

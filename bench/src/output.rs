@@ -1,4 +1,4 @@
-//! The output of short commands, stored and printed through the command line, until the last line is there.
+//! The output of short commands, stored and printed by the command line, until the last line is printed.
 
 use std::time::{Duration, Instant};
 

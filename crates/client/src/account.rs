@@ -67,7 +67,7 @@ impl UserClient {
         self.call(Method::GET, "/users/groups").read().await
     }
 
-    /// The Redis server on which execution states are announced, if there is one.
+    /// The Redis server to which execution states are published, if there is one.
     pub async fn redis(&self) -> Result<RedisReply, ClientError> {
         self.call(Method::GET, "/redis").read().await
     }

@@ -49,7 +49,7 @@ impl Client {
         Ok(response.bytes().await.map_err(|error| unreachable(url, error))? == PROBE)
     }
 
-    /// Whether a page from `origin` may `PUT` to a link, in the way in which a browser asks.
+    /// Whether a page from `origin` may `PUT` to a link. Sends the preflight request of a browser.
     pub async fn allows_pages_of(&self, origin: &str, url: &str) -> Result<bool, TransferError> {
         let request = self
             .http()

@@ -41,7 +41,7 @@ const IN_PATH: &AsciiSet = &CONTROLS
 /// Characters that are escaped in a name that must stay one segment.
 const IN_SEGMENT: &AsciiSet = &IN_PATH.add(b'/');
 
-/// Most redirects of a download.
+/// The maximum number of redirects of a download.
 const MAX_REDIRECTS: usize = 5;
 /// A transfer without progress for this long is aborted.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -17,9 +17,9 @@ use super::log;
 use super::protocol::{Reply, Request, read_message, write_message};
 use super::state_dir::StateDir;
 
-/// Line that a new supervisor prints when it accepts requests.
+/// The line that a new supervisor prints when it accepts requests.
 pub const READY: &str = "ready";
-/// Line that a new supervisor prints when another one is running.
+/// The line that a new supervisor prints when another one is running.
 pub const ALREADY_RUNNING: &str = "taken";
 /// How long to wait for a supervisor that is shutting down; it may have to kill its workers.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -49,7 +49,7 @@ pub async fn ask(dir: &StateDir, request: &Request) -> Result<Option<Reply>, Sup
     }
 }
 
-/// Sends a request to the supervisor, which is started first if none is running.
+/// Sends a request to the supervisor, after starting one if none is running.
 pub async fn ask_or_start(
     dir: &StateDir,
     request: &Request,

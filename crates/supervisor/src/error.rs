@@ -1,4 +1,4 @@
-//! What can go wrong between a command and the supervisor.
+//! Errors of requests to the supervisor.
 
 use std::io;
 use std::path::PathBuf;

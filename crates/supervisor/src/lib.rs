@@ -4,8 +4,8 @@
 //! their handles, never on processes found by name. Its workers exit when it does, even when it is killed: each one
 //! holds the reading end of a pipe that only the supervisor keeps open.
 //!
-//! The crate knows nothing about tasks or coordinators. A worker is a [`WorkerCommand`]; which exit codes are not
-//! worth another start is an argument of [`Supervisor::new`].
+//! The crate is independent of tasks and coordinators. A worker is a [`WorkerCommand`]; the exit codes after which
+//! it is not restarted are an argument of [`Supervisor::new`].
 
 mod client;
 mod error;

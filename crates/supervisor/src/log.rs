@@ -1,7 +1,7 @@
 //! Log files with a limited size.
 //!
 //! A worker writes to its file itself, not through the supervisor: it never waits for a reader, and its last lines are
-//! kept when the supervisor is gone.
+//! kept when the supervisor has exited.
 
 use std::fs::{self, File};
 use std::io;
@@ -23,7 +23,7 @@ pub fn older(path: &Path) -> PathBuf {
 }
 
 /// Moves the lines of a file that is too long to the older one. Processes that have it open continue at its new end; a
-/// line written at this very moment can be lost.
+/// line written at this moment can be lost.
 pub fn trim(path: &Path) -> io::Result<()> {
     trim_to(path, MAX_BYTES)
 }

@@ -1,4 +1,4 @@
-//! Decides what follows the exit of a worker.
+//! Decides how to react to the exit of a worker.
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt as _;
@@ -11,7 +11,7 @@ use super::protocol::State;
 
 /// First pause before a restart; each one after it is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Longest pause.
+/// The maximum pause.
 const MAX_PAUSE: Duration = Duration::from_secs(300);
 /// After this uptime, earlier failures no longer count.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
@@ -25,17 +25,17 @@ pub(super) enum End {
     NotStarted(String),
 }
 
-/// What follows.
+/// The reaction to an exit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     /// The worker stays down, in this state.
     Finish(State),
-    /// Another start after a pause; `failures` in a row until now.
+    /// A restart after a pause; the worker has failed `failures` times in a row.
     Restart { pause: Duration, failures: u32 },
 }
 
-/// Decides. `failures` are those in a row before this one; `permanent` are exit codes that another start would only
-/// repeat, such as a wrong password.
+/// Decides how to react to an exit. `failures` counts the failures in a row before this one; `permanent` are exit codes
+/// that a restart would repeat, such as the one for a wrong password.
 pub(super) fn next(end: &End, ran: Duration, failures: u32, permanent: &[u8]) -> Next {
     match end {
         // Stopped, or removed by the coordinator.

@@ -10,7 +10,7 @@ use tokio::io::{
     AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
 };
 
-/// Most bytes of a line. A command carries a whole environment.
+/// The maximum length of a line in bytes. A command contains a whole environment.
 const MAX_LINE_BYTES: u64 = 16 << 20;
 
 /// A request to the supervisor.
@@ -76,7 +76,7 @@ pub enum Reply {
         /// Numbers that no worker has.
         unknown: Vec<u32>,
     },
-    /// This supervisor is about to exit; the next one has to be asked.
+    /// This supervisor is about to exit; send the request to the next one.
     Leaving,
     /// The request was not understood.
     Refused(String),
@@ -87,13 +87,13 @@ pub enum Reply {
 pub struct WorkerStatus {
     /// Its number.
     pub number: u32,
-    /// Only while there is a process.
+    /// The process id, while there is a process.
     pub pid: Option<u32>,
     /// Its state.
     pub state: State,
     /// Seconds since it entered this state.
     pub since: u64,
-    /// How often it was started again.
+    /// How often it was restarted.
     pub restarts: u32,
     /// How the last process ended, if one did.
     pub last_end: Option<String>,
@@ -105,15 +105,15 @@ pub struct WorkerStatus {
 pub enum State {
     /// It has a process.
     Running,
-    /// It failed, and will be started again.
+    /// It failed, and will be restarted.
     Waiting,
-    /// It finishes its tasks, takes no new ones, and is not started again.
+    /// It finishes its tasks, takes no new ones, and is not restarted.
     Draining,
     /// It is about to exit.
     Stopping,
     /// It was stopped, or removed by the coordinator.
     Ended,
-    /// It failed in a way that another start would not change.
+    /// It failed in a way that a restart would repeat.
     Failed,
 }
 

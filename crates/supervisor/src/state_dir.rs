@@ -1,7 +1,7 @@
 //! The directory of a supervisor: socket, lock and logs. Only its owner can enter it.
 //!
 //! It is in the cache directory and not in `$XDG_RUNTIME_DIR`, which is removed when the user logs out, while workers
-//! are meant to stay. Its name includes the host name: home directories are often shared between machines.
+//! continue. Its name includes the host name: home directories are often shared between machines.
 
 use std::fs::{self, File};
 use std::io;

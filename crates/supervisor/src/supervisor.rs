@@ -15,13 +15,13 @@ use super::protocol::{Reply, Request, read_message, write_message};
 use super::state_dir::StateDir;
 use super::workers::{Closed, DrainUntil, Workers};
 
-/// How long it stays after the last worker has exited, so that `status` can still show why.
+/// How long the supervisor runs after the last worker has exited, so that `status` can still show why.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
-/// Longest time for a request to arrive.
+/// The maximum time for a request to arrive.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time between two checks of the size of the logs.
 const TRIM_INTERVAL: Duration = Duration::from_secs(10);
-/// After a failure to accept: the usual reason is too many open files.
+/// The pause after a failed accept, which usually means too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Supervises workers, and answers requests about them.
@@ -33,13 +33,13 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// For the holder of the [`LockFile`](super::LockFile) only. Workers that exit with one of `permanent_failures` are
-    /// not started again.
+    /// not restarted.
     pub fn new(dir: StateDir, permanent_failures: &'static [u8]) -> Self {
         let workers = Arc::new(Workers::new(dir.clone(), permanent_failures));
         Self { dir, workers, exit: CancellationToken::new() }
     }
 
-    /// Binds the socket, in the place of a stale one.
+    /// Binds the socket, and replaces a stale one.
     pub fn listen(&self) -> io::Result<UnixListener> {
         match std::fs::remove_file(self.dir.socket()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -50,7 +50,7 @@ impl Supervisor {
         Ok(listener)
     }
 
-    /// Serves until a request or `stop_requested` ends it, or until it has been idle for long. `stop_requested`
+    /// Serves until a request or `stop_requested` ends it, or until it has been idle for a while. `stop_requested`
     /// completes at each request to stop this process, with its name; the second one exits at once.
     pub async fn serve(self, listener: UnixListener, mut stop_requested: impl AsyncFnMut() -> &'static str) {
         tokio::select! {

@@ -1,4 +1,4 @@
-//! Supervises one worker: starts it, waits until it exits, and starts it again.
+//! Supervises one worker: starts it, waits until it exits, and restarts it.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use super::protocol::{State, WorkerCommand, WorkerStatus};
 /// A worker gives its command ten seconds to exit, and has to report to the coordinator after that.
 const GRACE_PERIOD: Duration = Duration::from_secs(30);
 
-/// What is known about a worker.
+/// The status of a worker.
 #[derive(Debug, Clone)]
 pub(super) struct Snapshot {
     pub(super) pid: Option<u32>,
@@ -47,7 +47,7 @@ impl Snapshot {
     }
 }
 
-/// A worker that is started again when it fails, until it is stopped, drained, or has failed for good.
+/// A worker that is restarted when it fails, until it is stopped or drained, or fails permanently.
 pub(super) struct WorkerProcess {
     pub(super) number: u32,
     pub(super) command: WorkerCommand,
@@ -67,7 +67,7 @@ impl WorkerProcess {
             let started = Instant::now();
             let end = self.run_once().await;
             let next = match self.stop.is_cancelled() || self.drain.is_cancelled() {
-                // Also if it failed while it was stopping: another start would take tasks again.
+                // Also if it failed while it was stopping: a restarted worker would take tasks again.
                 true => Next::Finish(State::Ended),
                 false => policy::next(&end, started.elapsed(), failures, self.permanent_failures),
             };
@@ -95,7 +95,7 @@ impl WorkerProcess {
             Ok(child) => child,
             Err(error) => return End::NotStarted(error.to_string()),
         };
-        // Open for as long as the worker is to run, and closed by the kernel if this process is killed.
+        // Open as long as the worker should run. The kernel closes it if this process is killed.
         let _lifeline = child.stdin.take();
         tracing::info!(number = self.number, pid = child.id(), "worker started");
         self.update(State::Running, child.id(), None);
@@ -109,7 +109,7 @@ impl WorkerProcess {
         ended.map_or_else(|error| End::NotStarted(error.to_string()), End::from)
     }
 
-    /// Waits for the end of the process, without a limit; passes a request to drain on.
+    /// Waits for the end of the process, without a limit; forwards a request to drain.
     async fn wait(&self, child: &mut Child) -> std::io::Result<ExitStatus> {
         tokio::select! {
             ended = child.wait() => return ended,
@@ -134,7 +134,7 @@ impl WorkerProcess {
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)
-            // Ctrl-C in a terminal does not reach it.
+            // Ctrl-C in a terminal does not reach the worker.
             .process_group(0)
             .spawn()
     }
@@ -153,7 +153,7 @@ impl WorkerProcess {
 
 /// Has no effect if the process has exited.
 fn signal(number: u32, child: &Child, signal: Signal) {
-    // The id is there until the exit status was read, so it can't be another process's.
+    // The system doesn't reuse the id before the exit status is read.
     let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) else { return };
     if let Err(error) = kill(Pid::from_raw(id), signal) {
         tracing::debug!(number, %error, "worker has exited already");

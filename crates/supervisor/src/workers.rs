@@ -15,14 +15,14 @@ pub(super) struct Workers {
     dir: StateDir,
     permanent_failures: &'static [u8],
     list: Mutex<List>,
-    /// How many are alive.
+    /// The number of live workers.
     alive: watch::Sender<usize>,
 }
 
 #[derive(Default)]
 struct List {
     workers: Vec<Worker>,
-    /// No worker can be added.
+    /// Whether no worker can be added.
     closed: bool,
 }
 
@@ -53,7 +53,7 @@ impl Workers {
     }
 
     fn list(&self) -> MutexGuard<'_, List> {
-        // No code below leaves the list half changed.
+        // A panic can't leave the list in an inconsistent state.
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -95,7 +95,7 @@ impl Workers {
         self.list().workers.iter().map(|worker| worker.snapshot.borrow().status(worker.number)).collect()
     }
 
-    /// Completes when every worker has a process, or failed to get one.
+    /// Completes when every worker has a process, or has failed to start one.
     pub(super) async fn started(&self) {
         let all: Vec<_> = self.list().workers.iter().map(|worker| worker.snapshot.clone()).collect();
         for mut snapshot in all {

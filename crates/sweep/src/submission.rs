@@ -2,7 +2,7 @@
 //!
 //! The tasks are sent in chunks. The idempotency key of a chunk consists of the submission's id and the position of
 //! its first task, and its content depends only on the submission. So a chunk that is sent again after a lost reply or
-//! a restart is recognised, and answered with the existing tasks.
+//! a restart is recognized, and answered with the existing tasks.
 
 use std::path::Path;
 

@@ -10,7 +10,7 @@ use crate::lease_limits::{length, margin};
 use crate::os::boot_clock::BootInstant;
 use crate::os::guard::LeaseEntry;
 
-/// Longest time between two checks of the clock: timers stop while the machine is suspended.
+/// The maximum time between two checks of the clock: timers stop while the machine is suspended.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A lease that heartbeats renew. It counts from the moment a heartbeat was *sent* and includes a margin, so
@@ -79,7 +79,7 @@ impl Lease {
         self.term.borrow().terms.gives_reasons
     }
 
-    /// After how much silence the coordinator misses this worker.
+    /// The silence after which the coordinator counts this worker as missed.
     pub(crate) fn missed_after(&self) -> Duration {
         self.term.borrow().terms.missed_after
     }

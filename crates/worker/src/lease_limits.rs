@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How long an attempt may run without a renewal: to the end of the lease, or to its own limit. No coordinator
-/// requeues a task before it misses the worker.
+/// requeues a task before the worker is missed.
 pub(crate) fn length(lease: Duration, missed_after: Duration, limit: Option<Duration>) -> Duration {
     limit.map_or(lease, |limit| limit.max(missed_after).min(lease))
 }

@@ -3,9 +3,9 @@
 //! Each slot runs one task in its own process group (semantics §7). With a native coordinator, a worker is one
 //! registration that uses the native protocol. With a legacy coordinator, every slot is a registration of its
 //! own that uses the protocol of the contract. A worker talks to the coordinator only through the client, and
-//! keeps two promises. It reports every result, however long the coordinator is unavailable. No command runs on
-//! after the lease of its task has expired; if the worker is killed, a second process ([`run_guard`]) ensures
-//! this.
+//! gives two guarantees. It reports every result, no matter how long the coordinator is unavailable. No command
+//! continues after the lease of its task has expired; if the worker is killed, a second process ([`run_guard`])
+//! ensures this.
 
 mod agent;
 mod exec_state;

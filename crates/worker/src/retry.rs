@@ -49,7 +49,7 @@ impl<'a> BackoffTimer<'a> {
 }
 
 /// Repeats a call while the coordinator is unavailable or has an internal error. Returns its answer: a success
-/// or a refusal. To give up, drop the future.
+/// or a refusal. To stop the retries, drop the future.
 pub(crate) async fn retry<T, F: Future<Output = Result<T, ClientError>>>(
     entropy: &dyn Entropy,
     operation: &str,

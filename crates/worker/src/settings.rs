@@ -31,17 +31,17 @@ pub struct Settings {
     pub slots: usize,
     /// How long to wait after a coordinator that does not hold requests had no task.
     pub polling_interval: Duration,
-    /// Longest time between two heartbeats; the coordinator may require a shorter one.
+    /// The maximum time between two heartbeats; the coordinator may require a shorter one.
     pub heartbeat_interval: Duration,
     /// The directory below which each registration has its own directory.
     pub scratch: PathBuf,
-    /// Largest output stream in bytes; a command that writes more is stopped.
+    /// The maximum size of an output stream in bytes; a command that writes more is stopped.
     pub output_limit: u64,
     /// The environment that commands inherit, besides the variables of their task; see
     /// [`inherited_env`](crate::inherited_env).
     pub environment: Arc<Vec<(OsString, OsString)>>,
     /// The program and the arguments of a process that calls [`run_guard`](crate::run_guard). Without a guard,
-    /// the commands of a worker that is killed run on.
+    /// the commands of a killed worker continue.
     pub guard: Option<Vec<OsString>>,
     /// Called with the UUID of each new registration.
     pub registered: Arc<dyn Fn(Uuid) + Send + Sync>,

@@ -31,7 +31,7 @@ impl Worker {
             session = Session::open(&settings, slots_of_one) => session?,
             () = stop.cancelled() => return Ok(WorkerExit::Stopped),
         };
-        // With a legacy coordinator, every slot is a worker of its own.
+        // With a legacy coordinator, every slot is a separate worker.
         let registrations = if first.context.is_native { 1 } else { slots_of_one };
         let guard = start_guard(&settings, registrations, slots_of_one);
         let guard_handle = |registration| guard.as_ref().map(|guard| guard.handle(registration));
@@ -76,7 +76,7 @@ impl Worker {
     }
 }
 
-/// Starts the guard, if there is one. A worker runs without a guard too.
+/// Starts the guard, if one is configured. A worker also runs without a guard.
 fn start_guard(settings: &Settings, registrations: usize, slots: usize) -> Option<Guard> {
     let command = settings.guard.as_ref()?;
     Guard::start(command, registrations, slots)

@@ -72,7 +72,7 @@ impl UserClient {
         self.call(Method::POST, &path).json(list).read().await
     }
 
-    /// `POST /groups/{group}/delete/attachments`. Those of the last hour are skipped.
+    /// `POST /groups/{group}/delete/attachments`. Attachments of the last hour are skipped.
     pub async fn delete_attachments(
         &self,
         group: &str,

@@ -47,7 +47,7 @@ impl UserClient {
         self.call(Method::POST, "/tasks/download/artifacts/list").json(list).read().await
     }
 
-    /// `POST /tasks/delete/artifacts`. Those of the last hour are skipped.
+    /// `POST /tasks/delete/artifacts`. Artifacts of the last hour are skipped.
     pub async fn delete_artifacts(
         &self,
         filter: &ArtifactsByFilterRequest,

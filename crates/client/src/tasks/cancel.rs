@@ -18,7 +18,7 @@ impl UserClient {
     pub async fn cancel_many(&self, filter: &TaskFilter) -> Result<CancelledTasksReply, ClientError> {
         self.require_for(filter).await?;
         if waits_for_nothing(filter) {
-            // An old coordinator would cancel all waiting tasks, whatever the states are.
+            // An old coordinator would cancel all waiting tasks, regardless of the states.
             self.require("cancelling by states other than ready and pending").await?;
         }
         self.call(Method::POST, "/tasks/cancel").in_bulk().json(filter).read().await

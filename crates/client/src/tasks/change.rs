@@ -15,7 +15,7 @@ impl UserClient {
         self.call(Method::PUT, &format!("/tasks/{uuid}")).json(change).done().await
     }
 
-    /// `PUT /tasks/{uuid}/labels`, whatever the task's state.
+    /// `PUT /tasks/{uuid}/labels`, in every state of the task.
     pub async fn set_task_labels(&self, uuid: Uuid, labels: &LabelsRequest) -> Result<(), ClientError> {
         self.call(Method::PUT, &format!("/tasks/{uuid}/labels")).json(labels).done().await
     }

@@ -11,7 +11,7 @@ use crate::{ClientError, UserClient};
 const LONG_POLL_MARGIN: Duration = Duration::from_secs(30);
 
 impl UserClient {
-    /// `POST /v1/tasks/outputs`: those of the tasks that have ended, once the first one has or `wait` has passed.
+    /// `POST /v1/tasks/outputs`: the outputs of ended tasks, once the first one has ended or `wait` has passed.
     pub async fn outputs(&self, request: &OutputsRequest) -> Result<OutputsReply, ClientError> {
         self.require("outputs of many tasks").await?;
         let limit = request.wait.unwrap_or_default() + LONG_POLL_MARGIN;

@@ -47,7 +47,7 @@ pub(crate) async fn workers_are_paginated(harness: Harness) {
         reply = page(json!({"after": reply["next"]})).await;
     }
     assert_eq!(found, registered);
-    assert!(reply.get("next").is_none(), "published clients find what they know: {reply}");
+    assert!(reply.get("next").is_none(), "legacy clients get only the fields that they know: {reply}");
 }
 
 pub(crate) async fn many_workers_are_stopped_by_filter(harness: Harness) {

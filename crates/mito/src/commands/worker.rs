@@ -83,7 +83,7 @@ async fn log_in(config: ClientConfig, groups: &[String]) -> Result<WorkerLogin, 
 }
 
 /// Checks the groups and roles of a worker. The coordinator ignores groups that don't exist, and reads an unknown role
-/// as `write` (HTTP contract), so a misspelt one would go unnoticed.
+/// as `write` (HTTP contract), so a misspelled one would go unnoticed.
 pub(super) async fn check_groups(identity: &Identity, groups: &[String]) -> Result<(), Failure> {
     if groups.is_empty() {
         return Ok(());

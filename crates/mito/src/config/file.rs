@@ -161,7 +161,7 @@ impl Source<'_> {
         Ok((key, value, self.origin.clone()))
     }
 
-    /// A key of another role is not misspelt.
+    /// A key of another role is not misspelled.
     fn unknown(&self, name: &str, roles: &[Role]) -> Result<String, ConfigError> {
         let owners: Vec<String> = Role::ALL
             .into_iter()

@@ -450,7 +450,7 @@ impl Role {
     }
 }
 
-/// The known name that is most similar to a misspelt one.
+/// The known name that is most similar to a misspelled one.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let limit = match name.len() {
         0..=3 => 1,

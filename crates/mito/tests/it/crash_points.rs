@@ -187,7 +187,7 @@ impl Scene<'_> {
         sleep(Duration::from_millis(300)).await;
     }
 
-    /// A published worker that takes a task, if there is one, and goes silent.
+    /// A legacy worker that takes a task, if there is one, and goes silent.
     async fn be_lost(&self, user: &UserClient) {
         let request = RegisterWorkerRequest {
             tags: vec![],

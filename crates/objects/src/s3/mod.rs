@@ -50,7 +50,7 @@ pub struct S3Store {
     public_artifacts: Bucket,
     public_attachments: Bucket,
     links: LinkRoute,
-    /// Whether the service honours a `PUT` with the condition that no object exists.
+    /// Whether the service honors a `PUT` with the condition that no object exists.
     is_conditional: AtomicBool,
     part_size: u64,
     signer: LinkSigner,

@@ -33,9 +33,9 @@ use slots::{SlotEvent, SlotExit, Slots};
 use state::{AgentState, attempt, attempt_ref, key};
 use watch_runner::{WatchRunner, Watched};
 
-/// Longest time that the coordinator may hold a poll.
+/// The maximum time for which the coordinator may hold a poll.
 const MAX_LONG_POLL: Duration = Duration::from_secs(20);
-/// Shortest time that a poll is held. A coordinator that misses a worker within seconds also gets heartbeats.
+/// The minimum time for which a poll is held. With a shorter missed time, the worker also sends heartbeats.
 const MIN_LONG_POLL: Duration = Duration::from_secs(1);
 /// Delay before a poll that requests no tasks: by then, a short task has ended and a slot is free.
 const IDLE_POLL_DELAY: Duration = Duration::from_millis(40);
@@ -43,7 +43,7 @@ const IDLE_POLL_DELAY: Duration = Duration::from_millis(40);
 const UNHELD_LIMIT: Duration = Duration::from_millis(10);
 /// How long task states wait for others, and for the end of a short task, before they are reported.
 const STATE_BATCH_DELAY: Duration = Duration::from_millis(20);
-/// Most tasks that are watched before they start. The coordinator asks again for the others.
+/// The maximum number of tasks that are watched before they start. The coordinator asks again for the others.
 const MAX_WATCHED: usize = 1_000;
 /// Time limit of the final report when the agent stops.
 const FINAL_REPORT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -72,7 +72,7 @@ struct Agent<'a> {
     report_at: Instant,
     /// Whether a reply may have been lost.
     needs_resync: bool,
-    /// The number of the last reply that carried news.
+    /// The number of the last reply that contained a message.
     last_reply: u64,
     /// Whether the lease of the registration has expired.
     lease_expired: bool,
@@ -493,7 +493,7 @@ enum Event {
 }
 
 /// The lease terms in a poll reply. An earlier native coordinator ends
-/// the lease of a worker as soon as it misses it.
+/// the lease of a worker as soon as the worker is missed.
 fn terms(reply: &PollReply) -> Option<LeaseTerms> {
     let lease = reply.lease?;
     let missed_after = reply.missed_after.unwrap_or(lease);

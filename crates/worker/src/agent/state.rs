@@ -18,9 +18,9 @@ use crate::run::Directive;
 
 /// Tasks are prefetched for about this time. Tasks of other groups wait no longer than that behind them.
 const PREFETCH_TIME: Duration = Duration::from_millis(25);
-/// Most tasks that are prefetched for one slot.
+/// The maximum number of tasks that are prefetched for one slot.
 const MAX_PREFETCH_PER_SLOT: usize = 64;
-/// Most bytes of archives in one report, unless a single attempt has more.
+/// The maximum size of the archives in one report, in bytes, unless a single attempt has more.
 const MAX_ARCHIVE_BYTES: usize = 2 * 1024 * 1024;
 /// How many ended attempts are remembered, so that late messages about them have no effect.
 const MAX_REMEMBERED: usize = 8_192;
@@ -416,7 +416,7 @@ pub(super) mod tests {
         let later = now + Duration::from_millis(5);
         state.task_left(of(0), Some(ended(0)), later);
         assert_eq!(state.want(0, later), 1 + 2 * 5);
-        // The other task turns out to be slow. When both are, nothing is prefetched.
+        // The other task is slow, too. When both are slow, nothing is prefetched.
         let much_later = now + PREFETCH_TIME * 2;
         assert_eq!(state.want(0, much_later), 1 + 5);
         state.assign(tasks(5..6), much_later);

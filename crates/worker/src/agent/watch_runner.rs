@@ -1,4 +1,4 @@
-//! Tasks that watch another task, outside of the slots.
+//! Tasks that watch another task, outside the slots.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(super) struct Watched {
     pub(super) outcome: Result<bool, AttemptError>,
 }
 
-/// Who is interested in a task.
+/// Whether the states or the output of a task are needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Interest {
     pub(super) is_watched: bool,
@@ -76,7 +76,7 @@ impl WatchRunner {
         }
     }
 
-    /// Ends the watching of a task. Returns who is interested in the task.
+    /// Ends the watching of a task. Returns whether its states or output are needed.
     pub(super) fn end(&mut self, attempt: AttemptRef) -> Option<Interest> {
         let Waiting { cell, is_followed, handle, .. } = self.waiting.remove(&attempt)?;
         handle.abort();

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::state::{attempt_ref, key};
 
-/// Most watching tasks for each slot, and the least limit of an agent with few slots.
+/// The maximum number of watching tasks for each slot, and the minimum limit of an agent with few slots.
 const MAX_PER_SLOT: usize = 4;
 const MIN_CAPACITY: usize = 16;
 /// After only watching tasks arrived and were returned, the agent requests nothing for this long, and longer

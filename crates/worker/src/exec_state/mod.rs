@@ -36,7 +36,7 @@ impl StateReporter {
         }
     }
 
-    /// With a legacy coordinator, a worker that leaves its task announces that. A native coordinator does it
+    /// With a legacy coordinator, a worker that abandons its task announces this. A native coordinator does it
     /// itself.
     pub(crate) fn exit_notice(&self, task: Uuid) -> ExitNotice {
         match self {

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
-/// Most announcements that wait while Redis is slow; further ones are dropped.
+/// The maximum number of announcements that wait while Redis is slow; further ones are dropped.
 const QUEUE: usize = 1_000;
 /// Time limit of a Redis reply.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -106,7 +106,7 @@ async fn serve(connection: &mut MultiplexedConnection, request: Request) -> Resu
         }
         Request::Get(task, reply) => {
             let number: Option<i32> = redis::cmd("GET").arg(channel(task)).query_async(connection).await?;
-            // The requester may have given up.
+            // The requester may have stopped waiting.
             let _ = reply.send(number.map(ExecState::from_i32));
             Ok(())
         }

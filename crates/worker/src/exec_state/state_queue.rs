@@ -9,7 +9,7 @@ use mitosis_protocol::agent::LiveState;
 use mitosis_protocol::{ExecState, Uuid};
 use tokio::sync::Notify;
 
-/// Most states that wait for a report; older ones are dropped.
+/// The maximum number of states that wait for a report; older ones are dropped.
 const MAX_STATES: usize = 5_000;
 
 /// The states to report, of all slots.

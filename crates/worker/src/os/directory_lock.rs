@@ -1,6 +1,6 @@
 //! Locks directories that belong to one process, and removes those of processes that were killed.
 //!
-//! The owner holds a lock on a file in the directory, which the system releases however the owner ends.
+//! The owner holds a lock on a file in the directory. The system releases it at every kind of exit.
 //! Directories without such a file are never removed, nor those of other machines, whose locks may not be
 //! visible over a network.
 
@@ -50,7 +50,7 @@ impl DirectoryLock {
     }
 }
 
-/// Removes directories below `base` whose owners are gone. Only names that are UUIDs count. Directories that
+/// Removes directories below `base` whose owners have exited. Only names that are UUIDs count. Directories that
 /// can't be removed are left.
 pub fn remove_abandoned(base: &Path) {
     let Ok(entries) = std::fs::read_dir(base) else { return };
@@ -77,7 +77,7 @@ pub fn remove_abandoned(base: &Path) {
     }
 }
 
-/// Returns the lock of a directory whose owner ran on this machine and is gone.
+/// Returns the lock of a directory whose owner ran on this machine and has exited.
 fn abandoned(folder: &Path) -> io::Result<Option<File>> {
     if !std::fs::symlink_metadata(folder)?.is_dir() {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Identifies the machine and its boot: processes from before a reboot are gone.
+//! Identifies the machine and its boot: no process survives a reboot.
 
 use std::fmt::Write as _;
 

@@ -21,7 +21,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub(crate) struct ProcessGroup {
     shared: Arc<Shared>,
     entry: Option<SlotEntry>,
-    /// After how much time without a renewal the guard kills the group, if less than the lease.
+    /// The time without a renewal after which the guard kills the group, if less than the lease.
     limit: Option<Duration>,
 }
 
@@ -101,7 +101,7 @@ impl ProcessGroup {
         let mut state = self.state();
         match *state {
             GroupState::NotStarted => *state = GroupState::Cancelled,
-            // A process that is gone needs no signal.
+            // A process that has exited needs no signal.
             GroupState::Running(group) | GroupState::Draining(group) => drop(killpg(group, signal)),
             GroupState::Cancelled | GroupState::Ended => {}
         }

@@ -1,4 +1,4 @@
-//! Removes directories that a task left, whatever their permissions.
+//! Removes directories that a task left behind, regardless of their permissions.
 
 use std::fs::Permissions;
 use std::io;

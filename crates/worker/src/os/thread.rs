@@ -1,6 +1,6 @@
 //! A dedicated thread for each slot, for blocking calls: starting a command and waiting for its end.
 //!
-//! A thread that blocks in the system call is woken by the end itself. Waiting on the threads of the runtime
+//! A thread that blocks in the system call is woken by the end of the command. Waiting on threads of the runtime
 //! costs several calls and wake-ups for each command, which is most of the cost of a short one.
 
 use std::io;
@@ -33,11 +33,11 @@ impl Thread {
         Ok(Self { jobs: sender, entry })
     }
 
-    /// Runs a job on the thread. A job that has started is completed even if the caller is gone.
+    /// Runs a job on the thread. A job that has started is completed even if its caller was dropped.
     pub(crate) async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
         let (answer, answered) = oneshot::channel();
         let job = Box::new(move || {
-            // The caller may be gone.
+            // The caller may have been dropped.
             answer.send(job()).ok();
         });
         self.jobs.send(job).expect("the thread lives as long as its handles");

@@ -96,7 +96,7 @@ pub(super) fn pack_streams(
 /// Where an archive is packed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target<'a> {
-    /// Up to how many bytes are kept in memory.
+    /// The maximum number of bytes that are kept in memory.
     pub(super) in_memory: usize,
     /// The directory for the unnamed file of a larger archive.
     pub(super) folder: &'a Path,
@@ -394,7 +394,7 @@ mod tests {
     }
 
     impl Wanted {
-        /// A flag that always says that the archive is wanted.
+        /// A flag that always reports that the archive is wanted.
         fn leak(self) -> IsWanted {
             let watch = self.watch();
             std::mem::forget(self);

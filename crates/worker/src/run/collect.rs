@@ -22,7 +22,7 @@ use crate::retry::BackoffTimer;
 const LIMIT: Duration = Duration::from_secs(600);
 /// Time limit for listing the outputs.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often an object store may refuse a fresh link before the archive is given up.
+/// How often an object store may refuse a new link before the archive counts as lost.
 const REFUSALS: usize = 3;
 
 /// Why an archive was not stored.
@@ -96,7 +96,7 @@ impl Attempt<'_> {
         log.into_iter().chain(folders).collect()
     }
 
-    /// How many bytes of archives may still travel with the report.
+    /// The number of bytes that the report still has room for.
     fn inline_budget(&self, left: &Outputs) -> usize {
         let taken: usize = left.archives.iter().map(|archive| archive.bytes.len()).sum();
         self.inline_limit().saturating_sub(taken)

@@ -41,7 +41,7 @@ use process::{CommandOutcome, PackedLog};
 use scratch::Scratch;
 pub(crate) use watch::watch;
 
-/// Time limit for reading a file that the command left.
+/// Time limit for reading a file that the command left behind.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What all tasks of a registration share.
@@ -51,8 +51,8 @@ pub(crate) struct RunContext {
     pub(crate) settings: Settings,
     /// Whether the coordinator supports the native protocol.
     pub(crate) is_native: bool,
-    /// Up to how many bytes the archives of an attempt travel with its report; 0 if the coordinator does not
-    /// support that.
+    /// The maximum total size of archives that travel with the report of an attempt, in bytes; 0 if the coordinator
+    /// does not support that.
     pub(crate) inline_limit: AtomicUsize,
     /// Announces states with a legacy coordinator. A native one does it itself.
     pub(crate) redis: Option<Arc<Announcer>>,
@@ -100,7 +100,7 @@ pub(crate) enum Directive {
 /// Why an attempt ended without a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AttemptError {
-    /// The coordinator gave the task to another worker, or ended it.
+    /// The coordinator revoked the task or ended it.
     Revoked,
     /// The coordinator does not know this worker any more.
     WorkerUnknown,
@@ -122,7 +122,7 @@ pub(crate) struct AttemptOutcome {
     pub(crate) result: TaskResult,
     /// Whether archives were announced.
     pub(crate) left_archives: bool,
-    /// The small result that the task left.
+    /// The small result of the task.
     pub(crate) data: Option<Box<RawValue>>,
     /// Warnings about outputs that were not stored.
     pub(crate) warnings: Vec<ResultWarning>,
@@ -198,7 +198,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Waits until the task is given to another worker.
+    /// Waits until the task is revoked.
     async fn revoked(&self) {
         let Some(mut control) = self.control.clone() else { return std::future::pending().await };
         if control.wait_for(|control| control.directive == Some(Directive::Revoke)).await.is_err() {
@@ -225,7 +225,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Up to how many bytes the archives of this attempt travel with its report.
+    /// The maximum total size of archives that travel with the report of this attempt, in bytes.
     fn inline_limit(&self) -> usize {
         match self.key {
             Some(_) => self.context.inline_limit.load(Ordering::Relaxed),

@@ -65,8 +65,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// Waits for bytes that the demand asks for, for a while, and asks for the demand again: another follower may want
-    /// bytes that are there already.
+    /// Waits for a while for the bytes of the demand, and then requests the demand again: another follower may need
+    /// bytes that exist already.
     async fn next_demand(
         &self,
         output: &Arc<OutputFiles>,
@@ -82,7 +82,7 @@ impl Attempt<'_> {
     }
 }
 
-/// The bytes that a demand asks for, if there are any yet.
+/// The available bytes of a demand, if there are any.
 async fn chunk(output: &Arc<OutputFiles>, demand: OutputDemand) -> Option<OutputChunk> {
     let output = output.clone();
     match on_a_blocking_thread(move || read_both(&output, demand)).await {

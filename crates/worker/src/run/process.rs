@@ -233,7 +233,7 @@ fn run(
     })
 }
 
-/// Checks what a command left, and packs a short output at once: another thread would cost more than the work.
+/// Checks what a command left behind, and packs a short output at once: another thread would cost more than that.
 fn inspect(
     status: io::Result<ExitStatus>,
     scratch: &Scratch,
@@ -293,7 +293,7 @@ fn spawn(
 }
 
 /// Starts the command. Nothing runs between fork and exec, so that the standard library can use the fast path. The
-/// variables override all others, as those in front of a command do.
+/// variables override all others, like assignments before a command in a shell.
 fn start(
     mut command: Command,
     variables: &[(&str, &str)],

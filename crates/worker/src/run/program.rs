@@ -1,8 +1,7 @@
-//! Which file a command is (semantics §7.3).
+//! Finds the program file of a command (semantics §7.3).
 //!
-//! A task's arguments are those of `/usr/bin/env`. Where `env` would only set variables and start a program, the
-//! worker does that itself, which saves a whole process image for each task. Options of `env` and every mistake are
-//! left to `env`.
+//! A task's arguments are those of `/usr/bin/env`. If `env` would only set variables and start a program, the
+//! worker does so itself, which saves one `exec` for each task. It leaves options and errors to `env`.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,13 +15,13 @@ pub(super) struct Program<'a> {
     /// The name as written, which is the first argument that the program sees.
     pub(super) name: &'a str,
     pub(super) args: &'a [String],
-    /// Variables set in front of the command. They override all others; the last of a name counts.
+    /// Variables set before the command. They override all others; the last one of each name counts.
     pub(super) variables: Vec<(&'a str, &'a str)>,
 }
 
 impl<'a> Program<'a> {
-    /// What `env` would start for these arguments; none where that takes `env` itself to say. `path` is the PATH of
-    /// the environment that the command starts in, unless the arguments set another one.
+    /// The program that `env` would start for these arguments; none if only `env` can decide. `path` is the PATH of the
+    /// command's environment, unless the arguments set another one.
     pub(super) fn find(args: &'a [String], path: Option<&OsStr>) -> Option<Self> {
         if args.first()?.starts_with('-') {
             return None;

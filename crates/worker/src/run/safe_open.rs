@@ -1,4 +1,4 @@
-//! Opens files that a task left. They can be anything, including a FIFO without a writer, a device or a link.
+//! Opens files that a task left behind. They can be anything, including a FIFO without a writer, a device or a link.
 
 use std::fs::File;
 use std::io;

@@ -61,7 +61,7 @@ impl Scratch {
         }
     }
 
-    /// The directory that is used after `spoiled` others were given up.
+    /// The directory that is used after `spoiled` others were abandoned.
     fn successor(&self, spoiled: usize) -> PathBuf {
         let mut name = self.root.clone().into_os_string();
         name.push(format!(".{spoiled}"));
@@ -114,7 +114,7 @@ impl Scratch {
         .await
     }
 
-    /// Empties the directories, or replaces them if a task left entries that the worker may not remove.
+    /// Empties the directories, or replaces them if a task left entries behind that the worker can't remove.
     fn empty_or_replace(&self, with_output: bool) -> io::Result<Option<OutputFiles>> {
         let error = match self.empty(with_output) {
             Err(error) => error,
@@ -156,8 +156,8 @@ impl Scratch {
         self.is_fresh.store(false, Ordering::Relaxed);
     }
 
-    /// Removes the files of an output that is packed, so that an idle slot keeps nothing. What can't be removed now
-    /// is removed before the next task.
+    /// Removes the files of a packed output, so that an idle slot keeps no files. Files that can't be removed now are
+    /// removed before the next task.
     pub(super) fn remove_output_files(&self) {
         for file in [self.stdout(), self.stderr()] {
             if absent(&file).is_err() {
@@ -166,8 +166,8 @@ impl Scratch {
         }
     }
 
-    /// Removes what a task put in the place of the slot's directory or of the one that all slots are in, such as a
-    /// link to the directory of another slot. It is never followed.
+    /// Removes anything that replaced the slot's directory or the directory of all slots, such as a link to the
+    /// directory of another slot. The link is never followed.
     fn unlink_replaced(&self) -> io::Result<()> {
         let current = self.current();
         for folder in current.parent().into_iter().chain([&*current]) {
@@ -178,7 +178,7 @@ impl Scratch {
         Ok(())
     }
 
-    /// Removes what a task left, so that an idle slot keeps nothing. What can't be removed now is removed
+    /// Removes the files of a task, so that an idle slot keeps none. Files that can't be removed now are removed
     /// before the next task.
     pub(crate) async fn clear(&self) {
         if self.is_fresh.load(Ordering::Relaxed) {
@@ -249,7 +249,7 @@ pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Whether something else is in the place of a directory.
+/// Whether a directory has been replaced by something else.
 fn is_replaced(folder: &Path) -> bool {
     std::fs::symlink_metadata(folder).is_ok_and(|found| !found.is_dir())
 }

@@ -44,7 +44,7 @@ pub(crate) enum SessionEnd {
     Stopped,
     /// The coordinator removed the worker.
     Removed,
-    /// The coordinator ended the lease, or an attempt was given up. The worker may register again.
+    /// The coordinator ended the lease, or an attempt was abandoned. The worker may register again.
     Reregister,
 }
 
@@ -110,7 +110,7 @@ impl Session {
         scratch::remove(&self.root).await;
     }
 
-    /// Interprets a 401. Only a worker that a user removed, or whose lifetime has ended, leaves for good. A
+    /// Interprets a 401. Only a worker that a user removed, or whose lifetime has ended, exits. A
     /// legacy coordinator gives no reason: there, a worker that is unknown while its lease is valid has been
     /// removed.
     pub(crate) fn session_end(&self, refused: &ClientError) -> SessionEnd {
@@ -124,7 +124,7 @@ impl Session {
         }
     }
 
-    /// Asks the coordinator why it refused a call of a task, and interprets the answer.
+    /// Asks the coordinator why it refused a call for a task, and interprets the answer.
     pub(crate) async fn session_end_after_refusal(&self) -> SessionEnd {
         let ask = || self.context.client.heartbeat();
         match retry(&*self.context.settings.entropy, "heartbeat after a refusal", ask).await {

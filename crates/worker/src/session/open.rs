@@ -18,7 +18,7 @@ use crate::retry::retry;
 use crate::run::{RunContext, scratch};
 use crate::settings::Settings;
 
-/// The lease terms when the coordinator states none: the default of the contract.
+/// The lease terms if the coordinator sends none: the default of the contract.
 pub(super) const TERMS_OF_LEGACY_COORDINATORS: LeaseTerms = LeaseTerms {
     lease: Duration::from_secs(600),
     missed_after: Duration::from_secs(600),

@@ -8,7 +8,7 @@ use super::Session;
 use crate::os::boot_clock::BootInstant;
 use crate::retry::BackoffTimer;
 
-/// Longest time between two checks of the clock: timers stop while the machine is suspended.
+/// The maximum time between two checks of the clock: timers stop while the machine is suspended.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Session {

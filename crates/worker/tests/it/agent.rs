@@ -10,7 +10,7 @@ const REPORT: &str = "POST /v1/agents/report ";
 #[tokio::test]
 async fn short_tasks_are_fetched_and_reported_in_batches() {
     let script = Script::new().await;
-    // What ends meanwhile gathers for the next report.
+    // Tasks that end meanwhile are collected for the next report.
     script.thinks(std::time::Duration::from_millis(50));
     for _ in 0..200 {
         script.has("", |task| task.spec.args = vec!["true".to_owned()]);
@@ -72,7 +72,7 @@ async fn drain_by_the_coordinator_finishes_running_tasks() {
     let worker = script.worker(1);
     crate::endings::appears(&started).await;
     script.says("drain", json!(true));
-    // From the first poll that knows on, nothing more is asked for.
+    // From the first poll that contains the drain, no more tasks are requested.
     let knows = |poll: &Value| poll["draining"] == true;
     loop {
         if script.bodies(POLL).iter().any(knows) {
@@ -83,7 +83,7 @@ async fn drain_by_the_coordinator_finishes_running_tasks() {
     std::fs::write(go, "").unwrap();
     assert_eq!(script.commits(1).await["exit_status"], 0);
     assert!(script.bodies(POLL).iter().filter(|poll| knows(poll)).all(|poll| poll["want"] == 0));
-    // The coordinator removes it with its last task.
+    // The coordinator removes the worker with its last task.
     script.fails("POST /v1/agents/", 401, 1);
     assert_eq!(worker.await.unwrap().unwrap(), mitosis_worker::WorkerExit::Removed);
 }

@@ -1,16 +1,16 @@
-//! How a worker comes to its end.
+//! The ways in which a worker ends.
 
 use mitosis_worker::WorkerExit;
 
 use crate::script::Script;
 
-/// Whether a process is there, and not only waits to be collected.
+/// Whether a process exists and is not a zombie.
 pub(crate) fn is_alive(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     !stat.is_empty() && !stat.contains(") Z ")
 }
 
-/// Hands out a task that stays, and waits until it runs; answers its process.
+/// Assigns a long task, and waits until it runs; returns its process.
 async fn a_running_task(script: &Script) -> String {
     let pid = script.scratch().join("pid");
     script.has(&format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 61", pid.display()), |_| {});
@@ -18,7 +18,7 @@ async fn a_running_task(script: &Script) -> String {
     std::fs::read_to_string(pid).unwrap()
 }
 
-/// Waits until a file is there.
+/// Waits until a file exists.
 pub(crate) async fn appears(path: &std::path::Path) {
     let there = async {
         while !path.exists() {

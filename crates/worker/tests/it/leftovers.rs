@@ -1,4 +1,4 @@
-//! A command can leave anything, and the worker reports what it could not store.
+//! Commands that leave unusual files behind, and outputs that can't be stored.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::script::Script;
 use crate::tasks::unpacked;
 
-/// What the report of the last ended task warns of.
+/// The warnings in the report of the last ended task.
 fn warnings(script: &Script) -> Value {
     let reports = script.bodies("POST /v1/agents/report ");
     let ended = reports.iter().rev().find_map(|report| report["ended"].as_array()?.last().cloned());

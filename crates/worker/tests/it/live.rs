@@ -1,4 +1,4 @@
-//! Where the worker says its tasks are, and how it hears of those of others.
+//! The execution states that a worker reports, and those that it receives for watched tasks.
 
 use std::time::Duration;
 
@@ -152,7 +152,7 @@ async fn stopping_worker_announces_its_exit() {
     assert_eq!(heard(&mut subscription, ExecState::WorkerExited).await, [-1]);
 }
 
-/// What the task that waits writes when it starts.
+/// The output of the waiting task when it starts.
 fn watcher(script: &Script, target: ExecState) {
     script.has("true", |task| task.spec.watch = Some((Uuid::from_u128(0xfeed), target)));
 }

@@ -1,4 +1,4 @@
-//! A coordinator that is away, or ill.
+//! A coordinator that is unreachable or fails.
 
 use serde_json::json;
 

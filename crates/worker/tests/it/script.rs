@@ -48,7 +48,7 @@ struct Book {
     heard: Vec<String>,
     uploads: Vec<(String, Vec<u8>)>,
     lease: Option<u64>,
-    /// After how many seconds a worker is missed, if that is sent.
+    /// The seconds after which a worker is missed, if the coordinator sends them.
     missed_after: Option<u64>,
     taken_back: usize,
     /// How long a report takes.
@@ -140,7 +140,7 @@ impl Script {
         book.tasks.push_back(task);
     }
 
-    /// Wants the states of all tasks.
+    /// Requests the states of all tasks.
     pub(crate) fn announces(&self) {
         self.book().announces = true;
     }
@@ -150,22 +150,22 @@ impl Script {
         self.book().redis_url = Some(url);
     }
 
-    /// Shows a task that another one watches in this state.
+    /// Returns this state for the watched task.
     pub(crate) fn shows_watched(&self, state: &'static str) {
         self.book().watched = state;
     }
 
-    /// Renews leases by polls, too.
+    /// Lets polls renew leases, too.
     pub(crate) fn renews_by_polls(&self) {
         self.book().polls_renew = true;
     }
 
-    /// A watched task comes far enough.
+    /// Lets a watched task reach the target state.
     pub(crate) fn reaches(&self) {
         self.book().has_reached = true;
     }
 
-    /// Has no route for requests that begin like this.
+    /// Answers requests with this prefix as if the route did not exist.
     pub(crate) fn lacks(&self, to: &'static str) {
         let code = Some("no_such_route");
         self.book().failures.push(Failure { to, status: 404, times: usize::MAX, code });
@@ -176,7 +176,7 @@ impl Script {
         self.book().failures.push(Failure { to, status, times, code: None });
     }
 
-    /// Refuses a request once with 401 and this code, as a coordinator does that gives reasons.
+    /// Refuses a request once with 401 and this code, like a coordinator that gives reasons.
     pub(crate) fn refuses(&self, to: &'static str, code: &'static str) {
         let mut book = self.book();
         book.missed_after = book.missed_after.or(book.lease);
@@ -188,7 +188,7 @@ impl Script {
         self.book().token_life = Some(seconds);
     }
 
-    /// Takes so long to answer a report.
+    /// Delays the answer to each report by this time.
     pub(crate) fn thinks(&self, time: Duration) {
         self.book().thinks = time;
     }
@@ -215,7 +215,7 @@ impl Script {
         self.stop.cancel();
     }
 
-    /// Asks the worker to end with what it runs.
+    /// Stops the worker together with its running tasks.
     pub(crate) fn drain(&self) {
         self.drain.cancel();
     }
@@ -224,7 +224,7 @@ impl Script {
         self.scratch.path()
     }
 
-    /// Everything that was said, one line each: method, path, body.
+    /// All requests, one line each: method, path, body.
     pub(crate) fn heard(&self) -> Vec<String> {
         self.book().heard.clone()
     }
@@ -264,7 +264,7 @@ impl Script {
     }
 }
 
-/// What a line reports. An end that comes with others and asks for more is both of its reports.
+/// The reports in a line. An end that comes with others and requests more tasks is both of its reports.
 fn reports_in(line: &str) -> Vec<Value> {
     let json = |body: &str| serde_json::from_str::<Value>(body).unwrap();
     if let Some(body) = line.strip_prefix("POST /workers/tasks ") {
@@ -280,7 +280,7 @@ fn reports_in(line: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Someone who is always logged in.
+/// A login that always succeeds.
 struct Known(String);
 
 #[async_trait]
@@ -296,7 +296,7 @@ async fn serve(listener: TcpListener, address: String, book: Arc<Mutex<Book>>) {
         let (address, book) = (address.clone(), book.clone());
         mitosis_testkit::spawn(async move {
             let answer = service_fn(move |request| answer(request, address.clone(), book.clone()));
-            // A worker that goes away in the middle of a request is part of the story.
+            // The worker may disconnect during a request.
             let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await;
         });
     }
@@ -337,7 +337,7 @@ async fn answer(
     };
     match held {
         Some(response) => Ok(response),
-        // A task may be there the next time.
+        // A task may be available the next time.
         None => {
             tokio::time::sleep(Duration::from_millis(20)).await;
             let (announce, lease) = {
@@ -433,7 +433,7 @@ impl Book {
         json!({"info": info, "artifacts": []})
     }
 
-    /// What a poll says of the lease.
+    /// The lease terms in a poll reply.
     fn renewal(&self) -> Option<String> {
         self.lease.filter(|_| self.polls_renew).map(|lease| format!("{lease}s"))
     }
@@ -445,7 +445,7 @@ impl Book {
         STANDARD.encode(format!("e30.{claims}.c2ln"))
     }
 
-    /// As many tasks as an agent asks for.
+    /// The number of tasks that an agent requests.
     fn hand_out(&mut self, request: &Value) -> Value {
         let want = usize::try_from(request["want"].as_u64().unwrap()).unwrap();
         let some = want.min(self.tasks.len());

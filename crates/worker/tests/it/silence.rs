@@ -1,4 +1,4 @@
-//! How long a worker goes on when it can't reach the coordinator.
+//! How long a worker continues when it can't reach the coordinator.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::endings::{appears, is_alive};
 use crate::script::Script;
 
-/// Hands out a task that stays, and waits until it runs; answers its process.
+/// Assigns a long task, and waits until it runs; returns its process.
 async fn runs(script: &Script, name: &str, change: impl FnOnce(&mut FetchedTask)) -> String {
     let pid = script.scratch().join(name);
     script.has(&format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 61", pid.display()), change);

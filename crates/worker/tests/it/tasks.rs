@@ -68,7 +68,7 @@ async fn timeout_cancels_with_the_raw_status_and_keeps_output() {
     assert_eq!(unpacked(&script.uploads()[0].1)["std-log/stdout.log"], "before\n");
 }
 
-/// It takes as long as the grace that every command gets.
+/// This takes as long as the grace period of every command.
 #[tokio::test]
 async fn command_that_ignores_sigterm_is_killed() {
     let script = Script::new().await;
@@ -81,7 +81,7 @@ async fn command_that_ignores_sigterm_is_killed() {
 #[tokio::test]
 async fn endless_output_is_stopped_with_a_note() {
     let script = Script::new().await;
-    // As fast as can be packed, or the test would be about gigabytes.
+    // The output grows slowly; otherwise the test would have to pack gigabytes.
     let endless = "while :; do head -c 100000 /dev/zero; done";
     script.has(endless, |task| task.spec.terminal_output = true);
     let _worker = script.worker(1);
@@ -226,7 +226,7 @@ async fn follow_up_precedes_the_commit_and_errors_are_reported() {
 async fn slots_run_concurrently() {
     let script = Script::new().await;
     let folder = script.scratch().display().to_string();
-    // Each waits for the other.
+    // The two commands wait for each other.
     script.has(&format!("touch {folder}/a; until test -e {folder}/b; do sleep 0.02; done"), |_| {});
     script.has(&format!("touch {folder}/b; until test -e {folder}/a; do sleep 0.02; done"), |_| {});
     let _worker = script.worker(2);

@@ -1,4 +1,4 @@
-//! Tasks that wait for another one, outside of the slots.
+//! Tasks that wait for another one, outside the slots.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const ASKS: &str = "GET /v1/workers/tasks/";
 const POLL: &str = "POST /v1/agents/poll ";
 const REPORT: &str = "POST /v1/agents/report ";
 
-/// Hands out a task that watches another one, and waits until it does.
+/// Assigns a task that watches another one, and waits until it watches.
 async fn watches(script: &Script, command: &str, change: impl FnOnce(&mut FetchedTask)) -> Value {
     let mut attempt = Value::Null;
     script.has(command, |task| {
@@ -29,7 +29,7 @@ fn count(script: &Script, what: &str) -> usize {
     script.heard().iter().filter(|line| line.starts_with(what)).count()
 }
 
-/// Waits until nothing asks about the watched task any more.
+/// Waits until the worker stops requesting the watched task.
 async fn asks_no_more(script: &Script) {
     let mut asked = usize::MAX;
     for _ in 0..50 {
@@ -37,7 +37,7 @@ async fn asks_no_more(script: &Script) {
         if before == asked {
             return;
         }
-        // As often as the watched task is asked about.
+        // As often as the worker requests the watched task.
         script.hears(POLL, count(script, POLL) + 5).await;
     }
     panic!("it goes on asking: {:#?}", script.heard());
@@ -82,7 +82,7 @@ async fn draining_worker_returns_watching_tasks() {
     worker.await.unwrap().unwrap();
 }
 
-/// It may run elsewhere by then.
+/// By then, the task may run on another worker.
 #[tokio::test]
 async fn task_watching_past_its_limit_is_returned() {
     let script = Script::with_terms(600, 1).await;
@@ -137,7 +137,7 @@ async fn follower_of_a_watching_task_is_kept() {
     script.hears("GET /v1/workers/tasks/00000000-0000-0000-0000-00000000abba/output ", 1).await;
 }
 
-/// An earlier version does not judge for its workers.
+/// An earlier coordinator does not evaluate watches.
 #[tokio::test]
 async fn worker_evaluates_watches_for_an_old_coordinator() {
     let script = Script::new().await;

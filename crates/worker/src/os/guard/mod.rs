@@ -1,6 +1,6 @@
 //! The guard: a second, small process that acts when the worker can't.
 //!
-//! It ends the commands of a worker that is gone and returns their tasks. It also kills commands whose lease
+//! It ends the commands of a worker that has died and returns their tasks. It also kills commands whose lease
 //! has expired while the worker is stopped or the machine was suspended. It reads a pipe whose other end only
 //! the worker holds, so it notices every kind of exit. The worker writes the running groups and their leases
 //! into a [table] that both processes share. The worker restarts a guard that ends.
@@ -129,7 +129,7 @@ impl GuardHandle {
 }
 
 impl State {
-    /// Sends a message to the guard. A guard that is gone misses it; the next one receives the whole state.
+    /// Sends a message to the guard. If the guard has died, the message is lost; the next one receives the whole state.
     fn send(&mut self, message: &Message) {
         if let Some(pipe) = &mut self.pipe
             && let Err(error) = pipe.write_all(&message.line())

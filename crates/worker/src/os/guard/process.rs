@@ -17,19 +17,19 @@ use super::message::{Credentials, Message};
 use super::table::{Reader, RunningGroup};
 use crate::os::boot_clock::BootInstant;
 
-/// Time between SIGTERM and SIGKILL for the commands of a worker that is gone.
+/// Time between SIGTERM and SIGKILL for the commands of a worker that has died.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long killed commands may take to die.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// Longest time between two checks of the table. Timers stop while the machine is suspended.
+/// The maximum time between two checks of the table. Timers stop while the machine is suspended.
 const LEASE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the guard tries to return tasks. After that, they return when their lease expires.
 const SIGN_OFF_TIMEOUT: Duration = Duration::from_secs(120);
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
-/// Guards a worker until it is gone, then ends its commands and returns its tasks. Standard input is the
+/// Guards a worker until it exits, then ends its commands and returns its tasks. Standard input is the
 /// pipe, standard output the table.
 ///
 /// # Errors
@@ -66,7 +66,7 @@ fn time_to_next_check(entries: &[RunningGroup]) -> Duration {
 fn kill_if_overdue(table: &Reader, entry: &RunningGroup) -> io::Result<()> {
     if entry.deadline.is_some_and(|deadline| deadline <= BootInstant::system_now()) {
         table.record_kill(entry)?;
-        // A process that is gone needs no signal.
+        // A process that has exited needs no signal.
         let _ = killpg(entry.group, Signal::SIGKILL);
     }
     Ok(())
