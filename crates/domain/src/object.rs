@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mitosis_protocol::ArtifactKind;
+use mitosis_protocol::{ArtifactKind, Epoch};
 use uuid::Uuid;
 
 use crate::limits;
@@ -62,7 +62,7 @@ pub fn check_key(key: &str) -> Result<(), InvalidKey> {
 
 impl ObjectKey {
     /// An archive that one attempt uploads; visible only once the attempt is committed.
-    pub fn attempt_artifact(task: Uuid, epoch: i64, kind: ArtifactKind) -> Self {
+    pub fn attempt_artifact(task: Uuid, epoch: Epoch, kind: ArtifactKind) -> Self {
         Self { class: ObjectClass::Artifacts, path: format!("{task}/{epoch}/{}", kind.file_name()) }
     }
 
@@ -131,7 +131,7 @@ mod tests {
         let (task, group) = (Uuid::from_u128(7), Name::new("lab").unwrap());
         for key in [
             ObjectKey::artifact(task, ArtifactKind::Result),
-            ObjectKey::attempt_artifact(task, 2, ArtifactKind::StdLog),
+            ObjectKey::attempt_artifact(task, Epoch(2), ArtifactKind::StdLog),
         ] {
             assert_eq!(key.owner(), Some(Owner::Task(task)), "{key}");
         }

@@ -1,6 +1,6 @@
 //! Tasks and their attempts.
 
-use mitosis_protocol::{ResultWarning, TaskResult, TaskResultMessage, TaskSpec, TaskState, Timestamp};
+use mitosis_protocol::{Epoch, ResultWarning, TaskResult, TaskResultMessage, TaskSpec, TaskState, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -67,7 +67,7 @@ pub struct Attempt {
     /// The worker.
     pub worker: Uuid,
     /// The number of the attempt, from 1.
-    pub epoch: i64,
+    pub epoch: Epoch,
     /// When the worker claimed the task.
     pub claimed_at: Timestamp,
 }
@@ -137,7 +137,7 @@ pub struct LeaseKey {
     /// The task.
     pub task: TaskId,
     /// The number of the attempt, from 1.
-    pub epoch: i64,
+    pub epoch: Epoch,
     /// A random number that only the holder knows.
     pub token: i64,
 }

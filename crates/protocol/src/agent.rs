@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::worker::FetchedTask;
-use crate::{ArtifactKind, ExecState, ResultWarning, TaskResult, Uuid};
+use crate::{ArtifactKind, Epoch, ExecState, ResultWarning, TaskResult, Uuid};
 
 /// Largest result in `result.json`, in bytes.
 pub const MAX_DATA_BYTES: usize = 16 * 1024;
@@ -27,7 +27,8 @@ pub struct AttemptRef {
     /// The internal number of the task.
     pub id: i64,
     /// The number of the attempt, from 1.
-    pub epoch: i64,
+    #[schema(value_type = i64)]
+    pub epoch: Epoch,
 }
 
 /// The proof that an attempt is held.
@@ -36,7 +37,8 @@ pub struct AttemptKey {
     /// The internal number of the task.
     pub id: i64,
     /// The number of the attempt, from 1.
-    pub epoch: i64,
+    #[schema(value_type = i64)]
+    pub epoch: Epoch,
     /// A random number that only the holder knows.
     pub token: i64,
 }
@@ -47,7 +49,8 @@ pub struct AssignedTask {
     /// The task, as 0.6.8 workers receive it.
     pub task: FetchedTask,
     /// The number of the attempt, from 1.
-    pub epoch: i64,
+    #[schema(value_type = i64)]
+    pub epoch: Epoch,
     /// The token to send with every report on the task.
     pub token: i64,
     /// The internal number of the group that owns the task.

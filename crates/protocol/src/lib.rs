@@ -11,6 +11,7 @@ pub mod admin;
 pub mod agent;
 pub mod artifact;
 pub mod attachment;
+mod attempt;
 pub mod audit;
 pub mod auth;
 mod base64_bytes;
@@ -34,6 +35,7 @@ pub mod warning;
 pub mod worker;
 
 pub use artifact::{ArtifactInfo, ArtifactKind};
+pub use attempt::Epoch;
 pub use error::{ErrorBody, ErrorCode};
 pub use exec_state::ExecState;
 pub use group::Role;

@@ -114,6 +114,7 @@ async fn read_batches(store: Arc<dyn Store>, mut requests: mpsc::Receiver<Reques
 
 #[cfg(test)]
 mod tests {
+    use mitosis_protocol::Epoch;
     use mitosis_store::ops::workers::HeldAttempt;
 
     use super::*;
@@ -122,11 +123,11 @@ mod tests {
 
     fn attempt(id: i64, seconds_ago: u64, stop_asked: bool) -> HeldAttempt {
         let claimed_at = NOW - Duration::from_secs(seconds_ago);
-        HeldAttempt { task: TaskId(id), epoch: 1, claimed_at, stop_asked }
+        HeldAttempt { task: TaskId(id), epoch: Epoch::FIRST, claimed_at, stop_asked }
     }
 
     fn named(id: i64) -> AttemptRef {
-        AttemptRef { id, epoch: 1 }
+        AttemptRef { id, epoch: Epoch::FIRST }
     }
 
     #[test]
@@ -141,7 +142,7 @@ mod tests {
             state: WorkerState::GracefulShutdown,
             attempts: vec![attempt(1, 60, true), attempt(2, 1, false)],
         };
-        let older = AttemptRef { id: 2, epoch: 0 };
+        let older = AttemptRef { id: 2, epoch: Epoch::ZERO };
         let expected = Differences {
             dropped: vec![older, named(3)],
             stop: vec![named(1)],

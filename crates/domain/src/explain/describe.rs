@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mitosis_protocol::explain::{Explanation, ReasonCode, ReasonFacts};
-use mitosis_protocol::{ExecState, TaskResultMessage, TaskState, Timestamp, Uuid, duration};
+use mitosis_protocol::{Epoch, ExecState, TaskResultMessage, TaskState, Timestamp, Uuid, duration};
 
 use super::facts::{Ahead, Nearest, Standing};
 use super::{Facts, Moment, Reason};
@@ -278,7 +278,7 @@ fn worker_lost(worker: Uuid, heard_at: Timestamp, until: Timestamp, now: Timesta
 
 fn running(attempt: Attempt, heard_at: Timestamp, draining: bool, now: Timestamp) -> Description {
     let Attempt { worker, epoch, claimed_at } = attempt;
-    let attempt_number = if epoch > 1 { format!(", attempt {epoch}") } else { String::new() };
+    let attempt_number = if epoch > Epoch::FIRST { format!(", attempt {epoch}") } else { String::new() };
     Description::new(
         ReasonCode::Running,
         format!(

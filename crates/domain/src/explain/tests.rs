@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mitosis_protocol::explain::{Explanation, ReasonCode as C};
 use mitosis_protocol::worker::WorkerState;
-use mitosis_protocol::{ExecState, TaskResult, TaskResultMessage, TaskState, Timestamp};
+use mitosis_protocol::{Epoch, ExecState, TaskResult, TaskResultMessage, TaskState, Timestamp};
 use uuid::Uuid;
 
 use super::{Ahead, EligibleWorkers, Facts, Found, Holder, Moment, Nearest, Standing, Watched, explain};
@@ -71,7 +71,7 @@ fn free_until(left: Duration) -> EligibleWorkers {
 
 fn held(left: Duration) -> Standing {
     Standing::Held {
-        attempt: Attempt { worker: WORKER, epoch: 1, claimed_at: now() - LEASE },
+        attempt: Attempt { worker: WORKER, epoch: Epoch::FIRST, claimed_at: now() - LEASE },
         reported: None,
         holder: Holder {
             heard_at: now() + left - LEASE,

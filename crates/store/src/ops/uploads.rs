@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mitosis_domain::object::{ObjectClass, ObjectKey};
-use mitosis_protocol::Timestamp;
+use mitosis_protocol::{Epoch, Timestamp};
 
 use crate::StoreError;
 
@@ -82,10 +82,10 @@ pub(crate) fn from_stored(note: String) -> ObjectKey {
 }
 
 /// The upload that a record of an artifact awaits.
-pub(crate) const fn awaited_upload(visible: bool, epoch: i64) -> AwaitedUpload {
+pub(crate) const fn awaited_upload(visible: bool, epoch: Epoch) -> AwaitedUpload {
     match (visible, epoch) {
         (false, _) => AwaitedUpload::OfAttempt,
-        (true, 0) => AwaitedUpload::OfUser,
+        (true, Epoch::ZERO) => AwaitedUpload::OfUser,
         (true, _) => AwaitedUpload::None,
     }
 }

@@ -10,7 +10,7 @@ use mitosis_domain::lease::{LeaseTerms, Moment};
 use mitosis_domain::tags::TagSet;
 use mitosis_domain::worker::Worker;
 use mitosis_protocol::worker::{Machine, ShutdownOp, WorkerState};
-use mitosis_protocol::{Role, Timestamp};
+use mitosis_protocol::{Epoch, Role, Timestamp};
 use uuid::Uuid;
 
 use crate::StoreError;
@@ -111,7 +111,7 @@ pub struct HeldAttempt {
     /// The task.
     pub task: TaskId,
     /// The number of the attempt, from 1.
-    pub epoch: i64,
+    pub epoch: Epoch,
     /// When the worker claimed it.
     pub claimed_at: Timestamp,
     /// Whether a user has requested to stop the command.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mitosis_domain::object::{ObjectKey, Owner};
-use mitosis_protocol::Timestamp;
+use mitosis_protocol::{Epoch, Timestamp};
 
 use crate::StoreError;
 use crate::backend::Backend;
@@ -90,7 +90,7 @@ async fn target(db: Db<'_>, key: &ObjectKey) -> Result<Option<UploadTarget>, Sto
         }
         Some(Owner::Task(task)) => {
             db.optional(ARTIFACT_OF_OBJECT, &[&task, &key.path()], |row| {
-                let awaits = awaited_upload(row.value("visible")?, row.value("epoch")?);
+                let awaits = awaited_upload(row.value("visible")?, Epoch(row.value("epoch")?));
                 Ok(UploadTarget { size: row.value("size")?, awaits })
             })
             .await

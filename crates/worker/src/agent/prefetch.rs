@@ -111,6 +111,8 @@ impl PrefetchQueue {
 
 #[cfg(test)]
 mod tests {
+    use mitosis_protocol::Epoch;
+
     use super::super::state::tests::task;
     use super::*;
 
@@ -146,7 +148,7 @@ mod tests {
         let overdue: Vec<i64> =
             line.take_overdue(start + PREFETCH_TIMEOUT).iter().map(|task| task.task.id).collect();
         assert_eq!(overdue, [1]);
-        assert_eq!((line.contains(AttemptRef { id: 1, epoch: 1 }), line.len()), (false, 1));
+        assert_eq!((line.contains(AttemptRef { id: 1, epoch: Epoch::FIRST }), line.len()), (false, 1));
         assert_eq!(line.prefetch_deadline(), Some(later + PREFETCH_TIMEOUT));
         line.pop();
         assert_eq!(line.prefetch_deadline(), None);

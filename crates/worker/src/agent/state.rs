@@ -358,7 +358,7 @@ impl AgentState {
 #[cfg(test)]
 pub(super) mod tests {
     use mitosis_protocol::worker::FetchedTask;
-    use mitosis_protocol::{TaskSpec, Uuid};
+    use mitosis_protocol::{Epoch, TaskSpec, Uuid};
 
     use super::super::prefetch::PREFETCH_TIMEOUT;
     use super::*;
@@ -367,7 +367,7 @@ pub(super) mod tests {
         let spec = TaskSpec::default();
         let timeout = Duration::from_secs(60);
         let task = FetchedTask { id, uuid: Uuid::nil(), timeout, upstream_task_uuid: None, spec };
-        AssignedTask { task, epoch: 1, token: 7, group: 1, priority: 0 }
+        AssignedTask { task, epoch: Epoch::FIRST, token: 7, group: 1, priority: 0 }
     }
 
     fn tasks(ids: std::ops::Range<i64>) -> Vec<AssignedTask> {
@@ -375,7 +375,7 @@ pub(super) mod tests {
     }
 
     fn of(id: i64) -> AttemptRef {
-        AttemptRef { id, epoch: 1 }
+        AttemptRef { id, epoch: Epoch::FIRST }
     }
 
     fn ended(id: i64) -> EndedTask {
@@ -507,7 +507,7 @@ pub(super) mod tests {
         state.task_left(of(2), Some(ended(2)), now);
         assert!(state.start(now).is_none());
         // Another attempt of the same task is accepted.
-        state.assign(vec![AssignedTask { epoch: 2, ..task(1) }], now);
+        state.assign(vec![AssignedTask { epoch: Epoch(2), ..task(1) }], now);
         assert!(state.start(now).is_some());
     }
 

@@ -110,11 +110,13 @@ impl WatchState {
 
 #[cfg(test)]
 mod tests {
+    use mitosis_protocol::Epoch;
+
     use super::super::state::tests::task;
     use super::*;
 
     fn of(id: i64) -> AttemptRef {
-        AttemptRef { id, epoch: 1 }
+        AttemptRef { id, epoch: Epoch::FIRST }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The end of a task: the result, its artifacts and its follow-up become visible together.
 
-use mitosis_protocol::Timestamp;
+use mitosis_protocol::{Epoch, Timestamp};
 use uuid::Uuid;
 
 use crate::StoreError;
@@ -102,7 +102,7 @@ async fn complete_of(
     let params: Params<'_> = &[
         &task.0,
         &worker.id.0,
-        &attempt.map(|key| key.epoch),
+        &attempt.map(|key| key.epoch.0),
         &attempt.map(|key| key.token),
         &completion.end.map(Code::code),
         &completion.result.exit_status,
@@ -110,13 +110,13 @@ async fn complete_of(
         &worker.uuid,
         &now.unix_micros(),
     ];
-    let read = |row: &Row<'_>| Ok((row.value::<i64>("epoch")?, row.value::<Uuid>("uuid")?));
+    let read = |row: &Row<'_>| Ok((Epoch(row.value("epoch")?), row.value::<Uuid>("uuid")?));
     let Some((epoch, uuid)) = db.optional(END, params, read).await? else {
         return refusal(db, completion.holder).await.map(Changed::nothing);
     };
     let mut effects = Effects::ended(vec![uuid]);
     let (archives, follow_up) = db
-        .one(LEFT, &[&task.0, &epoch], |row| {
+        .one(LEFT, &[&task.0, &epoch.0], |row| {
             Ok((row.value::<bool>("archives")?, row.value::<bool>("follow_up")?))
         })
         .await?;
@@ -153,7 +153,7 @@ async fn was_committed(db: Session<'_>, holder: Holder) -> Result<bool, StoreErr
     match holder {
         Holder::Worker(worker, task) => db.one(COMMITTED_BY_WORKER, &[&task.0, &worker.0], only).await,
         Holder::Lease(key) => {
-            db.one(COMMITTED_BY_ATTEMPT, &[&key.task.0, &key.epoch, &key.token], only).await
+            db.one(COMMITTED_BY_ATTEMPT, &[&key.task.0, &key.epoch.0, &key.token], only).await
         }
     }
 }

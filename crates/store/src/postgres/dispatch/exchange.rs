@@ -8,14 +8,14 @@ use mitosis_domain::failpoints;
 use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
 use mitosis_domain::lease::Moment;
 use mitosis_domain::task::LeaseKey;
-use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::WorkerState;
+use mitosis_protocol::{Epoch, Timestamp};
 use uuid::Uuid;
 
 use super::claim;
 use super::participants;
 use crate::StoreError;
-use crate::db::{Row, warnings_to_json};
+use crate::db::warnings_to_json;
 use crate::enum_codes::Code;
 use crate::exchange_plan::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
 use crate::fairness::SharedRoundRobin;
@@ -118,14 +118,6 @@ const COMMITTED_BEFORE: &str = "
     JOIN done ON done.task_id = reported.task_id AND done.epoch = reported.epoch AND done.token = reported.token
     WHERE done.reporter_worker_id IS NOT NULL";
 
-fn read_key(row: &Row<'_>) -> Result<LeaseKey, StoreError> {
-    Ok(LeaseKey {
-        task: TaskId(row.value("task_id")?),
-        epoch: row.value("epoch")?,
-        token: row.value("token")?,
-    })
-}
-
 /// Ends attempts; returns a verdict for each attempt of each agent.
 async fn end_all(
     db: Session<'_>,
@@ -191,7 +183,7 @@ async fn end(
     }
     let tasks: Vec<i64> = held.iter().map(|(_, _, ended)| ended.lease.task.0).collect();
     let workers: Vec<i64> = held.iter().map(|(worker, _, _)| worker.0).collect();
-    let epochs: Vec<i64> = held.iter().map(|(_, _, ended)| ended.lease.epoch).collect();
+    let epochs: Vec<i64> = held.iter().map(|(_, _, ended)| ended.lease.epoch.0).collect();
     let tokens: Vec<i64> = held.iter().map(|(_, _, ended)| ended.lease.token).collect();
     let ends: Vec<i16> = held.iter().map(|(_, _, ended)| ended.end.code()).collect();
     let statuses: Vec<i32> = held.iter().map(|(_, _, ended)| ended.result.exit_status).collect();
@@ -216,7 +208,7 @@ async fn end(
     ];
     db.all(END_ALL, params, |row| {
         let task = (row.value("uuid")?, GroupId(row.value("group_id")?));
-        Ok(((WorkerId(row.value("worker_id")?), read_key(row)?), task))
+        Ok(((WorkerId(row.value("worker_id")?), lease::read_key(row)?), task))
     })
     .await
 }
@@ -224,10 +216,10 @@ async fn end(
 async fn with_outputs(
     db: Session<'_>,
     reported: &[(WorkerId, Option<Uuid>, &Ended)],
-) -> Result<Vec<(TaskId, i64)>, StoreError> {
+) -> Result<Vec<(TaskId, Epoch)>, StoreError> {
     let (tasks, epochs): (Vec<i64>, Vec<i64>) =
-        reported.iter().map(|(_, _, ended)| (ended.lease.task.0, ended.lease.epoch)).unzip();
-    db.all(WITH_OUTPUTS, &[&tasks, &epochs], |row| Ok((TaskId(row.get(0)?), row.get(1)?))).await
+        reported.iter().map(|(_, _, ended)| (ended.lease.task.0, ended.lease.epoch.0)).unzip();
+    db.all(WITH_OUTPUTS, &[&tasks, &epochs], |row| Ok((TaskId(row.get(0)?), Epoch(row.get(1)?)))).await
 }
 
 /// Stores the archives that came with the attempts that ended now. If an attempt is reported twice, the first report
@@ -268,9 +260,9 @@ async fn committed_before(
         return Ok(undecided);
     }
     let tasks: Vec<i64> = undecided.iter().map(|key| key.task.0).collect();
-    let epochs: Vec<i64> = undecided.iter().map(|key| key.epoch).collect();
+    let epochs: Vec<i64> = undecided.iter().map(|key| key.epoch.0).collect();
     let tokens: Vec<i64> = undecided.iter().map(|key| key.token).collect();
-    db.all(COMMITTED_BEFORE, &[&tasks, &epochs, &tokens], read_key).await
+    db.all(COMMITTED_BEFORE, &[&tasks, &epochs, &tokens], lease::read_key).await
 }
 
 /// Requeues attempts that were not started. Only the number of the attempt differs from before.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::object::{ObjectKey, Owner};
 use mitosis_protocol::admin::AccountState;
-use mitosis_protocol::{ResultWarning, Timestamp, WarningCode};
+use mitosis_protocol::{Epoch, ResultWarning, Timestamp, WarningCode};
 use uuid::Uuid;
 
 use super::records;
@@ -29,7 +29,7 @@ pub(crate) struct EndedWithArchives<'a> {
 pub(crate) struct NewArchive<'a> {
     pub(crate) task: TaskId,
     pub(crate) uuid: Uuid,
-    pub(crate) epoch: i64,
+    pub(crate) epoch: Epoch,
     pub(crate) archive: &'a InlineArchive,
 }
 
@@ -198,7 +198,7 @@ async fn insert_all(
 ) -> Result<HashSet<(i64, i16)>, StoreError> {
     let tasks: Vec<i64> = archives.iter().map(|new| new.task.0).collect();
     let kinds: Vec<i16> = archives.iter().map(|new| new.archive.kind.code()).collect();
-    let epochs: Vec<i64> = archives.iter().map(|new| new.epoch).collect();
+    let epochs: Vec<i64> = archives.iter().map(|new| new.epoch.0).collect();
     let sizes: Vec<i64> = archives.iter().map(NewArchive::size).collect();
     let objects: Vec<String> = archives.iter().map(NewArchive::object).collect();
     let bytes: Vec<&[u8]> = archives.iter().map(|new| &*new.archive.bytes).collect();
@@ -213,7 +213,11 @@ async fn insert_one(db: Db<'_>, new: &NewArchive<'_>, now: Timestamp) -> Result<
     let (now, place) = (now.unix_micros(), Place::Inline.code());
     let kind = new.archive.kind.code();
     let record = db
-        .optional(INSERT_RECORD, &[&new.task.0, &kind, &new.epoch, &size, &object, &now, &place], only::<i64>)
+        .optional(
+            INSERT_RECORD,
+            &[&new.task.0, &kind, &new.epoch.0, &size, &object, &now, &place],
+            only::<i64>,
+        )
         .await?;
     let Some(id) = record else { return Ok(false) };
     db.run_one(INSERT_BYTES, &[&id, &&*new.archive.bytes]).await?;

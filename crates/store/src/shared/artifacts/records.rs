@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use mitosis_domain::ids::TaskId;
-use mitosis_protocol::{ArtifactKind, Timestamp};
+use mitosis_protocol::{ArtifactKind, Epoch, Timestamp};
 
 use super::super::dispatch::lease;
 use super::garbage;
@@ -63,7 +63,7 @@ pub(super) async fn announced(db: Db<'_>, holder: Holder) -> Result<Vec<Artifact
         return db.all(ANNOUNCED_BY_WORKER, &[&task.0, &worker.0], read).await;
     }
     match lease::find(db, holder).await? {
-        Some(lease) => db.all(ANNOUNCED_ARTIFACTS, &[&lease.key.task.0, &lease.key.epoch], read).await,
+        Some(lease) => db.all(ANNOUNCED_ARTIFACTS, &[&lease.key.task.0, &lease.key.epoch.0], read).await,
         None => Ok(Vec::new()),
     }
 }
@@ -121,12 +121,12 @@ pub(super) async fn delete_visible_of_other(
     db: Db<'_>,
     task: TaskId,
     kind: ArtifactKind,
-    epoch: i64,
+    epoch: Epoch,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     lock_task(db, task).await?;
     let taken: Vec<DeletedRecord> =
-        db.all(DELETE_VISIBLE_OF_OTHER, &[&task.0, &kind.code(), &epoch], read_deleted).await?;
+        db.all(DELETE_VISIBLE_OF_OTHER, &[&task.0, &kind.code(), &epoch.0], read_deleted).await?;
     let has_removed = !taken.is_empty();
     release_storage(db, task, taken, now).await?;
     Ok(has_removed)
@@ -136,11 +136,11 @@ pub(super) async fn delete_visible_of_other(
 pub(crate) async fn publish_attempt(
     db: Db<'_>,
     task: TaskId,
-    epoch: i64,
+    epoch: Epoch,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let kinds: Vec<ArtifactKind> =
-        db.all(KINDS_OF_ATTEMPT, &[&task.0, &epoch], |row| row.code("kind")).await?;
+        db.all(KINDS_OF_ATTEMPT, &[&task.0, &epoch.0], |row| row.code("kind")).await?;
     if kinds.is_empty() {
         return Ok(());
     }
@@ -149,7 +149,7 @@ pub(crate) async fn publish_attempt(
         let replaced: Vec<DeletedRecord> =
             db.all(DELETE_VISIBLE, &[&task.0, &kind.code()], read_deleted).await?;
         release_storage(db, task, replaced, now).await?;
-        db.run_one(PUBLISH_ATTEMPT, &[&task.0, &kind.code(), &epoch]).await?;
+        db.run_one(PUBLISH_ATTEMPT, &[&task.0, &kind.code(), &epoch.0]).await?;
     }
     Ok(())
 }
@@ -163,10 +163,10 @@ const DELETE_ANNOUNCED: Sql = sql!(
 pub(crate) async fn discard_attempt(
     db: Db<'_>,
     task: TaskId,
-    epoch: i64,
+    epoch: Epoch,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let taken: Vec<DeletedRecord> = db.all(DELETE_ANNOUNCED, &[&task.0, &epoch], read_deleted).await?;
+    let taken: Vec<DeletedRecord> = db.all(DELETE_ANNOUNCED, &[&task.0, &epoch.0], read_deleted).await?;
     release_storage(db, task, taken, now).await
 }
 

@@ -4,7 +4,7 @@ use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::admin::AccountState;
-use mitosis_protocol::{ArtifactKind, Timestamp};
+use mitosis_protocol::{ArtifactKind, Epoch, Timestamp};
 use uuid::Uuid;
 
 use super::super::dispatch::lease;
@@ -113,7 +113,7 @@ pub(super) async fn for_attempt(
         visible: false,
         object: ObjectKey::attempt_artifact(target.uuid, epoch, kind),
     };
-    let existing = find(db, OF_ATTEMPT, &[&target.task.0, &kind.code(), &epoch]).await?;
+    let existing = find(db, OF_ATTEMPT, &[&target.task.0, &kind.code(), &epoch.0]).await?;
     let outcome = reserve(db, &target, &new, existing, size, now).await?;
     if !matches!(outcome, Reservation::Reserved { .. }) {
         return Ok(Changed::nothing(outcome));
@@ -140,7 +140,8 @@ pub(super) async fn for_user(
     if !rights::may(db, by, target.group, Action::ManageFiles).await? {
         return Ok(Reservation::Denied);
     }
-    let new = NewArtifact { kind, epoch: 0, visible: true, object: ObjectKey::artifact(task, kind) };
+    let new =
+        NewArtifact { kind, epoch: Epoch::ZERO, visible: true, object: ObjectKey::artifact(task, kind) };
     let existing = find(db, VISIBLE, &[&target.task.0, &kind.code()]).await?;
     if let Some(Existing { place: Place::Inline, object, .. }) = existing {
         return Ok(Reservation::StoredInline { object });
@@ -160,7 +161,7 @@ pub(super) async fn for_user(
 /// A new record, if there is none that can grow.
 struct NewArtifact {
     kind: ArtifactKind,
-    epoch: i64,
+    epoch: Epoch,
     visible: bool,
     object: ObjectKey,
 }
@@ -196,7 +197,7 @@ async fn reserve(
     let object = new.object.path().to_owned();
     garbage::delete(db, &object).await?;
     let params: Params<'_> =
-        &[&target.task.0, &new.kind.code(), &new.epoch, &size, &object, &new.visible, &now.unix_micros()];
+        &[&target.task.0, &new.kind.code(), &new.epoch.0, &size, &object, &new.visible, &now.unix_micros()];
     db.run_one(INSERT_ARTIFACT, params).await?;
     Ok(Reservation::Reserved { exist: false, object, creates: false })
 }

@@ -1,8 +1,8 @@
 //! Tasks in the form that agents need to run them.
 
 use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
-use mitosis_domain::task::LeaseKey;
 
+use super::lease;
 use crate::StoreError;
 use crate::db::{Db, List, Row, Sql, sql};
 use crate::ops::dispatch::Work;
@@ -24,11 +24,7 @@ pub(super) async fn held(db: Db<'_>, worker: WorkerId, tasks: &[TaskId]) -> Resu
 
 pub(crate) fn read(row: &Row<'_>) -> Result<Work, StoreError> {
     Ok(Work {
-        lease: LeaseKey {
-            task: TaskId(row.value("task_id")?),
-            epoch: row.value("epoch")?,
-            token: row.value("token")?,
-        },
+        lease: lease::read_key(row)?,
         uuid: row.value("uuid")?,
         group: GroupId(row.value("group_id")?),
         priority: row.value("priority")?,

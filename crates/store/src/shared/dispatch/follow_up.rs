@@ -3,7 +3,7 @@
 use mitosis_domain::failpoints;
 use mitosis_domain::ids::{GroupId, LaneId, TaskId, UserId, WorkerId};
 use mitosis_protocol::admin::AccountState;
-use mitosis_protocol::{Role, Timestamp};
+use mitosis_protocol::{Epoch, Role, Timestamp};
 use uuid::Uuid;
 
 use super::super::artifacts::records;
@@ -80,7 +80,7 @@ pub(crate) async fn submit(
     drop_pending(db, lease.key.task, now).await?;
     let origin = Origin { creator: upstream.creator, upstream: Some(upstream.uuid) };
     for new in insert(db, origin, std::slice::from_ref(row), &[number], now).await? {
-        db.run_one(INSERT_PENDING, &[&new.task.0, &lease.key.task.0, &lease.key.epoch]).await?;
+        db.run_one(INSERT_PENDING, &[&new.task.0, &lease.key.task.0, &lease.key.epoch.0]).await?;
     }
     db.run_one(LINK_DOWNSTREAM, &[&lease.key.task.0, &row.uuid]).await?;
     lease::touch(db, lease.key.task, now).await?;
@@ -129,10 +129,10 @@ const INSERT_RELEASED: Sql = sql!(
 pub(crate) async fn release(
     db: Db<'_>,
     upstream: TaskId,
-    epoch: i64,
+    epoch: Epoch,
     now: Timestamp,
 ) -> Result<Effects, StoreError> {
-    let released: Vec<i64> = db.all(RELEASE_PENDING, &[&upstream.0, &epoch], only).await?;
+    let released: Vec<i64> = db.all(RELEASE_PENDING, &[&upstream.0, &epoch.0], only).await?;
     if !released.is_empty() {
         failpoints::point("follow_up.release:before");
     }

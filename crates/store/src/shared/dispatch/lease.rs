@@ -2,7 +2,7 @@
 
 use mitosis_domain::ids::{TaskId, WorkerId};
 use mitosis_domain::task::{ExecEnd, LeaseKey};
-use mitosis_protocol::Timestamp;
+use mitosis_protocol::{Epoch, Timestamp};
 
 use super::super::tasks::get;
 use super::super::workers;
@@ -37,7 +37,7 @@ pub(crate) async fn find(db: Db<'_>, holder: Holder) -> Result<Option<Lease>, St
     match holder {
         Holder::Worker(worker, task) => db.optional(LEASE_OF_WORKER, &[&task.0, &worker.0], read).await,
         Holder::Lease(key) => {
-            db.optional(LEASE_OF_ATTEMPT, &[&key.task.0, &key.epoch, &key.token], read).await
+            db.optional(LEASE_OF_ATTEMPT, &[&key.task.0, &key.epoch.0, &key.token], read).await
         }
     }
 }
@@ -63,15 +63,20 @@ pub(crate) async fn lock(db: Db<'_>, holder: Holder) -> Result<Option<Lease>, St
 
 pub(crate) fn read(row: &Row<'_>) -> Result<Lease, StoreError> {
     Ok(Lease {
-        key: LeaseKey {
-            task: TaskId(row.value("task_id")?),
-            epoch: row.value("epoch")?,
-            token: row.value("token")?,
-        },
+        key: read_key(row)?,
         worker: WorkerId(row.value("worker_id")?),
         losses: row.value("losses")?,
         claimed_at: row.time("claimed_at")?,
         reported_end: row.optional_code("reported_end")?,
+    })
+}
+
+/// The key of a lease or of an ended attempt.
+pub(crate) fn read_key(row: &Row<'_>) -> Result<LeaseKey, StoreError> {
+    Ok(LeaseKey {
+        task: TaskId(row.value("task_id")?),
+        epoch: Epoch(row.value("epoch")?),
+        token: row.value("token")?,
     })
 }
 

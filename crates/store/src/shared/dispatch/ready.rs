@@ -1,6 +1,7 @@
 //! The choice of the next tasks: groups take turns; within a group, larger priority first, then older, over all
 //! lanes that the worker may serve.
 
+use mitosis_protocol::Epoch;
 use std::collections::{HashMap, VecDeque};
 
 use mitosis_domain::ids::{GroupId, LaneId, TaskId};
@@ -17,7 +18,7 @@ pub(crate) struct Ready {
     pub(crate) neg_priority: i32,
     pub(crate) task: TaskId,
     pub(crate) lane: LaneId,
-    pub(crate) epoch: i64,
+    pub(crate) epoch: Epoch,
     pub(crate) losses: i64,
 }
 
@@ -118,7 +119,7 @@ async fn first_of_lanes(db: Db<'_>, lanes: &[LaneId], count: usize) -> Result<Ve
         let of_lane: Vec<Ready> = db
             .all(FIRST_OF_LANE, params, |row| {
                 let (neg_priority, task) = (row.get(0)?, TaskId(row.get(1)?));
-                Ok(Ready { neg_priority, task, lane, epoch: row.get(2)?, losses: row.get(3)? })
+                Ok(Ready { neg_priority, task, lane, epoch: Epoch(row.get(2)?), losses: row.get(3)? })
             })
             .await?;
         first.extend(of_lane);

@@ -51,7 +51,7 @@ pub(crate) async fn requeue(
         })
         .await?;
     let params: Params<'_> =
-        &[&lane, &neg_priority(priority), &task.0, &lost.key.epoch, &losses, &now.unix_micros()];
+        &[&lane, &neg_priority(priority), &task.0, &lost.key.epoch.0, &losses, &now.unix_micros()];
     db.run_one(REQUEUE, params).await?;
     records::discard_attempt(db, task, lost.key.epoch, now).await?;
     follow_up::drop_pending(db, task, now).await?;

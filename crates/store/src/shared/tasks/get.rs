@@ -2,7 +2,7 @@
 
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::task::{Attempt, Ending, Phase, Task};
-use mitosis_protocol::TaskResult;
+use mitosis_protocol::{Epoch, TaskResult};
 use uuid::Uuid;
 
 use crate::StoreError;
@@ -96,7 +96,8 @@ fn read_phase(row: &Row<'_>) -> Result<Phase, StoreError> {
         }));
     }
     if let Some(worker) = row.value("holder")? {
-        let attempt = Attempt { worker, epoch: row.value("epoch")?, claimed_at: row.time("claimed_at")? };
+        let attempt =
+            Attempt { worker, epoch: Epoch(row.value("epoch")?), claimed_at: row.time("claimed_at")? };
         return Ok(match row.optional_code("reported_end")? {
             Some(end) => Phase::Reported(attempt, end),
             None => Phase::Running(attempt),

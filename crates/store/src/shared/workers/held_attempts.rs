@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use mitosis_domain::ids::{TaskId, WorkerId};
+use mitosis_protocol::Epoch;
 use mitosis_protocol::admin::AccountState;
 
 use crate::StoreError;
@@ -39,7 +40,7 @@ fn read(row: &Row<'_>) -> Result<(WorkerId, HeldAttempts), StoreError> {
     let attempts = match row.value::<Option<i64>>("task_id")? {
         Some(task) => vec![HeldAttempt {
             task: TaskId(task),
-            epoch: row.value("epoch")?,
+            epoch: Epoch(row.value("epoch")?),
             claimed_at: row.time("claimed_at")?,
             stop_asked: row.value("stop_asked")?,
         }],

@@ -110,7 +110,7 @@ pub(super) fn assign(
         params![
             task.0,
             worker.0,
-            epoch + 1,
+            epoch.next().0,
             token,
             losses,
             at.now.unix_micros(),

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::{Attempt, Ending, ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::worker::ShutdownOp;
-use mitosis_protocol::{Role, TaskState};
+use mitosis_protocol::{Epoch, Role, TaskState};
 use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Claim, Completed, Completion, EndReport, Holder};
 use mitosis_store::ops::tasks::NewTask;
@@ -25,7 +25,7 @@ pub(crate) async fn task_runs_from_submission_to_its_end<B: Backend>(harness: &m
 
     harness.pass(SECOND);
     let held = harness.claim_one(worker).await;
-    let attempt = Attempt { worker: worker.uuid, epoch: 1, claimed_at: harness.now };
+    let attempt = Attempt { worker: worker.uuid, epoch: Epoch::FIRST, claimed_at: harness.now };
     assert_eq!(held.task, harness.get(uuid).await);
     assert_eq!(held.task.phase, Phase::Running(attempt));
     assert_eq!(held.task.updated_at, harness.now);
@@ -109,7 +109,7 @@ pub(crate) async fn concurrent_claims_assign_each_task_once<B: Backend>(harness:
     claimed.extend(harness.claim(workers[0], 100).await);
     let tasks: BTreeSet<Uuid> = claimed.iter().map(|held| held.task.uuid).collect();
     assert_eq!((claimed.len(), tasks.len()), (100, 100));
-    assert!(claimed.iter().all(|held| held.lease.epoch == 1));
+    assert!(claimed.iter().all(|held| held.lease.epoch == Epoch::FIRST));
 }
 
 pub(crate) async fn claim_without_waiting_tasks_is_empty<B: Backend>(harness: &mut Harness<B>) {

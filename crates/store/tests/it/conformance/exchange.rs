@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use mitosis_domain::task::{Attempt, ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
-use mitosis_protocol::{Role, TaskResult, TaskResultMessage, TaskState};
+use mitosis_protocol::{Epoch, Role, TaskResult, TaskResultMessage, TaskState};
 use mitosis_store::ops::By;
 use mitosis_store::ops::Effects;
 use mitosis_store::ops::dispatch::{
@@ -206,7 +206,7 @@ pub(crate) async fn returned_task_keeps_its_position<B: Backend>(harness: &mut H
     assert_eq!(harness.phase(ids[0].uuid).await, Phase::Ready);
     let again = takes(harness, other, 3).await;
     assert_eq!(again.iter().map(|one| one.uuid).collect::<Vec<_>>(), ids.map_uuids());
-    assert_eq!(again[0].lease.epoch, 2, "another attempt");
+    assert_eq!(again[0].lease.epoch, Epoch(2), "another attempt");
     assert_eq!(harness.scalar("SELECT CAST(sum(losses) AS BIGINT) FROM lease").await, 0, "nothing was lost");
     let late = Exchange { ended: vec![finished(keys[0])], ..harness.nothing(worker) };
     assert_eq!(harness.exchange_one(late).await.verdicts, [Verdict::Stale]);
@@ -317,7 +317,7 @@ pub(crate) async fn agent_reads_its_attempts_and_stop_requests<B: Backend>(harne
 
     let attempt = |one: &Work, stop_asked| HeldAttempt {
         task: one.lease.task,
-        epoch: 1,
+        epoch: Epoch::FIRST,
         claimed_at: harness.now,
         stop_asked,
     };
@@ -390,7 +390,7 @@ pub(crate) async fn task_of_an_agent_shows_its_attempt<B: Backend>(harness: &mut
     let worker = harness.worker(&ann).await;
     let uuid = harness.submit_one(&ann).await;
     let held = takes(harness, worker, 1).await.remove(0);
-    let attempt = Attempt { worker: worker.uuid, epoch: 1, claimed_at: harness.now };
+    let attempt = Attempt { worker: worker.uuid, epoch: Epoch::FIRST, claimed_at: harness.now };
     assert_eq!(harness.phase(uuid).await, Phase::Running(attempt));
     assert_eq!(harness.commit(Holder::Lease(held.lease), status(0)).await, Completed::NotReported);
 }

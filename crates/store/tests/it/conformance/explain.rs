@@ -6,7 +6,7 @@ use mitosis_domain::explain::{Ahead, EligibleWorkers, Facts, Found, Holder, Near
 use mitosis_domain::lease::LeaseTerms;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
-use mitosis_protocol::{ExecState, Role, TaskSpec, TaskState};
+use mitosis_protocol::{Epoch, ExecState, Role, TaskSpec, TaskState};
 use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{self, FollowUp};
 use mitosis_store::ops::tasks::{NewTask, TaskChange};
@@ -194,7 +194,7 @@ pub(crate) async fn facts_of_a_held_task_include_holder_and_watched_task<B: Back
         else {
             panic!("it is held")
         };
-        assert_eq!((attempt.worker, attempt.epoch, reported), (worker.uuid, 1, None));
+        assert_eq!((attempt.worker, attempt.epoch, reported), (worker.uuid, Epoch::FIRST, None));
         let alive = Holder {
             heard_at: harness.now,
             lease_until: harness.now + LEASE,

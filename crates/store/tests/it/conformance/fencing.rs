@@ -4,7 +4,7 @@ use futures_util::future::join;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::task::{ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::worker::ShutdownOp;
-use mitosis_protocol::{ArtifactKind, Role};
+use mitosis_protocol::{ArtifactKind, Epoch, Role};
 use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Reservation;
 use mitosis_store::ops::dispatch::{Assignment, Completed, Completion, EndReport, FollowUp, Holder};
@@ -53,8 +53,8 @@ pub(crate) async fn key_with_a_wrong_part_is_refused<B: Backend>(harness: &mut H
     let LeaseKey { task, epoch, token } = held.lease;
     for holder in [
         Holder::Lease(LeaseKey { task, epoch, token: token + 1 }),
-        Holder::Lease(LeaseKey { task, epoch: epoch + 1, token }),
-        Holder::Lease(LeaseKey { task, epoch: 0, token }),
+        Holder::Lease(LeaseKey { task, epoch: epoch.next(), token }),
+        Holder::Lease(LeaseKey { task, epoch: Epoch::ZERO, token }),
         Holder::Worker(other.id, task),
         Holder::Worker(WorkerId(other.id.0 + 1_000), task),
     ] {
@@ -84,7 +84,7 @@ pub(crate) async fn lost_attempt_is_refused_while_another_runs<B: Backend>(harne
     lose(harness, first).await;
     harness.pass(SECOND);
     let held = harness.claim_one(second).await;
-    assert_eq!((held.task.uuid, held.lease.epoch), (uuid, 2));
+    assert_eq!((held.task.uuid, held.lease.epoch), (uuid, Epoch(2)));
     for holder in claims_of(first, &lost) {
         is_shut_out(harness, &ann, holder, uuid).await;
     }
@@ -159,7 +159,7 @@ pub(crate) async fn cancellation_matches_no_lease_key<B: Backend>(harness: &mut 
     let selection = CancelSelection::Ready(vec![fresh, tried]);
     assert_eq!(harness.store().cancel(By::Site, &selection, harness.now).await.answer().len(), 2);
     for held in &lost {
-        for epoch in 0..3 {
+        for epoch in [Epoch::ZERO, Epoch::FIRST, Epoch(2)] {
             let forged = Holder::Lease(LeaseKey { epoch, token: 0, ..held.lease });
             is_shut_out(harness, &ann, forged, held.task.uuid).await;
         }

@@ -3,7 +3,7 @@
 use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::ShutdownOp;
-use mitosis_protocol::{ArtifactKind, Role};
+use mitosis_protocol::{ArtifactKind, Epoch, Role};
 use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Completed, FollowUp, Holder};
 use mitosis_store::ops::tasks::{NewTask, TaskIds};
@@ -50,7 +50,7 @@ pub(crate) async fn follow_up_waits_for_the_commit_of_its_upstream<B: Backend>(h
     assert_eq!(harness.get(next.uuid).await.updated_at, harness.now);
     assert_eq!(harness.get(upstream).await.downstream, Some(next.uuid));
     let held = harness.claim_one(worker).await;
-    assert_eq!((held.task.uuid, held.task.priority, held.lease.epoch), (next.uuid, 3, 1));
+    assert_eq!((held.task.uuid, held.task.priority, held.lease.epoch), (next.uuid, 3, Epoch::FIRST));
 }
 
 pub(crate) async fn follow_up_has_the_creator_of_its_upstream<B: Backend>(harness: &mut Harness<B>) {

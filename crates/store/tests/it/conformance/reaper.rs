@@ -8,7 +8,7 @@ use mitosis_domain::lease::{LeaseTerms, Moment};
 use mitosis_domain::limits::{MAX_LOST_ATTEMPTS, OVERDUE_GRACE, PREPARATION_ALLOWANCE};
 use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_protocol::worker::Machine;
-use mitosis_protocol::{ArtifactKind, TaskResultMessage, TaskSpec, Timestamp};
+use mitosis_protocol::{ArtifactKind, Epoch, TaskResultMessage, TaskSpec, Timestamp};
 use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Completed, Holder};
 use mitosis_store::ops::reaper::{LeaseObservation, LeaseStatus, ReapReason, Reaped};
@@ -83,7 +83,7 @@ pub(crate) async fn requeued_tasks_keep_their_position<B: Backend>(harness: &mut
     let held = harness.claim(next, 4).await;
     let order: Vec<Uuid> = held.iter().map(|held| held.task.uuid).collect();
     assert_eq!(order, [first[0], later[0], first[1], later[1]]);
-    let epochs: Vec<i64> = held.iter().map(|held| held.lease.epoch).collect();
+    let epochs: Vec<i64> = held.iter().map(|held| held.lease.epoch.0).collect();
     assert_eq!(epochs, [2, 1, 2, 1]);
 }
 
@@ -189,7 +189,7 @@ pub(crate) async fn concurrent_reaps_requeue_each_task_once<B: Backend>(harness:
     let next = harness.worker(&ann).await;
     let held = harness.claim(next, 20).await;
     assert_eq!(held.len(), 10);
-    assert!(held.iter().all(|held| held.lease.epoch == 2));
+    assert!(held.iter().all(|held| held.lease.epoch == Epoch(2)));
 }
 
 const STANDSTILL: Duration = Duration::from_secs(10);

@@ -48,7 +48,7 @@ impl World {
     /// Assigns a task to a worker; returns the task and the attempt.
     pub(super) fn begin(&mut self, task: usize, worker: usize) -> (usize, usize) {
         let attempt = self.attempts.len();
-        self.tasks[task].epoch += 1;
+        self.tasks[task].epoch = self.tasks[task].epoch.next();
         self.tasks[task].place = ModelPhase::Held(attempt);
         let (epoch, claimed_at) = (self.tasks[task].epoch, self.now);
         let begun = Attempt { task, worker, epoch, claimed_at, reported: None, stop_requested: false };

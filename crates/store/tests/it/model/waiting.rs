@@ -1,6 +1,6 @@
 //! The model of waiting tasks: submitted, changed, cancelled.
 
-use mitosis_protocol::TaskResultMessage;
+use mitosis_protocol::{Epoch, TaskResultMessage};
 
 use super::moves::{Key, TaskShape};
 use super::world::{ModelPhase, Outcome, Task, World};
@@ -8,7 +8,15 @@ use super::world::{ModelPhase, Outcome, Task, World};
 impl World {
     pub(super) fn add_task(&mut self, shape: TaskShape, place: ModelPhase, upstream: Option<usize>) -> usize {
         let TaskShape { priority, gpu } = shape;
-        self.tasks.push(Task { priority, gpu, epoch: 0, losses: 0, upstream, downstream: None, place });
+        self.tasks.push(Task {
+            priority,
+            gpu,
+            epoch: Epoch::ZERO,
+            losses: 0,
+            upstream,
+            downstream: None,
+            place,
+        });
         self.tasks.len() - 1
     }
 

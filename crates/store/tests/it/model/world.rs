@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mitosis_domain::task::ExecEnd;
-use mitosis_protocol::{TaskResultMessage, Timestamp};
+use mitosis_protocol::{Epoch, TaskResultMessage, Timestamp};
 use mitosis_store::ops::dispatch::Completed;
 use mitosis_store::ops::reaper::ReapReason;
 use mitosis_store::ops::workers::Stop;
@@ -30,7 +30,7 @@ pub(super) struct World {
 pub(super) struct Task {
     pub(super) priority: i32,
     pub(super) gpu: bool,
-    pub(super) epoch: i64,
+    pub(super) epoch: Epoch,
     pub(super) losses: i64,
     pub(super) upstream: Option<usize>,
     pub(super) downstream: Option<usize>,
@@ -80,7 +80,7 @@ pub(super) enum Presence {
 pub(super) struct Attempt {
     pub(super) task: usize,
     pub(super) worker: usize,
-    pub(super) epoch: i64,
+    pub(super) epoch: Epoch,
     pub(super) claimed_at: Timestamp,
     pub(super) reported: Option<ExecEnd>,
     pub(super) stop_requested: bool,
