@@ -1,6 +1,8 @@
 //! Tasks and their attempts.
 
-use mitosis_protocol::{Epoch, ResultWarning, TaskResult, TaskResultMessage, TaskSpec, TaskState, Timestamp};
+use mitosis_protocol::{
+    Epoch, LeaseToken, ResultWarning, TaskResult, TaskResultMessage, TaskSpec, TaskState, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -139,5 +141,5 @@ pub struct LeaseKey {
     /// The number of the attempt, from 1.
     pub epoch: Epoch,
     /// A random number that only the holder knows.
-    pub token: i64,
+    pub token: LeaseToken,
 }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::worker::FetchedTask;
-use crate::{ArtifactKind, Epoch, ExecState, ResultWarning, TaskResult, Uuid};
+use crate::{ArtifactKind, Epoch, ExecState, LeaseToken, ResultWarning, TaskResult, Uuid};
 
 /// Largest result in `result.json`, in bytes.
 pub const MAX_DATA_BYTES: usize = 16 * 1024;
@@ -40,7 +40,8 @@ pub struct AttemptKey {
     #[schema(value_type = i64)]
     pub epoch: Epoch,
     /// A random number that only the holder knows.
-    pub token: i64,
+    #[schema(value_type = i64)]
+    pub token: LeaseToken,
 }
 
 /// An assigned task.
@@ -52,7 +53,8 @@ pub struct AssignedTask {
     #[schema(value_type = i64)]
     pub epoch: Epoch,
     /// The token to send with every report on the task.
-    pub token: i64,
+    #[schema(value_type = i64)]
+    pub token: LeaseToken,
     /// The internal number of the group that owns the task.
     #[serde(default)]
     pub group: i64,

@@ -29,3 +29,8 @@ impl fmt::Display for Epoch {
         self.0.fmt(f)
     }
 }
+
+/// A random number that only the holder of an attempt knows. It proves that a report comes from the holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LeaseToken(pub i64);

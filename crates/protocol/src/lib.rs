@@ -35,7 +35,7 @@ pub mod warning;
 pub mod worker;
 
 pub use artifact::{ArtifactInfo, ArtifactKind};
-pub use attempt::Epoch;
+pub use attempt::{Epoch, LeaseToken};
 pub use error::{ErrorBody, ErrorCode};
 pub use exec_state::ExecState;
 pub use group::Role;

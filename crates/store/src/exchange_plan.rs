@@ -111,13 +111,19 @@ pub(crate) fn worker_updates(
 mod tests {
     use mitosis_domain::ids::TaskId;
     use mitosis_domain::task::LeaseKey;
-    use mitosis_protocol::Epoch;
+    use mitosis_protocol::{Epoch, LeaseToken};
     use uuid::Uuid;
 
     use super::*;
 
     fn one(worker: i64, want: usize) -> Arc<Exchange> {
-        Arc::new(Exchange { worker: WorkerId(worker), ended: vec![], returned: vec![], want, token: 1 })
+        Arc::new(Exchange {
+            worker: WorkerId(worker),
+            ended: vec![],
+            returned: vec![],
+            want,
+            token: LeaseToken(1),
+        })
     }
 
     #[test]
@@ -146,7 +152,7 @@ mod tests {
     /// Only a worker that did something has changed, and only a draining worker may be removed.
     #[test]
     fn updates_follow_from_what_a_worker_did() {
-        let key = LeaseKey { task: TaskId(1), epoch: Epoch::FIRST, token: 1 };
+        let key = LeaseKey { task: TaskId(1), epoch: Epoch::FIRST, token: LeaseToken(1) };
         let mut batch = [one(1, 1), one(2, 1), one(3, 1), one(4, 0), one(5, 0), one(6, 0)];
         Arc::make_mut(&mut batch[4]).returned = vec![key];
         let state = |worker: WorkerId| match worker.0 {

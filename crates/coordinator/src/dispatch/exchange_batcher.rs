@@ -3,6 +3,7 @@
 //! Nothing is delayed in order to be collected: requests that arrive during a transaction form the next batch. So a
 //! single agent is served at once, and many at the cost of a few.
 
+use mitosis_protocol::LeaseToken;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +66,7 @@ impl ExchangeBatcher {
 
     /// Claims tasks as soon as there are some. If the caller gives up, tasks that were assigned meanwhile are
     /// requeued.
-    pub(crate) async fn wait_for_work(&self, worker: WorkerId, want: usize, token: i64) -> Answer {
+    pub(crate) async fn wait_for_work(&self, worker: WorkerId, want: usize, token: LeaseToken) -> Answer {
         let exchange = Exchange { worker, ended: Vec::new(), returned: Vec::new(), want, token };
         self.request(exchange, true).await
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
 use mitosis_domain::lease::Moment;
 use mitosis_domain::task::{ExecEnd, LeaseKey, Task};
-use mitosis_protocol::{ArtifactKind, ResultWarning, TaskResult, TaskSpec, Timestamp};
+use mitosis_protocol::{ArtifactKind, LeaseToken, ResultWarning, TaskResult, TaskSpec, Timestamp};
 use uuid::Uuid;
 
 use crate::StoreError;
@@ -85,7 +85,7 @@ pub struct Exchange {
     /// The number of requested tasks.
     pub want: usize,
     /// The token of the new leases: an unpredictable number.
-    pub token: i64,
+    pub token: LeaseToken,
 }
 
 /// An attempt that has ended, as reported by its agent.
@@ -221,7 +221,7 @@ pub trait Dispatch {
     async fn claim_or_resume(
         &self,
         worker: WorkerId,
-        token: i64,
+        token: LeaseToken,
         at: Moment,
     ) -> Result<Changed<Claim>, StoreError>;
 

@@ -358,7 +358,7 @@ impl AgentState {
 #[cfg(test)]
 pub(super) mod tests {
     use mitosis_protocol::worker::FetchedTask;
-    use mitosis_protocol::{Epoch, TaskSpec, Uuid};
+    use mitosis_protocol::{Epoch, LeaseToken, TaskSpec, Uuid};
 
     use super::super::prefetch::PREFETCH_TIMEOUT;
     use super::*;
@@ -367,7 +367,7 @@ pub(super) mod tests {
         let spec = TaskSpec::default();
         let timeout = Duration::from_secs(60);
         let task = FetchedTask { id, uuid: Uuid::nil(), timeout, upstream_task_uuid: None, spec };
-        AssignedTask { task, epoch: Epoch::FIRST, token: 7, group: 1, priority: 0 }
+        AssignedTask { task, epoch: Epoch::FIRST, token: LeaseToken(7), group: 1, priority: 0 }
     }
 
     fn tasks(ids: std::ops::Range<i64>) -> Vec<AssignedTask> {

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use mitosis_domain::failpoints;
+use mitosis_protocol::LeaseToken;
 use mitosis_protocol::agent::{MAX_BATCH, MAX_INLINE_BYTES, PollReply, PollRequest};
 use mitosis_store::ops::dispatch::{Assigned, Exchanged};
 use tokio::time::{Instant, sleep_until};
@@ -81,7 +82,7 @@ impl HeldPoll<'_> {
         tokio::pin!(renewal);
         let mut renewing = due.renewal;
         let want = wanted(request.want);
-        let work = app.batcher.wait_for_work(agent.id, want, app.entropy.number());
+        let work = app.batcher.wait_for_work(agent.id, want, LeaseToken(app.entropy.number()));
         tokio::pin!(work);
         // A message may have arrived between two requests.
         let mut comparing = self.take_message() || due.comparison;

@@ -12,7 +12,7 @@ use mitosis_protocol::agent::{
 };
 use mitosis_protocol::warning::MAX_WARNINGS;
 use mitosis_protocol::{
-    ArtifactKind, ExecState, ResultWarning, TaskResult, TaskResultMessage, Uuid, WarningCode,
+    ArtifactKind, ExecState, LeaseToken, ResultWarning, TaskResult, TaskResultMessage, Uuid, WarningCode,
 };
 use mitosis_store::ops::dispatch::{Assigned, Ended, Exchange, Holder, InlineArchive, Verdict};
 
@@ -69,7 +69,7 @@ async fn report(
         ended,
         returned,
         want: wanted(request.want),
-        token: app.entropy.number(),
+        token: LeaseToken(app.entropy.number()),
     };
     let exchanged = app.batcher.exchange(exchange).await?;
     for (verdict, result) in exchanged.verdicts.iter().zip(results) {

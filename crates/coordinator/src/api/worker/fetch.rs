@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axum::extract::State;
 use mitosis_domain::worker::Worker;
-use mitosis_protocol::Uuid;
 use mitosis_protocol::worker::FetchedTask;
+use mitosis_protocol::{LeaseToken, Uuid};
 use mitosis_store::StoreError;
 use mitosis_store::ops::Changed;
 use mitosis_store::ops::dispatch::{Assignment, Claim};
@@ -109,13 +109,13 @@ async fn claim_or_wait(app: &App, worker: &Worker, wait: Duration) -> Result<Opt
 }
 
 async fn claim(app: &App, worker: &Worker) -> Result<Option<FetchedTask>, ApiError> {
-    let token = app.entropy.number();
+    let token = LeaseToken(app.entropy.number());
     let claim = app.retry.transient(|| app.store.claim_or_resume(worker.id, token, app.moment())).await?;
     claimed(app, worker, claim, token).await
 }
 
 async fn claim_once(app: &App, worker: &Worker) -> Result<Option<FetchedTask>, ApiError> {
-    let token = app.entropy.number();
+    let token = LeaseToken(app.entropy.number());
     let claim = app.store.claim_or_resume(worker.id, token, app.moment()).await?;
     claimed(app, worker, claim, token).await
 }
@@ -125,7 +125,7 @@ async fn claimed(
     app: &App,
     worker: &Worker,
     claim: Changed<Claim>,
-    token: i64,
+    token: LeaseToken,
 ) -> Result<Option<FetchedTask>, ApiError> {
     match app.publish(claim) {
         Claim::Assigned(assignment) => {

@@ -7,6 +7,7 @@ use mitosis_domain::ids::{TaskId, WorkerId};
 use mitosis_domain::lease::Moment;
 use mitosis_domain::limits;
 use mitosis_domain::task::LeaseKey;
+use mitosis_protocol::LeaseToken;
 use mitosis_protocol::worker::WorkerState;
 
 use super::participants;
@@ -31,7 +32,7 @@ pub(crate) async fn claim_or_resume(
     db: Session<'_>,
     turns: &SharedRoundRobin,
     worker: WorkerId,
-    token: i64,
+    token: LeaseToken,
     at: Moment,
 ) -> Result<Changed<Claim>, StoreError> {
     let mut participants = participants::lock(db, &[worker]).await?;
@@ -87,7 +88,7 @@ const ASSIGN: &str = "
 pub(super) async fn assign(
     db: Session<'_>,
     first: &[Ready],
-    to: &[(WorkerId, i64)],
+    to: &[(WorkerId, LeaseToken)],
     at: Moment,
 ) -> Result<Vec<(WorkerId, Work)>, StoreError> {
     if first.is_empty() {
@@ -96,7 +97,8 @@ pub(super) async fn assign(
     let lanes: Vec<i64> = first.iter().map(|ready| ready.lane.0).collect();
     let places: Vec<i32> = first.iter().map(|ready| ready.neg_priority).collect();
     let tasks: Vec<i64> = first.iter().map(|ready| ready.task.0).collect();
-    let (workers, tokens): (Vec<i64>, Vec<i64>) = to.iter().map(|(worker, token)| (worker.0, *token)).unzip();
+    let (workers, tokens): (Vec<i64>, Vec<i64>) =
+        to.iter().map(|(worker, token)| (worker.0, token.0)).unzip();
     let overdue_at = at.lease + limits::PREPARATION_ALLOWANCE + limits::OVERDUE_GRACE;
     let params: Params<'_> =
         &[&lanes, &places, &tasks, &workers, &tokens, &at.now.unix_micros(), &overdue_at.micros()];

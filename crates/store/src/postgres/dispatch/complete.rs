@@ -103,7 +103,7 @@ async fn complete_of(
         &task.0,
         &worker.id.0,
         &attempt.map(|key| key.epoch.0),
-        &attempt.map(|key| key.token),
+        &attempt.map(|key| key.token.0),
         &completion.end.map(Code::code),
         &completion.result.exit_status,
         &completion.result.msg.map(Code::code),
@@ -153,7 +153,7 @@ async fn was_committed(db: Session<'_>, holder: Holder) -> Result<bool, StoreErr
     match holder {
         Holder::Worker(worker, task) => db.one(COMMITTED_BY_WORKER, &[&task.0, &worker.0], only).await,
         Holder::Lease(key) => {
-            db.one(COMMITTED_BY_ATTEMPT, &[&key.task.0, &key.epoch.0, &key.token], only).await
+            db.one(COMMITTED_BY_ATTEMPT, &[&key.task.0, &key.epoch.0, &key.token.0], only).await
         }
     }
 }

@@ -9,7 +9,7 @@ use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
 use mitosis_domain::lease::Moment;
 use mitosis_domain::task::LeaseKey;
 use mitosis_protocol::worker::WorkerState;
-use mitosis_protocol::{Epoch, Timestamp};
+use mitosis_protocol::{Epoch, LeaseToken, Timestamp};
 use uuid::Uuid;
 
 use super::claim;
@@ -184,7 +184,7 @@ async fn end(
     let tasks: Vec<i64> = held.iter().map(|(_, _, ended)| ended.lease.task.0).collect();
     let workers: Vec<i64> = held.iter().map(|(worker, _, _)| worker.0).collect();
     let epochs: Vec<i64> = held.iter().map(|(_, _, ended)| ended.lease.epoch.0).collect();
-    let tokens: Vec<i64> = held.iter().map(|(_, _, ended)| ended.lease.token).collect();
+    let tokens: Vec<i64> = held.iter().map(|(_, _, ended)| ended.lease.token.0).collect();
     let ends: Vec<i16> = held.iter().map(|(_, _, ended)| ended.end.code()).collect();
     let statuses: Vec<i32> = held.iter().map(|(_, _, ended)| ended.result.exit_status).collect();
     let messages: Vec<Option<i16>> =
@@ -261,7 +261,7 @@ async fn committed_before(
     }
     let tasks: Vec<i64> = undecided.iter().map(|key| key.task.0).collect();
     let epochs: Vec<i64> = undecided.iter().map(|key| key.epoch.0).collect();
-    let tokens: Vec<i64> = undecided.iter().map(|key| key.token).collect();
+    let tokens: Vec<i64> = undecided.iter().map(|key| key.token.0).collect();
     db.all(COMMITTED_BEFORE, &[&tasks, &epochs, &tokens], lease::read_key).await
 }
 
@@ -296,7 +296,7 @@ async fn assign_all(
         let selected = select_ready(db.into(), turns, eligibility, group.want()).await?;
         let places: HashMap<TaskId, usize> =
             selected.iter().map(|ready| ready.task).zip(group.distribute(selected.len())).collect();
-        let to: Vec<(WorkerId, i64)> = selected
+        let to: Vec<(WorkerId, LeaseToken)> = selected
             .iter()
             .map(|ready| &batch[places[&ready.task]])
             .map(|one| (one.worker, one.token))

@@ -2,7 +2,7 @@
 
 use mitosis_domain::ids::{TaskId, WorkerId};
 use mitosis_domain::task::{ExecEnd, LeaseKey};
-use mitosis_protocol::{Epoch, Timestamp};
+use mitosis_protocol::{Epoch, LeaseToken, Timestamp};
 
 use super::super::tasks::get;
 use super::super::workers;
@@ -37,7 +37,7 @@ pub(crate) async fn find(db: Db<'_>, holder: Holder) -> Result<Option<Lease>, St
     match holder {
         Holder::Worker(worker, task) => db.optional(LEASE_OF_WORKER, &[&task.0, &worker.0], read).await,
         Holder::Lease(key) => {
-            db.optional(LEASE_OF_ATTEMPT, &[&key.task.0, &key.epoch.0, &key.token], read).await
+            db.optional(LEASE_OF_ATTEMPT, &[&key.task.0, &key.epoch.0, &key.token.0], read).await
         }
     }
 }
@@ -76,7 +76,7 @@ pub(crate) fn read_key(row: &Row<'_>) -> Result<LeaseKey, StoreError> {
     Ok(LeaseKey {
         task: TaskId(row.value("task_id")?),
         epoch: Epoch(row.value("epoch")?),
-        token: row.value("token")?,
+        token: LeaseToken(row.value("token")?),
     })
 }
 

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use mitosis_domain::ids::{TaskId, WorkerId};
 use mitosis_domain::lease::Moment;
 use mitosis_domain::task::ExecEnd;
-use mitosis_protocol::Timestamp;
+use mitosis_protocol::{LeaseToken, Timestamp};
 
 use super::tasks::insert::NewRow;
 use crate::backend::Backend;
@@ -43,7 +43,7 @@ impl<B: Backend> Dispatch for B {
     async fn claim_or_resume(
         &self,
         worker: WorkerId,
-        token: i64,
+        token: LeaseToken,
         at: Moment,
     ) -> Result<Changed<Claim>, StoreError> {
         self.write((self.round_robin(), worker, token, at), |db, (turns, worker, token, at)| {
@@ -117,7 +117,7 @@ async fn claim_or_resume(
     db: Db<'_>,
     turns: &SharedRoundRobin,
     worker: WorkerId,
-    token: i64,
+    token: LeaseToken,
     at: Moment,
 ) -> Result<Changed<Claim>, StoreError> {
     match db {

@@ -7,9 +7,9 @@ use mitosis_domain::ids::{GroupId, WorkerId};
 use mitosis_domain::lease::{LeaseTime, Moment};
 use mitosis_domain::limits;
 use mitosis_domain::task::LeaseKey;
-use mitosis_protocol::Role;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::WorkerState;
+use mitosis_protocol::{LeaseToken, Role};
 use rusqlite::params;
 
 use crate::StoreError;
@@ -55,7 +55,7 @@ pub(crate) fn claim_or_resume(
     db: &Connection,
     turns: &SharedRoundRobin,
     worker: WorkerId,
-    token: i64,
+    token: LeaseToken,
     at: Moment,
 ) -> Result<Changed<Claim>, StoreError> {
     let Some(participant) = participant(db, worker)? else { return Ok(Changed::nothing(Claim::WorkerGone)) };
@@ -97,7 +97,7 @@ pub(super) fn assign(
     db: &Connection,
     worker: WorkerId,
     ready: Ready,
-    token: i64,
+    token: LeaseToken,
     at: Moment,
 ) -> Result<Work, StoreError> {
     let Ready { neg_priority, task, lane, epoch, losses } = ready;
@@ -111,7 +111,7 @@ pub(super) fn assign(
             task.0,
             worker.0,
             epoch.next().0,
-            token,
+            token.0,
             losses,
             at.now.unix_micros(),
             overdue_at(at.lease, timeout).micros(),

@@ -94,7 +94,7 @@ const COMMITTED_BY_ATTEMPT: &str = "
 pub(super) fn was_committed(db: &Connection, holder: Holder) -> Result<bool, StoreError> {
     match holder {
         Holder::Worker(worker, task) => db.one(COMMITTED_BY_WORKER, [task.0, worker.0], only),
-        Holder::Lease(key) => db.one(COMMITTED_BY_ATTEMPT, [key.task.0, key.epoch.0, key.token], only),
+        Holder::Lease(key) => db.one(COMMITTED_BY_ATTEMPT, [key.task.0, key.epoch.0, key.token.0], only),
     }
 }
 
@@ -122,7 +122,7 @@ fn insert_done(
             reporter,
             worker,
             lease.key.epoch.0,
-            lease.key.token,
+            lease.key.token.0,
             lease.claimed_at.unix_micros(),
             now.unix_micros(),
             data,

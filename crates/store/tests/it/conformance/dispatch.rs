@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::{Attempt, Ending, ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::worker::ShutdownOp;
-use mitosis_protocol::{Epoch, Role, TaskState};
+use mitosis_protocol::{Epoch, LeaseToken, Role, TaskState};
 use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Claim, Completed, Completion, EndReport, Holder};
 use mitosis_store::ops::tasks::NewTask;
@@ -200,7 +200,7 @@ pub(crate) async fn completions_of_one_batch_are_independent<B: Backend>(harness
     let held = harness.claim(worker, 3).await;
     let [first, second, third] = [0, 1, 2].map(|at| Holder::Lease(held[at].lease));
     let completion = |holder, end| Completion { holder, end, result: status(0) };
-    let stranger = Holder::Lease(LeaseKey { token: 1, ..held[2].lease });
+    let stranger = Holder::Lease(LeaseKey { token: LeaseToken(1), ..held[2].lease });
     let finished = Some(ExecEnd::Finished);
     let all = [
         completion(first, finished),

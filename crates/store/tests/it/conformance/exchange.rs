@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use mitosis_domain::task::{Attempt, ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
-use mitosis_protocol::{Epoch, Role, TaskResult, TaskResultMessage, TaskState};
+use mitosis_protocol::{Epoch, LeaseToken, Role, TaskResult, TaskResultMessage, TaskState};
 use mitosis_store::ops::By;
 use mitosis_store::ops::Effects;
 use mitosis_store::ops::dispatch::{
@@ -93,7 +93,7 @@ pub(crate) async fn verdicts_of_agents_are_independent<B: Backend>(harness: &mut
     let held = takes(harness, one, 3).await;
     let lost = takes(harness, gone, 1).await.remove(0);
     harness.store().stop_worker(By::Site, gone.uuid, ShutdownOp::Force, harness.now).await.answer();
-    let guessed = LeaseKey { token: 1, ..held[2].lease };
+    let guessed = LeaseKey { token: LeaseToken(1), ..held[2].lease };
     let batch = [
         Exchange {
             ended: vec![finished(held[0].lease), finished(guessed), finished(held[0].lease)],

@@ -4,7 +4,7 @@ use futures_util::future::join;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::task::{ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::worker::ShutdownOp;
-use mitosis_protocol::{ArtifactKind, Epoch, Role};
+use mitosis_protocol::{ArtifactKind, Epoch, LeaseToken, Role};
 use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Reservation;
 use mitosis_store::ops::dispatch::{Assignment, Completed, Completion, EndReport, FollowUp, Holder};
@@ -52,7 +52,7 @@ pub(crate) async fn key_with_a_wrong_part_is_refused<B: Backend>(harness: &mut H
     harness.report(Holder::Lease(held.lease), ExecEnd::Finished).await;
     let LeaseKey { task, epoch, token } = held.lease;
     for holder in [
-        Holder::Lease(LeaseKey { task, epoch, token: token + 1 }),
+        Holder::Lease(LeaseKey { task, epoch, token: LeaseToken(token.0 + 1) }),
         Holder::Lease(LeaseKey { task, epoch: epoch.next(), token }),
         Holder::Lease(LeaseKey { task, epoch: Epoch::ZERO, token }),
         Holder::Worker(other.id, task),
@@ -118,7 +118,7 @@ pub(crate) async fn token_of_a_later_attempt_does_not_admit_an_earlier_one<B: Ba
     let (first, second) = (harness.worker(&ann).await, harness.worker(&ann).await);
     let uuid = harness.submit_one(&ann).await;
     let claim = async |harness: &Harness<B>, worker: RegisteredWorker| {
-        crate::harness::assigned(harness.ask(worker, 1, 42).await).remove(0)
+        crate::harness::assigned(harness.ask(worker, 1, LeaseToken(42)).await).remove(0)
     };
     let lost = claim(harness, first).await;
     lose(harness, first).await;
@@ -146,7 +146,7 @@ pub(crate) async fn repeated_commit_is_acknowledged_without_a_change<B: Backend>
     }
     assert_eq!(harness.get(uuid).await, over);
     let LeaseKey { token, .. } = held.lease;
-    let guessed = Holder::Lease(LeaseKey { token: token + 1, ..held.lease });
+    let guessed = Holder::Lease(LeaseKey { token: LeaseToken(token.0 + 1), ..held.lease });
     is_shut_out(harness, &ann, guessed, uuid).await;
 }
 
@@ -160,7 +160,7 @@ pub(crate) async fn cancellation_matches_no_lease_key<B: Backend>(harness: &mut 
     assert_eq!(harness.store().cancel(By::Site, &selection, harness.now).await.answer().len(), 2);
     for held in &lost {
         for epoch in [Epoch::ZERO, Epoch::FIRST, Epoch(2)] {
-            let forged = Holder::Lease(LeaseKey { epoch, token: 0, ..held.lease });
+            let forged = Holder::Lease(LeaseKey { epoch, token: LeaseToken(0), ..held.lease });
             is_shut_out(harness, &ann, forged, held.task.uuid).await;
         }
         for holder in claims_of(worker, held) {

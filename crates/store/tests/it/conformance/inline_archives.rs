@@ -6,7 +6,7 @@ use mitosis_domain::quota::QuotaChange;
 use mitosis_domain::task::{ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::ArtifactKind::{self, ExecLog, Result as Output, StdLog};
 use mitosis_protocol::admin::AccountState;
-use mitosis_protocol::{ResultWarning, WarningCode};
+use mitosis_protocol::{LeaseToken, ResultWarning, WarningCode};
 use mitosis_store::ops::artifacts::{Artifact, Place, Removal, Reservation};
 use mitosis_store::ops::dispatch::{Ended, Exchange, Holder, InlineArchive, Verdict, Work};
 use mitosis_store::ops::{Administered, By};
@@ -87,7 +87,7 @@ pub(crate) async fn archives_are_visible_with_the_end_and_charged_once<B: Backen
 
 pub(crate) async fn archives_of_a_stale_report_are_not_stored<B: Backend>(harness: &mut Harness<B>) {
     let (_, worker, work) = running(harness, 1).await;
-    let stale = LeaseKey { token: work[0].lease.token + 1, ..work[0].lease };
+    let stale = LeaseKey { token: LeaseToken(work[0].lease.token.0 + 1), ..work[0].lease };
     let verdicts = ends(harness, worker, vec![ended(stale, vec![archive(StdLog, "log")])]).await;
     assert_eq!(verdicts, [Verdict::Stale]);
     assert_eq!((visible(harness, work[0].uuid).await, harness.used("ann").await), (vec![], 0));

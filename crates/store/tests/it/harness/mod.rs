@@ -15,7 +15,7 @@ use mitosis_domain::spec;
 use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::{ExecEnd, Phase, Task};
 use mitosis_protocol::admin::AccountState;
-use mitosis_protocol::{Role, TaskResult, TaskSpec, Timestamp};
+use mitosis_protocol::{LeaseToken, Role, TaskResult, TaskSpec, Timestamp};
 use mitosis_store::ops::accounts::{NewUser, UserCreation};
 use mitosis_store::ops::dispatch::{
     Assigned, Assignment, Claim, Completed, Completion, EndReport, Exchange, Exchanged, Holder,
@@ -281,7 +281,7 @@ impl<B: Backend> Harness<B> {
     }
 
     /// Claims up to `count` tasks by an exchange, and reads them.
-    pub(crate) async fn ask(&self, worker: RegisteredWorker, count: usize, token: i64) -> Claimed {
+    pub(crate) async fn ask(&self, worker: RegisteredWorker, count: usize, token: LeaseToken) -> Claimed {
         let mut assigned = Vec::new();
         match self.exchange_one(Exchange { want: count, token, ..self.nothing(worker) }).await.assigned {
             Assigned::WorkerGone => return Claimed::WorkerGone,
@@ -313,8 +313,8 @@ impl<B: Backend> Harness<B> {
     }
 
     /// A token that was not returned before.
-    pub(crate) fn token(&self) -> i64 {
-        1_000_000 + i64::try_from(self.number()).unwrap()
+    pub(crate) fn token(&self) -> LeaseToken {
+        LeaseToken(1_000_000 + i64::try_from(self.number()).unwrap())
     }
 
     /// Reports how the command ended.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mitosis_domain::task::{ExecEnd, LeaseKey};
-use mitosis_protocol::ArtifactKind;
+use mitosis_protocol::{ArtifactKind, LeaseToken};
 use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Reservation;
 use mitosis_store::ops::dispatch::{
@@ -121,8 +121,8 @@ impl<B: Backend> Actor<B> {
     }
 
     /// One of two tokens, so that tokens are reused, and the rest of the key has to distinguish attempts.
-    fn token(&self) -> i64 {
-        self.harness.token() % 2
+    fn token(&self) -> LeaseToken {
+        LeaseToken(self.harness.token().0 % 2)
     }
 
     async fn claim(&mut self, worker: usize, count: usize) -> Outcome {
