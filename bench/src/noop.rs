@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use mitosis_client::WorkerClient;
-use mitosis_protocol::TaskResult;
 use mitosis_protocol::agent::{AssignedTask, AttemptKey, EndedTask, ReportBatch};
 use mitosis_protocol::worker::RegisterWorkerRequest;
+use mitosis_protocol::{TaskResult, WaitStatus};
 
 use crate::mito::{Kind, Mito, task};
 use crate::numbers::{Numbers, float};
@@ -97,7 +97,7 @@ fn success(assigned: &AssignedTask) -> EndedTask {
     EndedTask {
         key: AttemptKey { id: assigned.task.id, epoch: assigned.epoch, token: assigned.token },
         cancelled: false,
-        result: TaskResult { exit_status: 0, msg: None },
+        result: TaskResult { exit_status: WaitStatus::SUCCESS, msg: None },
         left_archives: false,
         data: None,
         warnings: Vec::new(),

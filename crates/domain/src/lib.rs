@@ -26,6 +26,5 @@ pub mod selector;
 pub mod spec;
 pub mod tags;
 pub mod task;
-pub mod wait_status;
 pub mod watch;
 pub mod worker;

@@ -105,7 +105,7 @@ impl Ending {
         match self.result.msg {
             Some(TaskResultMessage::UserCancellation) => false,
             Some(TaskResultMessage::UploadResultTimeout) => true,
-            _ => matches!(self.end, ExecEnd::Cancelled) || self.result.exit_status != 0,
+            _ => matches!(self.end, ExecEnd::Cancelled) || !self.result.exit_status.is_success(),
         }
     }
 }

@@ -31,6 +31,7 @@ pub mod sweep;
 pub mod task;
 pub mod timestamp;
 pub mod tokens;
+mod wait_status;
 pub mod warning;
 pub mod worker;
 
@@ -43,6 +44,7 @@ pub use password::Md5Password;
 pub use task::{TaskInfo, TaskResult, TaskResultMessage, TaskSpec, TaskState};
 pub use timestamp::Timestamp;
 pub use uuid::Uuid;
+pub use wait_status::{ShellCode, Termination, WaitStatus};
 pub use warning::{ResultWarning, WarningCode};
 
 /// The header of each reply with the version of the coordinator. A coordinator before 0.7 sends none.

@@ -45,7 +45,7 @@ pub struct ReportReply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ArtifactKind;
+    use crate::{ArtifactKind, WaitStatus};
 
     #[test]
     fn operations_are_spelled_as_by_legacy_workers() {
@@ -59,7 +59,7 @@ mod tests {
             r#"{"id":1007,"op":{"Upload":{"content_type":"std-log","content_length":357}}}"#
         );
         assert_eq!(
-            spelled(ReportOp::Commit(TaskResult { exit_status: 768, msg: None })),
+            spelled(ReportOp::Commit(TaskResult { exit_status: WaitStatus::exited(3), msg: None })),
             r#"{"id":1007,"op":{"Commit":{"exit_status":768,"msg":null}}}"#
         );
     }

@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::{TaskResult, TaskResultMessage};
+use crate::{TaskResult, TaskResultMessage, WaitStatus};
 
 /// How a task ended.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct WireResult {
     /// Raw POSIX wait status: exit code n is n × 256, death by signal s is s (+128 with a core dump).
-    exit_status: i32,
+    #[schema(value_type = i32)]
+    exit_status: WaitStatus,
     /// The reason, if the status alone is not enough.
     #[serde(default)]
     msg: Option<LegacyMessage>,
@@ -108,7 +109,8 @@ mod tests {
 
     #[test]
     fn known_reason_keeps_the_legacy_spelling() {
-        let result = TaskResult { exit_status: 0, msg: Some(TaskResultMessage::UserCancellation) };
+        let result =
+            TaskResult { exit_status: WaitStatus::SUCCESS, msg: Some(TaskResultMessage::UserCancellation) };
         let text = serde_json::to_string(&result).unwrap();
         assert_eq!(text, r#"{"exit_status":0,"msg":"UserCancellation"}"#);
         assert_eq!(serde_json::from_str::<TaskResult>(&text).unwrap(), result);
@@ -116,7 +118,8 @@ mod tests {
 
     #[test]
     fn newer_reason_is_null_for_legacy_clients() {
-        let result = TaskResult { exit_status: 0, msg: Some(TaskResultMessage::WorkersLost) };
+        let result =
+            TaskResult { exit_status: WaitStatus::SUCCESS, msg: Some(TaskResultMessage::WorkersLost) };
         let text = serde_json::to_string(&result).unwrap();
         assert_eq!(text, r#"{"exit_status":0,"msg":null,"reason":"workers_lost"}"#);
         assert_eq!(serde_json::from_str::<TaskResult>(&text).unwrap(), result);

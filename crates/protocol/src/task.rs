@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::artifact::{ArtifactInfo, ArtifactKind};
 use crate::result::WireResult;
-use crate::{ErrorBody, ExecState, ResultWarning, Timestamp, duration};
+use crate::{ErrorBody, ExecState, ResultWarning, Timestamp, WaitStatus, duration};
 
 /// The state of a task.
 #[derive(
@@ -92,8 +92,8 @@ pub enum RemoteFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "WireResult", into = "WireResult")]
 pub struct TaskResult {
-    /// Raw POSIX wait status: exit code n is n × 256, death by signal s is s (+128 with a core dump).
-    pub exit_status: i32,
+    /// How the command ended; success if it never ran.
+    pub exit_status: WaitStatus,
     /// The reason, if the status alone is not enough.
     pub msg: Option<TaskResultMessage>,
 }

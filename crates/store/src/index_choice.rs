@@ -26,7 +26,7 @@ pub(crate) const fn ended_condition(ended: EndedTasks) -> &'static str {
     }
 }
 
-/// The exit code of a task as a shell shows it; see [`mitosis_domain::wait_status`].
+/// The exit code of a task as a shell shows it; see [`ShellCode`](mitosis_protocol::ShellCode).
 pub(crate) const EXIT_CODE: &str = "(
     SELECT CASE WHEN (exit_status & 127) = 0 THEN (exit_status >> 8) & 255 ELSE 128 + (exit_status & 127) END
     FROM done WHERE done.task_id = t.id)";

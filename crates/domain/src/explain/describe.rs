@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use mitosis_protocol::explain::{Explanation, ReasonCode, ReasonFacts};
-use mitosis_protocol::{Epoch, ExecState, TaskResultMessage, TaskState, Timestamp, Uuid, duration};
+use mitosis_protocol::{
+    Epoch, ExecState, TaskResultMessage, TaskState, Termination, Timestamp, Uuid, duration,
+};
 
 use super::facts::{Ahead, Nearest, Standing};
 use super::{Facts, Moment, Reason};
 use crate::limits::TOO_MUCH_OUTPUT;
 use crate::tags::TagSet;
 use crate::task::{Attempt, Ending, ExecEnd, Phase};
-use crate::wait_status::WaitStatus;
 
 /// What is said about one reason.
 struct Description {
@@ -309,9 +310,9 @@ fn storing(attempt: Attempt, end: ExecEnd) -> Description {
 }
 
 fn ended(ending: &Ending, now: Timestamp) -> Description {
-    let how = match WaitStatus::from_raw(ending.result.exit_status) {
-        WaitStatus::Exited(code) => format!("with exit code {code}"),
-        WaitStatus::Signalled(signal) => format!("by signal {signal}"),
+    let how = match ending.result.exit_status.termination() {
+        Termination::Exited(code) => format!("with exit code {code}"),
+        Termination::Signalled(signal) => format!("by signal {signal}"),
     };
     let what = match (ending.result.msg, ending.end) {
         (Some(TaskResultMessage::UserCancellation), _) => "It was cancelled by a user".to_owned(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mitosis_protocol::explain::{Explanation, ReasonCode as C};
 use mitosis_protocol::worker::WorkerState;
-use mitosis_protocol::{Epoch, ExecState, TaskResult, TaskResultMessage, TaskState, Timestamp};
+use mitosis_protocol::{Epoch, ExecState, TaskResult, TaskResultMessage, TaskState, Timestamp, WaitStatus};
 use uuid::Uuid;
 
 use super::{Ahead, EligibleWorkers, Facts, Found, Holder, Moment, Nearest, Standing, Watched, explain};
@@ -91,7 +91,7 @@ fn watching(group: &str, state: Option<TaskState>, result: Option<TaskResult>) -
 }
 
 fn ended(end: ExecEnd, exit_status: i32, msg: Option<TaskResultMessage>) -> Standing {
-    let result = TaskResult { exit_status, msg };
+    let result = TaskResult { exit_status: WaitStatus(exit_status), msg };
     let warnings = Vec::new();
     Standing::Ended(Ending { end, result, warnings, reporter: Some(WORKER), at: now() - MINUTE })
 }
@@ -200,7 +200,7 @@ fn watched_task_is_shown_until_the_target_state() {
         assert_eq!((waits.code, waits.facts.task), (C::WaitsForWatched, Some(OTHER)), "{state:?}");
         assert!(waits.text.contains(words), "{}", waits.text);
     }
-    let result = TaskResult { exit_status: 0, msg: None };
+    let result = TaskResult { exit_status: WaitStatus::SUCCESS, msg: None };
     assert_eq!(described(watching("lab", Some(TaskState::Finished), Some(result))).code, C::Running);
 }
 

@@ -72,7 +72,7 @@ async fn reason(user: &UserClient, task: Uuid, args: &RetryArgs) -> String {
         Err(error) => return error.to_string(),
     };
     let Some(exit) = TaskExit::from_info(&info) else { return format!("is still {:?}", info.state) };
-    if args.select.failed && exit.code() == 0 {
+    if args.select.failed && exit.code().is_success() {
         return "did not fail".to_owned();
     }
     if args.select.failed && exit.result.msg == Some(TaskResultMessage::UserCancellation) {

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use mitosis_protocol::ShellCode;
+
 /// The exit code of `mito`, unless it is that of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -76,6 +78,12 @@ impl Exit {
             Self::BrokenPipe => "broken_pipe",
             Self::Terminated => "terminated",
         }
+    }
+}
+
+impl From<Exit> for ShellCode {
+    fn from(exit: Exit) -> Self {
+        Self(exit as u8)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mitosis_protocol::sweep::TaskOutcome;
-use mitosis_protocol::{ResultWarning, Timestamp};
+use mitosis_protocol::{ResultWarning, ShellCode, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -22,7 +22,7 @@ pub(crate) struct ResultShown {
     #[serde(flatten)]
     outcome: TaskOutcome,
     /// The exit code, in the convention of a shell.
-    exit_code: Option<u8>,
+    exit_code: Option<ShellCode>,
     /// The duration in seconds from the start of the last attempt to its end.
     duration: Option<f64>,
 }
@@ -158,7 +158,7 @@ fn rfc3339(time: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mitosis_protocol::{TaskResult, TaskState, Uuid};
+    use mitosis_protocol::{TaskResult, TaskState, Uuid, WaitStatus};
 
     use super::*;
     use crate::show::dynamic_columns::written;
@@ -172,7 +172,7 @@ mod tests {
             task_id: number,
             state: TaskState::Finished,
             params: params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-            result: Some(TaskResult { exit_status: 768, msg: None }),
+            result: Some(TaskResult { exit_status: WaitStatus::exited(3), msg: None }),
             warnings: Vec::new(),
             created_at: at("05"),
             started_at: Some(at("06.5")),

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use mitosis_domain::wait_status::WaitStatus;
 use mitosis_protocol::task::{RemoteFile, SubmitTaskReply};
-use mitosis_protocol::{ArtifactInfo, TaskInfo, TaskResult, TaskSpec, TaskState, Uuid, duration};
+use mitosis_protocol::{
+    ArtifactInfo, ShellCode, TaskInfo, TaskResult, TaskSpec, TaskState, Termination, Uuid, WaitStatus,
+    duration,
+};
 use serde::Serialize;
 
 use super::artifact;
@@ -18,7 +20,7 @@ pub(crate) struct TaskShown {
     #[serde(flatten)]
     info: TaskInfo,
     /// The exit code, or 128 plus the signal number; null until the task has ended.
-    exit_code: Option<u8>,
+    exit_code: Option<ShellCode>,
     /// The artifacts; only when one task is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     artifacts: Option<Vec<ArtifactInfo>>,
@@ -57,11 +59,11 @@ impl TaskShown {
 }
 
 /// The exit code in the convention of a shell; none if the command did not run or has not ended.
-pub(super) fn exit_code(state: TaskState, result: Option<TaskResult>) -> Option<u8> {
+pub(super) fn exit_code(state: TaskState, result: Option<TaskResult>) -> Option<ShellCode> {
     let status = result?.exit_status;
     match (state, status) {
-        (TaskState::Cancelled, 0) => None,
-        _ => Some(WaitStatus::from_raw(status).shell_code()),
+        (TaskState::Cancelled, WaitStatus::SUCCESS) => None,
+        _ => Some(status.shell_code()),
     }
 }
 
@@ -70,7 +72,7 @@ pub(super) fn state_tone(state: TaskState, result: Option<TaskResult>) -> Tone {
     match (state, result) {
         (TaskState::Running, _) => Tone::Busy,
         (TaskState::Cancelled, _) => Tone::Bad,
-        (TaskState::Finished, Some(result)) if result.exit_status != 0 => Tone::Bad,
+        (TaskState::Finished, Some(result)) if !result.exit_status.is_success() => Tone::Bad,
         (TaskState::Finished, _) => Tone::Good,
         (TaskState::Pending | TaskState::Ready | TaskState::Unknown, _) => Tone::Plain,
     }
@@ -188,9 +190,9 @@ pub(crate) fn ending(state: TaskState, result: TaskResult) -> String {
     if let (None, Some(msg)) = (exit_code(state, Some(result)), result.msg) {
         return format!("{msg:?}");
     }
-    let status = match WaitStatus::from_raw(result.exit_status) {
-        WaitStatus::Exited(code) => format!("exit code {code}"),
-        WaitStatus::Signalled(signal) => format!("killed by signal {signal}"),
+    let status = match result.exit_status.termination() {
+        Termination::Exited(code) => format!("exit code {code}"),
+        Termination::Signalled(signal) => format!("killed by signal {signal}"),
     };
     match result.msg {
         Some(msg) => format!("{status}, {msg:?}"),
@@ -280,8 +282,8 @@ mod tests {
             (TaskState::Cancelled, 0, Some(M::UserCancellation), None, "UserCancellation"),
             (TaskState::Cancelled, 0, Some(M::ResourceNotFound), None, "ResourceNotFound"),
         ] {
-            let result = TaskResult { exit_status, msg };
-            assert_eq!(exit_code(state, Some(result)), code, "{msg:?}");
+            let result = TaskResult { exit_status: WaitStatus(exit_status), msg };
+            assert_eq!(exit_code(state, Some(result)), code.map(ShellCode), "{msg:?}");
             assert_eq!(ending(state, result), words);
         }
         assert_eq!(exit_code(TaskState::Running, None), None);

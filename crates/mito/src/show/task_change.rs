@@ -1,7 +1,7 @@
 //! Shows state changes of tasks.
 
 use mitosis_protocol::events::TaskEvent;
-use mitosis_protocol::{TaskState, Timestamp, Uuid};
+use mitosis_protocol::{ShellCode, TaskState, Timestamp, Uuid};
 use serde::Serialize;
 
 use super::record::{Cell, Column, Fact, Record};
@@ -17,7 +17,7 @@ pub(crate) struct TaskChange {
     task_id: i64,
     state: TaskState,
     /// The exit code, or 128 plus the signal number; null until the task has ended.
-    exit_code: Option<u8>,
+    exit_code: Option<ShellCode>,
     /// The reason of the end, if the exit code does not show it.
     msg: Option<String>,
     at: Timestamp,

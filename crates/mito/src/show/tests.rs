@@ -14,7 +14,7 @@ use mitosis_protocol::task::{ResourceDownload, SubmitTaskReply};
 use mitosis_protocol::worker::{WorkerInfo, WorkerState};
 use mitosis_protocol::{
     ArtifactInfo, ArtifactKind, ExecState, Role, TaskInfo, TaskResult, TaskResultMessage, TaskSpec,
-    TaskState, Timestamp, Uuid,
+    TaskState, Timestamp, Uuid, WaitStatus,
 };
 
 use super::format::Format;
@@ -68,7 +68,10 @@ fn task() -> TaskInfo {
             lost_after: Some(std::time::Duration::from_secs(120)),
             idempotent: true,
         },
-        result: Some(TaskResult { exit_status: 1792, msg: Some(TaskResultMessage::SubmitNewTaskFailed) }),
+        result: Some(TaskResult {
+            exit_status: WaitStatus::exited(7),
+            msg: Some(TaskResultMessage::SubmitNewTaskFailed),
+        }),
         warnings: Vec::new(),
         upstream_task_uuid: Some(uuid(3)),
         downstream_task_uuid: None,
@@ -252,7 +255,8 @@ fn this_machine() {
 
 #[test]
 fn task_cancelled_before_it_ran_has_no_exit_code() {
-    let result = Some(TaskResult { exit_status: 0, msg: Some(TaskResultMessage::UserCancellation) });
+    let result =
+        Some(TaskResult { exit_status: WaitStatus::SUCCESS, msg: Some(TaskResultMessage::UserCancellation) });
     let info = TaskInfo { state: TaskState::Cancelled, result, ..waiting() };
     let event = TaskEvent {
         uuid: info.uuid,

@@ -1,10 +1,9 @@
 //! Maps the end of a task to an exit code of this process.
 
 use mitosis_client::UserClient;
-use mitosis_domain::wait_status::WaitStatus;
 use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::output::FollowReply;
-use mitosis_protocol::{ResultWarning, TaskInfo, TaskResult, TaskResultMessage, Uuid};
+use mitosis_protocol::{ResultWarning, ShellCode, TaskInfo, TaskResult, TaskResultMessage, Uuid};
 
 use crate::process::exit::Exit;
 use crate::show::text::escaped;
@@ -34,46 +33,46 @@ impl TaskExit {
     }
 
     /// The exit code of this process.
-    pub(crate) fn code(&self) -> u8 {
+    pub(crate) fn code(&self) -> ShellCode {
         self.code_and_reason().0
     }
 
     /// The exit code, and a reason if the code alone is not sufficient.
-    fn code_and_reason(&self) -> (u8, Option<&'static str>) {
+    fn code_and_reason(&self) -> (ShellCode, Option<&'static str>) {
         use TaskResultMessage as M;
-        let own = WaitStatus::from_raw(self.result.exit_status).shell_code();
+        let own = self.result.exit_status.shell_code();
         let is_lost = self.warnings.iter().any(ResultWarning::is_loss);
         let (code, word) = match self.result.msg {
             // Incomplete output is never a success.
-            None | Some(M::UploadResultTimeout | M::SubmitNewTaskFailed) if own == 0 && is_lost => {
-                (Exit::OutputLost as u8, "exited with code 0, but not all of its output could be stored")
+            None | Some(M::UploadResultTimeout | M::SubmitNewTaskFailed) if own.is_success() && is_lost => {
+                (Exit::OutputLost.into(), "exited with code 0, but not all of its output could be stored")
             }
             None if is_lost => (own, "not all of its output could be stored"),
             None => return (own, None),
             Some(M::SubmitNewTaskFailed) => (own, "its follow-up task was rejected"),
-            Some(M::UploadResultTimeout) if own == 0 => {
-                (Exit::OutputLost as u8, "exited with code 0, but not all of its output could be stored")
+            Some(M::UploadResultTimeout) if own.is_success() => {
+                (Exit::OutputLost.into(), "exited with code 0, but not all of its output could be stored")
             }
             Some(M::UploadResultTimeout) => (own, "not all of its output could be stored"),
-            Some(M::ExecTimeout) => (Exit::TimedOut as u8, "stopped at its timeout"),
+            Some(M::ExecTimeout) => (Exit::TimedOut.into(), "stopped at its timeout"),
             Some(M::FetchResourceTimeout) => {
-                (Exit::Unknown as u8, "not started: downloading a resource took too long")
+                (Exit::Unknown.into(), "not started: downloading a resource took too long")
             }
-            Some(M::ResourceNotFound) => (Exit::Unknown as u8, "not started: a resource does not exist"),
+            Some(M::ResourceNotFound) => (Exit::Unknown.into(), "not started: a resource does not exist"),
             Some(M::ResourceForbidden) => {
-                (Exit::Unknown as u8, "not started: access to a resource was denied")
+                (Exit::Unknown.into(), "not started: access to a resource was denied")
             }
             Some(M::WatchTimeout) => {
-                (Exit::Unknown as u8, "not started: the watched task did not reach the state")
+                (Exit::Unknown.into(), "not started: the watched task did not reach the state")
             }
-            Some(M::WorkersLost) => (Exit::Unknown as u8, "cancelled: each of its attempts lost its worker"),
-            Some(M::UserCancellation) => (Exit::Unknown as u8, "cancelled by a user"),
+            Some(M::WorkersLost) => (Exit::Unknown.into(), "cancelled: each of its attempts lost its worker"),
+            Some(M::UserCancellation) => (Exit::Unknown.into(), "cancelled by a user"),
         };
         (code, Some(word))
     }
 
     /// The exit code, and details that it does not show: the reason, missing resources, and lost output.
-    pub(crate) async fn describe(&self, user: &UserClient, task: Uuid) -> (u8, Option<String>) {
+    pub(crate) async fn describe(&self, user: &UserClient, task: Uuid) -> (ShellCode, Option<String>) {
         let (code, word) = self.code_and_reason();
         let mut lines = Vec::new();
         if let Some(word) = word {
@@ -90,14 +89,14 @@ impl TaskExit {
 
 #[cfg(test)]
 mod tests {
-    use mitosis_protocol::WarningCode;
+    use mitosis_protocol::{WaitStatus, WarningCode};
 
     use super::*;
 
     #[test]
     fn lost_output_is_a_failure() {
         let code = |exit_status, msg, warnings| {
-            TaskExit { result: TaskResult { exit_status, msg }, warnings }.code()
+            TaskExit { result: TaskResult { exit_status: WaitStatus(exit_status), msg }, warnings }.code().0
         };
         let lost = || vec![ResultWarning::new(WarningCode::NotStored, None, "it is not stored")];
         let incomplete = Some(TaskResultMessage::UploadResultTimeout);

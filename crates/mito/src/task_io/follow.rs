@@ -13,7 +13,7 @@ use mitosis_protocol::explain::ReasonCode;
 use mitosis_protocol::output::{
     EndedLog, EndedOutput, FollowQuery, FollowReply, OutputsReply, OutputsRequest,
 };
-use mitosis_protocol::{ArtifactKind, TaskState, Uuid};
+use mitosis_protocol::{ArtifactKind, ShellCode, TaskState, Uuid};
 
 use crate::login::reconnect::{NOTICE_AFTER, Reconnect};
 use crate::process::exit::Exit;
@@ -117,7 +117,9 @@ fn ended(
 /// The exit of a task with incomplete output: its own code, but never a success.
 fn with_output_failure(failure: Failure, outcome: TaskExit) -> Result<TaskExit, Failure> {
     match outcome.code() {
-        0 => Err(failure.about("the command exited with code 0, but not all of its output can be shown")),
+        ShellCode::SUCCESS => {
+            Err(failure.about("the command exited with code 0, but not all of its output can be shown"))
+        }
         _ if failure.is_quiet() => Err(failure),
         _ => {
             note!("{failure}");
@@ -338,7 +340,7 @@ pub(crate) fn check_later_hint(task: Uuid) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mitosis_protocol::TaskResult;
+    use mitosis_protocol::{TaskResult, WaitStatus};
 
     use super::*;
 
@@ -346,9 +348,9 @@ mod tests {
     fn output_that_cannot_be_shown_is_a_failure() {
         let cannot = |exit| Failure::new(exit, "the disk is full");
         let ended = |exit_status, failure| {
-            let result = TaskResult { exit_status, msg: None };
+            let result = TaskResult { exit_status: WaitStatus(exit_status), msg: None };
             let ended = with_output_failure(failure, TaskExit { result, warnings: Vec::new() });
-            ended.map(|outcome| outcome.code()).map_err(|failure| failure.exit())
+            ended.map(|outcome| outcome.code().0).map_err(|failure| failure.exit())
         };
         assert_eq!(ended(0, cannot(Exit::Failure)), Err(Exit::Failure));
         assert_eq!(ended(0, cannot(Exit::BrokenPipe)), Err(Exit::BrokenPipe));

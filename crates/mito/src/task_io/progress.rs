@@ -22,7 +22,7 @@ impl TaskProgress {
         match TaskExit::from_event(task) {
             Some(outcome) => {
                 self.running.remove(&task.uuid);
-                if self.ended.insert(task.uuid) && outcome.code() != 0 {
+                if self.ended.insert(task.uuid) && !outcome.code().is_success() {
                     self.failed += 1;
                 }
             }
@@ -53,7 +53,7 @@ impl TaskProgress {
 #[cfg(test)]
 mod tests {
     use TaskState as S;
-    use mitosis_protocol::{TaskResult, Timestamp};
+    use mitosis_protocol::{TaskResult, Timestamp, WaitStatus};
 
     use super::*;
 
@@ -66,7 +66,7 @@ mod tests {
                 group_name: "lab".to_owned(),
                 task_id: 1,
                 state,
-                result: exit_status.map(|exit_status| TaskResult { exit_status, msg: None }),
+                result: exit_status.map(|status| TaskResult { exit_status: WaitStatus(status), msg: None }),
                 at: Timestamp::UNIX_EPOCH,
                 warnings: Vec::new(),
             };

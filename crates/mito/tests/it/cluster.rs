@@ -220,7 +220,7 @@ async fn tasks_end_once_despite_killed_coordinators_and_database() {
     different.dedup();
     assert_eq!((ran.lines().count(), different.len()), (MANY, MANY), "each ran, and none twice");
     for task in crate::home::all_tasks(&admin).await {
-        assert_eq!(task.result.map(|result| (result.exit_status, result.msg)), Some((0, None)));
+        assert_eq!(task.result.map(|result| (result.exit_status.0, result.msg)), Some((0, None)));
     }
     for worker in &mut workers {
         assert!(worker.is_running(), "a worker outlives them all");

@@ -78,7 +78,7 @@ async fn container_init_reaps_and_forwards_signals() {
         wait_for_count(&admin, TaskState::Finished, asked).await;
         let found = all_tasks(&admin).await;
         let last = found.iter().max_by_key(|task| task.created_at).unwrap();
-        if last.result.as_ref().unwrap().exit_status == 0 {
+        if last.result.as_ref().unwrap().exit_status.0 == 0 {
             break;
         }
         assert!(Instant::now() < deadline, "processes that have ended are not reaped");

@@ -240,7 +240,7 @@ impl Scene<'_> {
         assert_eq!(known, all.keys().copied().collect(), "what was acknowledged, and nothing else");
         for uuid in [&promised.plain, &promised.kept, &promised.parents, &followers].into_iter().flatten() {
             let result = all[uuid].result.unwrap();
-            assert_eq!((result.exit_status, result.msg), (0, None), "{}: {uuid}", self.point);
+            assert_eq!((result.exit_status.0, result.msg), (0, None), "{}: {uuid}", self.point);
             let starts = starts.get(uuid).copied().unwrap_or_default();
             assert!(
                 starts == 1 || (self.is_of_the_worker() && starts > 0),

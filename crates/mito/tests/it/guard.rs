@@ -54,7 +54,7 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 async fn result(user: &UserClient, task: Uuid) -> Option<i32> {
-    Some(user.task(task).await.unwrap().info.result?.exit_status)
+    Some(user.task(task).await.unwrap().info.result?.exit_status.0)
 }
 
 #[tokio::test(flavor = "multi_thread")]

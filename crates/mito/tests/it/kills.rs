@@ -47,7 +47,7 @@ async fn killed_coordinator_loses_and_repeats_nothing() {
     assert!(worker.is_running(), "the worker outlives the coordinator");
     for task in all_tasks(&admin).await {
         let result = task.result.unwrap_or_else(|| panic!("{} has no result", task.uuid));
-        assert_eq!((result.exit_status, result.msg), (0, None));
+        assert_eq!((result.exit_status.0, result.msg), (0, None));
     }
     let starts = starts(&home);
     let repeated: Vec<_> = starts.iter().filter(|(_, count)| **count != 1).collect();
@@ -69,7 +69,7 @@ async fn tasks_of_a_killed_worker_run_on_another() {
     wait_for_count(&admin, TaskState::Finished, TASKS).await;
     let tasks = all_tasks(&admin).await;
     assert_eq!(tasks.len(), TASKS);
-    assert!(tasks.iter().all(|task| task.result.is_some_and(|result| result.exit_status == 0)));
+    assert!(tasks.iter().all(|task| task.result.is_some_and(|result| result.exit_status.0 == 0)));
 }
 
 /// Whether a process is running, and not a zombie.

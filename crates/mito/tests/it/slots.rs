@@ -128,7 +128,7 @@ async fn read_only_leftovers_are_removed() {
     }
     these.finished(8).await;
     let tasks = crate::home::all_tasks(&these.admin).await;
-    let codes: Vec<_> = tasks.iter().filter_map(|task| Some(task.result.as_ref()?.exit_status)).collect();
+    let codes: Vec<_> = tasks.iter().filter_map(|task| Some(task.result.as_ref()?.exit_status.0)).collect();
     assert_eq!(codes, [0; 8]);
     these.are_undisturbed(8).await;
 }
@@ -166,7 +166,7 @@ async fn command_cannot_read_secrets_of_its_worker_or_the_guard() {
     these.submit(script).await;
     these.finished(1).await;
     let tasks = crate::home::all_tasks(&these.admin).await;
-    let codes: Vec<_> = tasks.iter().filter_map(|task| Some(task.result.as_ref()?.exit_status)).collect();
+    let codes: Vec<_> = tasks.iter().filter_map(|task| Some(task.result.as_ref()?.exit_status.0)).collect();
     assert_eq!(codes, [0]);
     let env = std::fs::read_to_string(these.own().join("env")).unwrap();
     assert!(env.contains("LD_LIBRARY_PATH=/opt/lib\n") && !env.contains("s3cret"), "{env}");

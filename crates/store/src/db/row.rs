@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use mitosis_domain::tags::TagSet;
-use mitosis_protocol::{ResultWarning, Timestamp};
+use mitosis_protocol::{ResultWarning, TaskResult, Timestamp, WaitStatus};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_postgres::types::{FromSql, Type, accepts};
@@ -82,6 +82,12 @@ impl Row<'_> {
             Some(text) => Ok(serde_json::from_str(&text).map_err(Corrupt::from)?),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// The result of an ended task, in its columns `exit_status` and `message`.
+    pub(crate) fn result(&self) -> Result<TaskResult, StoreError> {
+        let exit_status = WaitStatus(self.value("exit_status")?);
+        Ok(TaskResult { exit_status, msg: self.optional_code("message")? })
     }
 
     /// A set of tags or labels, stored as a JSON array.

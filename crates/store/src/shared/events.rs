@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use mitosis_domain::ids::{GroupId, TaskId};
+use mitosis_protocol::TaskState;
 use mitosis_protocol::events::TaskEvent;
-use mitosis_protocol::{TaskResult, TaskState};
 
 use crate::StoreError;
 use crate::backend::Backend;
@@ -120,7 +120,7 @@ fn read(row: &Row<'_>) -> Result<Change, StoreError> {
     let cursor = Cursor { at: row.time("at")?, task: TaskId(row.value("id")?) };
     let state: TaskState = row.code("state")?;
     let result = match row.value::<Option<i32>>("exit_status")? {
-        Some(exit_status) => Some(TaskResult { exit_status, msg: row.optional_code("message")? }),
+        Some(_) => Some(row.result()?),
         None => None,
     };
     let event = TaskEvent {

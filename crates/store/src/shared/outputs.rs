@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mitosis_protocol::{ArtifactKind, TaskResult};
+use mitosis_protocol::ArtifactKind;
 use uuid::Uuid;
 
 use crate::StoreError;
@@ -48,7 +48,7 @@ fn read(row: &Row<'_>) -> Result<(Uuid, EndedOutput), StoreError> {
     };
     let output = EndedOutput {
         group_name: row.value("group_name")?,
-        result: TaskResult { exit_status: row.value("exit_status")?, msg: row.optional_code("message")? },
+        result: row.result()?,
         warnings: row.warnings("warnings")?,
         log,
     };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use mitosis_protocol::agent::{
     AssignedTask, AttemptKey, AttemptRef, EndedTask, LiveState, MAX_BATCH, ReportBatch,
 };
-use mitosis_protocol::{TaskResult, TaskResultMessage};
+use mitosis_protocol::{TaskResult, TaskResultMessage, WaitStatus};
 use tokio::time::Instant;
 
 use super::prefetch::PrefetchQueue;
@@ -145,7 +145,7 @@ impl AgentState {
     pub(super) fn end_unstarted(&mut self, key: AttemptKey, why: TaskResultMessage) {
         self.watching.remove(attempt(&key));
         self.remember(attempt(&key));
-        let result = TaskResult { exit_status: 0, msg: Some(why) };
+        let result = TaskResult { exit_status: WaitStatus::SUCCESS, msg: Some(why) };
         self.ended.push(EndedTask {
             key,
             cancelled: true,
@@ -379,7 +379,7 @@ pub(super) mod tests {
     }
 
     fn ended(id: i64) -> EndedTask {
-        let result = TaskResult { exit_status: 0, msg: None };
+        let result = TaskResult { exit_status: WaitStatus::SUCCESS, msg: None };
         EndedTask {
             key: key(&task(id)),
             cancelled: false,

@@ -25,7 +25,7 @@ use mitosis_domain::announcement::of_failure;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::agent::{AttemptKey, InlineArchive};
 use mitosis_protocol::worker::FetchedTask;
-use mitosis_protocol::{ArtifactKind, ExecState, ResultWarning, TaskResult, TaskResultMessage};
+use mitosis_protocol::{ArtifactKind, ExecState, ResultWarning, TaskResult, TaskResultMessage, WaitStatus};
 use serde_json::value::RawValue;
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, timeout};
@@ -150,7 +150,7 @@ pub(crate) async fn run(
     match &outcome {
         Ok(done) => {
             let TaskResult { exit_status, msg } = done.result;
-            tracing::debug!(exit_status, ?msg, "ended");
+            tracing::debug!(exit_status = exit_status.0, ?msg, "ended");
         }
         Err(error) => tracing::warn!(?error, "the attempt ended without a result"),
     }
@@ -172,7 +172,7 @@ impl Attempt<'_> {
                 if let Some(state) = of_failure(why) {
                     self.report_state(state);
                 }
-                let result = TaskResult { exit_status: 0, msg: Some(why) };
+                let result = TaskResult { exit_status: WaitStatus::SUCCESS, msg: Some(why) };
                 self.finish_without_outputs(ExecEnd::Cancelled, result, false, None).await
             }
             Prepared::Ready(output) => {

@@ -11,9 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use mitosis_domain::failpoints;
 use mitosis_domain::task::ExecEnd;
-use mitosis_domain::wait_status::WaitStatus;
 use mitosis_protocol::worker::FetchedTask;
-use mitosis_protocol::{ExecState, ResultWarning, TaskResultMessage, TaskSpec};
+use mitosis_protocol::{ExecState, ResultWarning, TaskResultMessage, TaskSpec, WaitStatus};
 use nix::sys::signal::Signal;
 
 use super::archive::{self, Content, Packed, Target, Wanted};
@@ -28,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Time between two checks of the output size.
 const SIZE_CHECK: Duration = Duration::from_secs(1);
 /// The status of a shell for a command that exists and can't be executed.
-const CANNOT_EXECUTE: WaitStatus = WaitStatus::Exited(126);
+const CANNOT_EXECUTE: WaitStatus = WaitStatus::exited(126);
 
 /// An environment variable.
 type Variable = (OsString, OsString);
@@ -36,8 +35,7 @@ type Variable = (OsString, OsString);
 /// How a command ended.
 pub(super) struct CommandOutcome {
     pub(super) end: ExecEnd,
-    /// The raw wait status.
-    pub(super) exit_status: i32,
+    pub(super) exit_status: WaitStatus,
     pub(super) msg: Option<TaskResultMessage>,
     /// Its output files, if output is kept.
     pub(super) output: Option<Arc<OutputFiles>>,
@@ -335,9 +333,9 @@ fn ended(mut exit: Exit, reason: Option<&StopReason>) -> Result<CommandOutcome, 
     let exit_status = match &exit.status {
         // The command was stopped early: without a message for that, it must not look like success.
         Ok(status) if status.success() && matches!(reason, Some(StopReason::OutputLimit)) => {
-            Signal::SIGTERM as i32
+            WaitStatus::signalled(Signal::SIGTERM as u8)
         }
-        Ok(status) => status.into_raw(),
+        Ok(status) => WaitStatus(status.into_raw()),
         Err(error) => {
             tracing::warn!(%error, "failed to start the command");
             // If the operating system rejects the command, the task fails and its result has the reason. A
@@ -349,7 +347,7 @@ fn ended(mut exit: Exit, reason: Option<&StopReason>) -> Result<CommandOutcome, 
             }
             let line = format!("the command can't be started: {error}");
             exit.note(&line);
-            CANNOT_EXECUTE.to_raw()
+            CANNOT_EXECUTE
         }
     };
     let Exit { output, log, left_nothing, .. } = exit;

@@ -2,7 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 
-use mitosis_domain::wait_status::WaitStatus;
+use mitosis_protocol::{ShellCode, WaitStatus};
 use tokio::process::Command;
 
 use super::Next;
@@ -25,8 +25,8 @@ pub(super) async fn cmd(args: &CmdArgs, environment: &Environment) -> Result<Nex
         .status()
         .await
         .map_err(|error| Failure::io(format!("cannot start the shell {shell}"), error))?;
-    Ok(match WaitStatus::from_raw(status.into_raw()).shell_code() {
-        0 => Next::Continue,
+    Ok(match WaitStatus(status.into_raw()).shell_code() {
+        ShellCode::SUCCESS => Next::Continue,
         code => Next::Exit(code),
     })
 }

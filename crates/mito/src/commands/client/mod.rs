@@ -15,6 +15,7 @@ mod transfer;
 mod users;
 mod workers;
 
+use mitosis_protocol::ShellCode;
 use std::process::ExitCode;
 
 use self::session::Session;
@@ -32,7 +33,7 @@ enum Next {
     /// Exit: the session has ended.
     Quit,
     /// Exit with the code of a local command.
-    Exit(u8),
+    Exit(ShellCode),
 }
 
 pub(super) async fn run(args: &ClientArgs, environment: &Environment) -> Result<ExitCode, Failure> {

@@ -85,7 +85,7 @@ async fn show_each(
         };
         progress.suspend(|| remove_folder(&scratch));
         let (code, word) = outcome?.describe(user, task).await;
-        if code != 0 {
+        if !code.is_success() {
             failed += 1;
             let word = word.map(|word| format!(": {word}")).unwrap_or_default();
             progress.suspend(|| note!("mito: {task} did not succeed{word}"));

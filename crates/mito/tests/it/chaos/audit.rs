@@ -74,7 +74,7 @@ async fn every_worker_runs_tasks(world: &mut World, load: &Load) {
 
 fn is_success(task: &TaskInfo) -> bool {
     task.state == TaskState::Finished
-        && task.result.is_some_and(|result| (result.exit_status, result.msg) == (0, None))
+        && task.result.is_some_and(|result| (result.exit_status.0, result.msg) == (0, None))
 }
 
 /// What a task waits for.

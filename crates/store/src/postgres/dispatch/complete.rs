@@ -105,7 +105,7 @@ async fn complete_of(
         &attempt.map(|key| key.epoch.0),
         &attempt.map(|key| key.token.0),
         &completion.end.map(Code::code),
-        &completion.result.exit_status,
+        &completion.result.exit_status.0,
         &completion.result.msg.map(Code::code),
         &worker.uuid,
         &now.unix_micros(),

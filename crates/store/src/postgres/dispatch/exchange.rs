@@ -186,7 +186,7 @@ async fn end(
     let epochs: Vec<i64> = held.iter().map(|(_, _, ended)| ended.lease.epoch.0).collect();
     let tokens: Vec<i64> = held.iter().map(|(_, _, ended)| ended.lease.token.0).collect();
     let ends: Vec<i16> = held.iter().map(|(_, _, ended)| ended.end.code()).collect();
-    let statuses: Vec<i32> = held.iter().map(|(_, _, ended)| ended.result.exit_status).collect();
+    let statuses: Vec<i32> = held.iter().map(|(_, _, ended)| ended.result.exit_status.0).collect();
     let messages: Vec<Option<i16>> =
         held.iter().map(|(_, _, ended)| ended.result.msg.map(Code::code)).collect();
     let data: Vec<Option<&str>> = held.iter().map(|(_, _, ended)| ended.data.as_deref()).collect();

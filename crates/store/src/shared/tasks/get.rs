@@ -2,7 +2,7 @@
 
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::task::{Attempt, Ending, Phase, Task};
-use mitosis_protocol::{Epoch, TaskResult};
+use mitosis_protocol::Epoch;
 use uuid::Uuid;
 
 use crate::StoreError;
@@ -89,7 +89,7 @@ fn read_phase(row: &Row<'_>) -> Result<Phase, StoreError> {
     if let Some(end) = row.optional_code("ended_as")? {
         return Ok(Phase::Ended(Ending {
             end,
-            result: TaskResult { exit_status: row.value("exit_status")?, msg: row.optional_code("message")? },
+            result: row.result()?,
             warnings: row.warnings("warnings")?,
             reporter: row.value("reporter_uuid")?,
             at: row.time("finished_at")?,

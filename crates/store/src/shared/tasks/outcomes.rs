@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mitosis_domain::ids::TaskId;
-use mitosis_protocol::{TaskResult, TaskState, Timestamp};
+use mitosis_protocol::{TaskState, Timestamp};
 
 use super::query;
 use crate::StoreError;
@@ -66,9 +66,7 @@ fn read(row: &Row<'_>) -> Result<TaskOutcome, StoreError> {
     let time = |column| Ok::<_, StoreError>(row.value::<Option<_>>(column)?.map(Timestamp::from_unix_micros));
     let ended_as: Option<TaskState> = row.optional_code("ended_as")?;
     let result = match ended_as {
-        Some(_) => {
-            Some(TaskResult { exit_status: row.value("exit_status")?, msg: row.optional_code("message")? })
-        }
+        Some(_) => Some(row.result()?),
         None => None,
     };
     let params: Option<BTreeMap<String, String>> = row.optional_json("params")?;

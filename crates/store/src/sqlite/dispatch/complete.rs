@@ -117,7 +117,7 @@ fn insert_done(
         params![
             lease.key.task.0,
             end.code(),
-            result.exit_status,
+            result.exit_status.0,
             result.msg.map(Code::code),
             reporter,
             worker,

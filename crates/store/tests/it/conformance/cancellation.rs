@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use mitosis_domain::comparison::{Comparison, Operator};
 use mitosis_domain::task::{Ending, ExecEnd, Phase};
-use mitosis_protocol::{TaskResult, TaskResultMessage, TaskState, Timestamp};
+use mitosis_protocol::{TaskResult, TaskResultMessage, TaskState, Timestamp, WaitStatus};
 use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Completed, Completion, FollowUp, Holder};
 use mitosis_store::ops::query::TaskQuery;
@@ -21,7 +21,8 @@ async fn cancel<B: Backend>(harness: &Harness<B>, selection: CancelSelection) ->
 }
 
 fn by_user(at: Timestamp) -> Phase {
-    let result = TaskResult { exit_status: 0, msg: Some(TaskResultMessage::UserCancellation) };
+    let result =
+        TaskResult { exit_status: WaitStatus::SUCCESS, msg: Some(TaskResultMessage::UserCancellation) };
     Phase::Ended(Ending { end: ExecEnd::Cancelled, result, warnings: Vec::new(), reporter: None, at })
 }
 

@@ -235,5 +235,5 @@ pub(crate) async fn concurrent_completions_commit_once<B: Backend>(harness: &mut
     let replayed = outcomes.iter().filter(|outcome| **outcome == Completed::Replayed).count();
     assert_eq!(replayed, 15, "{outcomes:?}");
     let Phase::Ended(ending) = harness.phase(uuid).await else { panic!("not over") };
-    assert_eq!(ending.result.exit_status, i32::try_from(committed[0]).unwrap());
+    assert_eq!(ending.result.exit_status.0, i32::try_from(committed[0]).unwrap());
 }

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use mitosis_domain::task::{Attempt, ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
-use mitosis_protocol::{Epoch, LeaseToken, Role, TaskResult, TaskResultMessage, TaskState};
+use mitosis_protocol::{Epoch, LeaseToken, Role, TaskResult, TaskResultMessage, TaskState, WaitStatus};
 use mitosis_store::ops::By;
 use mitosis_store::ops::Effects;
 use mitosis_store::ops::dispatch::{
@@ -410,7 +410,8 @@ pub(crate) async fn stop_request_outlives_the_worker<B: Backend>(harness: &mut H
     harness.store().stop_worker(By::Site, agent.uuid, ShutdownOp::Force, harness.now).await.answer();
     for stopped in &held[..2] {
         let Phase::Ended(ending) = harness.phase(stopped.uuid).await else { panic!("it has not ended") };
-        let user = TaskResult { exit_status: 0, msg: Some(TaskResultMessage::UserCancellation) };
+        let user =
+            TaskResult { exit_status: WaitStatus::SUCCESS, msg: Some(TaskResultMessage::UserCancellation) };
         assert_eq!((ending.end, ending.result), (ExecEnd::Cancelled, user));
     }
     assert_eq!(harness.phase(held[2].uuid).await, Phase::Ready, "no stop was requested for it");

@@ -5,8 +5,7 @@ use std::time::Duration;
 use mitosis_domain::comparison::{Comparison, Operator};
 use mitosis_domain::filter::{Condition, Moment};
 use mitosis_domain::task::ExecEnd;
-use mitosis_domain::wait_status::WaitStatus;
-use mitosis_protocol::TaskState;
+use mitosis_protocol::{TaskState, WaitStatus};
 use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Completed, Completion, Holder};
 use mitosis_store::ops::query::{Page, TaskPage, TaskQuery};
@@ -408,7 +407,7 @@ pub(crate) async fn exit_codes_compare_as_in_a_shell<B: Backend>(harness: &mut H
     for number in [0, 1, 7, 143, 139] {
         for operator in EVERY_OPERATOR {
             let comparison = Comparison { operator, number };
-            let code = |status: i32| i32::from(WaitStatus::from_raw(status).shell_code());
+            let code = |status: i32| i32::from(WaitStatus(status).shell_code().0);
             let expected = statuses.into_iter().filter(|status| comparison.holds(code(*status))).count();
             let query = also(ann.group, Condition::ExitCode(comparison));
             assert_eq!(find(harness, &query).await.len(), expected, "{comparison:?}");

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_protocol::{
-    ArtifactKind, ResultWarning, TaskResult, TaskResultMessage, TaskState, Timestamp, WarningCode,
+    ArtifactKind, ResultWarning, TaskResult, TaskResultMessage, TaskState, Timestamp, WaitStatus, WarningCode,
 };
 use mitosis_store::ops::By;
 use mitosis_store::ops::dispatch::{Completed, Completion, Ended, Exchange, Holder, Verdict};
@@ -206,7 +206,7 @@ pub(crate) async fn selection_of_failed_tasks_skips_successes<B: Backend>(harnes
         (ExecEnd::Cancelled, 15, Some(M::UserCancellation), false),
     ] {
         harness.submit_one(&ann).await;
-        let uuid = end(harness, worker, how, TaskResult { exit_status, msg }).await;
+        let uuid = end(harness, worker, how, TaskResult { exit_status: WaitStatus(exit_status), msg }).await;
         let Phase::Ended(ending) = harness.phase(uuid).await else { panic!("it has not ended") };
         assert_eq!(ending.failed(), failed, "{ending:?}");
         if failed {

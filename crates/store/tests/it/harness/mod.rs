@@ -15,7 +15,7 @@ use mitosis_domain::spec;
 use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::{ExecEnd, Phase, Task};
 use mitosis_protocol::admin::AccountState;
-use mitosis_protocol::{LeaseToken, Role, TaskResult, TaskSpec, Timestamp};
+use mitosis_protocol::{LeaseToken, Role, TaskResult, TaskSpec, Timestamp, WaitStatus};
 use mitosis_store::ops::accounts::{NewUser, UserCreation};
 use mitosis_store::ops::dispatch::{
     Assigned, Assignment, Claim, Completed, Completion, EndReport, Exchange, Exchanged, Holder,
@@ -76,7 +76,7 @@ pub(crate) fn name(text: &str) -> Name {
 
 /// A result with this exit status and no message.
 pub(crate) fn status(exit_status: i32) -> TaskResult {
-    TaskResult { exit_status, msg: None }
+    TaskResult { exit_status: WaitStatus(exit_status), msg: None }
 }
 
 /// The reply to a claim of up to a number of tasks, by an exchange or by a fetch.

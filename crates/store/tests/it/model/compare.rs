@@ -1,7 +1,7 @@
 //! Compares the complete state of the store and of the model.
 
 use mitosis_domain::task::{Attempt, Ending, ExecEnd, Phase};
-use mitosis_protocol::TaskResult;
+use mitosis_protocol::{TaskResult, WaitStatus};
 use mitosis_store::ops::query::TaskQuery;
 use uuid::Uuid;
 
@@ -62,7 +62,7 @@ impl<B: Backend> Actor<B> {
                 held.reported.map_or(Phase::Running(attempt), |end| Phase::Reported(attempt, end))
             }
             ModelPhase::Cancelled { at, why } => {
-                let result = TaskResult { exit_status: 0, msg: Some(why) };
+                let result = TaskResult { exit_status: WaitStatus::SUCCESS, msg: Some(why) };
                 Phase::Ended(Ending {
                     end: ExecEnd::Cancelled,
                     result,

@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream};
 use mitosis_client::{EventScope, TaskEvents, UserClient};
 use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::task::SubmitTaskReply;
-use mitosis_protocol::{TaskState, Timestamp, Uuid};
+use mitosis_protocol::{ShellCode, TaskState, Timestamp, Uuid};
 
 use crate::cli::client::tasks::WaitArgs;
 use crate::commands::client::Next;
@@ -61,7 +61,7 @@ pub(super) struct WaitSet {
     total: usize,
     failed: usize,
     /// The exit code of a single task.
-    code: u8,
+    code: ShellCode,
 }
 
 impl WaitSet {
@@ -93,7 +93,7 @@ impl WaitSet {
     /// The exit code of the command: that of a single task, or one for failures among several.
     pub(super) fn verdict(&self) -> Result<Next, Failure> {
         match (self.total, self.failed) {
-            (1, _) if self.code > 0 => Ok(Next::Exit(self.code)),
+            (1, _) if !self.code.is_success() => Ok(Next::Exit(self.code)),
             (_, 0) => Ok(Next::Continue),
             (total, failed) => {
                 let left = self.left.len();
@@ -113,7 +113,7 @@ impl WaitSet {
         let outcome = TaskExit::from_event(event)?;
         self.left.remove(&event.uuid)?;
         let code = outcome.code();
-        self.failed += usize::from(code != 0);
+        self.failed += usize::from(!code.is_success());
         self.code = code;
         Some(outcome)
     }
@@ -217,7 +217,7 @@ impl<'a> Report<'a> {
                 }
                 rows.push(&TaskChange::from(event)).and_then(|()| rows.flush())
             })?;
-            if until == WaitUntil::FirstFailure && code != 0 {
+            if until == WaitUntil::FirstFailure && !code.is_success() {
                 return Ok(true);
             }
         }
