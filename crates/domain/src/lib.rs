@@ -26,5 +26,6 @@ pub mod selector;
 pub mod spec;
 pub mod tags;
 pub mod task;
+pub mod timeout;
 pub mod watch;
 pub mod worker;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::ids::{GroupId, TaskId};
 use crate::tags::TagSet;
+use crate::timeout::Timeout;
 
 /// A task and its state.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,8 +29,8 @@ pub struct Task {
     pub tags: TagSet,
     /// Labels, for queries only.
     pub labels: TagSet,
-    /// Limit on the run time of the command, in seconds.
-    pub timeout_seconds: i64,
+    /// Limit on the run time of the command.
+    pub timeout: Timeout,
     /// The priority; a larger one is served first.
     pub priority: i32,
     /// The command and its environment.

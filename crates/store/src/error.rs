@@ -1,5 +1,7 @@
 //! Failures of a database, as opposed to refused requests.
 
+use mitosis_domain::timeout::InvalidTimeout;
+
 /// The database failed. Nothing was changed, unless the variant says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -146,6 +148,9 @@ pub(crate) enum Corrupt {
     /// A JSON value that is missing.
     #[error("a JSON value is missing")]
     NoJson,
+    /// A timeout outside its range.
+    #[error("a stored timeout is invalid")]
+    Timeout(#[from] InvalidTimeout),
     /// A UUID in text form that can't be parsed.
     #[error("a stored UUID can't be parsed")]
     Uuid(#[from] uuid::Error),

@@ -2,6 +2,7 @@
 
 use mitosis_domain::spec;
 use mitosis_domain::tags::TagSet;
+use mitosis_domain::timeout::Timeout;
 use mitosis_protocol::task::SubmitTaskRequest;
 
 use super::error::Error;
@@ -24,7 +25,7 @@ pub fn check(expansion: &Expansion<'_>) -> Result<(), Error> {
 
 fn check_one(task: &SubmitTaskRequest) -> Result<(), String> {
     spec::check(&task.task_spec).map_err(|error| error.to_string())?;
-    spec::check_timeout(task.timeout).map_err(|error| error.to_string())?;
+    Timeout::new(task.timeout).map_err(|error| error.to_string())?;
     for words in [&task.tags, &task.labels] {
         TagSet::new(words.clone()).map_err(|error| error.to_string())?;
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::lease::LeaseTerms;
+use mitosis_domain::timeout::Timeout;
 use mitosis_protocol::Uuid;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -59,7 +60,7 @@ struct AgentEntry {
     /// Whether it reports the live states of its tasks.
     reports_states: bool,
     /// Tasks that it is known to hold and whose states are watched, with their timeouts.
-    watched_tasks: HashMap<Uuid, Duration>,
+    watched_tasks: HashMap<Uuid, Timeout>,
     wake: Arc<Notify>,
 }
 
@@ -224,7 +225,7 @@ impl Agents {
 
     /// Notifies an agent that the states of a task are watched. Returns whether the agent is connected to this
     /// coordinator.
-    pub(crate) fn watch(&self, uuid: Uuid, task: Uuid, timeout: Duration) -> bool {
+    pub(crate) fn watch(&self, uuid: Uuid, task: Uuid, timeout: Timeout) -> bool {
         let mut fleet = self.fleet();
         let Some(agent) = fleet.agents.get_mut(&uuid).filter(|agent| agent.seen.elapsed() < CONNECTED) else {
             return false;
@@ -248,7 +249,7 @@ impl Agents {
     }
 
     /// Notes that an agent holds a task with this timeout.
-    pub(crate) fn add_watched(&self, uuid: Uuid, task: Uuid, timeout: Duration) {
+    pub(crate) fn add_watched(&self, uuid: Uuid, task: Uuid, timeout: Timeout) {
         if let Some(agent) = self.fleet().agents.get_mut(&uuid) {
             agent.add_watched(task, timeout);
         }
@@ -262,7 +263,7 @@ impl Agents {
     }
 
     /// The timeout of a task, if the agent is known to hold it.
-    pub(crate) fn timeout_of(&self, uuid: Uuid, task: Uuid) -> Option<Duration> {
+    pub(crate) fn timeout_of(&self, uuid: Uuid, task: Uuid) -> Option<Timeout> {
         self.fleet().agents.get(&uuid)?.watched_tasks.get(&task).copied()
     }
 
@@ -292,7 +293,7 @@ impl AgentEntry {
         *number
     }
 
-    fn add_watched(&mut self, task: Uuid, timeout: Duration) {
+    fn add_watched(&mut self, task: Uuid, timeout: Timeout) {
         if self.watched_tasks.len() >= MAX_WATCHED {
             // Drops tasks that it has lost without a report. The others are looked up again.
             self.watched_tasks.clear();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use mitosis_domain::backoff::Backoff;
 use mitosis_domain::entropy::Entropy;
+use mitosis_domain::timeout::Timeout;
 use mitosis_protocol::output::OutputChunk;
 use mitosis_protocol::{ExecState, Uuid};
 use mitosis_store::Store;
@@ -61,8 +62,8 @@ pub(crate) enum Hint {
     Watch {
         agent: Uuid,
         task: Uuid,
-        /// How long the task may run, in seconds.
-        timeout: u64,
+        /// How long the task may run.
+        timeout: Timeout,
     },
     /// The state of a watched task.
     State { agent: Uuid, task: Uuid, state: ExecState },

@@ -28,7 +28,7 @@ pub(crate) fn apply(app: &App, received: Received) {
             follow(app, agent, task, stdout, stderr);
         }
         Received::Hint(Hint::Watch { agent, task, timeout }) => {
-            if app.agents.watch(agent, task, Duration::from_secs(timeout)) {
+            if app.agents.watch(agent, task, timeout) {
                 app.states.watch_for_peer(task);
             }
         }

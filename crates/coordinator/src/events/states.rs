@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use mitosis_domain::timeout::Timeout;
 use mitosis_protocol::agent::LiveState;
 use mitosis_protocol::{ExecState, Uuid};
 use tokio::sync::watch;
@@ -126,7 +127,7 @@ pub(crate) async fn forward(app: &App, agent: Agent, reported: Vec<LiveState>) {
             }
             None => continue,
         };
-        app.announcer.announce(task, state, timeout);
+        app.announcer.announce(task, state, timeout.into());
         publish(app, agent.uuid, task, state);
     }
 }
@@ -139,13 +140,11 @@ pub(crate) fn publish(app: &App, holder: Uuid, task: Uuid, state: ExecState) {
 }
 
 /// The timeout of a task, if the agent holds it. During an outage of the database, the state is dropped.
-async fn timeout_if_held(app: &App, agent: Agent, task: Uuid) -> Option<Duration> {
+async fn timeout_if_held(app: &App, agent: Agent, task: Uuid) -> Option<Timeout> {
     use mitosis_domain::task::Phase::{Reported, Running};
     let task = app.store.task(task).await.ok()??;
     match task.phase {
-        Running(attempt) | Reported(attempt, _) if attempt.worker == agent.uuid => {
-            Some(Duration::from_secs(task.timeout_seconds.unsigned_abs()))
-        }
+        Running(attempt) | Reported(attempt, _) if attempt.worker == agent.uuid => Some(task.timeout),
         _ => None,
     }
 }

@@ -99,6 +99,7 @@ mod tests {
     use mitosis_domain::clock::Clock as _;
     use mitosis_domain::name::Name;
     use mitosis_domain::tags::TagSet;
+    use mitosis_domain::timeout::Timeout;
     use mitosis_protocol::{TaskSpec, Uuid};
     use mitosis_store::ops::By;
     use mitosis_store::ops::accounts::{NewUser, UserCreation};
@@ -139,7 +140,7 @@ mod tests {
             group: store.group("ann").await.unwrap().unwrap().id,
             tags: TagSet::default(),
             labels: TagSet::default(),
-            timeout_seconds: 600,
+            timeout: Timeout::new(Duration::from_secs(600)).unwrap(),
             priority: 0,
             spec: TaskSpec::default(),
         };

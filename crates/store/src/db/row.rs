@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use mitosis_domain::tags::TagSet;
+use mitosis_domain::timeout::Timeout;
 use mitosis_protocol::{ResultWarning, TaskResult, Timestamp, WaitStatus};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -88,6 +89,11 @@ impl Row<'_> {
     pub(crate) fn result(&self) -> Result<TaskResult, StoreError> {
         let exit_status = WaitStatus(self.value("exit_status")?);
         Ok(TaskResult { exit_status, msg: self.optional_code("message")? })
+    }
+
+    /// The timeout of a task, stored as seconds.
+    pub(crate) fn timeout(&self, column: &str) -> Result<Timeout, StoreError> {
+        Ok(Timeout::try_from(self.value::<i64>(column)?).map_err(Corrupt::from)?)
     }
 
     /// A set of tags or labels, stored as a JSON array.

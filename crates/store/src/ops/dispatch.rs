@@ -10,6 +10,7 @@ use bytes::Bytes;
 use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
 use mitosis_domain::lease::Moment;
 use mitosis_domain::task::{ExecEnd, LeaseKey, Task};
+use mitosis_domain::timeout::Timeout;
 use mitosis_protocol::{ArtifactKind, LeaseToken, ResultWarning, TaskResult, TaskSpec, Timestamp};
 use uuid::Uuid;
 
@@ -137,8 +138,8 @@ pub struct Work {
     pub group: GroupId,
     /// The priority; larger goes first within the group.
     pub priority: i32,
-    /// The limit on the run time of the command, in seconds.
-    pub timeout_seconds: i64,
+    /// The limit on the run time of the command.
+    pub timeout: Timeout,
     /// The task that requested this one.
     pub upstream: Option<Uuid>,
     /// The command and its environment.

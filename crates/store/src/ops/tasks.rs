@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::Task;
+use mitosis_domain::timeout::Timeout;
 use mitosis_protocol::{TaskSpec, Timestamp};
 use uuid::Uuid;
 
@@ -25,8 +26,8 @@ pub struct NewTask {
     pub tags: TagSet,
     /// Labels, for queries only.
     pub labels: TagSet,
-    /// The limit on the run time of the command, in seconds.
-    pub timeout_seconds: i64,
+    /// The limit on the run time of the command.
+    pub timeout: Timeout,
     /// The priority; larger goes first.
     pub priority: i32,
     /// The command and its environment.
@@ -74,8 +75,8 @@ pub enum Submission {
 pub struct TaskChange {
     /// The new tags.
     pub tags: Option<TagSet>,
-    /// The new timeout, in seconds.
-    pub timeout_seconds: Option<i64>,
+    /// The new timeout.
+    pub timeout: Option<Timeout>,
     /// The new priority.
     pub priority: Option<i32>,
     /// The new spec.

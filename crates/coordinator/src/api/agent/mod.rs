@@ -9,13 +9,12 @@ use axum::extract::DefaultBodyLimit;
 use mitosis_protocol::ExecState;
 use mitosis_protocol::agent::{AssignedTask, MAX_BATCH, MAX_DATA_BYTES};
 use mitosis_protocol::worker::FetchedTask;
-use mitosis_store::StoreError;
 use mitosis_store::ops::dispatch::Work;
 
 use crate::api::routes::Routes;
 use crate::app::App;
 use crate::auth::agent::Agent;
-use crate::error::{ApiError, Rejection};
+use crate::error::Rejection;
 
 /// The largest body of a report: the results of a full batch.
 const MAX_REPORT_BYTES: usize = MAX_BATCH * (MAX_DATA_BYTES + 512);
@@ -34,23 +33,22 @@ fn wanted(want: u32) -> usize {
 }
 
 /// Converts assigned tasks to their form in a reply, and announces them.
-fn assigned(app: &App, agent: Agent, work: Vec<Work>) -> Result<Vec<AssignedTask>, ApiError> {
+fn assigned(app: &App, agent: Agent, work: Vec<Work>) -> Vec<AssignedTask> {
     let announces = app.announcer.is_on();
     let reports_states = announces && app.agents.reports_states(agent.uuid);
     let assigned = work.into_iter().map(|work| {
-        let Work { lease, uuid, group, priority, timeout_seconds, upstream, spec } = work;
-        let seconds = u64::try_from(timeout_seconds).map_err(|error| StoreError::Unexpected(error.into()))?;
-        let timeout = Duration::from_secs(seconds);
+        let Work { lease, uuid, group, priority, timeout, upstream, spec } = work;
+        let limit = Duration::from(timeout);
         match reports_states {
             true => {
                 app.agents.add_watched(agent.uuid, uuid, timeout);
-                app.announcer.announce(uuid, ExecState::FetchResource, timeout);
+                app.announcer.announce(uuid, ExecState::FetchResource, limit);
             }
-            false if announces => app.announcer.assigned(uuid, timeout, !spec.resources.is_empty()),
+            false if announces => app.announcer.assigned(uuid, limit, !spec.resources.is_empty()),
             false => {}
         }
-        let task = FetchedTask { id: lease.task.0, uuid, timeout, upstream_task_uuid: upstream, spec };
-        Ok(AssignedTask { task, epoch: lease.epoch, token: lease.token, group: group.0, priority })
+        let task = FetchedTask { id: lease.task.0, uuid, timeout: limit, upstream_task_uuid: upstream, spec };
+        AssignedTask { task, epoch: lease.epoch, token: lease.token, group: group.0, priority }
     });
     assigned.collect()
 }

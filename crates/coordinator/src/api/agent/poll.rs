@@ -143,7 +143,7 @@ impl HeldPoll<'_> {
 
     async fn accept(&mut self, exchanged: Exchanged) -> Result<(), ApiError> {
         match exchanged.assigned {
-            Assigned::Work(work, _) => self.reply.tasks.extend(assigned(self.app, self.agent, work)?),
+            Assigned::Work(work, _) => self.reply.tasks.extend(assigned(self.app, self.agent, work)),
             Assigned::Stopping => self.reply.drain = true,
             Assigned::WorkerGone => return Err(not_registered(self.app, self.agent.uuid).await),
         }
@@ -170,7 +170,7 @@ impl HeldPoll<'_> {
         }
         if !unknown.is_empty() {
             let work = self.app.store.held_work(self.agent.id, &unknown).await?;
-            self.reply.tasks.extend(assigned(self.app, self.agent, work)?);
+            self.reply.tasks.extend(assigned(self.app, self.agent, work));
         }
         Ok(())
     }

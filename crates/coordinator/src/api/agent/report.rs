@@ -82,7 +82,7 @@ async fn report(
     }
     let verdicts = exchanged.verdicts.into_iter().map(verdict_reply).collect();
     let (tasks, drain) = match exchanged.assigned {
-        Assigned::Work(work, _) => (assigned(&app, agent, work)?, false),
+        Assigned::Work(work, _) => (assigned(&app, agent, work), false),
         Assigned::Stopping => (Vec::new(), true),
         Assigned::WorkerGone => {
             app.agents.remove(agent.uuid);

@@ -85,9 +85,8 @@ async fn await_state(
 
 /// Requests the live states of a task from its agent, on this or another coordinator.
 fn request_states(app: &App, task: &Task, attempt: Attempt) {
-    let timeout = task.timeout_seconds.unsigned_abs();
-    if !app.agents.watch(attempt.worker, task.uuid, Duration::from_secs(timeout)) {
-        app.peers.send(Hint::Watch { agent: attempt.worker, task: task.uuid, timeout });
+    if !app.agents.watch(attempt.worker, task.uuid, task.timeout) {
+        app.peers.send(Hint::Watch { agent: attempt.worker, task: task.uuid, timeout: task.timeout });
     }
 }
 

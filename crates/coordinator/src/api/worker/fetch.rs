@@ -6,7 +6,6 @@ use axum::extract::State;
 use mitosis_domain::worker::Worker;
 use mitosis_protocol::worker::FetchedTask;
 use mitosis_protocol::{LeaseToken, Uuid};
-use mitosis_store::StoreError;
 use mitosis_store::ops::Changed;
 use mitosis_store::ops::dispatch::{Assignment, Claim};
 use serde::Deserialize;
@@ -132,21 +131,19 @@ async fn claimed(
             if assignment.lease.token == token {
                 app.metrics.claimed.inc();
             }
-            Ok(Some(fetched(*assignment)?))
+            Ok(Some(fetched(*assignment)))
         }
         Claim::NoTask | Claim::Stopping => Ok(None),
         Claim::WorkerGone => Err(not_registered(app, worker.uuid).await),
     }
 }
 
-fn fetched(Assignment { task, .. }: Assignment) -> Result<FetchedTask, StoreError> {
-    let seconds =
-        u64::try_from(task.timeout_seconds).map_err(|error| StoreError::Unexpected(error.into()))?;
-    Ok(FetchedTask {
+fn fetched(Assignment { task, .. }: Assignment) -> FetchedTask {
+    FetchedTask {
         id: task.id.0,
         uuid: task.uuid,
-        timeout: Duration::from_secs(seconds),
+        timeout: task.timeout.into(),
         upstream_task_uuid: task.upstream,
         spec: task.spec,
-    })
+    }
 }

@@ -54,7 +54,7 @@ fn progress(task: Task) -> TaskInfo {
         created_at: task.created_at,
         updated_at: task.updated_at,
         state: task.phase.state(),
-        timeout: task.timeout_seconds,
+        timeout: task.timeout.as_secs(),
         priority: task.priority,
         spec: TaskSpec::default(),
         result,

@@ -74,7 +74,7 @@ async fn insert_batch(
     let priorities: Vec<i32> = rows.iter().map(|row| row.priority).collect();
     let labels: Vec<&str> = rows.iter().map(|row| &*row.labels_json).collect();
     let specs: Vec<&str> = rows.iter().map(|row| &*row.spec).collect();
-    let timeouts: Vec<i64> = rows.iter().map(|row| row.timeout_seconds).collect();
+    let timeouts: Vec<i64> = rows.iter().map(|row| row.timeout.as_secs()).collect();
     let limits: Vec<Option<i64>> = rows.iter().map(|row| row.silence_limit).collect();
     let params: Params<'_> = &[
         &ids,

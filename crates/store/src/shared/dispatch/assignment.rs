@@ -28,7 +28,7 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Work, StoreError> {
         uuid: row.value("uuid")?,
         group: GroupId(row.value("group_id")?),
         priority: row.value("priority")?,
-        timeout_seconds: row.value("timeout_seconds")?,
+        timeout: row.timeout("timeout_seconds")?,
         upstream: row.value("upstream_uuid")?,
         spec: row.json("spec")?,
     })

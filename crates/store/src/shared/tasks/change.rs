@@ -2,6 +2,7 @@
 
 use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_domain::permission::Action;
+use mitosis_domain::timeout::Timeout;
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
@@ -78,8 +79,15 @@ pub(super) async fn change(
     let priority = change.priority.unwrap_or(task.priority);
     let spec = change.spec.as_ref().map(Json);
     let limit = change.spec.as_ref().and_then(silence_limit);
-    let params: Params<'_> =
-        &[&task.id, &lane, &priority, &change.timeout_seconds, &spec, &now.unix_micros(), &limit];
+    let params: Params<'_> = &[
+        &task.id,
+        &lane,
+        &priority,
+        &change.timeout.map(Timeout::as_secs),
+        &spec,
+        &now.unix_micros(),
+        &limit,
+    ];
     db.run_one(CHANGE_TASK, params).await?;
     if let Some(spec) = &change.spec {
         insert::replace_references(db, task.id, spec).await?;

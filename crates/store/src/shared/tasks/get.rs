@@ -73,7 +73,7 @@ fn read(row: &Row<'_>) -> Result<Task, StoreError> {
         creator: row.value("creator")?,
         tags: row.tag_set("tags")?,
         labels: row.tag_set("labels")?,
-        timeout_seconds: row.value("timeout_seconds")?,
+        timeout: row.timeout("timeout_seconds")?,
         priority: row.value("priority")?,
         spec: row.json("spec")?,
         created_at: row.time("created_at")?,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mitosis_domain::ids::{GroupId, LaneId, TaskId, UserId};
 use mitosis_domain::permission::Action;
+use mitosis_domain::timeout::Timeout;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{TaskSpec, Timestamp};
 use uuid::Uuid;
@@ -25,7 +26,7 @@ pub(crate) struct NewRow {
     pub(crate) tags: Arc<str>,
     pub(crate) labels: Arc<[String]>,
     pub(crate) labels_json: Arc<str>,
-    pub(crate) timeout_seconds: i64,
+    pub(crate) timeout: Timeout,
     pub(crate) priority: i32,
     pub(crate) spec: Arc<str>,
     pub(crate) silence_limit: Option<i64>,
@@ -59,7 +60,7 @@ impl NewRow {
             tags,
             labels,
             labels_json,
-            timeout_seconds: task.timeout_seconds,
+            timeout: task.timeout,
             priority: task.priority,
             spec,
             silence_limit: silence_limit(&task.spec),

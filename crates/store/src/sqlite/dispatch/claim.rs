@@ -7,6 +7,7 @@ use mitosis_domain::ids::{GroupId, WorkerId};
 use mitosis_domain::lease::{LeaseTime, Moment};
 use mitosis_domain::limits;
 use mitosis_domain::task::LeaseKey;
+use mitosis_domain::timeout::Timeout;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{LeaseToken, Role};
@@ -103,8 +104,9 @@ pub(super) fn assign(
     let Ready { neg_priority, task, lane, epoch, losses } = ready;
     db.run_one(DEQUEUE, params![lane.0, neg_priority, task.0])?;
     failpoints::point("claim.lease:before");
-    let (timeout, lost_after): (i64, Option<i64>) =
-        db.one(LIMITS_OF_TASK, [task.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (timeout, lost_after) = db.one(LIMITS_OF_TASK, [task.0], |row| {
+        Ok((row.timeout("timeout_seconds")?, row.value::<Option<i64>>("lost_after")?))
+    })?;
     db.run_one(
         INSERT_LEASE,
         params![
@@ -123,7 +125,6 @@ pub(super) fn assign(
 }
 
 /// When an attempt is reaped unless its end has been reported (HTTP contract §12.4).
-fn overdue_at(claimed_at: LeaseTime, timeout_seconds: i64) -> LeaseTime {
-    let timeout = Duration::from_secs(u64::try_from(timeout_seconds).unwrap_or(0));
-    claimed_at + timeout + limits::PREPARATION_ALLOWANCE + limits::OVERDUE_GRACE
+fn overdue_at(claimed_at: LeaseTime, timeout: Timeout) -> LeaseTime {
+    claimed_at + Duration::from(timeout) + limits::PREPARATION_ALLOWANCE + limits::OVERDUE_GRACE
 }

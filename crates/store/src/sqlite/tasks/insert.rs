@@ -53,7 +53,7 @@ fn insert_one(
             row.priority,
             &*row.labels_json,
             &*row.spec,
-            row.timeout_seconds,
+            row.timeout.as_secs(),
             now.unix_micros(),
             origin.upstream,
             row.silence_limit,

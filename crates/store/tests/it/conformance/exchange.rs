@@ -59,7 +59,7 @@ pub(crate) async fn exchange_ends_one_task_and_assigns_the_next<B: Backend>(harn
     let worker = harness.worker(&ann).await;
     let (first, second) = (harness.submit_one(&ann).await, harness.submit_one(&ann).await);
     let held = takes(harness, worker, 1).await.remove(0);
-    assert_eq!((held.uuid, held.timeout_seconds, held.upstream), (first, 600, None));
+    assert_eq!((held.uuid, held.timeout.as_secs(), held.upstream), (first, 600, None));
     assert_eq!(held.spec, harness.get(first).await.spec);
 
     harness.pass(SECOND);

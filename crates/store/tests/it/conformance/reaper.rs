@@ -117,7 +117,7 @@ pub(crate) async fn worker_with_an_overdue_task_is_removed<B: Backend>(harness: 
     let worker = harness.worker(&ann).await;
     let uuid = harness.submit_one(&ann).await;
     let held = harness.claim_one(worker).await;
-    let timeout = Duration::from_secs(u64::try_from(held.task.timeout_seconds).unwrap());
+    let timeout = Duration::from(held.task.timeout);
     harness.pass(just_before(timeout + PREPARATION_ALLOWANCE + OVERDUE_GRACE));
     renew(harness, &[worker], HOUR).await;
     assert!(reap(harness).await.is_empty());
@@ -411,7 +411,7 @@ pub(crate) async fn overdue_task_of_a_live_worker_is_due<B: Backend>(harness: &m
     harness.submit_one(&ann).await;
     let held = harness.claim_one(worker).await;
     renew(harness, &[worker], HOUR * 24).await;
-    let timeout = Duration::from_secs(u64::try_from(held.task.timeout_seconds).unwrap());
+    let timeout = Duration::from(held.task.timeout);
     watched(harness, just_before(timeout + PREPARATION_ALLOWANCE + OVERDUE_GRACE)).await;
     assert!(!look(harness).await.due);
     watched(harness, TICK).await;

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::backend::Backend;
 use crate::harness::Answer as _;
-use crate::harness::{Harness, Person, RegisteredWorker, SECOND, status, tag_set};
+use crate::harness::{Harness, Person, RegisteredWorker, SECOND, status, tag_set, timeout};
 
 const EVERYTHING: Page = Page { before: None, offset: 0, limit: 1_000 };
 
@@ -228,7 +228,7 @@ pub(crate) async fn repetition_copies_the_original_and_links_to_it<B: Backend>(h
         tags: tag_set("gpu"),
         labels: tag_set("sweep night"),
         priority: 7,
-        timeout_seconds: 90,
+        timeout: timeout(90),
         ..harness.task(ann.group)
     };
     task.spec.params = [("x".to_owned(), "1".to_owned())].into();
@@ -251,8 +251,8 @@ pub(crate) async fn repetition_copies_the_original_and_links_to_it<B: Backend>(h
     assert_eq!(after.repeats, Some(original));
     assert_eq!((after.phase, after.created_at), (Phase::Ready, harness.now));
     assert_eq!(
-        (&after.group_name, &after.tags, &after.labels, after.priority, after.timeout_seconds, &after.spec),
-        (&before.group_name, &task.tags, &task.labels, 7, 90, &task.spec)
+        (&after.group_name, &after.tags, &after.labels, after.priority, after.timeout, &after.spec),
+        (&before.group_name, &task.tags, &task.labels, 7, task.timeout, &task.spec)
     );
     assert_eq!((after.creator.as_str(), after.upstream), ("bob", None));
     assert_eq!(before.repeats, None);

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::limits;
 use mitosis_domain::task::{Phase, Task};
+use mitosis_domain::timeout::Timeout;
 use mitosis_protocol::TaskSpec;
 use mitosis_store::ops::By;
 use mitosis_store::ops::query::TaskQuery;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use crate::backend::Backend;
 use crate::harness::Answer as _;
-use crate::harness::{Harness, LONG, Person, SECOND, tag_set};
+use crate::harness::{Harness, LONG, Person, SECOND, tag_set, timeout};
 
 fn key(text: &str, digest: u8) -> IdempotencyKey {
     IdempotencyKey { key: text.to_owned(), digest: [digest; 32], refused: vec![] }
@@ -47,7 +48,7 @@ fn elaborate<B: Backend>(harness: &Harness<B>, owner: &Person) -> NewTask {
         tags: tag_set("gpu linux"),
         labels: tag_set("night 100% a_b"),
         priority: -7,
-        timeout_seconds: 12,
+        timeout: timeout(12),
         spec,
         ..plain
     }
@@ -69,7 +70,7 @@ pub(crate) async fn task_is_stored_as_submitted<B: Backend>(harness: &mut Harnes
         creator: "ann".to_owned(),
         tags: new.tags,
         labels: new.labels,
-        timeout_seconds: 12,
+        timeout: timeout(12),
         priority: -7,
         spec: new.spec,
         created_at: harness.now,
@@ -188,12 +189,12 @@ pub(crate) async fn waiting_task_can_be_changed<B: Backend>(harness: &mut Harnes
     let elaborate = elaborate(harness, &ann);
     let change = TaskChange {
         tags: Some(elaborate.tags.clone()),
-        timeout_seconds: Some(12),
+        timeout: Some(timeout(12)),
         priority: None,
         spec: Some(elaborate.spec.clone()),
     };
     assert!(harness.store().change_task(By::Site, uuid, &change, harness.now).await.answer());
-    let expected = Task { tags: elaborate.tags, timeout_seconds: 12, spec: elaborate.spec, ..after };
+    let expected = Task { tags: elaborate.tags, timeout: timeout(12), spec: elaborate.spec, ..after };
     assert_eq!(harness.get(uuid).await, expected);
 }
 
@@ -302,10 +303,10 @@ pub(crate) async fn concurrent_repeated_requests_accept_refused_tasks_once<B: Ba
 pub(crate) async fn longest_timeout_is_stored<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
-    let timeout_seconds = i64::try_from(limits::MAX_TIMEOUT.as_secs()).unwrap();
-    harness.submit(&ann, &[NewTask { timeout_seconds, ..harness.task(ann.group) }]).await;
+    let timeout = Timeout::new(limits::MAX_TIMEOUT).unwrap();
+    harness.submit(&ann, &[NewTask { timeout, ..harness.task(ann.group) }]).await;
     let held = harness.claim_one(worker).await;
-    assert_eq!(held.task.timeout_seconds, timeout_seconds);
+    assert_eq!(held.task.timeout, timeout);
     assert!(harness.store().reap(harness.now.into(), 1).await.answer().is_empty(), "not overdue yet");
     harness.finish(&held).await;
 }

@@ -14,6 +14,7 @@ use mitosis_domain::name::Name;
 use mitosis_domain::spec;
 use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::{ExecEnd, Phase, Task};
+use mitosis_domain::timeout::Timeout;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{LeaseToken, Role, TaskResult, TaskSpec, Timestamp, WaitStatus};
 use mitosis_store::ops::accounts::{NewUser, UserCreation};
@@ -72,6 +73,11 @@ pub(crate) fn tag_set(text: &str) -> TagSet {
 /// A name.
 pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
+}
+
+/// A timeout of a number of seconds.
+pub(crate) fn timeout(seconds: u64) -> Timeout {
+    Timeout::new(Duration::from_secs(seconds)).unwrap()
 }
 
 /// A result with this exit status and no message.
@@ -198,7 +204,7 @@ impl<B: Backend> Harness<B> {
             group,
             tags: TagSet::default(),
             labels: TagSet::default(),
-            timeout_seconds: 600,
+            timeout: timeout(600),
             priority: 0,
             spec: TaskSpec { args: vec!["true".to_owned()], ..TaskSpec::default() },
         }

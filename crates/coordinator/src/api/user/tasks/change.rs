@@ -49,7 +49,7 @@ fn checked(request: ChangeTaskRequest) -> Result<TaskChange, Rejection> {
     }
     Ok(TaskChange {
         tags: tags.map(submission::words).transpose()?,
-        timeout_seconds: timeout.map(submission::timeout_seconds).transpose()?,
+        timeout: timeout.map(submission::checked_timeout).transpose()?,
         priority,
         spec: task_spec,
     })

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::tags::TagSet;
+use mitosis_domain::timeout::Timeout;
 use mitosis_domain::{limits, spec};
 use mitosis_protocol::task::SubmitTaskRequest;
 use mitosis_protocol::{ErrorCode, TaskSpec, Uuid};
@@ -24,7 +25,7 @@ pub(in crate::api) fn check(
         group,
         tags: words(request.tags)?,
         labels: words(request.labels)?,
-        timeout_seconds: timeout_seconds(request.timeout)?,
+        timeout: checked_timeout(request.timeout)?,
         priority: request.priority,
         spec: request.task_spec,
     })
@@ -43,11 +44,10 @@ pub(in crate::api) fn words(words: Vec<String>) -> Result<TagSet, Rejection> {
         .map_err(|error| Rejection::invalid(error).hint("tags and labels are short words without spaces"))
 }
 
-/// Converts a timeout to whole seconds.
-pub(super) fn timeout_seconds(timeout: Duration) -> Result<i64, Rejection> {
-    spec::check_timeout(timeout)
-        .map_err(|error| Rejection::invalid(error).hint("use a duration such as `90s`, `10min` or `2h`"))?;
-    i64::try_from(timeout.as_secs()).map_err(Rejection::invalid)
+/// Checks a timeout.
+pub(super) fn checked_timeout(timeout: Duration) -> Result<Timeout, Rejection> {
+    Timeout::new(timeout)
+        .map_err(|error| Rejection::invalid(error).hint("use a duration such as `90s`, `10min` or `2h`"))
 }
 
 /// The idempotency key with a digest of the request.

@@ -22,7 +22,7 @@ pub(in crate::api) fn info(task: Task) -> TaskInfo {
         created_at: task.created_at,
         updated_at: task.updated_at,
         state: task.phase.state(),
-        timeout: task.timeout_seconds,
+        timeout: task.timeout.as_secs(),
         priority: task.priority,
         spec: task.spec,
         result,
