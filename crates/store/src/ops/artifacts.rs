@@ -40,17 +40,26 @@ pub enum Place {
     Inline,
 }
 
+/// The record of a reserved upload, which decides the way that its bytes may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UploadRecord {
+    /// There was a record of this name. The bytes pass through a coordinator, which checks the record.
+    Existing,
+    /// The record is new, and the bytes pass through a coordinator.
+    New,
+    /// The record is new, and a link may lead directly to the object store, where it can only create a new object.
+    NewDirect,
+}
+
 /// Outcome of a reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reservation {
     /// The bytes may be sent to this path, and the growth is charged.
     Reserved {
-        /// Whether there was a record of this name.
-        exist: bool,
+        /// The record.
+        record: UploadRecord,
         /// The path of the object in its class.
         object: String,
-        /// Whether the link of a user may lead directly to the object store.
-        creates: bool,
     },
     /// Refused: the group would exceed its quota.
     OverQuota,

@@ -168,8 +168,7 @@ async fn reserve(
     }
     db.run_one(PUT_ATTACHMENT, &[&id.0, &key, &terms.size, &now.unix_micros()]).await?;
     expected_uploads::expect(db, &object, &terms, link).await?;
-    let (exist, object) = (existing.is_some(), object.path().to_owned());
-    Ok(Reservation::Reserved { exist, object, creates: terms.creates })
+    Ok(Reservation::Reserved { record: terms.record, object: object.path().to_owned() })
 }
 
 const DELETE_ATTACHMENT: Sql = sql!("DELETE FROM attachment WHERE group_id = $1 AND key = $2");

@@ -8,6 +8,7 @@ use super::artifacts::records::CHARGE_STORAGE;
 use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, Params, Row, Sql, only, sql};
+use crate::ops::artifacts::UploadRecord;
 use crate::ops::expected_uploads::{EndedUploads, ExpectedUploads, NewLink, ended};
 use crate::ops::uploads::{from_stored, to_stored};
 
@@ -93,8 +94,7 @@ const MAY_APPEAR: Sql = sql!(
 
 /// The conditions of a new link.
 pub(super) struct Terms {
-    /// Whether it leads directly to the object store, where it can only create a new object.
-    pub(super) creates: bool,
+    pub(super) record: UploadRecord,
     pub(super) size: i64,
 }
 
@@ -103,17 +103,20 @@ pub(super) struct Terms {
 pub(super) async fn terms(
     db: Db<'_>,
     key: &ObjectKey,
-    exist: bool,
+    has_record: bool,
     size: i64,
     link: Option<NewLink>,
     now: Timestamp,
 ) -> Result<Terms, StoreError> {
-    let may_create = link.is_some_and(|link| link.may_create);
-    if exist {
-        return Ok(Terms { creates: false, size });
+    if has_record {
+        return Ok(Terms { record: UploadRecord::Existing, size });
     }
     let largest: Option<i64> = db.one(MAY_APPEAR, &[&to_stored(key), &now.unix_micros()], only).await?;
-    Ok(Terms { creates: may_create && largest.is_none(), size: size.max(largest.unwrap_or(0)) })
+    let record = match (link, largest) {
+        (Some(NewLink { may_create: true, .. }), None) => UploadRecord::NewDirect,
+        _ => UploadRecord::New,
+    };
+    Ok(Terms { record, size: size.max(largest.unwrap_or(0)) })
 }
 
 /// Records an expected upload.
@@ -124,7 +127,8 @@ pub(super) async fn expect(
     link: Option<NewLink>,
 ) -> Result<(), StoreError> {
     let Some(NewLink { nonce, until, .. }) = link else { return Ok(()) };
-    let params: Params<'_> = &[&to_stored(key), &nonce, &terms.size, &terms.creates, &until.unix_micros()];
+    let creates = terms.record == UploadRecord::NewDirect;
+    let params: Params<'_> = &[&to_stored(key), &nonce, &terms.size, &creates, &until.unix_micros()];
     db.run_one(EXPECT, params).await
 }
 

@@ -14,6 +14,7 @@ use mitosis_domain::object::ObjectKey;
 use mitosis_objects::{ByteStream, Link, ObjectError, ObjectStore, Right, SignedAccess};
 use mitosis_protocol::{Timestamp, UPLOAD_HEADER, UPLOADS_ONCE};
 use mitosis_store::Store;
+use mitosis_store::ops::artifacts::UploadRecord;
 use mitosis_store::ops::expected_uploads::NewLink;
 use mitosis_store::ops::uploads::AwaitedUpload;
 
@@ -88,7 +89,7 @@ impl SupportsConditions {
         self,
         app: &App,
         key: &ObjectKey,
-        is_new: bool,
+        record: UploadRecord,
         right: Right,
         holder: Option<&str>,
     ) -> Result<Link, ObjectError> {
@@ -97,7 +98,7 @@ impl SupportsConditions {
             Right::Download => None,
         };
         if self.0
-            && is_new
+            && record == UploadRecord::NewDirect
             && let Some(length) = length
             && let Some(link) = app.objects.create_link(key, length, UPLOAD_VALID, app.now())?
         {

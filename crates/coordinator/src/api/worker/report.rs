@@ -109,10 +109,10 @@ async fn announce(
     let (kind, size) = (upload.content_type, announced(upload.content_length)?);
     let reservation =
         app.retry.transient(|| app.store.reserve_attempt_artifact(holder, kind, size, app.now())).await?;
-    let Reserved { exist, object, .. } = reserved(app.publish(reservation))?;
+    let Reserved { record, object } = reserved(app.publish(reservation))?;
     let key = ObjectKey::from_stored(ObjectClass::Artifacts, object);
     failpoints::point("artifact.url_issued:before");
-    let link = conditions.link(app, &key, !exist, Right::Upload { length: upload.content_length }, None)?;
+    let link = conditions.link(app, &key, record, Right::Upload { length: upload.content_length }, None)?;
     failpoints::point("artifact.url_issued:after");
     Ok(link)
 }

@@ -14,7 +14,7 @@ use super::garbage;
 use crate::StoreError;
 use crate::db::{Db, Params, Row, Sql, sql};
 use crate::enum_codes::Code;
-use crate::ops::artifacts::{Place, Reservation};
+use crate::ops::artifacts::{Place, Reservation, UploadRecord};
 use crate::ops::dispatch::Holder;
 use crate::ops::expected_uploads::NewLink;
 use crate::ops::{By, Changed, Effects};
@@ -150,8 +150,8 @@ pub(super) async fn for_user(
     let key = ObjectKey::from_stored(ObjectClass::Artifacts, object.to_owned());
     let terms = expected_uploads::terms(db, &key, existing.is_some(), size, link, now).await?;
     let mut outcome = reserve(db, &target, &new, existing, terms.size, now).await?;
-    if let Reservation::Reserved { creates, .. } = &mut outcome {
-        *creates = terms.creates;
+    if let Reservation::Reserved { record, .. } = &mut outcome {
+        *record = terms.record;
         expected_uploads::expect(db, &key, &terms, link).await?;
         db.run_one(TOUCH_TASK, &[&target.task.0, &now.unix_micros()]).await?;
     }
@@ -192,12 +192,12 @@ async fn reserve(
     }
     if let Some(Existing { id, object, .. }) = existing {
         db.run_one(GROW_ARTIFACT, &[&id, &size, &now.unix_micros()]).await?;
-        return Ok(Reservation::Reserved { exist: true, object, creates: false });
+        return Ok(Reservation::Reserved { record: UploadRecord::Existing, object });
     }
     let object = new.object.path().to_owned();
     garbage::delete(db, &object).await?;
     let params: Params<'_> =
         &[&target.task.0, &new.kind.code(), &new.epoch.0, &size, &object, &new.visible, &now.unix_micros()];
     db.run_one(INSERT_ARTIFACT, params).await?;
-    Ok(Reservation::Reserved { exist: false, object, creates: false })
+    Ok(Reservation::Reserved { record: UploadRecord::NewDirect, object })
 }

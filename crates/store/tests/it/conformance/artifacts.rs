@@ -10,7 +10,7 @@ use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::ArtifactKind::{self, ExecLog, Result as Output};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::ShutdownOp;
-use mitosis_store::ops::artifacts::{Artifact, Place, Removal, Reservation};
+use mitosis_store::ops::artifacts::{Artifact, Place, Removal, Reservation, UploadRecord};
 use mitosis_store::ops::dispatch::{Assignment, Completed, Holder};
 use mitosis_store::ops::{Administered, By};
 use uuid::Uuid;
@@ -46,7 +46,7 @@ fn object(reservation: Reservation) -> String {
 
 fn exist(reservation: &Reservation) -> Option<bool> {
     match reservation {
-        Reservation::Reserved { exist, .. } => Some(*exist),
+        Reservation::Reserved { record, .. } => Some(*record == UploadRecord::Existing),
         _ => None,
     }
 }

@@ -5,7 +5,7 @@ use mitosis_domain::ids::GroupId;
 use mitosis_domain::object::ObjectKey;
 use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::AccountState;
-use mitosis_store::ops::artifacts::{Removal, Reservation};
+use mitosis_store::ops::artifacts::{Removal, Reservation, UploadRecord};
 use mitosis_store::ops::attachments::{Attachment, AttachmentQuery};
 use mitosis_store::ops::{Administered, By};
 
@@ -30,12 +30,15 @@ async fn limit<B: Backend>(harness: &Harness<B>, bytes: i64) {
 }
 
 pub(crate) async fn larger_size_is_kept_and_only_growth_is_charged<B: Backend>(harness: &mut Harness<B>) {
+    use UploadRecord::{Existing, New};
     let ann = harness.person("ann").await;
     let created_at = harness.now;
-    for (size, recorded, exist) in [(100, 100, false), (40, 100, true), (130, 130, true), (130, 130, true)] {
+    for (size, recorded, record) in
+        [(100, 100, New), (40, 100, Existing), (130, 130, Existing), (130, 130, Existing)]
+    {
         let object = "ann/in/data.bin".to_owned();
         let reservation = put(harness, ann.group, "in/data.bin", size).await;
-        assert_eq!(reservation, Reservation::Reserved { exist, object, creates: false }, "{size}");
+        assert_eq!(reservation, Reservation::Reserved { record, object }, "{size}");
         let kept = harness.store().attachment(ann.group, "in/data.bin").await.unwrap();
         let key = "in/data.bin".to_owned();
         let expected = Attachment { key, size: recorded, created_at, updated_at: harness.now };
@@ -114,8 +117,9 @@ pub(crate) async fn concurrent_files_never_exceed_the_quota<B: Backend>(harness:
 pub(crate) async fn concurrent_puts_of_one_file_charge_once<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let outcomes = join_all((1..=32).map(|size| put(harness, ann.group, "k", size))).await;
-    let fresh =
-        outcomes.iter().filter(|outcome| matches!(outcome, Reservation::Reserved { exist: false, .. }));
+    let fresh = outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome, Reservation::Reserved { record: UploadRecord::New, .. }));
     assert_eq!(fresh.count(), 1, "{outcomes:?}");
     assert_eq!(harness.used("ann").await, 32);
 }

@@ -7,7 +7,7 @@ use mitosis_domain::task::{ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::ArtifactKind::{self, ExecLog, Result as Output, StdLog};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{LeaseToken, ResultWarning, WarningCode};
-use mitosis_store::ops::artifacts::{Artifact, Place, Removal, Reservation};
+use mitosis_store::ops::artifacts::{Artifact, Place, Removal, Reservation, UploadRecord};
 use mitosis_store::ops::dispatch::{Ended, Exchange, Holder, InlineArchive, Verdict, Work};
 use mitosis_store::ops::{Administered, By};
 use uuid::Uuid;
@@ -143,7 +143,7 @@ pub(crate) async fn inline_archive_moves_before_a_user_replaces_it<B: Backend>(h
     store.archive_moved(&key(&artifact)).await.unwrap();
     assert_eq!(bytes(harness, &artifact).await, None);
     assert_eq!(visible(harness, uuid).await[0].place, Place::ObjectStore);
-    assert!(matches!(reserve().await, Reservation::Reserved { exist: true, .. }));
+    assert!(matches!(reserve().await, Reservation::Reserved { record: UploadRecord::Existing, .. }));
     assert_eq!(harness.used("ann").await, 40);
 }
 

@@ -14,7 +14,7 @@ use mitosis_protocol::tokens::TokenScope;
 use mitosis_protocol::worker::ShutdownOp;
 use mitosis_protocol::{ArtifactKind, ExecState, Role, TaskSpec};
 use mitosis_store::ops::accounts::{NewUser, SessionChange, TokenRevocation, UserCreation};
-use mitosis_store::ops::artifacts::{Removal, Reservation};
+use mitosis_store::ops::artifacts::{Removal, Reservation, UploadRecord};
 use mitosis_store::ops::dispatch::{FollowUp, Holder};
 use mitosis_store::ops::groups::{GroupDeletion, MembersChange};
 use mitosis_store::ops::personal_tokens::NewPersonalToken;
@@ -276,8 +276,8 @@ pub(crate) async fn reader_and_outsider_change_no_file<B: Backend>(harness: &mut
     }
     assert_eq!(harness.used("lab").await, 0);
     let (attachment, artifact) = reserve(By::User(ann.user), 5).await;
-    assert!(matches!(attachment, Reservation::Reserved { exist: false, .. }), "{attachment:?}");
-    assert!(matches!(artifact, Reservation::Reserved { exist: false, .. }), "{artifact:?}");
+    assert!(matches!(attachment, Reservation::Reserved { record: UploadRecord::New, .. }), "{attachment:?}");
+    assert!(matches!(artifact, Reservation::Reserved { record: UploadRecord::New, .. }), "{artifact:?}");
     for by in others {
         assert_eq!(reserve(by, 6).await, (denied.clone(), denied.clone()));
         assert_eq!(remove(by).await, (not_removed.clone(), not_removed.clone()));

@@ -6,7 +6,7 @@ use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::ArtifactKind::Result as Output;
 use mitosis_protocol::Timestamp;
 use mitosis_store::ops::By;
-use mitosis_store::ops::artifacts::Reservation;
+use mitosis_store::ops::artifacts::{Reservation, UploadRecord};
 use mitosis_store::ops::dispatch::Holder;
 use mitosis_store::ops::expected_uploads::{EndedUploads, NewLink};
 use mitosis_store::ops::uploads::{AwaitedUpload, UploadTarget};
@@ -166,18 +166,18 @@ pub(crate) async fn link_ends_with_its_record_unless_it_may_create<B: Backend>(h
     let announce = async |nonce, size, may_create, now| {
         let link = Some(link(nonce, now + HOUR, may_create));
         match store.reserve_attachment(By::Site, ann.group, "x", size, link, now).await.unwrap() {
-            Reservation::Reserved { exist, creates, .. } => (exist, creates),
+            Reservation::Reserved { record, .. } => record,
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(announce(1, 100, true, now).await, (false, true));
-    assert_eq!(announce(2, 100, true, now).await, (true, false));
+    assert_eq!(announce(1, 100, true, now).await, UploadRecord::NewDirect);
+    assert_eq!(announce(2, 100, true, now).await, UploadRecord::Existing);
     assert!(!store.begin_upload(&key, 1, now + HOUR, now).await.unwrap(), "it is not for the coordinator");
     store.remove_attachment(By::Site, ann.group, "x", now).await.unwrap();
     assert!(!store.begin_upload(&key, 2, now + HOUR, now).await.unwrap(), "it ended with its record");
 
     // The first link may still create an object of its size.
-    assert_eq!(announce(3, 4, true, now).await, (false, false));
+    assert_eq!(announce(3, 4, true, now).await, UploadRecord::New);
     assert_eq!(harness.used("ann").await, 100);
     store.end_upload(&key, 3, now).await.unwrap();
     let ended = store.ended_uploads_of(&key, now).await.unwrap().unwrap();
@@ -185,7 +185,7 @@ pub(crate) async fn link_ends_with_its_record_unless_it_may_create<B: Backend>(h
     store.settle_size(&key, &ended, 4, now).await.unwrap();
     assert_eq!(harness.used("ann").await, 4);
     store.remove_attachment(By::Site, ann.group, "x", now).await.unwrap();
-    assert_eq!(announce(4, 4, true, now).await, (false, false), "it is not forgotten");
+    assert_eq!(announce(4, 4, true, now).await, UploadRecord::New, "it is not forgotten");
     store.remove_attachment(By::Site, ann.group, "x", now).await.unwrap();
-    assert_eq!(announce(5, 4, true, now + HOUR).await, (false, true));
+    assert_eq!(announce(5, 4, true, now + HOUR).await, UploadRecord::NewDirect);
 }

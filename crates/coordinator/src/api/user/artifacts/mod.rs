@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mitosis_domain::ids::TaskId;
 use mitosis_protocol::{ArtifactKind, ErrorCode, Uuid};
-use mitosis_store::ops::artifacts::{Artifact, Reservation};
+use mitosis_store::ops::artifacts::{Artifact, Reservation, UploadRecord};
 
 use crate::api::routes::Routes;
 use crate::app::App;
@@ -102,18 +102,15 @@ pub(in crate::api) fn not_permitted() -> Rejection {
 
 /// A reserved upload.
 pub(in crate::api) struct Reserved {
-    /// Whether a record with this name existed before.
-    pub(in crate::api) exist: bool,
+    pub(in crate::api) record: UploadRecord,
     /// The path of the object in its bucket.
     pub(in crate::api) object: String,
-    /// Whether the link of a user may lead directly to the object store.
-    pub(in crate::api) creates: bool,
 }
 
 /// Converts the outcome of a reservation.
 pub(in crate::api) fn reserved(reservation: Reservation) -> Result<Reserved, Rejection> {
     match reservation {
-        Reservation::Reserved { exist, object, creates } => Ok(Reserved { exist, object, creates }),
+        Reservation::Reserved { record, object } => Ok(Reserved { record, object }),
         Reservation::OverQuota => Err(Rejection::new(
             ErrorCode::QuotaExceeded,
             "the upload would exceed the storage quota of the group",

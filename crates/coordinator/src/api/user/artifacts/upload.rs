@@ -9,7 +9,7 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::artifact::UploadArtifactRequest;
 use mitosis_protocol::storage::UploadReply;
 use mitosis_store::ops::By;
-use mitosis_store::ops::artifacts::Reservation;
+use mitosis_store::ops::artifacts::{Reservation, UploadRecord};
 
 use super::{Reserved, announced, reserved};
 use crate::api::base_url::BaseUrl;
@@ -47,9 +47,9 @@ async fn upload(
         stored::move_to_object_store(&app, &key).await?;
         reservation = reserve().await?;
     }
-    let Reserved { exist, object, creates } = reserved(reservation)?;
+    let Reserved { record, object } = reserved(reservation)?;
     let key = ObjectKey::from_stored(ObjectClass::Artifacts, object);
     let right = Right::Replace { length, nonce: new.nonce };
-    let link = conditions.link(&app, &key, creates, right, Some(&authentication.encode()))?;
-    Ok(Json(UploadReply { exist, url: base_url.resolve(link) }))
+    let link = conditions.link(&app, &key, record, right, Some(&authentication.encode()))?;
+    Ok(Json(UploadReply { exist: record == UploadRecord::Existing, url: base_url.resolve(link) }))
 }

@@ -7,6 +7,7 @@ use mitosis_objects::Right;
 use mitosis_protocol::attachment::UploadAttachmentRequest;
 use mitosis_protocol::storage::UploadReply;
 use mitosis_store::ops::By;
+use mitosis_store::ops::artifacts::UploadRecord;
 
 use super::object;
 use crate::api::base_url::BaseUrl;
@@ -44,8 +45,8 @@ async fn upload(
     let length = request.content_length;
     let new = conditions.announce(&app, &key, length)?;
     let reservation = app.store.reserve_attachment(by, id, &request.key, size, Some(new), app.now()).await?;
-    let Reserved { exist, creates, .. } = reserved(reservation)?;
+    let Reserved { record, .. } = reserved(reservation)?;
     let right = Right::Replace { length, nonce: new.nonce };
-    let link = conditions.link(&app, &key, creates, right, Some(&authentication.encode()))?;
-    Ok(Json(UploadReply { exist, url: base_url.resolve(link) }))
+    let link = conditions.link(&app, &key, record, right, Some(&authentication.encode()))?;
+    Ok(Json(UploadReply { exist: record == UploadRecord::Existing, url: base_url.resolve(link) }))
 }
