@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mitosis_client::{Client, UserClient};
+use mitosis_client::{Client, EarlierTokens, UserClient};
 use mitosis_protocol::TaskSpec;
 use mitosis_protocol::task::{
     QueryTasksRequest, SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest, TaskFilter,
@@ -115,7 +115,7 @@ impl Mito {
         let deadline = Instant::now() + START_TIMEOUT;
         let client = self.user.client().clone();
         loop {
-            match client.login(ADMIN, &SecretString::from(ADMIN), true).await {
+            match client.login(ADMIN, &SecretString::from(ADMIN), EarlierTokens::Retain).await {
                 Ok(token) => {
                     self.user = client.with_user_token(token);
                     return Ok(());

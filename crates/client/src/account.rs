@@ -16,21 +16,29 @@ pub(crate) fn digest(password: &SecretString) -> Md5Password {
     Md5Password::from_digest(md5::compute(password.expose_secret()).0)
 }
 
+/// What becomes of the earlier tokens of an account at a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EarlierTokens {
+    /// They stay valid.
+    Retain,
+    /// They end.
+    End,
+}
+
 impl Client {
     /// Whether the coordinator is healthy, with the state of each part.
     pub async fn health(&self) -> Result<HealthReply, ClientError> {
         self.call(Method::GET, "/health").read().await
     }
 
-    /// Logs in with a name and a password, and returns a token. Unless `retain` is set, the account's earlier
-    /// tokens end.
+    /// Logs in with a name and a password, and returns a token.
     pub async fn login(
         &self,
         username: &str,
         password: &SecretString,
-        retain: bool,
+        earlier: EarlierTokens,
     ) -> Result<SecretString, ClientError> {
-        log_in(self.call(Method::POST, "/login"), username, password, retain).await
+        log_in(self.call(Method::POST, "/login"), username, password, earlier).await
     }
 }
 
@@ -38,9 +46,13 @@ async fn log_in(
     call: Call<'_>,
     username: &str,
     password: &SecretString,
-    retain: bool,
+    earlier: EarlierTokens,
 ) -> Result<SecretString, ClientError> {
-    let request = LoginRequest { username: username.to_owned(), md5_password: digest(password), retain };
+    let request = LoginRequest {
+        username: username.to_owned(),
+        md5_password: digest(password),
+        retain: earlier == EarlierTokens::Retain,
+    };
     let reply: TokenReply = call.json(&request).read().await?;
     Ok(reply.token.into())
 }
@@ -52,9 +64,9 @@ impl UserClient {
         &self,
         username: &str,
         password: &SecretString,
-        retain: bool,
+        earlier: EarlierTokens,
     ) -> Result<SecretString, ClientError> {
-        log_in(self.call(Method::POST, "/login"), username, password, retain).await
+        log_in(self.call(Method::POST, "/login"), username, password, earlier).await
     }
 
     /// The name of the token's user.

@@ -19,6 +19,7 @@ mod transfer;
 mod worker_calls;
 mod workers;
 
+pub use account::EarlierTokens;
 pub use capabilities::Capabilities;
 pub use connection::{Client, UserClient, WorkerClient};
 pub use doctor::AddressCheck;

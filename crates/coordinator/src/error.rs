@@ -13,7 +13,7 @@ use mitosis_objects::ObjectError;
 use mitosis_protocol::{ErrorBody, ErrorCode};
 use mitosis_store::StoreError;
 
-use crate::failure_log::Failure;
+use crate::failure_log::{Failure, FailureKind};
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -194,7 +194,8 @@ impl ApiError {
             }
             Self::Store(_) | Self::Shared(_) => self.is_outage(),
         };
-        Some(Failure { cause: chain(self), is_outage })
+        let kind = if is_outage { FailureKind::Outage } else { FailureKind::Defect };
+        Some(Failure { cause: chain(self), kind })
     }
 
     /// What the caller sees. Internal details are not revealed.
@@ -354,12 +355,15 @@ mod tests {
 
     #[test]
     fn outages_defects_and_rejections_are_distinguished() {
-        let is_outage = |error: ApiError| error.failure().map(|failure| failure.is_outage);
-        assert_eq!(is_outage(StoreError::Unavailable("cause".into()).into()), Some(true));
-        assert_eq!(is_outage(ApiError::Shared(Arc::new(StoreError::Full("cause".into())))), Some(true));
-        assert_eq!(is_outage(StoreError::Unexpected("cause".into()).into()), Some(false));
-        assert_eq!(is_outage(Rejection::forbidden("no").into()), None);
-        assert_eq!(is_outage(StoreError::Nul("cause".into()).into()), None);
+        let kind = |error: ApiError| error.failure().map(|failure| failure.kind);
+        assert_eq!(kind(StoreError::Unavailable("cause".into()).into()), Some(FailureKind::Outage));
+        assert_eq!(
+            kind(ApiError::Shared(Arc::new(StoreError::Full("cause".into())))),
+            Some(FailureKind::Outage)
+        );
+        assert_eq!(kind(StoreError::Unexpected("cause".into()).into()), Some(FailureKind::Defect));
+        assert_eq!(kind(Rejection::forbidden("no").into()), None);
+        assert_eq!(kind(StoreError::Nul("cause".into()).into()), None);
     }
 
     #[test]

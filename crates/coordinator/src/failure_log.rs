@@ -16,8 +16,16 @@ const PERIOD: Duration = Duration::from_secs(10);
 pub(crate) struct Failure {
     /// The whole chain of causes.
     pub(crate) cause: String,
-    /// Whether the failure is temporary.
-    pub(crate) is_outage: bool,
+    pub(crate) kind: FailureKind,
+}
+
+/// Whether a failed request may succeed later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    /// Something that the service needs is unavailable for a while.
+    Outage,
+    /// A bug, or data that this program can't have written.
+    Defect,
 }
 
 /// When an outage was last logged, and how many requests have failed since.
@@ -28,10 +36,13 @@ impl FailureLog {
     /// Logs why a request failed. A defect is always logged, because the response refers to it.
     pub(crate) fn record(&self, request: &str, failure: &Failure) {
         let cause = &failure.cause;
-        if !failure.is_outage {
-            tracing::error!(request, cause, "a request failed");
-        } else if let Some(suppressed) = self.count_outage() {
-            tracing::warn!(request, cause, suppressed, "requests fail because of an outage");
+        match failure.kind {
+            FailureKind::Defect => tracing::error!(request, cause, "a request failed"),
+            FailureKind::Outage => {
+                if let Some(suppressed) = self.count_outage() {
+                    tracing::warn!(request, cause, suppressed, "requests fail because of an outage");
+                }
+            }
         }
     }
 

@@ -25,6 +25,7 @@ use prometheus_client::registry::Registry;
 
 use self::storage::StorageMetrics;
 use crate::api::routes;
+use crate::failure_log::FailureKind;
 
 /// What [`Metrics::encode`] writes.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -184,8 +185,11 @@ impl Metrics {
     }
 
     /// Counts a request that failed because of the service.
-    pub(crate) fn failure(&self, is_outage: bool) {
-        let kind = if is_outage { "outage" } else { "defect" };
+    pub(crate) fn failure(&self, kind: FailureKind) {
+        let kind = match kind {
+            FailureKind::Outage => "outage",
+            FailureKind::Defect => "defect",
+        };
         self.request_failures.get_or_create(&FailureLabels { kind }).inc();
     }
 

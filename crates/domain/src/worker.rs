@@ -10,6 +10,25 @@ use uuid::Uuid;
 use crate::ids::{GroupId, UserId, WorkerId};
 use crate::tags::TagSet;
 
+/// The protocol that a worker speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkerKind {
+    /// An agent of the native protocol: a registration with many slots, which polls.
+    Agent,
+    /// A worker of the legacy protocol, which runs one task at a time.
+    Legacy,
+}
+
+impl WorkerKind {
+    /// The kind of a worker that registered with this number of slots, if it named one.
+    pub const fn of_slots(slots: Option<u32>) -> Self {
+        match slots {
+            Some(_) => Self::Agent,
+            None => Self::Legacy,
+        }
+    }
+}
+
 /// A registered worker. The record exists as long as the worker does.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Worker {
@@ -49,4 +68,11 @@ pub struct Worker {
     pub held: Vec<Uuid>,
     /// The group of each held task, in the same order.
     pub held_groups: Vec<GroupId>,
+}
+
+impl Worker {
+    /// The protocol that it speaks.
+    pub const fn kind(&self) -> WorkerKind {
+        WorkerKind::of_slots(self.slots)
+    }
 }

@@ -205,6 +205,13 @@ struct PageParameters {
     enough: String,
 }
 
+/// Whether the row of the task is joined if labels are the only conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TaskRow {
+    Joined,
+    IfNeeded,
+}
+
 /// The SQL of a query, and its parameters.
 pub(crate) struct QuerySql {
     walk: Walk,
@@ -222,12 +229,12 @@ pub(crate) struct QuerySql {
 impl QuerySql {
     /// All matches along a walk; `None` if no task can match.
     pub(crate) fn of(dialect: Dialect, walk: Walk, query: &TaskQuery) -> Option<Self> {
-        Self::along(dialect, walk, query, false)
+        Self::along(dialect, walk, query, TaskRow::IfNeeded)
     }
 
     /// The matches that a selection selects.
     pub(crate) fn selected(dialect: Dialect, walk: Walk, selection: &Selection) -> Option<Self> {
-        let mut matches = Self::along(dialect, walk, &selection.query, true)?;
+        let mut matches = Self::along(dialect, walk, &selection.query, TaskRow::Joined)?;
         if let Some(ended) = selection.ended {
             matches.and(ended_condition(ended));
         }
@@ -237,11 +244,10 @@ impl QuerySql {
         Some(matches)
     }
 
-    /// If labels are the only conditions, the task itself is joined only if `joined` is set.
-    fn along(dialect: Dialect, walk: Walk, query: &TaskQuery, joined: bool) -> Option<Self> {
+    fn along(dialect: Dialect, walk: Walk, query: &TaskQuery, row: TaskRow) -> Option<Self> {
         let mut matches = Self {
             walk,
-            only_labels: walk == Walk::Label && !joined && only_labels(query),
+            only_labels: walk == Walk::Label && row == TaskRow::IfNeeded && only_labels(query),
             group: dialect.parameter(1),
             creator: String::new(),
             from: Vec::new(),

@@ -55,12 +55,12 @@ impl PostgresServer {
 
     /// Starts an empty server that listens on a socket in its own directory.
     pub async fn start() -> io::Result<Self> {
-        Self::start_listening(false).await
+        Self::start_in(Self::new_home()?, None).await
     }
 
     /// Starts an empty server that also listens on a free port of the loopback interface.
     pub async fn start_on_loopback() -> io::Result<Self> {
-        Self::start_listening(true).await
+        Self::start_in(Self::new_home()?, Some(free_port()?)).await
     }
 
     /// Starts an empty server that accepts only encrypted connections on the loopback interface. A client
@@ -87,7 +87,7 @@ impl PostgresServer {
             data.join("pg_hba.conf"),
             format!("local all all trust\nhostssl all all 127.0.0.1/32 {method}\n"),
         )?;
-        Self::start_in(home, true).await
+        Self::start_in(home, Some(free_port()?)).await
     }
 
     /// Starts an empty server with default settings, so that commits also survive the crash of the machine. For
@@ -104,10 +104,6 @@ impl PostgresServer {
         Ok(server)
     }
 
-    async fn start_listening(on_loopback: bool) -> io::Result<Self> {
-        Self::start_in(Self::new_home()?, on_loopback).await
-    }
-
     fn new_home() -> io::Result<TempDir> {
         let home = TempDir::new()?;
         fs::set_permissions(home.path(), Permissions::from_mode(0o700))?;
@@ -116,8 +112,7 @@ impl PostgresServer {
         Ok(home)
     }
 
-    async fn start_in(home: TempDir, on_loopback: bool) -> io::Result<Self> {
-        let port = if on_loopback { Some(free_port()?) } else { None };
+    async fn start_in(home: TempDir, port: Option<u16>) -> io::Result<Self> {
         let mut server = Self { home, port, process: None, databases: AtomicU32::new(0) };
         server.restart().await?;
         Ok(server)

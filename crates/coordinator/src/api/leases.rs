@@ -7,6 +7,7 @@ use http::HeaderName;
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::lease::LeaseTerms;
 use mitosis_domain::task::LeaseKey;
+use mitosis_domain::worker::WorkerKind;
 use mitosis_protocol::agent::AttemptKey;
 
 use super::openapi::signature::{Reply, Signature};
@@ -18,10 +19,10 @@ pub(super) fn lease_key(key: AttemptKey) -> LeaseKey {
 }
 
 /// The lease terms of a worker. Native agents send heartbeats more often, so they count as missed sooner.
-pub(super) fn terms(app: &App, is_agent: bool, lost_after: Option<Duration>) -> LeaseTerms {
-    match is_agent {
-        true => app.agents.terms(app.lease, lost_after),
-        false => LeaseTerms::legacy(app.lease),
+pub(super) fn terms(app: &App, kind: WorkerKind, lost_after: Option<Duration>) -> LeaseTerms {
+    match kind {
+        WorkerKind::Agent => app.agents.terms(app.lease, lost_after),
+        WorkerKind::Legacy => LeaseTerms::legacy(app.lease),
     }
 }
 

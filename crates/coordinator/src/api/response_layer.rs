@@ -45,7 +45,7 @@ pub(super) async fn finish(State(app): State<App>, request: Request, next: Next)
         started.elapsed(),
     );
     if let Some(failure) = response.extensions_mut().remove::<Failure>() {
-        app.metrics.failure(failure.is_outage);
+        app.metrics.failure(failure.kind);
         app.failure_log.record(&id, &failure);
     }
     if let Some(body) = response.extensions_mut().remove::<ErrorBody>() {

@@ -31,7 +31,7 @@ impl FromRequestParts<App> for AgentCaller {
         }
         match app.retry.transient(|| app.store.worker(uuid)).await? {
             Some(worker) if worker.creator_state == AccountState::Active => {
-                app.agents.insert(uuid, worker.id, worker.slots.is_some(), worker.lost_after);
+                app.agents.insert(uuid, worker.id, worker.kind(), worker.lost_after);
                 Ok(Self(Agent { id: worker.id, uuid }))
             }
             _ => Err(not_registered(app, uuid).await),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use mitosis_domain::ids::WorkerId;
 use mitosis_domain::lease::LeaseTerms;
 use mitosis_domain::timeout::Timeout;
+use mitosis_domain::worker::WorkerKind;
 use mitosis_protocol::Uuid;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -46,8 +47,7 @@ struct Fleet {
 #[derive(Debug)]
 struct AgentEntry {
     id: WorkerId,
-    /// Whether it is a native agent, which polls often.
-    is_agent: bool,
+    kind: WorkerKind,
     /// The `lost_after` of the worker.
     lost_after: Option<Duration>,
     seen: Instant,
@@ -116,11 +116,11 @@ impl Agents {
     }
 
     /// Adds an agent.
-    pub(crate) fn insert(&self, uuid: Uuid, id: WorkerId, is_agent: bool, lost_after: Option<Duration>) {
+    pub(crate) fn insert(&self, uuid: Uuid, id: WorkerId, kind: WorkerKind, lost_after: Option<Duration>) {
         let now = Instant::now();
         self.fleet().agents.entry(uuid).or_insert_with(|| AgentEntry {
             id,
-            is_agent,
+            kind,
             lost_after,
             seen: now,
             renewed: None,
@@ -152,9 +152,9 @@ impl Agents {
         let mut fleet = self.fleet();
         let agent = fleet.agents.get_mut(&uuid)?;
         let now = Instant::now();
-        let terms = match agent.is_agent {
-            true => agent.terms(missed_after, longest),
-            false => LeaseTerms::legacy(longest),
+        let terms = match agent.kind {
+            WorkerKind::Agent => agent.terms(missed_after, longest),
+            WorkerKind::Legacy => LeaseTerms::legacy(longest),
         };
         agent.seen = now;
         if let (Some((number, message)), Some(heard)) = (agent.unacknowledged.take(), heard)
@@ -337,7 +337,7 @@ mod tests {
     async fn polls_renew_and_compare_periodically_and_on_resync() {
         let agents = Agents::default();
         assert!(agents.poll(AGENT, false, None, LEASE).is_none(), "it has no entry yet");
-        agents.insert(AGENT, WorkerId(1), true, None);
+        agents.insert(AGENT, WorkerId(1), WorkerKind::Agent, None);
         let due = |resync| {
             let due = agents.poll(AGENT, resync, None, LEASE).unwrap();
             (due.renewal, due.comparison)
@@ -357,7 +357,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn renewal_counts_from_the_time_of_the_write() {
         let agents = Agents::default();
-        agents.insert(AGENT, WorkerId(1), true, None);
+        agents.insert(AGENT, WorkerId(1), WorkerKind::Agent, None);
         let (started, mut until) = (Instant::now(), Instant::now() + LEASE);
         for _ in 0..10 {
             assert!(Instant::now() < until, "its lease expired after {:?}", started.elapsed());
@@ -377,7 +377,7 @@ mod tests {
         let lease = |agents: &Agents| agents.terms(Duration::from_secs(600), None).missed_after.as_secs();
         assert_eq!(lease(&agents), 30);
         for number in 0..10_000 {
-            agents.insert(Uuid::from_u128(number), WorkerId(1), true, None);
+            agents.insert(Uuid::from_u128(number), WorkerId(1), WorkerKind::Agent, None);
         }
         tokio::time::advance(COUNT_TTL).await;
         assert_eq!(lease(&agents), 60);
@@ -387,7 +387,7 @@ mod tests {
     #[tokio::test]
     async fn message_wakes_the_poll_even_if_it_came_before() {
         let agents = Agents::default();
-        agents.insert(AGENT, WorkerId(1), true, None);
+        agents.insert(AGENT, WorkerId(1), WorkerKind::Agent, None);
         agents.follow(AGENT, Uuid::nil());
         agents.follow(AGENT, Uuid::nil());
         agents.wake(AGENT, MayWake::in_test());
@@ -402,7 +402,7 @@ mod tests {
     #[tokio::test]
     async fn unacknowledged_messages_are_delivered_again() {
         let agents = Agents::default();
-        agents.insert(AGENT, WorkerId(1), true, None);
+        agents.insert(AGENT, WorkerId(1), WorkerKind::Agent, None);
         let poll = |heard| agents.poll(AGENT, false, heard, LEASE).unwrap();
         let take = |number| agents.take_message(AGENT, || number);
         poll(Some(0));

@@ -47,9 +47,17 @@ pub(crate) struct ExchangeBatcher(mpsc::UnboundedSender<Request>);
 #[derive(Debug)]
 struct Request {
     exchange: Arc<Exchange>,
-    /// Whether it is held until there is a task.
-    waits: bool,
+    reply_when: ReplyWhen,
     reply: oneshot::Sender<Answer>,
+}
+
+/// When a request is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReplyWhen {
+    /// After its transaction.
+    Processed,
+    /// After a transaction that assigns a task.
+    Assigned,
 }
 
 impl ExchangeBatcher {
@@ -61,19 +69,19 @@ impl ExchangeBatcher {
 
     /// Reports ends and claims tasks; returns at once, with or without tasks.
     pub(crate) async fn exchange(&self, exchange: Exchange) -> Answer {
-        self.request(exchange, false).await
+        self.request(exchange, ReplyWhen::Processed).await
     }
 
     /// Claims tasks as soon as there are some. If the caller gives up, tasks that were assigned meanwhile are
     /// requeued.
     pub(crate) async fn wait_for_work(&self, worker: WorkerId, want: usize, token: LeaseToken) -> Answer {
         let exchange = Exchange { worker, ended: Vec::new(), returned: Vec::new(), want, token };
-        self.request(exchange, true).await
+        self.request(exchange, ReplyWhen::Assigned).await
     }
 
-    async fn request(&self, exchange: Exchange, waits: bool) -> Answer {
+    async fn request(&self, exchange: Exchange, reply_when: ReplyWhen) -> Answer {
         let (reply, answer) = oneshot::channel();
-        if self.0.send(Request { exchange: Arc::new(exchange), waits, reply }).is_err() {
+        if self.0.send(Request { exchange: Arc::new(exchange), reply_when, reply }).is_err() {
             return Err(Arc::new(StoreError::Closed));
         }
         answer.await.unwrap_or_else(|_| Err(Arc::new(StoreError::Closed)))
@@ -176,12 +184,12 @@ struct Ended {
 
 impl Dispatcher {
     fn accept(&mut self, request: Request) {
-        match request.waits {
-            true => {
+        match request.reply_when {
+            ReplyWhen::Assigned => {
                 let class = self.classes.get(request.exchange.worker);
                 self.waiting.push(request, class);
             }
-            false => self.incoming.push_back(request),
+            ReplyWhen::Processed => self.incoming.push_back(request),
         }
     }
 
@@ -275,7 +283,7 @@ impl Dispatcher {
         for (request, exchanged) in requests.into_iter().zip(outcome) {
             let class = self.note_class(&request, &exchanged, generation);
             match &exchanged.assigned {
-                Assigned::Work(work, _) if work.is_empty() && request.waits => {
+                Assigned::Work(work, _) if work.is_empty() && request.reply_when == ReplyWhen::Assigned => {
                     self.waiting.requeue(request, class, generation);
                 }
                 _ => self.reply(request, exchanged),
@@ -304,11 +312,12 @@ impl Dispatcher {
     fn reply(&mut self, request: Request, exchanged: Exchanged) {
         let Err(Ok(undelivered)) = request.reply.send(Ok(exchanged)) else { return };
         let Assigned::Work(work, _) = undelivered.assigned else { return };
-        if request.waits && !work.is_empty() {
+        if request.reply_when == ReplyWhen::Assigned && !work.is_empty() {
             let returned: Vec<LeaseKey> = work.iter().map(|work| work.lease).collect();
             let Exchange { worker, token, .. } = *request.exchange;
             let exchange = Arc::new(Exchange { worker, ended: Vec::new(), returned, want: 0, token });
-            self.incoming.push_back(Request { exchange, waits: false, reply: oneshot::channel().0 });
+            let (reply, _) = oneshot::channel();
+            self.incoming.push_back(Request { exchange, reply_when: ReplyWhen::Processed, reply });
         }
     }
 

@@ -205,7 +205,12 @@ async fn receive(
             }
             None => return,
         };
-        publisher.published_by_peer(is_ready, has_changed);
+        if is_ready {
+            publisher.ready_at_peer();
+        }
+        if has_changed {
+            publisher.changed_at_peer();
+        }
     }
 }
 

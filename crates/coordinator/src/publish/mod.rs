@@ -83,14 +83,14 @@ impl Publisher {
         value
     }
 
-    /// Wakes those who wait here for what another coordinator has published.
-    pub(crate) fn published_by_peer(&self, ready: bool, moved: bool) {
-        if ready {
-            self.0.ready.notify_locally();
-        }
-        if moved {
-            self.0.changed.notify_locally();
-        }
+    /// Wakes those who wait here for tasks that became Ready on another coordinator.
+    pub(crate) fn ready_at_peer(&self) {
+        self.0.ready.notify_locally();
+    }
+
+    /// Wakes those who wait here for tasks that changed on another coordinator.
+    pub(crate) fn changed_at_peer(&self) {
+        self.0.changed.notify_locally();
     }
 
     /// Wakes the poll of an agent for another coordinator.
@@ -111,6 +111,7 @@ mod tests {
 
     use futures_util::FutureExt as _;
     use mitosis_domain::ids::{UserId, WorkerId};
+    use mitosis_domain::worker::WorkerKind;
     use mitosis_store::StoreError;
 
     use super::notifier::Subscription;
@@ -136,7 +137,7 @@ mod tests {
         fn new() -> Self {
             let (publisher, audience, outbox) = Publisher::start();
             let Audience { ready, changed, agents, output, memberships, .. } = audience;
-            agents.insert(AGENT, WorkerId(1), true, None);
+            agents.insert(AGENT, WorkerId(1), WorkerKind::Agent, None);
             let (ready, changed) = (ready.subscribe(), changed.subscribe());
             Self { publisher, ready, changed, output, agents, memberships, asked: Arc::default(), outbox }
         }
@@ -186,9 +187,9 @@ mod tests {
     #[tokio::test]
     async fn what_a_peer_has_published_wakes_those_who_wait_here() {
         let mut everyone = Everyone::new();
-        everyone.publisher.published_by_peer(true, false);
+        everyone.publisher.ready_at_peer();
         assert_eq!((everyone.ready.take(), everyone.changed.take()), (true, false));
-        everyone.publisher.published_by_peer(false, true);
+        everyone.publisher.changed_at_peer();
         assert_eq!((everyone.ready.take(), everyone.changed.take()), (false, true));
         everyone.publisher.wake_for_peer(AGENT);
         assert!(everyone.agents.take_message(AGENT, || 1).0.compare);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mitosis_client::Client;
+use mitosis_client::{Client, EarlierTokens};
 use secrecy::SecretString;
 
 use super::error::Origin;
@@ -26,8 +26,8 @@ pub(crate) struct ClientConfig {
     pub(crate) token: Option<ConfiguredToken>,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<SecretString>,
-    /// Whether a login keeps the user's other sessions.
-    pub(crate) retain: bool,
+    /// What a login does with the user's other sessions.
+    pub(crate) earlier_tokens: EarlierTokens,
 }
 
 /// The source of a configured token.
@@ -54,7 +54,10 @@ impl ClientConfig {
                 .unwrap_or_else(|| environment.config_folder().join("credentials")),
             user: layers.get(keys::USER),
             password: layers.get(keys::PASSWORD),
-            retain: layers.get_or_default(keys::RETAIN),
+            earlier_tokens: match layers.get_or_default(keys::RETAIN) {
+                true => EarlierTokens::Retain,
+                false => EarlierTokens::End,
+            },
         }
     }
 

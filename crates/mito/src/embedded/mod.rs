@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mitosis_client::{Client, ClientError, UserClient};
+use mitosis_client::{Client, ClientError, EarlierTokens, UserClient};
 use mitosis_coordinator::{Coordinator, Database, KeyFiles, Objects, Running, Settings, Stop};
 use mitosis_domain::clock::SystemClock;
 use mitosis_domain::entropy::{Entropy, OsEntropy};
@@ -61,7 +61,7 @@ impl Embedded {
                 .await
                 .map_err(|error| running_instance::explain_start_error(error, home))?;
         let client = Client::new(&format!("http://{}", reachable(coordinator.address())))?;
-        let token = client.login(USER, &password, true).await?;
+        let token = client.login(USER, &password, EarlierTokens::Retain).await?;
         let user = client.with_user_token(token.clone());
         let stop_worker = CancellationToken::new();
         let settings = mitosis_worker::Settings {
@@ -203,7 +203,7 @@ struct LocalLogin {
 #[async_trait]
 impl Login for LocalLogin {
     async fn log_in(&self) -> Result<UserClient, ClientError> {
-        let token = self.client.login(USER, &self.password, true).await?;
+        let token = self.client.login(USER, &self.password, EarlierTokens::Retain).await?;
         Ok(self.client.with_user_token(token))
     }
 }

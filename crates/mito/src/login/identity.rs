@@ -109,8 +109,8 @@ impl Identity {
             None => prompt_secret(&format!("password of {name}: "))?,
         };
         let outcome = match refused.filter(|earlier| earlier.name == name) {
-            Some(earlier) => earlier.client.log_in_again(&name, &password, config.retain).await,
-            None => client.login(&name, &password, config.retain).await,
+            Some(earlier) => earlier.client.log_in_again(&name, &password, config.earlier_tokens).await,
+            None => client.login(&name, &password, config.earlier_tokens).await,
         };
         let token = outcome.map_err(|error| with_address_hint(error.into(), config))?;
         if let Err(failure) = store_token(&file, &name, &token) {
@@ -342,7 +342,7 @@ impl Login for WorkerLogin {
             (Err(error), _) => return Err(error),
         }
         let password = self.config.password.as_ref().expect("checked a moment ago");
-        let token = current.client.log_in_again(&current.name, password, self.config.retain).await?;
+        let token = current.client.log_in_again(&current.name, password, self.config.earlier_tokens).await?;
         let file = CredentialsFile::new(self.config.credentials.clone(), &self.config.address);
         if let Err(error) = file.store(&current.name, &token) {
             tracing::warn!(%error, "cannot store the new token for the next start");

@@ -45,7 +45,7 @@ pub(crate) async fn follow(
 ) -> Result<TaskExit, Failure> {
     let mut shown = Shown::default();
     let mut reconnect = Reconnect::new().with_progress(streams.progress());
-    let mut silence = SilenceNotice { mute: streams.is_quiet(), ..SilenceNotice::default() };
+    let mut silence = SilenceNotice::new(streams);
     loop {
         let query = FollowQuery { stdout: shown.stdout, stderr: shown.stderr, wait: Some(silence.wait()) };
         match user.follow(task, &query).await {
@@ -136,9 +136,7 @@ pub(crate) async fn show_stored(user: &UserClient, task: Uuid, scratch: &Path) -
 /// Explains why a task has no output: no worker runs it, or its worker is missed.
 #[derive(Debug, Default)]
 struct SilenceNotice {
-    /// Nothing has been printed.
-    mute: bool,
-    active: bool,
+    stage: Stage,
     /// A message about an unhealthy coordinator has been printed.
     reported_unhealthy: bool,
     /// The last printed reason.
@@ -147,32 +145,58 @@ struct SilenceNotice {
     silent_replies: u32,
 }
 
+/// What is known of a task without output.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// It may be waiting, so the reason is worth a message.
+    #[default]
+    Unknown,
+    /// It runs.
+    Running,
+    /// Messages are unwanted, or the coordinator can't explain the task.
+    Mute,
+}
+
 /// After this many replies without output from a running task, its state is checked.
 const EXPLAIN_EVERY: u32 = 2;
 
 impl SilenceNotice {
+    fn new(streams: &TerminalOutput) -> Self {
+        let stage = if streams.is_quiet() { Stage::Mute } else { Stage::Unknown };
+        Self { stage, ..Self::default() }
+    }
+
     /// How long to wait for output before the task is explained.
     fn wait(&self) -> Duration {
-        match self.mute || self.active || self.reported.is_some() {
-            true => LONG_POLL,
-            false => NOTICE_AFTER,
+        match self.stage {
+            Stage::Unknown if self.reported.is_none() => NOTICE_AFTER,
+            Stage::Unknown | Stage::Running | Stage::Mute => LONG_POLL,
         }
     }
 
     fn saw_output(&mut self) {
-        *self = Self { mute: self.mute, active: true, ..Self::default() };
+        if self.stage != Stage::Mute {
+            *self = Self { stage: Stage::Running, ..Self::default() };
+        }
     }
 
     /// Prints why there is no output, once for each reason. A coordinator that cannot explain it is not asked again.
     async fn explain(&mut self, user: &UserClient, task: Uuid, streams: &mut TerminalOutput) {
         self.silent_replies += 1;
-        if self.mute || self.active && !self.silent_replies.is_multiple_of(EXPLAIN_EVERY) {
+        let is_due = match self.stage {
+            Stage::Unknown => true,
+            Stage::Running => self.silent_replies.is_multiple_of(EXPLAIN_EVERY),
+            Stage::Mute => false,
+        };
+        if !is_due {
             return;
         }
         let why = match user.explain_task(task).await {
             Ok(why) => why,
             Err(error) => {
-                self.mute = !error.is_transient();
+                if !error.is_transient() {
+                    self.stage = Stage::Mute;
+                }
                 return;
             }
         };
@@ -180,7 +204,7 @@ impl SilenceNotice {
             (TaskState::Pending | TaskState::Ready, _) => "the task is waiting: ",
             (_, ReasonCode::WorkerLost) => "",
             _ => {
-                self.active = true;
+                self.stage = Stage::Running;
                 self.check_coordinator(user, streams).await;
                 return;
             }

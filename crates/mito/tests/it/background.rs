@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use mitosis_client::Client;
+use mitosis_client::{Client, EarlierTokens};
 use nix::sys::signal::Signal;
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep};
@@ -39,7 +39,7 @@ async fn panicking_pass_restarts_and_is_reported() {
         assert!(Instant::now() < deadline, "{background}");
         sleep(POLL_INTERVAL).await;
     }
-    let token = client.login(ADMIN, &SecretString::from(ADMIN), true).await.unwrap();
+    let token = client.login(ADMIN, &SecretString::from(ADMIN), EarlierTokens::Retain).await.unwrap();
     let user = client.with_user_token(token);
     let task = async |name: &str| {
         let reply = user.admin_doctor().await.unwrap();

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use mitosis_client::{Client, UserClient};
+use mitosis_client::{Client, EarlierTokens, UserClient};
 use mitosis_protocol::TaskState;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -40,7 +40,8 @@ fn apart(home: &Home, options: &[&str], args: &[&str]) -> Option<Command> {
 async fn admin_of_dev(home: &Home, address: &str) -> UserClient {
     let password = std::fs::read_to_string(home.path().join("data/password")).unwrap();
     let client = Client::new(address.trim()).unwrap();
-    let token = client.login(ADMIN, &SecretString::from(password.trim()), true).await.unwrap();
+    let token =
+        client.login(ADMIN, &SecretString::from(password.trim()), EarlierTokens::Retain).await.unwrap();
     client.with_user_token(token)
 }
 

@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::Duration;
 
-use mitosis_client::{Client, ClientError, UserClient};
+use mitosis_client::{Client, ClientError, EarlierTokens, UserClient};
 use mitosis_domain::failpoints::POINTS;
 use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
 use mitosis_protocol::worker::RegisterWorkerRequest;
@@ -87,7 +87,7 @@ impl Scene<'_> {
         let mut worker = self.worker(of_worker);
         let user = with_retry(async || {
             let client = Client::new(&format!("http://127.0.0.1:{}", self.port))?;
-            let token = client.login(ADMIN, &SecretString::from(ADMIN), true).await?;
+            let token = client.login(ADMIN, &SecretString::from(ADMIN), EarlierTokens::Retain).await?;
             Ok(client.with_user_token(token))
         });
         let mut crashed = self.point.starts_with("migrate.");

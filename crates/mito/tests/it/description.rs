@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mitosis_client::Client;
+use mitosis_client::{Client, EarlierTokens};
 use mitosis_protocol::worker::RegisterWorkerRequest;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::process::Command;
@@ -47,7 +47,7 @@ async fn ask(home: &Home, coordinator: &Coordinator, token: &str, selection: &[&
 
 async fn ask_as_both(home: &Home, coordinator: &Coordinator) {
     let client = Client::new(&coordinator.address).unwrap();
-    let token = client.login(ADMIN, &SecretString::from(ADMIN), true).await.unwrap();
+    let token = client.login(ADMIN, &SecretString::from(ADMIN), EarlierTokens::Retain).await.unwrap();
     let admin = client.with_user_token(token.clone());
     let worker = admin.register_worker(&RegisterWorkerRequest::default()).await.unwrap().client;
     ask(home, coordinator, worker.token().expose_secret(), AS_WORKER).await;

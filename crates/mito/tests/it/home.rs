@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use mitosis_client::{Client, UserClient};
+use mitosis_client::{Client, EarlierTokens, UserClient};
 use mitosis_protocol::task::{QueryTasksRequest, SubmitTaskRequest, TaskFilter};
 use mitosis_protocol::{TaskInfo, TaskSpec, TaskState};
 use nix::sys::signal::{Signal, kill};
@@ -301,7 +301,7 @@ impl Coordinator {
     /// A client with the token of the default administrator.
     pub(crate) async fn admin(&self) -> UserClient {
         let client = Client::new(&self.address).unwrap();
-        let token = client.login(ADMIN, &SecretString::from(ADMIN), true).await.unwrap();
+        let token = client.login(ADMIN, &SecretString::from(ADMIN), EarlierTokens::Retain).await.unwrap();
         client.with_user_token(token)
     }
 }

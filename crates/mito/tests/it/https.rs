@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mitosis_client::Client;
+use mitosis_client::{Client, EarlierTokens};
 use mitosis_protocol::TaskState;
 use mitosis_testkit::certificates::Certificates;
 use mitosis_testkit::redis::RedisServer;
@@ -56,7 +56,7 @@ async fn coordinator_serves_https_and_reads_new_certificate_on_sighup() {
     let (worker, _) = home.start(&worker, "registered").await;
     let pem = std::fs::read_to_string(old.authority()).unwrap();
     let client = Client::trusting(address, Some(&pem)).unwrap();
-    let token = client.login("mitosis_admin", &"mitosis_admin".into(), true).await.unwrap();
+    let token = client.login("mitosis_admin", &"mitosis_admin".into(), EarlierTokens::Retain).await.unwrap();
     let user = client.with_user_token(token);
     user.submit(&task(&["sleep", "60"])).await.unwrap();
     wait_for_count(&user, TaskState::Running, 1).await;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::agent::{AssignedTask, AttemptKey, EndedTask};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -9,6 +10,7 @@ use tracing::Instrument as _;
 
 use super::state::key;
 use crate::retry::BackoffTimer;
+use crate::run::scratch::OutputMode;
 use crate::run::{self, AttemptError, AttemptOutcome, SlotContext, TaskControl};
 use crate::session::Session;
 
@@ -95,11 +97,10 @@ impl Slot {
                 run::run(&self.session.context, &self.context, task.task, Some((key, self.controls.clone())))
                     .await;
             let outcome =
-                outcome.map(
-                    |AttemptOutcome { cancelled, result, left_archives, data, warnings, archives }| {
-                        EndedTask { key, cancelled, result, left_archives, data, warnings, archives }
-                    },
-                );
+                outcome.map(|AttemptOutcome { end, result, left_archives, data, warnings, archives }| {
+                    let cancelled = end == ExecEnd::Cancelled;
+                    EndedTask { key, cancelled, result, left_archives, data, warnings, archives }
+                });
             let could_not_start = matches!(outcome, Err(AttemptError::NotStarted));
             if self.events.send(SlotEvent::Exited(SlotExit { key, outcome })).is_err() {
                 return;
@@ -124,7 +125,7 @@ impl Slot {
         tracing::warn!("the slot takes no tasks for a while: it could not start one");
         loop {
             backoff.pause().await;
-            match self.context.scratch.freshen(false).await {
+            match self.context.scratch.freshen(OutputMode::Discard).await {
                 Ok(_) => return tracing::info!("the slot takes tasks again"),
                 Err(error) => tracing::debug!(%error, "failed to prepare the scratch directory"),
             }

@@ -31,7 +31,7 @@ impl DirectoryLock {
     pub fn acquire(folder: &Path) -> io::Result<Self> {
         for _ in 0..TRIES {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-            let mut file = match open(folder, true) {
+            let mut file = match open(folder, Missing::Create) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 file => file?,
             };
@@ -82,7 +82,7 @@ fn abandoned(folder: &Path) -> io::Result<Option<File>> {
     if !std::fs::symlink_metadata(folder)?.is_dir() {
         return Ok(None);
     }
-    let file = match open(folder, false) {
+    let file = match open(folder, Missing::Fail) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };
@@ -91,12 +91,19 @@ fn abandoned(folder: &Path) -> io::Result<Option<File>> {
     Ok(is_abandoned.then_some(file))
 }
 
-fn open(folder: &Path, create: bool) -> io::Result<File> {
+/// What to do if there is no lock file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Create,
+    Fail,
+}
+
+fn open(folder: &Path, missing: Missing) -> io::Result<File> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     File::options()
         .read(true)
         .write(true)
-        .create(create)
+        .create(missing == Missing::Create)
         .mode(0o600)
         .custom_flags(flags.bits())
         .open(folder.join(NAME))

@@ -12,7 +12,7 @@ use mitosis_protocol::report::ReportOp;
 use mitosis_protocol::{ArtifactKind, ErrorCode};
 
 use super::archive::{self, Content, Packed, Target, Wanted};
-use super::outputs::Outputs;
+use super::outputs::{Loss, Outputs};
 use super::process::CommandOutcome;
 use super::scratch::on_a_blocking_thread;
 use super::{Attempt, AttemptError};
@@ -28,14 +28,12 @@ const REFUSALS: usize = 3;
 /// Why an archive was not stored.
 struct NotStored {
     why: String,
-    /// Whether the group's storage quota is the reason. It doesn't change the result of the task, as in 0.6.8
-    /// (semantics §10).
-    exceeds_quota: bool,
+    loss: Loss,
 }
 
 impl NotStored {
     fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into(), exceeds_quota: false }
+        Self { why: why.into(), loss: Loss::Failure }
     }
 }
 
@@ -72,7 +70,7 @@ impl Attempt<'_> {
             left.to_be_stored.remove(0);
             match stored {
                 Ok(warnings) => left.warnings.extend(warnings),
-                Err(NotStored { why, exceeds_quota }) => left.not_stored(kind, &why, exceeds_quota),
+                Err(NotStored { why, loss }) => left.not_stored(kind, &why, loss),
             }
         }
         Ok(())
@@ -176,14 +174,14 @@ impl Attempt<'_> {
             Err(error) if error.status() == Some(404) => Err(AttemptError::Revoked),
             Err(error) => {
                 tracing::warn!(%error, %kind, "the coordinator refused an archive");
-                let exceeds_quota = error.status() == Some(403);
+                let loss = if error.status() == Some(403) { Loss::Quota } else { Loss::Failure };
                 let why = match error.code() {
                     Some(ErrorCode::QuotaExceeded) => {
                         format!("the storage quota of the group leaves no room for {content_length} bytes")
                     }
                     _ => error.to_string(),
                 };
-                Ok(Err(NotStored { why, exceeds_quota }))
+                Ok(Err(NotStored { why, loss }))
             }
         }
     }

@@ -117,8 +117,7 @@ pub(crate) enum AttemptError {
 
 /// The outcome of an attempt. A native coordinator still has to receive it; a legacy one knows it.
 pub(crate) struct AttemptOutcome {
-    /// Whether the command was killed at its timeout or by a user, or never started.
-    pub(crate) cancelled: bool,
+    pub(crate) end: ExecEnd,
     pub(crate) result: TaskResult,
     /// Whether archives were announced.
     pub(crate) left_archives: bool,
@@ -172,18 +171,14 @@ impl Attempt<'_> {
                 if let Some(state) = of_failure(why) {
                     self.report_state(state);
                 }
-                let result = TaskResult { exit_status: WaitStatus::SUCCESS, msg: Some(why) };
-                self.finish_without_outputs(ExecEnd::Cancelled, result, false, None).await
+                self.finish_unstarted(why).await
             }
             Prepared::Ready(output) => {
                 self.report_state(ExecState::ExecPending);
                 let ran = self.execute(output).await?;
                 self.report_end(&ran);
                 match ran.left_nothing {
-                    true => {
-                        let result = TaskResult { exit_status: ran.exit_status, msg: ran.msg };
-                        self.finish_without_outputs(ran.end, result, true, ran.log).await
-                    }
+                    true => self.finish_without_uploads(ran).await,
                     false => self.finish(&ran).await,
                 }
             }
@@ -279,32 +274,36 @@ impl Attempt<'_> {
         }
     }
 
-    /// Ends a task without outputs to upload, whether or not its command has run.
-    async fn finish_without_outputs(
-        &self,
-        end: ExecEnd,
-        result: TaskResult,
-        has_run: bool,
-        log: Option<PackedLog>,
-    ) -> Result<AttemptOutcome, AttemptError> {
+    /// Ends a task whose command was not started.
+    async fn finish_unstarted(&self, why: TaskResultMessage) -> Result<AttemptOutcome, AttemptError> {
+        let (end, result) =
+            (ExecEnd::Cancelled, TaskResult { exit_status: WaitStatus::SUCCESS, msg: Some(why) });
+        if self.key.is_none() {
+            self.while_held(self.end(end)).await?;
+            self.while_held(self.commit(result)).await?;
+        }
+        let (warnings, archives) = (Vec::new(), Vec::new());
+        Ok(AttemptOutcome { end, result, left_archives: false, data: None, warnings, archives })
+    }
+
+    /// Ends a task whose command has run and left nothing to upload.
+    async fn finish_without_uploads(&self, ran: CommandOutcome) -> Result<AttemptOutcome, AttemptError> {
+        let (end, result) = (ran.end, ran.result());
         if self.key.is_none() {
             self.while_held(self.end(end)).await?;
         }
-        if has_run {
-            self.report_upload(end);
-            self.report_state(ExecState::UploadResultFinished);
-        }
+        self.report_upload(end);
+        self.report_state(ExecState::UploadResultFinished);
         if self.key.is_none() {
             self.while_held(self.commit(result)).await?;
         }
-        let cancelled = end == ExecEnd::Cancelled;
-        let (archives, warnings) = match log {
+        let (archives, warnings) = match ran.log {
             Some(PackedLog { bytes, warnings }) => {
                 (vec![InlineArchive { kind: ArtifactKind::StdLog, bytes }], warnings)
             }
             None => (Vec::new(), Vec::new()),
         };
-        Ok(AttemptOutcome { cancelled, result, left_archives: false, data: None, warnings, archives })
+        Ok(AttemptOutcome { end, result, left_archives: false, data: None, warnings, archives })
     }
 
     /// Stores the outputs and ends the task, while this worker holds it. Stopping the task a second time
@@ -320,14 +319,12 @@ impl Attempt<'_> {
                 left.stop("a user stopped the task");
             }
         }
-        let result = TaskResult { exit_status: ran.exit_status, msg: ran.msg };
-        let result = left.complete(result, self.key.is_some());
+        let result = left.complete(ran.result(), self.key.is_some());
         if self.key.is_none() {
             self.while_held(self.commit(result)).await?;
         }
         let Outputs { data, has_announced, warnings, archives, .. } = left;
-        let cancelled = ran.end == ExecEnd::Cancelled;
-        Ok(AttemptOutcome { cancelled, result, left_archives: has_announced, data, warnings, archives })
+        Ok(AttemptOutcome { end: ran.end, result, left_archives: has_announced, data, warnings, archives })
     }
 
     /// Stores the small result, the archives and the follow-up (HTTP contract §12.3). A native coordinator

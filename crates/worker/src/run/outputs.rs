@@ -4,6 +4,16 @@ use mitosis_protocol::agent::InlineArchive;
 use mitosis_protocol::{ArtifactKind, ResultWarning, TaskResult, TaskResultMessage, WarningCode};
 use serde_json::value::RawValue;
 
+/// Why an output is not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// The storage quota of the group leaves no room. That doesn't change the result of the task, as in 0.6.8
+    /// (semantics §10).
+    Quota,
+    /// Any other reason. The result of the task is incomplete.
+    Failure,
+}
+
 /// The outputs of a command, and how far they have been stored.
 #[derive(Debug, Default)]
 pub(super) struct Outputs {
@@ -23,17 +33,17 @@ pub(super) struct Outputs {
 }
 
 impl Outputs {
-    /// Notes that an archive is lost. A quota gives only a warning, as in 0.6.8.
-    pub(super) fn not_stored(&mut self, kind: ArtifactKind, why: &str, exceeds_quota: bool) {
+    /// Notes that an archive is lost.
+    pub(super) fn not_stored(&mut self, kind: ArtifactKind, why: &str, loss: Loss) {
         let text = format!("{} is not stored: {why}", in_words(kind));
         self.warnings.push(ResultWarning::new(WarningCode::NotStored, Some(kind), text));
-        self.is_incomplete |= !exceeds_quota;
+        self.is_incomplete |= loss == Loss::Failure;
     }
 
     /// Notes that all remaining archives are lost.
     pub(super) fn give_up(&mut self, why: &str) {
         for kind in std::mem::take(&mut self.to_be_stored) {
-            self.not_stored(kind, why, false);
+            self.not_stored(kind, why, Loss::Failure);
         }
     }
 

@@ -4,7 +4,7 @@ use mitosis_domain::limits::PREPARATION_ALLOWANCE;
 use mitosis_protocol::TaskResultMessage;
 use tokio::time::timeout_at;
 
-use super::scratch::OutputFiles;
+use super::scratch::{OutputFiles, OutputMode};
 use super::{Attempt, AttemptError};
 
 /// Whether the command can start.
@@ -19,7 +19,8 @@ impl Attempt<'_> {
     /// Prepares clean directories, then waits for the watched task, then downloads the resources, which the
     /// watched task may have to create first. Watching counts against the timeout of the task.
     pub(super) async fn prepare(&self) -> Result<Prepared, AttemptError> {
-        let output = self.scratch.freshen(self.task.spec.terminal_output).await.map_err(|error| {
+        let mode = if self.task.spec.terminal_output { OutputMode::Keep } else { OutputMode::Discard };
+        let output = self.scratch.freshen(mode).await.map_err(|error| {
             tracing::error!(%error, "failed to prepare the scratch directory");
             AttemptError::NotStarted
         })?;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use mitosis_domain::failpoints;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::worker::FetchedTask;
-use mitosis_protocol::{ExecState, ResultWarning, TaskResultMessage, TaskSpec, WaitStatus};
+use mitosis_protocol::{ExecState, ResultWarning, TaskResult, TaskResultMessage, TaskSpec, WaitStatus};
 use nix::sys::signal::Signal;
 
 use super::archive::{self, Content, Packed, Target, Wanted};
@@ -43,6 +43,12 @@ pub(super) struct CommandOutcome {
     pub(super) log: Option<PackedLog>,
     /// Whether there is no other archive to store, and no follow-up to submit.
     pub(super) left_nothing: bool,
+}
+
+impl CommandOutcome {
+    pub(super) fn result(&self) -> TaskResult {
+        TaskResult { exit_status: self.exit_status, msg: self.msg }
+    }
 }
 
 /// The archive of a short output.

@@ -25,6 +25,13 @@ pub(crate) struct Scratch {
     is_fresh: Arc<AtomicBool>,
 }
 
+/// Whether the output of a command is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutputMode {
+    Keep,
+    Discard,
+}
+
 /// The output files of a command. They stay open, because the command can replace them by others.
 #[derive(Debug)]
 pub(crate) struct OutputFiles {
@@ -98,10 +105,10 @@ impl Scratch {
     }
 
     /// Cleans all directories for the next task; creates files for its output if that is kept.
-    pub(crate) async fn freshen(&self, with_output: bool) -> io::Result<Option<OutputFiles>> {
+    pub(crate) async fn freshen(&self, output: OutputMode) -> io::Result<Option<OutputFiles>> {
         // The next task may change it, so the flag is used once.
         let is_fresh = self.is_fresh.swap(false, Ordering::Relaxed);
-        if is_fresh && !with_output {
+        if is_fresh && output == OutputMode::Discard {
             return Ok(None);
         }
         let scratch = self.clone();
@@ -109,19 +116,19 @@ impl Scratch {
             if is_fresh && let Ok(output) = scratch.output_files() {
                 return Ok(Some(output));
             }
-            scratch.empty_or_replace(with_output)
+            scratch.empty_or_replace(output)
         })
         .await
     }
 
     /// Empties the directories, or replaces them if a task left entries behind that the worker can't remove.
-    fn empty_or_replace(&self, with_output: bool) -> io::Result<Option<OutputFiles>> {
-        let error = match self.empty(with_output) {
+    fn empty_or_replace(&self, output: OutputMode) -> io::Result<Option<OutputFiles>> {
+        let error = match self.empty(output) {
             Err(error) => error,
             ready => return ready,
         };
         let spoiled = self.spoiled.fetch_add(1, Ordering::Relaxed);
-        let replaced = self.empty(with_output);
+        let replaced = self.empty(output);
         match &replaced {
             Ok(_) => tracing::warn!(
                 %error,
@@ -134,17 +141,17 @@ impl Scratch {
         replaced
     }
 
-    fn empty(&self, with_output: bool) -> io::Result<Option<OutputFiles>> {
+    fn empty(&self, output: OutputMode) -> io::Result<Option<OutputFiles>> {
         self.unlink_replaced()?;
         make_writable(&self.current());
         for folder in [self.result(), self.exec(), self.resource()] {
             empty_folder(&folder)?;
         }
         absent(&self.new_task())?;
-        if !with_output {
-            return Ok(None);
+        match output {
+            OutputMode::Keep => self.output_files().map(Some),
+            OutputMode::Discard => Ok(None),
         }
-        self.output_files().map(Some)
     }
 
     fn output_files(&self) -> io::Result<OutputFiles> {
@@ -298,7 +305,7 @@ mod tests {
     async fn idle_slot_keeps_nothing_of_the_last_task() {
         let base = tempfile::tempdir().unwrap();
         let scratch = Scratch::at(base.path().join("0"));
-        scratch.freshen(true).await.unwrap();
+        scratch.freshen(OutputMode::Keep).await.unwrap();
         let folders = [scratch.result(), scratch.exec(), scratch.resource()];
         for folder in &folders {
             std::fs::write(folder.join("left"), "x").unwrap();
@@ -320,17 +327,17 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let slots = base.path().join("slots");
         let [own, other] = ["0", "1"].map(|slot| Scratch::at(slots.join(slot)));
-        other.freshen(true).await.unwrap();
+        other.freshen(OutputMode::Keep).await.unwrap();
         std::fs::write(other.result().join("kept"), "x").unwrap();
         for clears in [false, true] {
-            own.freshen(true).await.unwrap();
+            own.freshen(OutputMode::Keep).await.unwrap();
             std::fs::remove_dir_all(&own.root).unwrap();
             std::os::unix::fs::symlink(&other.root, &own.root).unwrap();
             assert!(!own.is_untouched());
             if clears {
                 own.clear().await;
             }
-            own.freshen(true).await.unwrap();
+            own.freshen(OutputMode::Keep).await.unwrap();
             assert!(own.root.symlink_metadata().unwrap().is_dir());
             assert!(other.result().join("kept").exists());
             assert!(other.stdout().exists());
@@ -340,7 +347,7 @@ mod tests {
         std::fs::rename(&slots, &moved).unwrap();
         std::os::unix::fs::symlink(&moved, &slots).unwrap();
         own.clear().await;
-        own.freshen(true).await.unwrap();
+        own.freshen(OutputMode::Keep).await.unwrap();
         assert!(slots.symlink_metadata().unwrap().is_dir());
         assert!(moved.join("1/result/kept").exists());
     }
@@ -349,13 +356,13 @@ mod tests {
     async fn changed_modes_of_directories_are_restored() {
         let base = tempfile::tempdir().unwrap();
         let scratch = Scratch::at(base.path().join("0"));
-        scratch.freshen(false).await.unwrap();
+        scratch.freshen(OutputMode::Discard).await.unwrap();
         let folders = || [base.path().join("0"), scratch.result(), scratch.exec(), scratch.resource()];
         for spoiled in folders() {
             assert!(folders().iter().all(|folder| mode(folder) == 0o700));
             std::fs::set_permissions(&spoiled, std::fs::Permissions::from_mode(0o500)).unwrap();
             assert!(scratch.is_untouched(), "nothing that has to be kept");
-            scratch.freshen(false).await.unwrap();
+            scratch.freshen(OutputMode::Discard).await.unwrap();
             assert_eq!(mode(&spoiled), 0o700, "{}", spoiled.display());
         }
     }
@@ -365,7 +372,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let (root, _hold) = make_root(base.path(), Uuid::nil()).await.unwrap();
         let scratch = Scratch::at(root.join("0"));
-        scratch.freshen(true).await.unwrap();
+        scratch.freshen(OutputMode::Keep).await.unwrap();
         std::fs::write(scratch.result().join("left"), "x").unwrap();
         std::fs::remove_dir(scratch.exec()).unwrap();
         std::os::unix::fs::symlink("/", scratch.exec()).unwrap();
@@ -374,7 +381,7 @@ mod tests {
         std::fs::write(scratch.stdout(), "old").unwrap();
 
         assert!(!scratch.is_untouched());
-        scratch.freshen(true).await.unwrap();
+        scratch.freshen(OutputMode::Keep).await.unwrap();
         for folder in [scratch.result(), scratch.exec(), scratch.resource()] {
             assert!(folder.symlink_metadata().unwrap().is_dir(), "{}", folder.display());
             assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "{}", folder.display());
@@ -383,10 +390,10 @@ mod tests {
         assert_eq!(std::fs::read(scratch.stdout()).unwrap(), b"");
         // Untouched directories are reused, but never after a task put a file there.
         assert!(scratch.is_untouched());
-        assert!(scratch.freshen(false).await.unwrap().is_none());
+        assert!(scratch.freshen(OutputMode::Discard).await.unwrap().is_none());
         std::fs::write(scratch.resource().join("left"), "x").unwrap();
         assert!(scratch.is_untouched(), "nothing that has to be kept");
-        scratch.freshen(false).await.unwrap();
+        scratch.freshen(OutputMode::Discard).await.unwrap();
         assert_eq!(std::fs::read_dir(scratch.resource()).unwrap().count(), 0);
         remove(&root).await;
         assert_eq!(std::fs::read_dir(base.path()).unwrap().count(), 0);

@@ -19,7 +19,7 @@ use super::routes::{Access, Routes};
 use crate::api::user::artifacts::UPLOAD_VALID;
 use crate::app::App;
 use crate::error::{ApiError, chain, is_disk_full};
-use crate::failure_log::Failure;
+use crate::failure_log::{Failure, FailureKind};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -162,10 +162,11 @@ impl From<ApiError> for ObjectRejection {
         if let ApiError::Objects(error) = error {
             return error.into();
         }
+        let kind = if error.is_outage() { FailureKind::Outage } else { FailureKind::Defect };
         Self {
             status: StatusCode::SERVICE_UNAVAILABLE,
             message: "the database can't be reached; try again".to_owned(),
-            failure: Some(Failure { cause: chain(&error), is_outage: error.is_outage() }),
+            failure: Some(Failure { cause: chain(&error), kind }),
         }
     }
 }
@@ -188,7 +189,8 @@ impl From<ObjectError> for ObjectRejection {
                 false => "the object store failed; try again",
             };
             let is_outage = is_full || status == StatusCode::SERVICE_UNAVAILABLE;
-            let failure = Some(Failure { cause: chain(&error), is_outage });
+            let kind = if is_outage { FailureKind::Outage } else { FailureKind::Defect };
+            let failure = Some(Failure { cause: chain(&error), kind });
             return Self { status, message: message.to_owned(), failure };
         }
         Self::new(status, error.to_string())

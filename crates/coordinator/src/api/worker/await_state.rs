@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use mitosis_domain::task::{Attempt, Phase, Task};
 use mitosis_domain::watch::{passed, presumed, reached as stored};
+use mitosis_domain::worker::WorkerKind;
 use mitosis_protocol::agent::ReachedReply;
 use mitosis_protocol::{ExecState, Uuid};
 use serde::Deserialize;
@@ -131,6 +132,6 @@ async fn announced(
 /// may hold it without starting it.
 async fn at_least(app: &App, task: &Task, attempt: Attempt) -> Result<Option<ExecState>, ApiError> {
     let holder = app.retry.transient(|| app.store.worker(attempt.worker)).await?;
-    let is_published = holder.is_some_and(|holder| holder.slots.is_none());
+    let is_published = holder.is_some_and(|holder| holder.kind() == WorkerKind::Legacy);
     Ok(is_published.then(|| presumed(&task.spec, app.now().since(attempt.claimed_at))))
 }

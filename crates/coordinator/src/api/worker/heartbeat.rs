@@ -52,7 +52,7 @@ async fn heartbeat(
 async fn renew(app: &App, uuid: Uuid) -> Result<LeaseTerms, ApiError> {
     let worker = app.retry.transient(|| app.store.worker(uuid)).await?;
     let WorkerCaller(worker) = WorkerCaller::of(app, uuid, worker).await?;
-    let terms = terms(app, worker.slots.is_some(), worker.lost_after);
+    let terms = terms(app, worker.kind(), worker.lost_after);
     match app.renewals.renew(worker.id, terms).await? {
         Renewal::Renewed => Ok(terms),
         Renewal::Gone => Err(not_registered(app, uuid).await),

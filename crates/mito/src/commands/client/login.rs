@@ -1,5 +1,6 @@
 //! `mito client login`.
 
+use mitosis_client::EarlierTokens;
 use secrecy::SecretString;
 
 use super::session::Session;
@@ -24,7 +25,8 @@ pub(super) async fn login(args: &LoginArgs, session: &mut Session<'_>, out: &Out
         Some(password) => password,
         None => prompt_secret(&format!("password of {name}: "))?,
     };
-    let token = client.login(&name, &password, args.retain || config.retain).await?;
+    let earlier = if args.retain { EarlierTokens::Retain } else { config.earlier_tokens };
+    let token = client.login(&name, &password, earlier).await?;
     let file = CredentialsFile::new(config.credentials.clone(), &config.address);
     store_token(&file, &name, &token)?;
     out.say(format_args!("logged in as {name}; the token is in {}", file.path().display()));

@@ -1,6 +1,6 @@
 //! Checks that the coordinator accepts the user's token or password.
 
-use mitosis_client::{Client, ClientError, UserClient};
+use mitosis_client::{Client, ClientError, EarlierTokens, UserClient};
 use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_protocol::{Timestamp, duration};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -91,7 +91,7 @@ async fn with_password(
     name: &str,
     password: &SecretString,
 ) -> (Finding, Option<UserClient>) {
-    match client.login(name, password, true).await {
+    match client.login(name, password, EarlierTokens::Retain).await {
         Ok(token) => {
             let text = format!("logged in as `{name}` with the configured password");
             (Finding::ok(CHECK, text), Some(client.with_user_token(token)))

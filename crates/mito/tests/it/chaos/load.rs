@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use mitosis_client::{Client, ClientError, UserClient};
+use mitosis_client::{Client, ClientError, EarlierTokens, UserClient};
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
 use secrecy::SecretString;
@@ -31,7 +31,7 @@ pub(super) struct Load {
 impl Load {
     pub(super) async fn start(world: &World) -> Self {
         let client = Client::new(&world.addresses).unwrap();
-        let token = client.login(ADMIN, &SecretString::from(PASSWORD), true).await.unwrap();
+        let token = client.login(ADMIN, &SecretString::from(PASSWORD), EarlierTokens::Retain).await.unwrap();
         Self {
             user: client.with_user_token(token),
             folder: world.home.path().display().to_string(),

@@ -39,11 +39,12 @@ async fn retry(
     let key = request.idempotency_key.take();
     let key = key.map(|key| submission::idempotency(key, &request)).transpose()?;
     let RetryTasksRequest { failed, again, before, .. } = request;
+    let ended = if failed { EndedTasks::Failed } else { EndedTasks::Any };
     let mode = if again { RepeatMode::Again } else { RepeatMode::Once };
     let listed = request.uuids.clone().unwrap_or_default();
     let (tasks, next) = match (request.uuids, request.filter) {
-        (Some(uuids), None) => (ended_of_list(&app, &user, &uuids, failed).await?, None),
-        (None, Some(filter)) => matching(&app, &user, filter, Restriction { failed, again, before }).await?,
+        (Some(uuids), None) => (ended_of_list(&app, &user, &uuids, ended).await?, None),
+        (None, Some(filter)) => matching(&app, &user, filter, Restriction { ended, mode, before }).await?,
         _ => return Err(Rejection::invalid("either `uuids` or `filter` is required").into()),
     };
     let repeats: Vec<Repeat> = tasks.into_iter().map(|of| Repeat { of, uuid: app.entropy.uuid() }).collect();
@@ -87,13 +88,18 @@ const PAGE: u64 = 5_000;
 
 /// How a request restricts the matches of its filter.
 struct Restriction {
-    failed: bool,
-    again: bool,
+    ended: EndedTasks,
+    mode: RepeatMode,
     before: Option<Uuid>,
 }
 
 /// The ended tasks of a list, which the user must be permitted to retry.
-async fn ended_of_list(app: &App, user: &User, uuids: &[Uuid], failed: bool) -> Result<Vec<Uuid>, ApiError> {
+async fn ended_of_list(
+    app: &App,
+    user: &User,
+    uuids: &[Uuid],
+    which: EndedTasks,
+) -> Result<Vec<Uuid>, ApiError> {
     if uuids.is_empty() {
         return Err(Rejection::empty_list("tasks").into());
     }
@@ -101,7 +107,7 @@ async fn ended_of_list(app: &App, user: &User, uuids: &[Uuid], failed: bool) -> 
         return Err(Rejection::invalid(format!("a list can have at most {} tasks", limits::MAX_ROWS)).into());
     }
     let wanted = |task: &Task| match &task.phase {
-        Phase::Ended(ending) => !failed || ending.failed(),
+        Phase::Ended(ending) => which == EndedTasks::Any || ending.failed(),
         Phase::Pending | Phase::Ready | Phase::Running(_) | Phase::Reported(..) => false,
     };
     let tasks = permitted(app, user, uuids, Action::Submit, wanted).await?;
@@ -123,8 +129,8 @@ async fn matching(
     };
     let selection = Selection {
         query: filter::query(app, filter, group, None)?,
-        ended: Some(if restriction.failed { EndedTasks::Failed } else { EndedTasks::Any }),
-        latest: !restriction.again,
+        ended: Some(restriction.ended),
+        latest: restriction.mode == RepeatMode::Once,
     };
     let page = Page { before, offset: 0, limit: PAGE };
     let found = app.store.selected(&selection, page).await?;

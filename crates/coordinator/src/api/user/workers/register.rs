@@ -9,6 +9,7 @@ use mitosis_domain::account::{Membership, User};
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
+use mitosis_domain::worker::WorkerKind;
 use mitosis_protocol::Role;
 use mitosis_protocol::worker::{Machine, RegisterWorkerReply, RegisterWorkerRequest};
 use mitosis_store::ops::workers::{NewWorker, Registration};
@@ -51,7 +52,7 @@ async fn register(
         lost_after: lost_after(request.lost_after)?,
         machine: request.machine.map(machine).transpose()?,
     };
-    let terms = terms(&app, new.slots.is_some(), new.lost_after);
+    let terms = terms(&app, WorkerKind::of_slots(new.slots), new.lost_after);
     match app.store.register_worker(&new, terms, at).await? {
         Registration::Registered(_) => {}
         Registration::CredentialEnded => return Err(invalid_token().into()),
