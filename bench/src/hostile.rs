@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use mitosis_client::{EarlierTokens, UserClient};
+use mitosis_client::{AccountKind, EarlierTokens, UserClient};
 use mitosis_protocol::group::{RelationsRequest, Role};
 use mitosis_protocol::task::{QueryTasksRequest, SubmitTasksRequest, TaskFilter};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -182,7 +182,7 @@ impl System {
         for number in 0..ACCOUNTS {
             let name = format!("other-{number}");
             let password = SecretString::from(format!("password of {name}"));
-            mito.user.create_user(&name, &password, false).await?;
+            mito.user.create_user(&name, &password, AccountKind::User).await?;
             let token = mito.user.client().login(&name, &password, EarlierTokens::Retain).await?;
             tokens.push(token.expose_secret().to_owned());
             others.push(mito.user.client().with_user_token(token));

@@ -16,16 +16,37 @@ use crate::transfer::{encode_key, encode_name};
 use crate::workers::shutdown_query;
 use crate::{ClientError, UserClient};
 
+/// What a new account may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountKind {
+    /// It uses the coordinator.
+    User,
+    /// It also administers the coordinator.
+    Administrator,
+}
+
+/// What becomes of the personal tokens of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PersonalTokens {
+    /// They stay valid.
+    Keep,
+    /// They end.
+    Revoke,
+}
+
 impl UserClient {
     /// `POST /admin/users`: an account, and the group of the same name.
     pub async fn create_user(
         &self,
         username: &str,
         password: &SecretString,
-        admin: bool,
+        kind: AccountKind,
     ) -> Result<(), ClientError> {
-        let request =
-            CreateUserRequest { username: username.to_owned(), md5_password: digest(password), admin };
+        let request = CreateUserRequest {
+            username: username.to_owned(),
+            md5_password: digest(password),
+            admin: kind == AccountKind::Administrator,
+        };
         self.call(Method::POST, "/admin/users").json(&request).done().await
     }
 
@@ -36,16 +57,18 @@ impl UserClient {
         Ok(body.state)
     }
 
-    /// `POST /admin/users/{username}/password`. The user's sessions and workers end, and with `revoke_tokens`
-    /// also the personal tokens.
+    /// `POST /admin/users/{username}/password`. The user's sessions and workers end.
     pub async fn reset_password(
         &self,
         username: &str,
         new: &SecretString,
-        revoke_tokens: bool,
+        tokens: PersonalTokens,
     ) -> Result<(), ClientError> {
         let path = format!("/admin/users/{}/password", encode_name(username));
-        let request = ResetPasswordRequest { new_md5_password: digest(new), revoke_tokens };
+        let request = ResetPasswordRequest {
+            new_md5_password: digest(new),
+            revoke_tokens: tokens == PersonalTokens::Revoke,
+        };
         self.call(Method::POST, &path).json(&request).done().await
     }
 

@@ -20,6 +20,7 @@ mod worker_calls;
 mod workers;
 
 pub use account::EarlierTokens;
+pub use admin::{AccountKind, PersonalTokens};
 pub use capabilities::Capabilities;
 pub use connection::{Client, UserClient, WorkerClient};
 pub use doctor::AddressCheck;

@@ -10,6 +10,7 @@ use crate::exit::{WorkerError, WorkerExit};
 use crate::os::guard::{GuardHandle, SlotEntry};
 use crate::os::thread::Thread;
 use crate::retry::BackoffTimer;
+use crate::run::Protocol;
 use crate::session::{Session, SessionEnd};
 use crate::settings::Settings;
 
@@ -39,9 +40,9 @@ pub(crate) async fn serve_registration(
         };
         let session = Arc::new(session.with_guard(guard_handle.clone()));
         let contexts = session.slots(&threads);
-        let session_end = match session.context.is_native {
-            true => session.serve_as_agent(contexts, &stop).await,
-            false => {
+        let session_end = match session.context.protocol {
+            Protocol::Native => session.serve_as_agent(contexts, &stop).await,
+            Protocol::Legacy => {
                 let context = contexts.first().expect("a registration has a slot");
                 session.serve(context, &stop).await
             }

@@ -9,6 +9,7 @@ use crate::exit::{WorkerError, WorkerExit};
 use crate::os::directory_lock::remove_abandoned;
 use crate::os::guard::Guard;
 use crate::registration;
+use crate::run::Protocol;
 use crate::session::Session;
 use crate::settings::Settings;
 
@@ -32,12 +33,15 @@ impl Worker {
             () = stop.cancelled() => return Ok(WorkerExit::Stopped),
         };
         // With a legacy coordinator, every slot is a separate worker.
-        let registrations = if first.context.is_native { 1 } else { slots_of_one };
+        let registrations = match first.context.protocol {
+            Protocol::Native => 1,
+            Protocol::Legacy => slots_of_one,
+        };
         let guard = start_guard(&settings, registrations, slots_of_one);
         let guard_handle = |registration| guard.as_ref().map(|guard| guard.handle(registration));
         let mut entries = (0..slots_of_one).map(|slot| guard.as_ref().map(|guard| guard.slot_entry(slot)));
         let mut slots = JoinSet::new();
-        if first.context.is_native {
+        if first.context.protocol == Protocol::Native {
             let entries = entries.collect();
             slots.spawn(registration::serve_registration(
                 settings,

@@ -27,19 +27,26 @@ pub(crate) struct WorkerToken(pub(crate) Uuid);
 /// A worker that signs off. Its token may have expired.
 pub(crate) struct LeavingWorker(pub(crate) Worker);
 
-/// Whether the caller is a native worker. Legacy workers announce their states themselves, and exit when a request is
-/// rejected.
-pub(crate) struct IsNative(pub(crate) bool);
+/// The program of a calling worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WorkerProgram {
+    Native,
+    /// It announces its states itself, and exits when a request is rejected.
+    Legacy,
+}
 
-impl IsNative {
+impl WorkerProgram {
     /// Reads the `User-Agent` header.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
-        Self(agent.is_some_and(|agent| agent.starts_with("mito/")))
+        match agent {
+            Some(agent) if agent.starts_with("mito/") => Self::Native,
+            _ => Self::Legacy,
+        }
     }
 }
 
-impl FromRequestParts<App> for IsNative {
+impl FromRequestParts<App> for WorkerProgram {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Infallible> {

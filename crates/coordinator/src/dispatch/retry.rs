@@ -8,6 +8,8 @@ use mitosis_domain::entropy::Entropy;
 use mitosis_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::worker::WorkerProgram;
+
 /// How long a request is held. Clients and native agents repeat a rejected request.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the request of a legacy worker is held. The worker has no timeout, and exits with its running task when a
@@ -19,8 +21,11 @@ tokio::task_local! {
 }
 
 /// Handles `request` with the timeout for its caller.
-pub(crate) async fn within_timeout_of_caller<F: Future>(is_native: bool, request: F) -> F::Output {
-    let timeout = if is_native { TIMEOUT } else { LEGACY_TIMEOUT };
+pub(crate) async fn within_timeout_of_caller<F: Future>(caller: WorkerProgram, request: F) -> F::Output {
+    let timeout = match caller {
+        WorkerProgram::Native => TIMEOUT,
+        WorkerProgram::Legacy => LEGACY_TIMEOUT,
+    };
     CALLER_TIMEOUT.scope(timeout, request).await
 }
 

@@ -44,13 +44,21 @@ pub(crate) use watch::watch;
 /// Time limit for reading a file that the command left behind.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The protocol that a coordinator supports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// An agent claims and reports many tasks in one request.
+    Native,
+    /// Each task has its own requests.
+    Legacy,
+}
+
 /// What all tasks of a registration share.
 pub(crate) struct RunContext {
     pub(crate) client: WorkerClient,
     pub(crate) lease: Lease,
     pub(crate) settings: Settings,
-    /// Whether the coordinator supports the native protocol.
-    pub(crate) is_native: bool,
+    pub(crate) protocol: Protocol,
     /// The maximum total size of archives that travel with the report of an attempt, in bytes; 0 if the coordinator
     /// does not support that.
     pub(crate) inline_limit: AtomicUsize,
@@ -319,7 +327,7 @@ impl Attempt<'_> {
                 left.stop("a user stopped the task");
             }
         }
-        let result = left.complete(ran.result(), self.key.is_some());
+        let result = left.complete(ran.result(), self.context.protocol);
         if self.key.is_none() {
             self.while_held(self.commit(result)).await?;
         }

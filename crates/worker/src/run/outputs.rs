@@ -4,6 +4,8 @@ use mitosis_protocol::agent::InlineArchive;
 use mitosis_protocol::{ArtifactKind, ResultWarning, TaskResult, TaskResultMessage, WarningCode};
 use serde_json::value::RawValue;
 
+use super::Protocol;
+
 /// Why an output is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loss {
@@ -57,10 +59,11 @@ impl Outputs {
     }
 
     /// The result of the task, with the message of 0.6.8 for missing outputs.
-    pub(super) fn complete(&self, result: TaskResult, is_native: bool) -> TaskResult {
+    pub(super) fn complete(&self, result: TaskResult, protocol: Protocol) -> TaskResult {
         // A coordinator without support for warnings has only the message.
+        let only_message = protocol == Protocol::Legacy;
         let is_incomplete =
-            self.is_incomplete || !is_native && self.warnings.iter().any(ResultWarning::is_loss);
+            self.is_incomplete || only_message && self.warnings.iter().any(ResultWarning::is_loss);
         let incomplete = is_incomplete.then_some(TaskResultMessage::UploadResultTimeout);
         let refused = self.warnings.iter().any(|warning| warning.code == WarningCode::FollowUpRefused);
         let follow_up = refused.then_some(TaskResultMessage::SubmitNewTaskFailed);

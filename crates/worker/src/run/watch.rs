@@ -14,7 +14,7 @@ use mitosis_protocol::{ErrorCode, ExecState, TaskState, Uuid};
 use tokio::time::{Instant, timeout};
 
 use super::process::limit_without_renewal;
-use super::{Attempt, AttemptError, RunContext};
+use super::{Attempt, AttemptError, Protocol, RunContext};
 use crate::exec_state::StateReporter;
 use crate::retry::retry;
 
@@ -65,7 +65,7 @@ impl Watch<'_> {
     async fn wait(&self) -> Result<(), AttemptError> {
         let Some((uuid, target)) = self.task.spec.watch else { return Ok(()) };
         self.reporter.report(self.task.uuid, ExecState::Watch, self.task.timeout);
-        let mut asks_coordinator = self.context.is_native;
+        let mut asks_coordinator = self.context.protocol == Protocol::Native;
         let mut first_seen_running = None;
         loop {
             let reached_target = match asks_coordinator {
@@ -114,7 +114,8 @@ impl Watch<'_> {
             Some(redis) => redis.get(uuid).await,
             None => None,
         };
-        let at_least = || (!self.context.is_native).then(|| presumed(&watched.spec, running_for));
+        let at_least =
+            || (self.context.protocol == Protocol::Legacy).then(|| presumed(&watched.spec, running_for));
         Ok(announced.or_else(at_least).is_some_and(|now| passed(now, target)))
     }
 }

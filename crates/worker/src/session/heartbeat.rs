@@ -7,6 +7,7 @@ use super::open::TERMS_OF_LEGACY_COORDINATORS;
 use super::{Session, heartbeat_pause};
 use crate::os::boot_clock::BootInstant;
 use crate::retry::BackoffTimer;
+use crate::run::Protocol;
 
 impl Session {
     /// Renews the lease whenever nothing else has renewed it for a while. Ends only when the coordinator does
@@ -20,7 +21,7 @@ impl Session {
             tokio::time::sleep_until(next).await;
             // An agent's polls renew the lease too, and are held for a third of this time.
             let due = (pause() * 2).saturating_sub(self.context.lease.renewed().elapsed());
-            if self.context.is_native && !due.is_zero() {
+            if self.context.protocol == Protocol::Native && !due.is_zero() {
                 next = Instant::now() + due;
                 continue;
             }

@@ -20,7 +20,7 @@ use crate::os::guard::GuardHandle;
 use crate::os::thread::Thread;
 use crate::retry::retry;
 use crate::run::scratch::{self, Scratch};
-use crate::run::{RunContext, SlotContext};
+use crate::run::{Protocol, RunContext, SlotContext};
 
 /// A registration with a coordinator.
 pub(crate) struct Session {
@@ -83,9 +83,9 @@ impl Session {
 
     /// The directories of a slot, or of the whole registration if it has one slot (semantics §7.2).
     fn scratch(&self, slot: usize) -> Scratch {
-        match self.context.is_native {
-            true => Scratch::at(self.root.join(slot.to_string())),
-            false => Scratch::at(self.root.clone()),
+        match self.context.protocol {
+            Protocol::Native => Scratch::at(self.root.join(slot.to_string())),
+            Protocol::Legacy => Scratch::at(self.root.clone()),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::lease::Lease;
 use crate::os::boot_clock::BootInstant;
 use crate::os::machine;
 use crate::retry::retry;
-use crate::run::{RunContext, scratch};
+use crate::run::{Protocol, RunContext, scratch};
 use crate::settings::Settings;
 
 /// The lease terms if the coordinator sends none: the default of the contract.
@@ -40,8 +40,11 @@ impl Session {
             Ok((asked, user.register_worker(&request).await?))
         };
         let (asked, registration) = retry(entropy, "registering", register).await?;
-        let is_native = registration.terms.is_some();
-        let redis = registration.redis_url.filter(|_| !is_native && !settings.skip_redis);
+        let protocol = match registration.terms {
+            Some(_) => Protocol::Native,
+            None => Protocol::Legacy,
+        };
+        let redis = registration.redis_url.filter(|_| protocol == Protocol::Legacy && !settings.skip_redis);
         let (root, hold) = scratch::make_root(&settings.scratch, registration.uuid).await?;
         (settings.registered)(registration.uuid);
         tracing::info!(worker = %registration.uuid, "registered");
@@ -51,7 +54,7 @@ impl Session {
                 client: registration.client,
                 lease: Lease::new(asked, registration.terms.unwrap_or(TERMS_OF_LEGACY_COORDINATORS)),
                 settings: settings.clone(),
-                is_native,
+                protocol,
                 redis: redis.and_then(|url| Announcer::start(&url)).map(Arc::new),
             },
             token_life: registration.token_life,

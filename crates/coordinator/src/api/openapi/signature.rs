@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::auth::agent::AgentCaller;
 use crate::auth::caller::{AdminCaller, Caller, KnownDevice, PasswordCaller};
 use crate::auth::revalidation::AuthenticatedCaller;
-use crate::auth::worker::{IsNative, LeavingWorker, WorkerCaller, WorkerToken};
+use crate::auth::worker::{LeavingWorker, WorkerCaller, WorkerProgram, WorkerToken};
 use crate::error::ApiError;
 
 /// The description of the signature of a handler.
@@ -90,7 +90,7 @@ impl Argument for Forwarded {}
 impl Argument for BaseUrl {}
 impl Argument for SupportsConditions {}
 impl Argument for KnownDevice {}
-impl Argument for IsNative {}
+impl Argument for WorkerProgram {}
 /// Described by [`Op::repeated`](super::operation::Op::repeated).
 impl Argument for RawQuery {}
 /// Described by the path.

@@ -17,7 +17,7 @@ use crate::api::reply::OrNull;
 use crate::api::routes::{Access, Routes};
 use crate::api::user::tasks::follow::MAX_WAIT;
 use crate::app::App;
-use crate::auth::worker::{IsNative, WorkerCaller, WorkerToken, not_registered};
+use crate::auth::worker::{WorkerCaller, WorkerProgram, WorkerToken, not_registered};
 use crate::error::{ApiError, chain};
 
 /// How long the database may take for a claim of a legacy worker.
@@ -43,7 +43,7 @@ pub(super) fn routes() -> Routes {
 async fn fetch(
     State(app): State<App>,
     WorkerToken(uuid): WorkerToken,
-    IsNative(is_native): IsNative,
+    program: WorkerProgram,
     InQuery(WaitQuery { wait }): InQuery<WaitQuery>,
 ) -> Result<OrNull<FetchedTask>, ApiError> {
     let task = match wait {
@@ -55,7 +55,7 @@ async fn fetch(
         None => claim_without_waiting(&app, uuid).await?,
     };
     if let Some(task) = &task {
-        announce_assignment(&app, task, is_native);
+        announce_assignment(&app, task, program);
     }
     Ok(OrNull(task))
 }
@@ -82,8 +82,8 @@ async fn claim_without_waiting(app: &App, uuid: Uuid) -> Result<Option<FetchedTa
 }
 
 /// Announces an assigned task. Legacy workers announce it themselves.
-fn announce_assignment(app: &App, task: &FetchedTask, to_native: bool) {
-    if to_native {
+fn announce_assignment(app: &App, task: &FetchedTask, to: WorkerProgram) {
+    if to == WorkerProgram::Native {
         app.announcer.assigned(task.uuid, task.timeout, !task.spec.resources.is_empty());
     }
 }

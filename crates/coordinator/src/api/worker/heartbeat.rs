@@ -10,7 +10,7 @@ use crate::api::leases::{WithLease, terms};
 use crate::api::reply::Null;
 use crate::api::routes::{Access, Routes};
 use crate::app::App;
-use crate::auth::worker::{IsNative, WorkerCaller, WorkerToken, not_registered};
+use crate::auth::worker::{WorkerCaller, WorkerProgram, WorkerToken, not_registered};
 use crate::dispatch::renewals::Renewal;
 use crate::error::{ApiError, chain};
 
@@ -28,11 +28,11 @@ pub(super) fn routes() -> Routes {
 async fn heartbeat(
     State(app): State<App>,
     WorkerToken(uuid): WorkerToken,
-    IsNative(is_native): IsNative,
+    program: WorkerProgram,
 ) -> Result<WithLease<Null>, ApiError> {
-    let renewed = match is_native {
-        true => Ok(renew(&app, uuid).await),
-        false => tokio::time::timeout(LEGACY_TIMEOUT, renew(&app, uuid)).await,
+    let renewed = match program {
+        WorkerProgram::Native => Ok(renew(&app, uuid).await),
+        WorkerProgram::Legacy => tokio::time::timeout(LEGACY_TIMEOUT, renew(&app, uuid)).await,
     };
     let Ok(renewed) = renewed else {
         tracing::warn!(worker = %uuid, "failed to renew a lease: the database does not respond");
@@ -40,7 +40,7 @@ async fn heartbeat(
     };
     match renewed {
         Ok(terms) => Ok(WithLease(Some(terms), Null)),
-        Err(error) if error.is_outage() && !is_native => {
+        Err(error) if error.is_outage() && program == WorkerProgram::Legacy => {
             tracing::warn!(cause = chain(&error), worker = %uuid, "failed to renew a lease");
             Ok(WithLease(None, Null))
         }

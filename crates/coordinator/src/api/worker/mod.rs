@@ -16,7 +16,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 
 use crate::api::routes::Routes;
-use crate::auth::worker::IsNative;
+use crate::auth::worker::WorkerProgram;
 use crate::dispatch::retry::within_timeout_of_caller;
 
 pub(super) fn routes() -> Routes {
@@ -37,6 +37,6 @@ pub(super) fn routes() -> Routes {
 
 /// Holds requests of legacy workers longer than those of native ones while the database is unavailable.
 async fn hold(request: Request, next: Next) -> Response {
-    let IsNative(is_native) = IsNative::of(request.headers());
-    within_timeout_of_caller(is_native, next.run(request)).await
+    let program = WorkerProgram::of(request.headers());
+    within_timeout_of_caller(program, next.run(request)).await
 }

@@ -22,7 +22,7 @@ use crate::api::upload_check::missing_archives;
 use crate::api::user::artifacts::{Reserved, announced, reserved};
 use crate::api::user::tasks::submission;
 use crate::app::App;
-use crate::auth::worker::{IsNative, WorkerCaller};
+use crate::auth::worker::{WorkerCaller, WorkerProgram};
 use crate::error::{ApiError, Rejection};
 
 pub(super) fn routes() -> Routes {
@@ -33,7 +33,7 @@ pub(super) fn routes() -> Routes {
 async fn report(
     State(app): State<App>,
     WorkerCaller(worker): WorkerCaller,
-    IsNative(is_native): IsNative,
+    program: WorkerProgram,
     base_url: BaseUrl,
     conditions: SupportsConditions,
     Body(request): Body<ReportRequest>,
@@ -53,7 +53,7 @@ async fn report(
         ReportOp::Submit(task) => follow_up(&app, holder, *task).await?,
         ReportOp::Commit(result) => commit(&app, holder, result).await?,
     };
-    if is_native && app.announcer.is_on() && !app.agents.reports_states(worker.uuid) {
+    if program == WorkerProgram::Native && app.announcer.is_on() && !app.agents.reports_states(worker.uuid) {
         match (app.store.held(holder).await?, &worker.held[..]) {
             (Some(held), _) => announcement.announce(&app, held.task.uuid),
             // The task has ended.

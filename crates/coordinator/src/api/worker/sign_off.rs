@@ -9,7 +9,7 @@ use crate::api::body::InQuery;
 use crate::api::reply::Null;
 use crate::api::routes::{Access, Routes};
 use crate::app::App;
-use crate::auth::worker::{IsNative, LeavingWorker};
+use crate::auth::worker::{LeavingWorker, WorkerProgram};
 use crate::error::ApiError;
 
 /// How a worker leaves.
@@ -28,13 +28,13 @@ pub(super) fn routes() -> Routes {
 async fn sign_off(
     State(app): State<App>,
     LeavingWorker(worker): LeavingWorker,
-    IsNative(is_native): IsNative,
+    program: WorkerProgram,
     InQuery(query): InQuery<SignOffQuery>,
 ) -> Result<Null, ApiError> {
     let fate = if query.died { Fate::WorkerLost } else { Fate::Returned };
     app.publish(app.retry.transient(|| app.store.sign_off(worker.uuid, fate, app.now())).await?);
     // Legacy workers announce it themselves.
-    if is_native {
+    if program == WorkerProgram::Native {
         worker.held.into_iter().for_each(|task| app.announcer.left(task));
     }
     Ok(Null)

@@ -1,5 +1,6 @@
 //! `mito client admin users`.
 
+use mitosis_client::{AccountKind, PersonalTokens};
 use mitosis_protocol::admin::AccountState;
 
 use crate::cli::client::admin::{AdminUsersCommand, CreateUserArgs, ResetPasswordArgs};
@@ -27,7 +28,8 @@ pub(super) async fn run(
 async fn create(args: &CreateUserArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let name = arg_or_prompt(args.username.as_deref(), "name of the new user: ")?;
     let password = arg_or_prompt_secret(args.password.as_deref(), "password of the new user: ")?;
-    identity.client.create_user(&name, &password, args.admin).await?;
+    let kind = if args.admin { AccountKind::Administrator } else { AccountKind::User };
+    identity.client.create_user(&name, &password, kind).await?;
     out.say(format_args!("created user {name}"));
     Ok(())
 }
@@ -47,7 +49,8 @@ async fn set(username: &str, state: AccountState, identity: &Identity, out: &Out
 async fn change_password(args: &ResetPasswordArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
     let name = arg_or_prompt(args.username.as_deref(), "name of the user: ")?;
     let new = arg_or_prompt_secret(args.new_password.as_deref(), "new password: ")?;
-    identity.client.reset_password(&name, &new, args.revoke_tokens).await?;
+    let tokens = if args.revoke_tokens { PersonalTokens::Revoke } else { PersonalTokens::Keep };
+    identity.client.reset_password(&name, &new, tokens).await?;
     out.say(format_args!("changed the password of {name}; {name} has to log in again"));
     Ok(())
 }
