@@ -42,6 +42,7 @@ use crate::metrics::scrape::QueueReader;
 use crate::publish::Publisher;
 use crate::publish::notifier::Notifier;
 use crate::reconcilers::Passes;
+use crate::settings::RetentionSettings;
 use crate::tls::Tls;
 use crate::user_limits::{QueryLimiter, RequestCounter, StreamLimiter};
 
@@ -92,8 +93,8 @@ pub(crate) struct Parts {
     pub(crate) started_steady: Duration,
     /// The lease of legacy workers: how long a worker may be silent.
     pub(crate) lease: Duration,
-    /// How long an ended task is kept; forever unless set.
-    pub(crate) retain_tasks: Option<Duration>,
+    /// How long ended tasks and their archives are kept, and where.
+    pub(crate) retention: RetentionSettings,
     /// The configured public address.
     pub(crate) public_url: Option<Url>,
     /// TLS of the coordinator itself.

@@ -30,7 +30,8 @@ pub use api::forwarded::{InvalidNetwork, TrustedProxies};
 pub use api::routes::{Access, Route, routes};
 pub use auth::keys::KeyError;
 pub use settings::{
-    Database, KeyFiles, LeaseClockSource, Objects, RedisSettings, S3Settings, Settings, TlsFiles,
+    Database, KeyFiles, LeaseClockSource, Objects, RedisSettings, RetentionSettings, S3Settings, Settings,
+    TlsFiles,
 };
 pub use start::{Coordinator, Running, StartError, Stop};
 pub use tls::TlsError;

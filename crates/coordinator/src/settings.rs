@@ -53,10 +53,27 @@ pub struct Settings {
     pub heartbeat_timeout: Duration,
     /// The clock that measures the leases of workers.
     pub lease_clock: LeaseClockSource,
-    /// How long an ended task is kept with its archives; forever unless set.
-    pub retain_tasks: Option<Duration>,
+    /// How long ended tasks and their archives are kept, and where.
+    pub retention: RetentionSettings,
     /// Proxies whose headers about the client and the public address are trusted.
     pub trusted_proxies: TrustedProxies,
+}
+
+/// How long ended tasks and their archives are kept, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionSettings {
+    /// How long an ended task is kept with its archives; forever unless set.
+    pub tasks: Option<Duration>,
+    /// How long the archives of an ended task are kept; as long as the task unless set.
+    pub output: Option<Duration>,
+    /// When small archives move from the database to packed objects in the object store; never unless set.
+    pub pack_output_after: Option<Duration>,
+}
+
+impl Default for RetentionSettings {
+    fn default() -> Self {
+        Self { tasks: None, output: None, pack_output_after: Some(Duration::from_hours(24)) }
+    }
 }
 
 /// A certificate and its key, in two PEM files.
@@ -148,7 +165,7 @@ impl Settings {
             token_lifetime: Duration::from_hours(7 * 24),
             heartbeat_timeout: Duration::from_mins(10),
             lease_clock: LeaseClockSource::Database,
-            retain_tasks: None,
+            retention: RetentionSettings::default(),
             trusted_proxies: TrustedProxies::default(),
         }
     }

@@ -276,7 +276,7 @@ impl Coordinator {
             started_at,
             started_steady: clock.steady(),
             lease: settings.heartbeat_timeout,
-            retain_tasks: settings.retain_tasks,
+            retention: settings.retention,
             public_url: settings.public_url.clone(),
             tls: tls.clone(),
             knows_its_proxies: settings.trusted_proxies != TrustedProxies::default(),

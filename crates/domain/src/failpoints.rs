@@ -3,7 +3,7 @@
 //! They exist only in builds with debug assertions.
 
 /// All points: a step, and whether the point is before or after it.
-pub const POINTS: [&str; 43] = [
+pub const POINTS: [&str; 49] = [
     "submit.task_rows:before",
     "submit.task_rows:after",
     "submit.commit:before",
@@ -35,6 +35,12 @@ pub const POINTS: [&str; 43] = [
     "follow_up.release:before",
     "follow_up.release:after",
     "pass.run:before",
+    "pack.reserve:before",
+    "pack.reserve:after",
+    "pack.put:before",
+    "pack.put:after",
+    "pack.move:before",
+    "pack.move:after",
     "migrate.steps:before",
     "migrate.steps:after",
     "shutdown.drain:before",

@@ -20,6 +20,10 @@ ids! {
     TaskId,
     /// A registered worker.
     WorkerId,
+    /// The record of an artifact. SQLite may use the number of a deleted record again.
+    ArtifactId,
+    /// A packed object, which contains many archives.
+    PackedId,
     /// A lane, which is a group and a tag set: its tasks run on exactly the same workers.
     LaneId,
 }

@@ -87,6 +87,11 @@ impl ObjectKey {
         Self { class: ObjectClass::Artifacts, path: "mitosis-doctor-probe".to_owned() }
     }
 
+    /// An object that contains the archives of many tasks. It has no owner, and no link leads to it.
+    pub fn packed(id: Uuid) -> Self {
+        Self { class: ObjectClass::Artifacts, path: format!("packed/{id}") }
+    }
+
     /// A stored key, as [`Self::path`] returned it.
     pub fn from_stored(class: ObjectClass, path: String) -> Self {
         Self { class, path }
@@ -138,6 +143,7 @@ mod tests {
         let key = ObjectKey::attachment(&group, "in/a.bin").unwrap();
         assert_eq!(key.owner(), Some(Owner::Group { name: "lab", key: "in/a.bin" }));
         assert_eq!(ObjectKey::probe().owner(), None);
+        assert_eq!(ObjectKey::packed(task).owner(), None);
     }
 
     #[test]

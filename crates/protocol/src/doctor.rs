@@ -45,9 +45,29 @@ pub struct AdminDoctorReply {
     /// The number of missed workers; null if the coordinator does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed_workers: Option<u64>,
+    /// What small archives of tasks take up; null if the coordinator does not report it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub small_archives: Option<SmallArchives>,
     /// The coordinator's background tasks. Not sent by old servers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub background: Vec<BackgroundTask>,
+}
+
+/// What small archives of tasks take up: those in the database, and those that were packed into objects since.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SmallArchives {
+    /// Archives in the database. An estimate on PostgreSQL.
+    pub inline: u64,
+    /// Their bytes. On PostgreSQL, the size of their table, with free space inside it.
+    pub inline_bytes: u64,
+    /// Packed objects in the object store.
+    pub packed_objects: u64,
+    /// The bytes of these objects.
+    pub packed_bytes: u64,
+    /// The archives in them.
+    pub packed: u64,
+    /// The bytes of these archives.
+    pub packed_live_bytes: u64,
 }
 
 /// A background task of a coordinator.

@@ -90,7 +90,7 @@ codes! {
     // The same numbers as the states they lead to.
     ExecEnd { Finished = 3, Cancelled = 4 }
     TokenScope { Read = 0, Write = 1, Admin = 2 }
-    Place { ObjectStore = 0, Inline = 1 }
+    Place { ObjectStore = 0, Inline = 1, Packed = 2 }
     ArtifactKind { Result = 0, ExecLog = 1, StdLog = 2 }
     TaskResultMessage {
         FetchResourceTimeout = 0,

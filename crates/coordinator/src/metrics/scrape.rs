@@ -1,4 +1,4 @@
-//! What a scrape reads: counters, and the length of the queue now and then.
+//! What a scrape reads: counters, and the length of the queue and the sizes of small archives now and then.
 
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ const GROUPS: u64 = 100;
 pub(crate) struct QueueReader(Mutex<Option<Instant>>);
 
 impl QueueReader {
-    /// Counts the queue unless that was done a short while ago. After a failure, the numbers stay as they were.
+    /// Counts the queue and small archives unless that was done a short while ago. After a failure, the numbers stay as
+    /// they were.
     async fn refresh(&self, app: &App) {
         let mut last = self.0.lock().await;
         if last.is_some_and(|last| last.elapsed() < QUEUE_PERIOD) {
@@ -33,6 +34,12 @@ impl QueueReader {
         match app.store.queue_depth(GROUPS, QUEUE_TIMEOUT).await {
             Ok(depth) => app.metrics.storage.set_queue_depth(&depth),
             Err(error) => tracing::debug!(cause = chain(&error), "failed to count the queue"),
+        }
+        match app.store.small_archive_sizes().await {
+            Ok(sizes) => app.metrics.storage.set_small_archives(&sizes),
+            Err(error) => {
+                tracing::debug!(cause = chain(&error), "failed to read the sizes of small archives");
+            }
         }
         *last = Some(Instant::now());
     }

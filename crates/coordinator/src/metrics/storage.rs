@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use mitosis_objects::ObjectError;
+use mitosis_store::ops::packing::SmallArchiveSizes;
 use mitosis_store::ops::tasks::QueueDepth;
 use mitosis_store::{Observer, PoolStatus};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -57,6 +58,12 @@ pub(crate) struct StorageMetrics {
     waiting: Family<PoolLabels, Level>,
     object_errors: Family<ErrorLabels, Counter>,
     ready_tasks: Family<GroupLabels, Level>,
+    inline_archives: Level,
+    inline_archive_bytes: Level,
+    packed_objects: Level,
+    packed_object_bytes: Level,
+    packed_archives: Level,
+    packed_archive_bytes: Level,
 }
 
 fn times<L: Clone + Eq + std::hash::Hash>() -> Times<L> {
@@ -72,6 +79,12 @@ impl StorageMetrics {
             waiting: Family::default(),
             object_errors: Family::default(),
             ready_tasks: Family::default(),
+            inline_archives: Level::default(),
+            inline_archive_bytes: Level::default(),
+            packed_objects: Level::default(),
+            packed_object_bytes: Level::default(),
+            packed_archives: Level::default(),
+            packed_archive_bytes: Level::default(),
         };
         registry.register(
             "store_operation_seconds",
@@ -103,7 +116,31 @@ impl StorageMetrics {
             "Tasks that wait for a worker, of the groups with the longest queues, and of all others",
             metrics.ready_tasks.clone(),
         );
+        for (name, help, level) in [
+            ("inline_archives", "Small archives in the database", &metrics.inline_archives),
+            ("inline_archive_bytes", "Their bytes in the database", &metrics.inline_archive_bytes),
+            ("packed_objects", "Objects that contain many small archives", &metrics.packed_objects),
+            ("packed_object_bytes", "Bytes of these objects", &metrics.packed_object_bytes),
+            ("packed_archives", "Small archives in these objects", &metrics.packed_archives),
+            ("packed_archive_bytes", "Bytes of these archives", &metrics.packed_archive_bytes),
+        ] {
+            registry.register(name, help, level.clone());
+        }
         metrics
+    }
+
+    /// Sets what small archives take up.
+    pub(crate) fn set_small_archives(&self, sizes: &SmallArchiveSizes) {
+        for (gauge, value) in [
+            (&self.inline_archives, sizes.inline_archives),
+            (&self.inline_archive_bytes, sizes.inline_bytes),
+            (&self.packed_objects, sizes.packed_objects),
+            (&self.packed_object_bytes, sizes.packed_bytes),
+            (&self.packed_archives, sizes.packed_archives),
+            (&self.packed_archive_bytes, sizes.packed_live_bytes),
+        ] {
+            gauge.set(level(value));
+        }
     }
 
     /// Counts a failed operation on the object store.

@@ -7,6 +7,7 @@
 mod garbage;
 mod group_deletions;
 mod lost_workers;
+mod packing;
 mod pass_status;
 mod retention;
 mod upload_sizes;
@@ -40,6 +41,7 @@ pub(crate) fn start(app: &App, background: &Background) {
     repeat(app, background, every("garbage", garbage::PERIOD), garbage::pass);
     repeat(app, background, every("uploads", upload_sizes::PERIOD), upload_sizes::pass);
     repeat(app, background, at_start("retention", retention::PERIOD), retention::pass);
+    repeat(app, background, at_start("packing", packing::PERIOD), packing::pass);
     repeat(app, background, at_start("deletions", group_deletions::PERIOD), group_deletions::pass);
 }
 

@@ -1,4 +1,5 @@
-//! Deletes ended tasks after `retain_tasks`, if that is set, and expired idempotency keys.
+//! Deletes ended tasks after `retain_tasks` and their archives after `retain_output`, if these are set, and expired
+//! idempotency keys.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ const BATCH_SIZE: u32 = 250;
 /// The pause between two transactions, for the sake of others.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Deletes expired tasks and idempotency keys.
+/// Deletes expired tasks, archives and idempotency keys.
 pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
     Ok(run(&RetentionPass::of(&app)).await?)
 }
@@ -29,6 +30,7 @@ struct RetentionPass<'a> {
     store: &'a dyn Store,
     clock: &'a ClusterClock,
     retain_tasks: Option<Duration>,
+    retain_output: Option<Duration>,
     stopping: &'a CancellationToken,
 }
 
@@ -46,15 +48,29 @@ async fn run(pass: &RetentionPass<'_>) -> Result<Report, StoreError> {
         Some(retain) => pass.tasks(watch.now - retain, watch.now).await?,
         None => 0,
     };
+    let archives = match pass.retain_output {
+        Some(retain) => pass.archives(watch.now - retain, watch.now).await?,
+        None => 0,
+    };
     let keys = pass.keys(watch.now - limits::IDEMPOTENCY_KEY_LIFE).await?;
     pass.departures(watch.now - limits::DEPARTURE_LIFE).await?;
-    Ok(Report::new([("deleted tasks", tasks), ("deleted idempotency keys", keys)]))
+    Ok(Report::new([
+        ("deleted tasks", tasks),
+        ("deleted archives", archives),
+        ("deleted idempotency keys", keys),
+    ]))
 }
 
 impl<'a> RetentionPass<'a> {
     fn of(app: &'a App) -> Self {
         let (store, clock) = (&*app.store, &app.cluster_clock);
-        Self { store, clock, retain_tasks: app.retain_tasks, stopping: &app.stopping }
+        Self {
+            store,
+            clock,
+            retain_tasks: app.retention.tasks,
+            retain_output: app.retention.output,
+            stopping: &app.stopping,
+        }
     }
 
     async fn tasks(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
@@ -62,6 +78,18 @@ impl<'a> RetentionPass<'a> {
         loop {
             let round = self.store.delete_ended_tasks(ended_before, after, BATCH_SIZE, now).await?;
             deleted += round.tasks;
+            if round.next.is_none() || !self.pause().await {
+                return Ok(deleted);
+            }
+            after = round.next;
+        }
+    }
+
+    async fn archives(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        let (mut deleted, mut after) = (0, None);
+        loop {
+            let round = self.store.delete_archives_of_ended(ended_before, after, BATCH_SIZE, now).await?;
+            deleted += round.archives;
             if round.next.is_none() || !self.pause().await {
                 return Ok(deleted);
             }
@@ -126,6 +154,7 @@ mod tests {
                 store: &*store,
                 clock: cluster_clock,
                 retain_tasks: Some(HOUR),
+                retain_output: Some(HOUR),
                 stopping: &stopping,
             };
             run(&pass).await.unwrap()

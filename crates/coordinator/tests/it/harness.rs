@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mitosis_coordinator::{
-    Coordinator, Database, KeyFiles, LeaseClockSource, Objects, RedisSettings, Running, S3Settings, Settings,
-    Stop, TrustedProxies,
+    Coordinator, Database, KeyFiles, LeaseClockSource, Objects, RedisSettings, RetentionSettings, Running,
+    S3Settings, Settings, Stop, TrustedProxies,
 };
 use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::entropy::OsEntropy;
@@ -31,8 +31,8 @@ pub(crate) const ADMIN: &str = "mitosis_admin";
 /// A running coordinator and its environment.
 pub(crate) struct Harness {
     running: Option<Running>,
-    /// How long ended tasks are kept.
-    pub(crate) retain_tasks: Option<Duration>,
+    /// How long ended tasks and their archives are kept, from the next start on.
+    pub(crate) retention: RetentionSettings,
     /// Where to serve metrics without a token, from the next start on.
     pub(crate) metrics_addr: Option<SocketAddr>,
     /// The gap between two readings that does not count as lease time, from the next start on.
@@ -125,7 +125,7 @@ impl Harness {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut harness = Self {
             running: None,
-            retain_tasks: None,
+            retention: RetentionSettings::default(),
             metrics_addr: None,
             // The clock moves in steps.
             standstill: Duration::MAX,
@@ -165,7 +165,7 @@ impl Harness {
             keys: KeyFiles { private: place("private.pem"), public: place("public.pem"), create: true },
             heartbeat_timeout: self.lease,
             lease_clock: LeaseClockSource::Process { standstill: self.standstill },
-            retain_tasks: self.retain_tasks,
+            retention: self.retention,
             metrics_addr: self.metrics_addr,
             trusted_proxies: self.trusted_proxies.clone(),
             public_url: self.public_url.clone(),

@@ -20,6 +20,7 @@ mod live_output;
 mod live_states;
 mod openapi;
 mod outages;
+mod packing;
 mod permissions;
 mod retention;
 mod security;
@@ -159,6 +160,10 @@ macro_rules! scenarios {
                 personal_token_is_limited_to_its_scope,
                 logins_and_administration_are_audited,
             }
+            packing {
+                packed_archives_are_read_as_before,
+                packed_archive_is_replaced_and_deleted,
+            }
             sweeps {
                 failed_tasks_are_retried_and_replaced_in_results,
                 listed_tasks_are_retried_if_they_have_ended,
@@ -291,8 +296,13 @@ mod with_time_passing {
             a_worker_renews_its_token_within_what_it_was_granted,
             expired_worker_token_is_reported_and_may_sign_off,
         }
+        packing {
+            packed_object_has_no_link,
+            mostly_empty_object_is_packed_again,
+        }
         retention {
             a_task_is_forgotten_after_its_time_and_not_before,
+            archives_are_deleted_before_their_task,
         }
         permissions {
             account_routes_check_permissions,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{Harness, Someone};
+use crate::harness::{Harness, Someone, eventually};
 
 /// Runs one task with an artifact, and returns its UUID.
 async fn run_one(ann: &Someone<'_>) -> String {
@@ -34,7 +34,7 @@ pub(crate) async fn a_task_is_forgotten_after_its_time_and_not_before(mut harnes
     let young = run_one(&ann).await;
     ann.get(&format!("/tasks/{old}")).await.expect(200);
 
-    harness.retain_tasks = Some(hours(2));
+    harness.retention.tasks = Some(hours(2));
     harness.restart().await;
     let get =
         async |uuid: &str| harness.send(Method::GET, &format!("/tasks/{uuid}"), Some(&token), None).await;
@@ -48,4 +48,24 @@ pub(crate) async fn a_task_is_forgotten_after_its_time_and_not_before(mut harnes
     get(&waiting).await.expect(200);
     let group = harness.send(Method::GET, "/groups/ann", Some(&token), None).await.expect(200).json();
     assert_eq!(group["storage_used"], 5, "of the young one");
+}
+
+pub(crate) async fn archives_are_deleted_before_their_task(mut harness: Harness) {
+    let hours = |hours| Duration::from_hours(hours);
+    let ann = harness.user("ann").await;
+    let old = run_one(&ann).await;
+    harness.clock.advance(hours(3));
+    let young = run_one(&ann).await;
+    harness.retention.output = Some(hours(2));
+    harness.restart().await;
+    let ann = harness.logged_in("ann", "ann").await;
+    let archives = async |uuid: &str| {
+        let task = ann.get(&format!("/tasks/{uuid}")).await.expect(200).json();
+        (task["info"]["state"].clone(), task["artifacts"].as_array().unwrap().len())
+    };
+    eventually("the archive is deleted", async || archives(&old).await == (json!("Finished"), 0)).await;
+    assert_eq!(archives(&young).await, (json!("Finished"), 1));
+    let group = ann.get("/groups/ann").await.expect(200).json();
+    assert_eq!(group["storage_used"], 5, "of the young one");
+    ann.get(&format!("/tasks/{old}/download/artifacts/result")).await.expect(404);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::value_parsers;
-use crate::config::{Options, keys};
+use crate::config::{Delay, Options, keys};
 
 /// Options of `mito coordinator`. Each overrides the key of the configuration with a similar name.
 #[derive(Debug, Args)]
@@ -89,6 +89,12 @@ pub(crate) struct CoordinatorArgs {
     /// Delete ended tasks and their artifacts after this time, such as `90d` (default: never)
     #[arg(long, value_parser = value_parsers::duration)]
     retain_tasks: Option<Duration>,
+    /// Delete the artifacts of ended tasks after this time, such as `30d` (default: with their task)
+    #[arg(long, value_parser = value_parsers::duration)]
+    retain_output: Option<Duration>,
+    /// Move small outputs from the database to the object store after this time; `off` for never [default: 1d]
+    #[arg(long, value_name = "DURATION|off")]
+    pack_output_after: Option<Delay>,
     /// Addresses or networks of proxies whose X-Forwarded-* and Forwarded headers are trusted
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     trusted_proxies: Vec<String>,
@@ -128,6 +134,8 @@ impl CoordinatorArgs {
             .set(keys::ACCESS_TOKEN_EXPIRES_IN, self.access_token_expires_in)
             .set(keys::HEARTBEAT_TIMEOUT, self.heartbeat_timeout)
             .set(keys::RETAIN_TASKS, self.retain_tasks)
+            .set(keys::RETAIN_OUTPUT, self.retain_output)
+            .set(keys::PACK_OUTPUT_AFTER, self.pack_output_after)
             .words(keys::TRUSTED_PROXIES, &self.trusted_proxies)
             .set(keys::LOG_PATH, self.log_path.clone())
             .flag(keys::FILE_LOG, self.file_log)

@@ -36,7 +36,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the mitosis coordinator
-    Coordinator(coordinator::CoordinatorArgs),
+    Coordinator(Box<coordinator::CoordinatorArgs>),
     /// Run a worker, which executes tasks of a coordinator
     Worker(worker::WorkerArgs),
     /// Send requests to a coordinator

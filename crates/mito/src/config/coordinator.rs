@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::keys::{self, Key};
+use super::value::Delay;
 use super::{ConfigError, Layers, file_owner};
 
 /// The settings of a coordinator.
@@ -27,7 +28,12 @@ pub(crate) fn settings(layers: &Layers) -> Result<Settings, ConfigError> {
     settings.keys = key_files(layers)?;
     settings.token_lifetime = positive(layers, keys::ACCESS_TOKEN_EXPIRES_IN)?;
     settings.heartbeat_timeout = positive(layers, keys::HEARTBEAT_TIMEOUT)?;
-    settings.retain_tasks = retain_tasks(layers)?;
+    settings.retention.tasks = retention(layers, keys::RETAIN_TASKS)?;
+    settings.retention.output = retention(layers, keys::RETAIN_OUTPUT)?;
+    settings.retention.pack_output_after = match layers.get_or_default(keys::PACK_OUTPUT_AFTER) {
+        Delay::After(time) => Some(time),
+        Delay::Off => None,
+    };
     settings.trusted_proxies = trusted_proxies(layers)?;
     Ok(settings)
 }
@@ -38,12 +44,12 @@ fn metrics_addr(layers: &Layers) -> Result<Option<SocketAddr>, ConfigError> {
     layers.get(keys::METRICS_ADDR).map(|address| address.parse().map_err(|_| wrong())).transpose()
 }
 
-/// The least retention: upload links are valid for an hour, and an object must not arrive after its task was deleted.
-fn retain_tasks(layers: &Layers) -> Result<Option<Duration>, ConfigError> {
+/// The least retention: upload links are valid for an hour, and an object must not arrive after its record was deleted.
+fn retention(layers: &Layers, key: Key<Duration>) -> Result<Option<Duration>, ConfigError> {
     const LEAST: Duration = Duration::from_hours(1);
-    match layers.get(keys::RETAIN_TASKS) {
+    match layers.get(key) {
         Some(short) if short < LEAST => {
-            Err(layers.invalid(keys::RETAIN_TASKS, "must be at least 1h; omit it to keep tasks for ever"))
+            Err(layers.invalid(key, "must be at least 1h; omit it to keep everything"))
         }
         retain => Ok(retain),
     }
@@ -167,15 +173,19 @@ mod tests {
     fn tasks_are_kept_while_their_links_are_valid() {
         let home = tempfile::tempdir().unwrap();
         let environment = Environment::from([("HOME", home.path().to_str().unwrap())]);
-        let retained = |given| {
-            let options = Options::default().set(keys::RETAIN_TASKS, given);
-            retain_tasks(&Layers::load(Role::Coordinator, None, options, &environment).unwrap())
+        let retained = |key, given| {
+            let options = Options::default().set(key, given);
+            retention(&Layers::load(Role::Coordinator, None, options, &environment).unwrap(), key)
         };
         let hour = Duration::from_hours(1);
-        assert_eq!(retained(None).unwrap(), None, "for ever");
-        assert_eq!(retained(Some(hour)).unwrap(), Some(hour));
-        let refused = retained(Some(Duration::from_secs(3_599))).unwrap_err().to_string();
-        assert!(refused.contains("--retain-tasks"), "{refused}");
+        for (key, option) in
+            [(keys::RETAIN_TASKS, "--retain-tasks"), (keys::RETAIN_OUTPUT, "--retain-output")]
+        {
+            assert_eq!(retained(key, None).unwrap(), None, "for ever");
+            assert_eq!(retained(key, Some(hour)).unwrap(), Some(hour));
+            let refused = retained(key, Some(Duration::from_secs(3_599))).unwrap_err().to_string();
+            assert!(refused.contains(option), "{refused}");
+        }
     }
 
     #[test]
@@ -186,6 +196,7 @@ mod tests {
         assert_eq!(settings.admin_user, own.admin_user);
         assert_eq!(settings.token_lifetime, own.token_lifetime);
         assert_eq!(settings.heartbeat_timeout, own.heartbeat_timeout);
+        assert_eq!(settings.retention, own.retention);
         assert!(matches!(settings.objects, Objects::S3(_)));
     }
 }

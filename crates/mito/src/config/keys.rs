@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::environment::Environment;
-use super::value::{InvalidValue, Slots, Value};
+use super::value::{Delay, InvalidValue, Slots, Value};
 
 /// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Words,
     /// The number of slots, or `auto`.
     Slots,
+    /// A duration, or `off`.
+    Delay,
 }
 
 /// How much of a value may be shown.
@@ -77,6 +79,7 @@ key_type!(Duration, Duration);
 key_type!(PathBuf, Path);
 key_type!(Vec<String>, Words);
 key_type!(Slots, Slots);
+key_type!(Delay, Delay);
 
 impl KeyType for SecretString {
     const KIND: Kind = Kind::Text;
@@ -256,6 +259,7 @@ keys! {
     LOG_PATH: PathBuf = "log_path";
     LOST_AFTER: Duration = "lost_after";
     METRICS_ADDR: String = "metrics_addr";
+    PACK_OUTPUT_AFTER: Delay = "pack_output_after";
     PASS_ENV: Vec<String> = "pass_env";
     PASSWORD: SecretString = "password";
     POLLING_INTERVAL: Duration = "polling_interval";
@@ -265,6 +269,7 @@ keys! {
     REDIS_URL: SecretString = "redis_url";
     REDIS_WORKER_PASSWORD: SecretString = "redis_worker_password";
     RETAIN: bool = "retain";
+    RETAIN_OUTPUT: Duration = "retain_output";
     RETAIN_TASKS: Duration = "retain_tasks";
     S3_ACCESS_KEY: String = "s3_access_key";
     S3_FORCE_PATH_STYLE: bool = "s3_force_path_style";
@@ -349,6 +354,14 @@ static COORDINATOR: &[Entry] = &[
     RETAIN_TASKS
         .unset("\"90d\"")
         .doc("Ended tasks older than this are removed, with their archives. Not set by default: they are kept for ever."),
+    RETAIN_OUTPUT.unset("\"30d\"").doc(
+        "Archives of tasks that ended longer ago than this are removed; the tasks and their results stay. Not set by\n\
+         default: they are kept as long as their tasks.",
+    ),
+    PACK_OUTPUT_AFTER.default("1d").doc(
+        "Small outputs are stored in the database at first. After this time they move to the object store, many in one\n\
+         object. \"off\" leaves them in the database.",
+    ),
     TRUSTED_PROXIES.default("[]").doc(
         "Reverse proxies in front of the coordinator, as addresses or networks: [\"127.0.0.1\", \"10.0.0.0/8\"]. Only from\n\
          them are X-Forwarded-For, -Proto, -Host and -Prefix (or Forwarded) trusted; each of them must write or remove\n\
@@ -519,7 +532,7 @@ mod tests {
             let Default::Text(text) = self.default else { panic!("{} has no default", self.name) };
             match self.kind {
                 Kind::Flag | Kind::Words | Kind::Slots => text.to_owned(),
-                Kind::Text | Kind::Duration | Kind::Path => format!("{text:?}"),
+                Kind::Text | Kind::Duration | Kind::Path | Kind::Delay => format!("{text:?}"),
             }
         }
     }

@@ -19,6 +19,34 @@ pub(crate) enum Value {
     Path(PathBuf),
     Words(Vec<String>),
     Slots(Slots),
+    Delay(Delay),
+}
+
+/// After how long something is done, if ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delay {
+    After(Duration),
+    Off,
+}
+
+impl FromStr for Delay {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "off" => Ok(Self::Off),
+            time => duration::parse(time).map(Self::After).map_err(|_| invalid_value(Kind::Delay)),
+        }
+    }
+}
+
+impl fmt::Display for Delay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::After(time) => f.write_str(&duration::short(*time)),
+            Self::Off => f.write_str("off"),
+        }
+    }
 }
 
 /// The number of slots of a worker.
@@ -62,6 +90,7 @@ fn invalid_value(kind: Kind) -> InvalidValue {
         Kind::Path => "a path",
         Kind::Words => "a list such as [\"gpu\", \"eu\"]",
         Kind::Slots => "a number of tasks, or `auto` for one per CPU",
+        Kind::Delay => "a duration such as \"90s\", \"10min\" or \"7d\", or \"off\"",
     })
 }
 
@@ -75,6 +104,7 @@ impl Value {
             Self::Path(path) => path.display().to_string(),
             Self::Words(words) => format!("[{}]", words.join(", ")),
             Self::Slots(slots) => slots.to_string(),
+            Self::Delay(delay) => delay.to_string(),
         }
     }
 
@@ -99,6 +129,7 @@ impl Value {
                 .collect::<Option<_>>()
                 .map(Self::Words),
             (Kind::Slots, T::String(text)) => text.parse().ok().map(Self::Slots),
+            (Kind::Delay, T::String(text)) => text.parse().ok().map(Self::Delay),
             (Kind::Slots, T::Integer(_)) => written.replace('_', "").parse().ok().map(Self::Slots),
             _ => None,
         };
@@ -115,6 +146,7 @@ impl Value {
             Kind::Path => Some(Self::Path(PathBuf::from(unquoted(text)))),
             Kind::Words => words(text).map(Self::Words),
             Kind::Slots => unquoted(text).parse().ok().map(Self::Slots),
+            Kind::Delay => unquoted(text).parse().ok().map(Self::Delay),
         };
         fitting.ok_or_else(|| invalid_value(kind))
     }
@@ -198,10 +230,15 @@ mod tests {
         assert_eq!(read(Kind::Text, "012"), Value::Text("012".into()));
         assert_eq!(read(Kind::Slots, "auto"), Value::Slots(Slots::Auto));
         assert_eq!(read(Kind::Slots, "4"), Value::Slots(Slots::Count(4)));
+        assert_eq!(read(Kind::Delay, "'off'"), Value::Delay(Delay::Off));
+        let day = Value::Delay(Delay::After(Duration::from_hours(24)));
+        assert_eq!(read(Kind::Delay, "24h"), day);
+        assert_eq!(day.shown(), "1d");
         for halved in ["[gpu", "gpu]", "[\"gpu, eu]", "'a' b"] {
             assert!(Value::from_variable(Kind::Words, halved).is_err(), "{halved}");
         }
         assert!(Value::from_variable(Kind::Slots, "all").is_err());
+        assert!(Value::from_variable(Kind::Delay, "never").is_err());
         assert!(Value::from_variable(Kind::Flag, "perhaps").is_err());
         assert!(Value::from_variable(Kind::Duration, "90").is_err());
     }

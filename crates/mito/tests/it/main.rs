@@ -25,6 +25,7 @@ mod completions;
 mod config_show;
 mod containers;
 mod contract;
+mod crash_packing;
 mod crash_points;
 mod credentials;
 mod description;

@@ -38,6 +38,28 @@ pub enum Place {
     ObjectStore,
     /// In the database, beside the record.
     Inline,
+    /// In the object store, in an object with other archives.
+    Packed,
+}
+
+/// An archive that has no object of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SmallArchive {
+    /// In the database.
+    Inline(Bytes),
+    /// In an object with other archives.
+    Packed(PackedRange),
+}
+
+/// A part of a packed object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PackedRange {
+    /// The packed object.
+    pub object: ObjectKey,
+    /// The offset of the first byte.
+    pub offset: u64,
+    /// The length in bytes.
+    pub length: u64,
 }
 
 /// The record of a reserved upload, which decides the way that its bytes may take.
@@ -69,9 +91,9 @@ pub enum Reservation {
     NoSuchTask,
     /// Refused: the user may not manage files in the group.
     Denied,
-    /// The archive to replace is stored inline. Its bytes have to be moved to this path in the object store first, so
-    /// that they are still there if the upload fails; see [`Artifacts::archive_moved`].
-    StoredInline {
+    /// The archive to replace is inline or packed. Its bytes have to be moved to this path in the object store first,
+    /// so that they are still there if the upload fails; see [`Artifacts::archive_moved`].
+    HasNoObject {
         /// Path of the object.
         object: String,
     },
@@ -82,7 +104,7 @@ pub enum Reservation {
 pub enum Removal {
     /// The record was deleted and its size released.
     Removed {
-        /// The path in its class of the object, which can be deleted too; none if the bytes were in the database.
+        /// The path in its class of the object, which can be deleted too; none if it had no object of its own.
         object: Option<String>,
     },
     /// Refused: the record was changed after the given time, so an upload may be in progress.
@@ -132,12 +154,12 @@ pub trait Artifacts {
         kind: ArtifactKind,
     ) -> Result<HashMap<TaskId, Artifact>, StoreError>;
 
-    /// The bytes of an archive that is stored inline, by the key that its object would have. `None` if there is no
-    /// such archive, or if its bytes are in the object store.
-    async fn inline_archive(&self, key: &ObjectKey) -> Result<Option<Bytes>, StoreError>;
+    /// An archive that is inline or packed, by the key that its object would have. `None` if there is no such archive,
+    /// or if it has an object of its own.
+    async fn small_archive(&self, key: &ObjectKey) -> Result<Option<SmallArchive>, StoreError>;
 
-    /// Records that the bytes of an inline archive are in the object store now, and deletes them here.
-    async fn archive_moved(&self, key: &ObjectKey) -> Result<(), StoreError>;
+    /// Records that the bytes of an inline or packed archive are in an object of its own now.
+    async fn archive_moved(&self, key: &ObjectKey, now: Timestamp) -> Result<(), StoreError>;
 
     /// Removes the record of an archive that was not changed since `untouched_since`; an admin passes the
     /// present. The object is recorded as garbage at once; the caller usually deletes it before the garbage is

@@ -16,6 +16,7 @@ pub mod explain;
 pub mod groups;
 pub mod notifications;
 pub mod outputs;
+pub mod packing;
 pub mod personal_tokens;
 pub mod query;
 pub mod reaper;
@@ -40,6 +41,7 @@ pub use explain::Explain;
 pub use groups::Groups;
 pub use notifications::Notifications;
 pub use outputs::Outputs;
+pub use packing::Packing;
 pub use personal_tokens::PersonalTokens;
 pub use reaper::Reaper;
 pub use retention::Retention;
@@ -112,6 +114,7 @@ pub trait Store:
     + Events
     + Explain
     + Outputs
+    + Packing
     + Notifications
     + Send
     + Sync

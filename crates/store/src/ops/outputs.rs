@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use mitosis_protocol::{ResultWarning, TaskResult};
 use uuid::Uuid;
 
 use crate::StoreError;
+use crate::ops::artifacts::SmallArchive;
 
 /// How a task ended, and the log that is kept of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,9 +25,9 @@ pub struct EndedOutput {
 /// The `std-log` archive of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoredLog {
-    /// In the database: the `.tar.gz` file.
-    Inline(Bytes),
-    /// In the object store.
+    /// In the database, or in an object with others: the `.tar.gz` file.
+    Small(SmallArchive),
+    /// In an object of its own.
     Object,
 }
 

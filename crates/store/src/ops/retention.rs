@@ -1,7 +1,7 @@
 //! Deletion of old tasks and records.
 
 use async_trait::async_trait;
-use mitosis_domain::ids::TaskId;
+use mitosis_domain::ids::{ArtifactId, TaskId};
 use mitosis_protocol::Timestamp;
 
 use crate::StoreError;
@@ -13,6 +13,15 @@ pub struct DeletedTasks {
     pub tasks: u64,
     /// The task after which the next round continues; `None` if no later task can be old enough.
     pub next: Option<TaskId>,
+}
+
+/// The outcome of one round of [`Retention::delete_archives_of_ended`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeletedArchives {
+    /// The number of deleted archives.
+    pub archives: u64,
+    /// The record after which the next round continues; `None` if no later archive can be old enough.
+    pub next: Option<ArtifactId>,
 }
 
 /// Operations that delete old tasks and records. Any coordinator may call them at any time; concurrent calls
@@ -32,6 +41,20 @@ pub trait Retention {
         limit: u32,
         now: Timestamp,
     ) -> Result<DeletedTasks, StoreError>;
+
+    /// Examines up to `limit` archives after `after`, in the order of their records, and deletes those of tasks that
+    /// ended before `ended_before`. The tasks and their results stay. Sizes are released, and objects are garbage from
+    /// `now` on.
+    ///
+    /// Archives stay in the cases in which [`Self::delete_ended_tasks`] keeps their task. They are examined again in
+    /// every walk, until they are deleted.
+    async fn delete_archives_of_ended(
+        &self,
+        ended_before: Timestamp,
+        after: Option<ArtifactId>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<DeletedArchives, StoreError>;
 
     /// Deletes up to `limit` idempotency keys of submissions before `submitted_before`; returns their number.
     async fn delete_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, StoreError>;

@@ -10,6 +10,7 @@ mod expected_uploads;
 mod explain;
 mod groups;
 mod outputs;
+mod packing;
 mod personal_tokens;
 mod retention;
 mod rights;

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use mitosis_protocol::ArtifactKind;
 use uuid::Uuid;
 
+use super::artifacts::small;
 use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, List, Row, Sql, only, sql};
@@ -27,12 +27,15 @@ impl<B: Backend> Outputs for B {
 
 const ENDED_OUTPUTS: Sql = sql!(
     "
-    SELECT t.uuid, g.name AS group_name, d.exit_status, d.message, d.warnings, a.id AS log_id, i.bytes
+    SELECT t.uuid, g.name AS group_name, d.exit_status, d.message, d.warnings, a.id AS log_id, a.size, i.bytes,
+        p.byte_offset, o.object AS packed_object
     FROM task t
     INNER JOIN done d ON d.task_id = t.id
     INNER JOIN groups g ON g.id = t.group_id
     LEFT JOIN artifact a ON a.task_id = t.id AND a.kind = $2 AND a.visible
     LEFT JOIN inline_archive i ON i.artifact_id = a.id
+    LEFT JOIN packed_archive p ON p.artifact_id = a.id
+    LEFT JOIN packed_object o ON o.id = p.packed_id
     WHERE t.uuid = ANY($1::uuid[])"
 );
 
@@ -41,10 +44,9 @@ async fn ended_outputs(db: Db<'_>, tasks: &[Uuid]) -> Result<HashMap<Uuid, Ended
 }
 
 fn read(row: &Row<'_>) -> Result<(Uuid, EndedOutput), StoreError> {
-    let log = match (row.value::<Option<i64>>("log_id")?, row.value::<Option<Vec<u8>>>("bytes")?) {
-        (None, _) => None,
-        (Some(_), Some(bytes)) => Some(StoredLog::Inline(Bytes::from(bytes))),
-        (Some(_), None) => Some(StoredLog::Object),
+    let log = match row.value::<Option<i64>>("log_id")? {
+        None => None,
+        Some(_) => Some(small::read(row)?.map_or(StoredLog::Object, StoredLog::Small)),
     };
     let output = EndedOutput {
         group_name: row.value("group_name")?,
@@ -67,6 +69,6 @@ mod tests {
 
     #[test]
     fn sqlite_starts_at_the_tasks() {
-        assert_searches(ENDED_OUTPUTS, &["t", "d", "g", "a", "i"]);
+        assert_searches(ENDED_OUTPUTS, &["t", "d", "g", "a", "i", "p", "o"]);
     }
 }

@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use mitosis_domain::ids::{GroupId, TaskId};
+use mitosis_domain::ids::{ArtifactId, GroupId, TaskId};
 use mitosis_protocol::Timestamp;
 
-use super::artifacts::garbage;
+use super::artifacts::records::{self, DeletedRecord};
 use super::workers::tombstones;
 use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, List, Row, Sql, sql};
-use crate::ops::artifacts::Place;
-use crate::ops::retention::{DeletedTasks, Retention};
-use crate::retention::Candidate;
+use crate::ops::retention::{DeletedArchives, DeletedTasks, Retention};
+use crate::retention::{ArchiveCandidate, Candidate};
 
 #[async_trait]
 impl<B: Backend> Retention for B {
@@ -39,6 +38,32 @@ impl<B: Backend> Retention for B {
         });
         let tasks = tasks.await?;
         Ok(DeletedTasks { tasks, next })
+    }
+
+    async fn delete_archives_of_ended(
+        &self,
+        ended_before: Timestamp,
+        after: Option<ArtifactId>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<DeletedArchives, StoreError> {
+        let after = after.map_or(0, |archive| archive.0);
+        let candidates = self.read((after, limit), |db, (after, limit)| {
+            Box::pin(async move { db.all(ARCHIVES, &[after, &i64::from(*limit)], read_archive).await })
+        });
+        let candidates: Vec<ArchiveCandidate> = candidates.await?;
+        let next = ArchiveCandidate::next(&candidates, ended_before, limit);
+        let old = ArchiveCandidate::old(&candidates, ended_before);
+        if old.is_empty() {
+            return Ok(DeletedArchives { archives: 0, next });
+        }
+        let archives = self.write((old, ended_before, now), |db, (old, ended_before, now)| {
+            Box::pin(async move {
+                let groups = lock_deletable(db, old, *ended_before).await?;
+                delete_archives(db, &groups, *now).await
+            })
+        });
+        Ok(DeletedArchives { archives: archives.await?, next })
     }
 
     async fn delete_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, StoreError> {
@@ -71,6 +96,24 @@ fn read_candidate(row: &Row<'_>) -> Result<Candidate, StoreError> {
         task: TaskId(row.value("task_id")?),
         created_at: row.time("created_at")?,
         ended_at: row.time("finished_at")?,
+    })
+}
+
+/// Looks the ends up one by one, as above. Records that are deleted are not walked again.
+const ARCHIVES: Sql = sql!(
+    "
+    SELECT a.id, a.task_id, a.created_at, a.updated_at,
+        (SELECT finished_at FROM done d WHERE d.task_id = a.task_id) AS finished_at
+    FROM artifact a WHERE a.id > $1 ORDER BY a.id LIMIT $2"
+);
+
+fn read_archive(row: &Row<'_>) -> Result<ArchiveCandidate, StoreError> {
+    Ok(ArchiveCandidate {
+        id: ArtifactId(row.value("id")?),
+        task: TaskId(row.value("task_id")?),
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+        ended_at: row.optional_time("finished_at")?,
     })
 }
 
@@ -107,7 +150,7 @@ const LOCK_DELETABLE: Sql = sql!(
 
 const DELETE_ARTIFACTS: Sql = sql!(
     "
-    DELETE FROM artifact WHERE task_id = ANY($1) RETURNING task_id, size, object, place"
+    DELETE FROM artifact WHERE task_id = ANY($1) RETURNING id, task_id, size, object, place"
 );
 
 /// Locks groups in the order that all operations use.
@@ -121,40 +164,46 @@ const DELETE_TASK: [Sql; 4] = [
     sql!("DELETE FROM task WHERE id = ANY($1)"),
 ];
 
+/// Locks those of the tasks that nothing needs, and returns them with their groups.
+async fn lock_deletable(
+    db: Db<'_>,
+    tasks: &[i64],
+    ended_before: Timestamp,
+) -> Result<BTreeMap<i64, i64>, StoreError> {
+    let read = |row: &Row<'_>| Ok((row.value("id")?, row.value("group_id")?));
+    db.all(LOCK_DELETABLE, &[&List(tasks), &ended_before.unix_micros()], read).await
+}
+
 async fn delete_tasks(
     db: Db<'_>,
     old: &[i64],
     ended_before: Timestamp,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
-    let groups: BTreeMap<i64, i64> = db
-        .all(LOCK_DELETABLE, &[&List(old), &ended_before.unix_micros()], |row| {
-            Ok((row.value("id")?, row.value("group_id")?))
-        })
-        .await?;
+    let groups = lock_deletable(db, old, ended_before).await?;
     let tasks: Vec<i64> = groups.keys().copied().collect();
-    let taken: Vec<(i64, i64, String, Place)> = db
-        .all(DELETE_ARTIFACTS, &[&List(&tasks)], |row| {
-            Ok((row.value("task_id")?, row.value("size")?, row.value("object")?, row.code("place")?))
-        })
-        .await?;
-    let mut sizes: BTreeMap<GroupId, i64> = BTreeMap::new();
-    for (task, size, ..) in &taken {
-        *sizes.entry(GroupId(groups[task])).or_default() += size;
-    }
-    for (group, size) in sizes {
-        db.run_one(RELEASE_STORAGE, &[&group.0, &size]).await?;
-    }
-    let objects: Vec<String> = taken
-        .into_iter()
-        .filter(|(.., place)| *place == Place::ObjectStore)
-        .map(|(_, _, object, _)| object)
-        .collect();
-    garbage::add_all(db, &objects, now).await?;
+    delete_archives(db, &groups, now).await?;
     for delete in DELETE_TASK {
         db.run(delete, &[&List(&tasks)]).await?;
     }
     Ok(tasks.len() as u64)
+}
+
+/// Deletes all archives of locked tasks, given with their groups, and releases their storage.
+async fn delete_archives(db: Db<'_>, groups: &BTreeMap<i64, i64>, now: Timestamp) -> Result<u64, StoreError> {
+    let tasks: Vec<i64> = groups.keys().copied().collect();
+    let deleted: Vec<DeletedRecord> =
+        db.all(DELETE_ARTIFACTS, &[&List(&tasks)], records::read_deleted).await?;
+    let mut sizes: BTreeMap<GroupId, i64> = BTreeMap::new();
+    for record in &deleted {
+        *sizes.entry(GroupId(groups[&record.task.0])).or_default() += record.size;
+    }
+    for (group, size) in sizes {
+        db.run_one(RELEASE_STORAGE, &[&group.0, &size]).await?;
+    }
+    let count = deleted.len() as u64;
+    records::free(db, deleted, now).await?;
+    Ok(count)
 }
 
 const DELETE_SUBMISSIONS: Sql = sql!(
@@ -163,3 +212,15 @@ const DELETE_SUBMISSIONS: Sql = sql!(
         SELECT creator_id, key FROM submission WHERE created_at < $1
         ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)"
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::query_plan::assert_searches;
+
+    #[test]
+    fn sqlite_walks_from_the_cursor() {
+        assert_searches(CANDIDATES, &["d", "t"]);
+        assert_searches(ARCHIVES, &["a", "d"]);
+    }
+}

@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use mitosis_protocol::Md5Password;
 use mitosis_protocol::admin::AccountState;
-use mitosis_protocol::doctor::AdminDoctorReply;
+use mitosis_protocol::doctor::{AdminDoctorReply, SmallArchives};
+use mitosis_store::ops::packing::SmallArchiveSizes;
 
 use crate::api::routes::{Access, Routes};
 use crate::app::App;
@@ -27,8 +28,20 @@ async fn doctor(
         default_password_of,
         redis: app.announcer.contact(),
         missed_workers: Some(app.cluster_clock.missed()),
+        small_archives: Some(small_archives(app.store.small_archive_sizes().await?)),
         background: app.background_tasks(),
     }))
+}
+
+fn small_archives(sizes: SmallArchiveSizes) -> SmallArchives {
+    SmallArchives {
+        inline: sizes.inline_archives,
+        inline_bytes: sizes.inline_bytes,
+        packed_objects: sizes.packed_objects,
+        packed_bytes: sizes.packed_bytes,
+        packed: sizes.packed_archives,
+        packed_live_bytes: sizes.packed_live_bytes,
+    }
 }
 
 async fn default_password_works(app: &App) -> Result<bool, ApiError> {

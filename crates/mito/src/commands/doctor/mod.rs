@@ -15,6 +15,7 @@ mod finding;
 mod health;
 mod login;
 mod objects;
+mod output;
 mod redis;
 mod schema;
 mod version;
@@ -58,6 +59,7 @@ pub(super) async fn run(args: &DoctorArgs, environment: &Environment) -> Result<
     report.add(&redis::check(&context).await)?;
     report.add(&default_password::check(&context))?;
     report.add(&workers::check(&context))?;
+    report.add(&output::check(&context))?;
     report.add(&disk::check(&context))?;
     report.add(&cgroup::check())?;
     report.finish()

@@ -16,6 +16,20 @@ pub(crate) async fn add(db: Db<'_>, object: &str, now: Timestamp) -> Result<(), 
     Ok(())
 }
 
+const INSERT_LATE_GARBAGE: Sql =
+    sql!("INSERT INTO garbage (object, since, due) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
+
+/// Records an object that no record needs any more, and that is kept until `due`.
+pub(crate) async fn add_late(
+    db: Db<'_>,
+    object: &str,
+    now: Timestamp,
+    due: Timestamp,
+) -> Result<(), StoreError> {
+    db.run(INSERT_LATE_GARBAGE, &[&object, &now.unix_micros(), &due.unix_micros()]).await?;
+    Ok(())
+}
+
 const INSERT_ALL_GARBAGE: Sql = sql!(
     postgres: "
     INSERT INTO garbage (object, since) SELECT object, $2 FROM unnest($1::text[]) AS object

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use bytes::Bytes;
 use mitosis_domain::ids::{GroupId, TaskId};
-use mitosis_domain::object::{ObjectKey, Owner};
+use mitosis_domain::object::ObjectKey;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Epoch, ResultWarning, Timestamp, WarningCode};
 use uuid::Uuid;
@@ -249,45 +248,6 @@ async fn warn(
         let Some(added) = refused.remove(&task) else { continue };
         let warnings = [ended.warnings.clone(), added].concat();
         db.run_one(SET_WARNINGS, &[&task.0, &warnings_to_json(&warnings)?]).await?;
-    }
-    Ok(())
-}
-
-const BYTES_OF_OBJECT: Sql = sql!(
-    "
-    SELECT i.bytes
-    FROM task t
-    INNER JOIN artifact a ON a.task_id = t.id
-    INNER JOIN inline_archive i ON i.artifact_id = a.id
-    WHERE t.uuid = $1 AND a.object = $2"
-);
-
-/// The bytes of an archive that is stored inline, by the path that its object would have.
-pub(super) async fn bytes(db: Db<'_>, key: &ObjectKey) -> Result<Option<Bytes>, StoreError> {
-    let Some(Owner::Task(task)) = key.owner() else { return Ok(None) };
-    let bytes = db.optional(BYTES_OF_OBJECT, &[&task, &key.path()], only::<Vec<u8>>).await?;
-    Ok(bytes.map(Bytes::from))
-}
-
-const MARK_MOVED: Sql = sql!(
-    "
-    UPDATE artifact SET place = $3
-    WHERE task_id = (SELECT id FROM task WHERE uuid = $1) AND object = $2 AND place = $4"
-);
-
-const DELETE_MOVED: Sql = sql!(
-    "
-    DELETE FROM inline_archive WHERE artifact_id IN (
-        SELECT a.id FROM task t INNER JOIN artifact a ON a.task_id = t.id
-        WHERE t.uuid = $1 AND a.object = $2)"
-);
-
-/// Notes that the bytes of an inline archive are in the object store now.
-pub(super) async fn moved(db: Db<'_>, key: &ObjectKey) -> Result<(), StoreError> {
-    let Some(Owner::Task(task)) = key.owner() else { return Ok(()) };
-    let (from, to) = (Place::Inline.code(), Place::ObjectStore.code());
-    if db.run(MARK_MOVED, &[&task, &key.path(), &to, &from]).await? == 1 {
-        db.run_one(DELETE_MOVED, &[&task, &key.path()]).await?;
     }
     Ok(())
 }

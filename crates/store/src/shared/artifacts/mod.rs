@@ -2,14 +2,15 @@
 
 pub(crate) mod garbage;
 pub(crate) mod inline;
+pub(crate) mod packed;
 pub(crate) mod records;
 mod remove;
 mod reserve;
+pub(super) mod small;
 
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::object::ObjectKey;
 use mitosis_protocol::{ArtifactKind, Timestamp};
@@ -17,7 +18,7 @@ use uuid::Uuid;
 
 use crate::StoreError;
 use crate::backend::Backend;
-use crate::ops::artifacts::{Artifact, Artifacts, Removal, Reservation};
+use crate::ops::artifacts::{Artifact, Artifacts, Removal, Reservation, SmallArchive};
 use crate::ops::dispatch::Holder;
 use crate::ops::expected_uploads::NewLink;
 use crate::ops::{By, Changed};
@@ -73,12 +74,12 @@ impl<B: Backend> Artifacts for B {
         .await
     }
 
-    async fn inline_archive(&self, key: &ObjectKey) -> Result<Option<Bytes>, StoreError> {
-        self.read(key.clone(), |db, key| Box::pin(inline::bytes(db, key))).await
+    async fn small_archive(&self, key: &ObjectKey) -> Result<Option<SmallArchive>, StoreError> {
+        self.read(key.clone(), |db, key| Box::pin(small::find(db, key))).await
     }
 
-    async fn archive_moved(&self, key: &ObjectKey) -> Result<(), StoreError> {
-        self.write(key.clone(), |db, key| Box::pin(inline::moved(db, key))).await
+    async fn archive_moved(&self, key: &ObjectKey, now: Timestamp) -> Result<(), StoreError> {
+        self.write((key.clone(), now), |db, (key, now)| Box::pin(small::moved(db, key, *now))).await
     }
 
     async fn remove_artifact(

@@ -3,13 +3,13 @@
 //! The charge of a group is always the sum of the sizes of its records, so the deletion of a record releases
 //! its size in the same transaction.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use mitosis_domain::ids::TaskId;
 use mitosis_protocol::{ArtifactKind, Epoch, Timestamp};
 
 use super::super::dispatch::lease;
-use super::garbage;
+use super::{garbage, packed};
 use crate::StoreError;
 use crate::db::{Db, List, Row, Sql, sql};
 use crate::enum_codes::Code;
@@ -80,14 +80,39 @@ fn read(row: &Row<'_>) -> Result<Artifact, StoreError> {
 }
 
 /// A deleted record.
-struct DeletedRecord {
-    size: i64,
-    object: String,
-    place: Place,
+pub(crate) struct DeletedRecord {
+    id: i64,
+    pub(crate) task: TaskId,
+    pub(crate) size: i64,
+    pub(crate) object: String,
+    pub(crate) place: Place,
 }
 
-fn read_deleted(row: &Row<'_>) -> Result<DeletedRecord, StoreError> {
-    Ok(DeletedRecord { size: row.value("size")?, object: row.value("object")?, place: row.code("place")? })
+/// Reads what a deletion returns: `id, task_id, size, object, place`.
+pub(crate) fn read_deleted(row: &Row<'_>) -> Result<DeletedRecord, StoreError> {
+    Ok(DeletedRecord {
+        id: row.value("id")?,
+        task: TaskId(row.value("task_id")?),
+        size: row.value("size")?,
+        object: row.value("object")?,
+        place: row.code("place")?,
+    })
+}
+
+/// Frees what the bytes of deleted records took up: objects without an archive are garbage from `now` on.
+pub(crate) async fn free(db: Db<'_>, deleted: Vec<DeletedRecord>, now: Timestamp) -> Result<(), StoreError> {
+    let packed: BTreeMap<i64, i64> = deleted
+        .iter()
+        .filter(|record| record.place == Place::Packed)
+        .map(|record| (record.id, record.size))
+        .collect();
+    let objects: Vec<String> = deleted
+        .into_iter()
+        .filter(|record| record.place == Place::ObjectStore)
+        .map(|record| record.object)
+        .collect();
+    garbage::add_all(db, &objects, now).await?;
+    packed::release(db, &packed, now).await
 }
 
 const LOCK_TASK: &str = "SELECT 1 FROM task WHERE id = $1 FOR UPDATE";
@@ -104,7 +129,7 @@ const KINDS_OF_ATTEMPT: Sql = sql!(
 
 const DELETE_VISIBLE: Sql = sql!(
     "
-    DELETE FROM artifact WHERE task_id = $1 AND kind = $2 AND visible RETURNING size, object, place"
+    DELETE FROM artifact WHERE task_id = $1 AND kind = $2 AND visible RETURNING id, task_id, size, object, place"
 );
 
 const PUBLISH_ATTEMPT: Sql =
@@ -113,7 +138,7 @@ const PUBLISH_ATTEMPT: Sql =
 const DELETE_VISIBLE_OF_OTHER: Sql = sql!(
     "
     DELETE FROM artifact WHERE task_id = $1 AND kind = $2 AND visible AND epoch <> $3
-    RETURNING size, object, place"
+    RETURNING id, task_id, size, object, place"
 );
 
 /// Deletes the visible archive of one kind, unless it belongs to the attempt; returns whether there was one.
@@ -156,7 +181,7 @@ pub(crate) async fn publish_attempt(
 
 const DELETE_ANNOUNCED: Sql = sql!(
     "
-    DELETE FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible RETURNING size, object, place"
+    DELETE FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible RETURNING id, task_id, size, object, place"
 );
 
 /// Deletes the records that a lost attempt announced.
@@ -170,7 +195,8 @@ pub(crate) async fn discard_attempt(
     release_storage(db, task, taken, now).await
 }
 
-const DELETE_ALL: Sql = sql!("DELETE FROM artifact WHERE task_id = $1 RETURNING size, object, place");
+const DELETE_ALL: Sql =
+    sql!("DELETE FROM artifact WHERE task_id = $1 RETURNING id, task_id, size, object, place");
 
 /// Deletes the records of all archives of a task that is about to be deleted.
 pub(crate) async fn discard_all(db: Db<'_>, task: TaskId, now: Timestamp) -> Result<(), StoreError> {
@@ -196,11 +222,8 @@ async fn release_storage(
     taken: Vec<DeletedRecord>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for DeletedRecord { size, object, place } in taken {
-        db.run_one(RELEASE_STORAGE, &[&task.0, &size]).await?;
-        if place == Place::ObjectStore {
-            garbage::add(db, &object, now).await?;
-        }
+    for record in &taken {
+        db.run_one(RELEASE_STORAGE, &[&task.0, &record.size]).await?;
     }
-    Ok(())
+    free(db, taken, now).await
 }

@@ -1,6 +1,6 @@
 //! Removal of the record of a visible archive.
 
-use mitosis_domain::ids::{GroupId, TaskId};
+use mitosis_domain::ids::GroupId;
 use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::{ArtifactKind, Timestamp};
@@ -8,22 +8,12 @@ use uuid::Uuid;
 
 use super::super::expected_uploads;
 use super::super::rights;
-use super::garbage;
-use super::records::RELEASE_STORAGE;
+use super::records::{self, RELEASE_STORAGE};
 use crate::StoreError;
 use crate::db::{Db, Row, Sql, sql};
 use crate::enum_codes::Code;
 use crate::ops::By;
 use crate::ops::artifacts::{Place, Removal};
-
-struct Visible {
-    id: i64,
-    task: TaskId,
-    size: i64,
-    object: String,
-    place: Place,
-    updated_at: Timestamp,
-}
 
 /// Locks the task and its group against uploads, other removals and changes of the members.
 const LOCK_TASK: Sql = sql!(
@@ -34,11 +24,12 @@ const LOCK_TASK: Sql = sql!(
 
 const VISIBLE_OF_TASK: Sql = sql!(
     "
-    SELECT a.id, a.task_id, a.size, a.object, a.place, a.updated_at
-    FROM artifact a WHERE a.task_id = $1 AND a.kind = $2 AND a.visible"
+    SELECT id, updated_at FROM artifact WHERE task_id = $1 AND kind = $2 AND visible"
 );
 
-const DELETE_ARTIFACT: Sql = sql!("DELETE FROM artifact WHERE id = $1");
+/// Packing may have moved the archive since it was read.
+const DELETE_ARTIFACT: Sql =
+    sql!("DELETE FROM artifact WHERE id = $1 RETURNING id, task_id, size, object, place");
 
 /// Removes the record unless it was touched after `untouched_since`.
 pub(super) async fn remove(
@@ -56,30 +47,23 @@ pub(super) async fn remove(
     if !rights::may(db, by, group, Action::ManageFiles).await? {
         return Ok(Removal::Denied);
     }
-    let found = db
-        .optional(VISIBLE_OF_TASK, &[&task, &kind.code()], |row| {
-            Ok(Visible {
-                id: row.value("id")?,
-                task: TaskId(row.value("task_id")?),
-                size: row.value("size")?,
-                object: row.value("object")?,
-                place: row.code("place")?,
-                updated_at: row.time("updated_at")?,
-            })
-        })
-        .await?;
-    let Some(artifact) = found else { return Ok(Removal::Unknown) };
-    if artifact.updated_at > untouched_since {
+    let read = |row: &Row<'_>| Ok((row.value::<i64>("id")?, row.time("updated_at")?));
+    let found = db.optional(VISIBLE_OF_TASK, &[&task, &kind.code()], read).await?;
+    let Some((id, updated_at)) = found else { return Ok(Removal::Unknown) };
+    if updated_at > untouched_since {
         return Ok(Removal::TooYoung);
     }
-    db.run_one(DELETE_ARTIFACT, &[&artifact.id]).await?;
-    db.run_one(RELEASE_STORAGE, &[&artifact.task.0, &artifact.size]).await?;
-    if artifact.place == Place::Inline {
-        return Ok(Removal::Removed { object: None });
-    }
-    let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
-    expected_uploads::delete(db, &key).await?;
+    let deleted = db.one(DELETE_ARTIFACT, &[&id], records::read_deleted).await?;
+    db.run_one(RELEASE_STORAGE, &[&task, &deleted.size]).await?;
+    let object = match deleted.place {
+        Place::ObjectStore => {
+            let key = ObjectKey::from_stored(ObjectClass::Artifacts, deleted.object.clone());
+            expected_uploads::delete(db, &key).await?;
+            Some(deleted.object.clone())
+        }
+        Place::Inline | Place::Packed => None,
+    };
     // It is later than the last upload, so all links to the object have been issued before.
-    garbage::add(db, key.path(), untouched_since).await?;
-    Ok(Removal::Removed { object: Some(key.path().to_owned()) })
+    records::free(db, vec![deleted], untouched_since).await?;
+    Ok(Removal::Removed { object })
 }

@@ -143,8 +143,8 @@ pub(super) async fn for_user(
     let new =
         NewArtifact { kind, epoch: Epoch::ZERO, visible: true, object: ObjectKey::artifact(task, kind) };
     let existing = find(db, VISIBLE, &[&target.task.0, &kind.code()]).await?;
-    if let Some(Existing { place: Place::Inline, object, .. }) = existing {
-        return Ok(Reservation::StoredInline { object });
+    if let Some(Existing { place: Place::Inline | Place::Packed, object, .. }) = existing {
+        return Ok(Reservation::HasNoObject { object });
     }
     let object = existing.as_ref().map_or(new.object.path(), |existing| existing.object.as_str());
     let key = ObjectKey::from_stored(ObjectClass::Artifacts, object.to_owned());

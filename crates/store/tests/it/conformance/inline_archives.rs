@@ -7,7 +7,7 @@ use mitosis_domain::task::{ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::ArtifactKind::{self, ExecLog, Result as Output, StdLog};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{LeaseToken, ResultWarning, WarningCode};
-use mitosis_store::ops::artifacts::{Artifact, Place, Removal, Reservation, UploadRecord};
+use mitosis_store::ops::artifacts::{Artifact, Place, Removal, Reservation, SmallArchive, UploadRecord};
 use mitosis_store::ops::dispatch::{Ended, Exchange, Holder, InlineArchive, Verdict, Work};
 use mitosis_store::ops::{Administered, By};
 use uuid::Uuid;
@@ -21,7 +21,7 @@ fn archive(kind: ArtifactKind, text: &'static str) -> InlineArchive {
     InlineArchive { kind, bytes: Bytes::from_static(text.as_bytes()) }
 }
 
-fn ended(lease: LeaseKey, archives: Vec<InlineArchive>) -> Ended {
+pub(crate) fn ended(lease: LeaseKey, archives: Vec<InlineArchive>) -> Ended {
     let warnings = Vec::new();
     Ended { lease, end: ExecEnd::Finished, result: status(0), data: None, warnings, archives }
 }
@@ -50,7 +50,11 @@ fn key(artifact: &Artifact) -> ObjectKey {
 }
 
 async fn bytes<B: Backend>(harness: &Harness<B>, artifact: &Artifact) -> Option<Bytes> {
-    harness.store().inline_archive(&key(artifact)).await.unwrap()
+    match harness.store().small_archive(&key(artifact)).await.unwrap() {
+        Some(SmallArchive::Inline(bytes)) => Some(bytes),
+        None => None,
+        Some(packed) => panic!("{packed:?}"),
+    }
 }
 
 async fn limit<B: Backend>(harness: &Harness<B>, bytes: i64) {
@@ -138,9 +142,9 @@ pub(crate) async fn inline_archive_moves_before_a_user_replaces_it<B: Backend>(h
     let store = harness.store();
     let reserve =
         async || store.reserve_artifact(By::Site, uuid, Output, 40, None, harness.now).await.unwrap();
-    assert_eq!(reserve().await, Reservation::StoredInline { object: artifact.object.clone() });
+    assert_eq!(reserve().await, Reservation::HasNoObject { object: artifact.object.clone() });
     assert_eq!(harness.used("ann").await, 6);
-    store.archive_moved(&key(&artifact)).await.unwrap();
+    store.archive_moved(&key(&artifact), harness.now).await.unwrap();
     assert_eq!(bytes(harness, &artifact).await, None);
     assert_eq!(visible(harness, uuid).await[0].place, Place::ObjectStore);
     assert!(matches!(reserve().await, Reservation::Reserved { record: UploadRecord::Existing, .. }));

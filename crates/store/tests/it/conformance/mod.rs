@@ -20,6 +20,7 @@ pub(crate) mod groups;
 pub(crate) mod inline_archives;
 pub(crate) mod lifecycle;
 pub(crate) mod notifications;
+pub(crate) mod packing;
 pub(crate) mod personal_tokens;
 pub(crate) mod queries;
 pub(crate) mod races;
@@ -64,6 +65,17 @@ macro_rules! conformance {
                     archive_replaces_the_upload_of_a_user,
                     inline_archive_moves_before_a_user_replaces_it,
                     removed_inline_archive_leaves_nothing,
+                }
+                packing {
+                    packed_archive_is_found_in_its_object,
+                    young_archives_are_not_packable,
+                    archives_changed_meanwhile_are_not_packed,
+                    concurrent_packing_moves_each_archive_once,
+                    object_is_garbage_with_its_last_archive,
+                    packed_archive_moves_before_a_user_replaces_it,
+                    abandoned_object_is_discarded,
+                    sparse_objects_are_packed_again,
+                    archive_removed_during_packing_is_in_no_object,
                 }
                 artifacts {
                     attempt_archives_become_visible_with_the_commit,
@@ -269,6 +281,8 @@ macro_rules! conformance {
                     upstream_is_kept_until_its_follow_up_ends,
                     next_round_continues_after_the_last,
                     concurrent_rounds_delete_each_task_once,
+                    archives_go_before_their_tasks,
+                    archive_that_a_task_needs_is_kept,
                     old_key_is_deleted,
                 }
                 notifications {

@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use mitosis_domain::task::ExecEnd;
+use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use mitosis_protocol::{ArtifactKind, ExecState, TaskSpec};
 use mitosis_store::ops::By;
 use mitosis_store::ops::artifacts::Reservation;
-use mitosis_store::ops::dispatch::{FollowUp, Holder};
+use mitosis_store::ops::dispatch::{Exchange, FollowUp, Holder, InlineArchive};
 use mitosis_store::ops::query::TaskQuery;
 use mitosis_store::ops::sweeps::{Repeat, RepeatMode};
 use mitosis_store::ops::tasks::{CancelSelection, IdempotencyKey, NewTask, Submission, TaskChange};
 use uuid::Uuid;
 
+use super::exchange::takes;
+use super::inline_archives::ended;
 use crate::backend::Backend;
 use crate::harness::Answer as _;
 use crate::harness::{HOUR, Harness, LONG, Person, RegisteredWorker, SECOND, status, tag_set};
@@ -272,4 +274,83 @@ pub(crate) async fn old_key_is_deleted<B: Backend>(harness: &mut Harness<B>) {
     }
     assert!(matches!(submit(harness, "one").await, Submission::Accepted(_)));
     assert!(matches!(submit(harness, "four").await, Submission::Replayed(_)));
+}
+
+/// Deletes the archives of tasks that ended more than a day ago, round by round.
+async fn delete_archives<B: Backend>(harness: &Harness<B>, at_once: u32) -> u64 {
+    let (mut deleted, mut after) = (0, None);
+    let day_ago = harness.now - DAY;
+    loop {
+        let store = harness.store();
+        let round = store.delete_archives_of_ended(day_ago, after, at_once, harness.now).await.unwrap();
+        deleted += round.archives;
+        after = round.next;
+        if after.is_none() {
+            return deleted;
+        }
+    }
+}
+
+/// Runs a task with an inline archive, and one that a user uploads.
+async fn run_with_archives<B: Backend>(harness: &Harness<B>, ann: &Person) -> Uuid {
+    let worker = harness.worker(ann).await;
+    let uuid = harness.submit_one(ann).await;
+    let work = takes(harness, worker, 1).await.remove(0);
+    let archive = InlineArchive { kind: ArtifactKind::StdLog, bytes: "log".into() };
+    let ended = vec![ended(work.lease, vec![archive])];
+    harness.exchange_one(Exchange { ended, ..harness.nothing(worker) }).await;
+    let store = harness.store();
+    store.reserve_artifact(By::Site, uuid, ArtifactKind::Result, 5, None, harness.now).await.unwrap();
+    uuid
+}
+
+async fn kinds<B: Backend>(harness: &Harness<B>, uuid: Uuid) -> Vec<ArtifactKind> {
+    let task = harness.get(uuid).await.id;
+    let artifacts = harness.store().artifacts(task).await.unwrap();
+    artifacts.iter().map(|artifact| artifact.kind).collect()
+}
+
+pub(crate) async fn archives_go_before_their_tasks<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let (old, changed) = (run_with_archives(harness, &ann).await, run_with_archives(harness, &ann).await);
+    harness.pass(HOUR);
+    let young = run_with_archives(harness, &ann).await;
+    let running = harness.submit_one(&ann).await;
+    let store = harness.store();
+    store.reserve_artifact(By::Site, running, ArtifactKind::Result, 5, None, harness.now).await.unwrap();
+    let store = harness.store();
+    store.reserve_artifact(By::Site, changed, ArtifactKind::Result, 9, None, harness.now).await.unwrap();
+    harness.pass(DAY);
+    assert_eq!(delete_archives(harness, 100).await, 2);
+    assert_eq!(kinds(harness, old).await, []);
+    assert!(matches!(harness.phase(old).await, Phase::Ended(_)), "its result stays");
+    for kept in [changed, young] {
+        assert_eq!(kinds(harness, kept).await, [ArtifactKind::Result, ArtifactKind::StdLog]);
+    }
+    assert_eq!(
+        (harness.used("ann").await, harness.store().garbage(9, harness.now).await.unwrap().len()),
+        (25, 1)
+    );
+    harness.pass(SECOND);
+    assert_eq!(delete_archives(harness, 100).await, 4);
+    assert_eq!(kinds(harness, running).await, [ArtifactKind::Result], "it has not ended");
+    assert_eq!(delete_ended(harness, 100).await, 3);
+}
+
+pub(crate) async fn archive_that_a_task_needs_is_kept<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let needed = run_with_archives(harness, &ann).await;
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        others.push(run_with_archives(harness, &ann).await);
+    }
+    let waiting = needing(harness, &ann, &[needed], None);
+    harness.submit(&ann, std::slice::from_ref(&waiting)).await;
+    harness.pass(DAY + SECOND);
+    assert_eq!(delete_archives(harness, 3).await, 6, "each round continues after the last");
+    assert_eq!(kinds(harness, needed).await.len(), 2);
+    let worker = harness.worker(&ann).await;
+    harness.finish(&harness.claim_one(worker).await).await;
+    assert_eq!(delete_archives(harness, 3).await, 2);
+    assert_eq!(harness.used("ann").await, 0);
 }

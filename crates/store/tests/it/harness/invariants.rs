@@ -4,7 +4,7 @@ use super::Harness;
 use crate::backend::Backend;
 
 /// The name of each rule, and a query that counts the rows that violate it.
-const RULES: [(&str, &str); 8] = [
+const RULES: [(&str, &str); 12] = [
     (
         "a task stands in exactly one place",
         "SELECT count(*) FROM task t WHERE
@@ -35,6 +35,28 @@ const RULES: [(&str, &str); 8] = [
             (SELECT 1 FROM lease l WHERE l.task_id = a.task_id AND l.epoch = a.epoch)",
     ),
     ("garbage has no record", "SELECT count(*) FROM garbage g JOIN artifact a ON a.object = g.object"),
+    ("a packed object is not garbage", "SELECT count(*) FROM garbage g JOIN packed_object o ON o.object = g.object"),
+    (
+        "an archive is in exactly one place",
+        "SELECT count(*) FROM artifact a WHERE
+            (SELECT count(*) FROM inline_archive WHERE artifact_id = a.id) <> (CASE a.place WHEN 1 THEN 1 ELSE 0 END)
+            OR (SELECT count(*) FROM packed_archive WHERE artifact_id = a.id) <> (CASE a.place WHEN 2 THEN 1 ELSE 0 END)",
+    ),
+    (
+        "a packed archive has a record",
+        "SELECT count(*) FROM packed_archive WHERE artifact_id NOT IN (SELECT id FROM artifact)",
+    ),
+    (
+        "a packed object counts its archives, which do not overlap",
+        "SELECT count(*) FROM packed_object o WHERE
+            o.live_count <> (SELECT count(*) FROM packed_archive WHERE packed_id = o.id)
+            OR o.live_bytes <> (SELECT coalesce(sum(a.size), 0) FROM packed_archive p
+                JOIN artifact a ON a.id = p.artifact_id WHERE p.packed_id = o.id)
+            OR EXISTS (SELECT 1 FROM packed_archive p JOIN artifact a ON a.id = p.artifact_id
+                WHERE p.packed_id = o.id AND (p.byte_offset + a.size > o.size OR EXISTS
+                    (SELECT 1 FROM packed_archive q WHERE q.packed_id = o.id
+                        AND q.byte_offset > p.byte_offset AND q.byte_offset < p.byte_offset + a.size)))",
+    ),
     (
         "a worker has a lease on life",
         "SELECT count(*) FROM worker w WHERE NOT EXISTS

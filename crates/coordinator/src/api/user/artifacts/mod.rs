@@ -121,7 +121,7 @@ pub(in crate::api) fn reserved(reservation: Reservation) -> Result<Reserved, Rej
                 .hint("use another group, or ask an administrator"))
         }
         Reservation::Denied => Err(not_permitted()),
-        Reservation::StoredInline { .. } => {
+        Reservation::HasNoObject { .. } => {
             Err(Rejection::invalid("another upload of this archive began at the same time").hint("try again"))
         }
         Reservation::NoSuchTask => Err(Rejection::new(

@@ -42,7 +42,7 @@ async fn upload(
     let new = conditions.announce(&app, &ObjectKey::artifact(uuid, kind), length)?;
     let reserve = async || app.store.reserve_artifact(by, uuid, kind, size, Some(new), app.now()).await;
     let mut reservation = reserve().await?;
-    if let Reservation::StoredInline { object } = reservation {
+    if let Reservation::HasNoObject { object } = reservation {
         let key = ObjectKey::from_stored(ObjectClass::Artifacts, object);
         stored::move_to_object_store(&app, &key).await?;
         reservation = reserve().await?;

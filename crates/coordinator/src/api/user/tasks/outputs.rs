@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::State;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::output::{EndedLog, EndedOutput, MAX_OUTPUTS, OutputsReply, OutputsRequest};
@@ -13,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::follow::MAX_WAIT;
 use crate::api::body::Body;
+use crate::api::objects::stored;
 use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::revalidation::AuthenticatedCaller;
@@ -56,7 +58,15 @@ async fn outputs(
     let roles = app.store.groups_of(user.id).await?;
     let mut found = app.store.ended_outputs(&request.tasks).await?;
     found.retain(|_, output| may_view(&roles, &output.group_name));
-    let outputs = request.tasks.iter().filter_map(|task| Some(reply(*task, found.remove(task)?)));
+    let small = found.iter().filter_map(|(task, output)| match &output.log {
+        Some(StoredLog::Small(archive)) => Some((*task, archive.clone())),
+        Some(StoredLog::Object) | None => None,
+    });
+    let small: Vec<_> = small.collect();
+    // A log that can't be read now is reported as an object, which a link leads to.
+    let mut logs = stored::read_many(&app, small).await;
+    let outputs =
+        request.tasks.iter().filter_map(|task| Some(reply(*task, found.remove(task)?, logs.remove(task))));
     Ok(Json(OutputsReply { outputs: outputs.collect() }))
 }
 
@@ -78,11 +88,8 @@ fn may_view(roles: &BTreeMap<String, Role>, group: &str) -> bool {
     roles.get(group).is_some_and(|role| Action::View.allowed_to(*role))
 }
 
-fn reply(uuid: Uuid, output: outputs::EndedOutput) -> EndedOutput {
+fn reply(uuid: Uuid, output: outputs::EndedOutput, bytes: Option<Bytes>) -> EndedOutput {
     let outputs::EndedOutput { group_name: _, result, warnings, log } = output;
-    let log = log.map(|log| match log {
-        StoredLog::Inline(bytes) => EndedLog::Archive { bytes },
-        StoredLog::Object => EndedLog::Object,
-    });
+    let log = log.map(|_| bytes.map_or(EndedLog::Object, |bytes| EndedLog::Archive { bytes }));
     EndedOutput { uuid, result, warnings, log }
 }
