@@ -25,7 +25,7 @@ pub use capabilities::Capabilities;
 pub use connection::{Client, UserClient, WorkerClient};
 pub use doctor::AddressCheck;
 pub use error::{ClientError, TransportError};
-pub use tasks::{EventScope, TaskEvents};
+pub use tasks::{EventScope, LogBytes, TaskEvents};
 pub use transfer::{FileOperation, OnBytes, TransferError};
 pub use worker_calls::LeaseTerms;
 pub use workers::Registration;

@@ -40,10 +40,10 @@ pub const MAX_PAGE_BYTES: usize = 32 * 1024 * 1024;
 pub const MAX_AUDIT_TARGET_BYTES: usize = 1024;
 /// Most rows in one reply, and most items of a batch that is selected by a filter.
 pub const MAX_ROWS: u64 = 10_000;
-/// Largest output stream in bytes; a command that writes more is stopped. The guide names this limit.
+/// How many bytes of an output stream a worker keeps, unless it is configured otherwise.
 pub const MAX_OUTPUT_BYTES: u64 = 1 << 30;
 /// Why such a command was stopped; the protocol has no message for it.
-pub const TOO_MUCH_OUTPUT: &str = "for writing more output than its worker keeps (1 GiB of each stream)";
+pub const TOO_MUCH_OUTPUT: &str = "for writing more output than its worker keeps";
 /// Most tasks that one worker may run at once.
 pub const MAX_SLOTS: u32 = 4_096;
 /// Matches of a query are counted up to this number.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mitosis_client::{ClientError, UserClient};
+use mitosis_domain::clock::{Clock, SystemClock};
 use mitosis_domain::entropy::Entropy;
 use mitosis_domain::limits::MAX_OUTPUT_BYTES;
 use mitosis_protocol::Uuid;
@@ -18,6 +19,25 @@ use tokio_util::sync::CancellationToken;
 pub trait Login: Send + Sync {
     /// Returns a connection whose token has just been accepted.
     async fn log_in(&self) -> Result<UserClient, ClientError>;
+}
+
+/// How much of each output stream of a task is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputLimit {
+    /// The largest number of bytes.
+    pub bytes: u64,
+    /// What happens to a command that writes more.
+    pub action: OutputLimitAction,
+}
+
+/// What happens to a command that writes more output than its worker keeps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OutputLimitAction {
+    /// It runs on; the beginning and the end of the stream are kept.
+    #[default]
+    Omit,
+    /// It is stopped.
+    Stop,
 }
 
 /// The settings of a worker. The defaults are those of the contract (command line §3.2).
@@ -35,8 +55,8 @@ pub struct Settings {
     pub heartbeat_interval: Duration,
     /// The directory below which each registration has its own directory.
     pub scratch: PathBuf,
-    /// The maximum size of an output stream in bytes; a command that writes more is stopped.
-    pub output_limit: u64,
+    /// How much of each output stream is kept.
+    pub output_limit: OutputLimit,
     /// The environment that commands inherit, besides the variables of their task; see
     /// [`inherited_env`](crate::inherited_env).
     pub environment: Arc<Vec<(OsString, OsString)>>,
@@ -49,6 +69,8 @@ pub struct Settings {
     pub skip_redis: bool,
     /// The source of jitter.
     pub entropy: Arc<dyn Entropy>,
+    /// The source of the times of output.
+    pub clock: Arc<dyn Clock>,
     /// When cancelled, the worker accepts no more tasks, and ends after its running tasks.
     pub drain: CancellationToken,
 }
@@ -72,12 +94,13 @@ impl Settings {
             polling_interval: Duration::from_secs(180),
             heartbeat_interval: Duration::from_secs(300),
             scratch,
-            output_limit: MAX_OUTPUT_BYTES,
+            output_limit: OutputLimit { bytes: MAX_OUTPUT_BYTES, action: OutputLimitAction::default() },
             environment: Arc::new(crate::inherited_env(std::env::vars_os(), None)),
             guard: None,
             registered: Arc::new(|_| {}),
             skip_redis: false,
             entropy,
+            clock: Arc::new(SystemClock),
             drain: CancellationToken::new(),
         }
     }

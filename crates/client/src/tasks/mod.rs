@@ -8,6 +8,7 @@ mod explain;
 mod find;
 mod follow;
 mod get;
+mod logs;
 mod outputs;
 mod query;
 mod results;
@@ -16,3 +17,4 @@ mod stop;
 mod submit;
 
 pub use events::{EventScope, TaskEvents};
+pub use logs::LogBytes;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use mitosis_domain::backoff::Backoff;
 use mitosis_domain::entropy::Entropy;
 use mitosis_domain::timeout::Timeout;
-use mitosis_protocol::output::OutputChunk;
+use mitosis_protocol::output::{LogPosition, OutputChunk};
 use mitosis_protocol::{ExecState, Uuid};
 use mitosis_store::Store;
 use mitosis_store::ops::notifications::Notification;
@@ -57,6 +57,9 @@ pub(crate) enum Hint {
         /// The first byte to send of each stream.
         stdout: u64,
         stderr: u64,
+        /// A position to find instead.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        position: Option<LogPosition>,
     },
     /// A worker of the sender watches the states of a task that this agent holds.
     Watch {
@@ -226,6 +229,9 @@ mod tests {
             stdout: bytes.clone(),
             stderr_offset: u64::MAX,
             stderr: bytes,
+            stdout_omitted: u64::MAX,
+            stderr_omitted: u64::MAX,
+            located: None,
         };
         let output = Hint::Output { task: Uuid::max(), chunk };
         assert!(output.bytes() <= ENVELOPE_BYTES, "it fits");

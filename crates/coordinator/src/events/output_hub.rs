@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mitosis_protocol::Uuid;
-use mitosis_protocol::output::{OutputChunk, OutputDemand};
+use mitosis_protocol::output::{Located, LogPosition, OutputChunk, OutputDemand};
 use tokio::sync::{oneshot, watch};
 
 use crate::publish::MayWake;
@@ -17,12 +17,31 @@ pub(crate) enum Wake {
     /// Bytes from the requested offsets; one of the two may be empty.
     Bytes {
         /// Standard output.
-        stdout: Vec<u8>,
+        stdout: Part,
         /// Standard error.
-        stderr: Vec<u8>,
+        stderr: Part,
     },
+    /// The requested position.
+    Located(Located),
     /// The task has changed and must be read again.
     Changed,
+}
+
+/// Bytes of one stream.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// The offset of the first byte. It is larger than requested if the bytes before it are not kept.
+    pub(crate) offset: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// What a follower waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Bytes from these offsets on.
+    Bytes { stdout: u64, stderr: u64 },
+    /// The offsets of a position.
+    Position(LogPosition),
 }
 
 /// The followers of a task, and their combined demand.
@@ -35,8 +54,7 @@ struct Topic {
 #[derive(Debug)]
 struct Follower {
     id: u64,
-    stdout: u64,
-    stderr: u64,
+    wanted: Wanted,
     wake: oneshot::Sender<Wake>,
 }
 
@@ -59,14 +77,14 @@ pub(crate) struct Following<'a> {
 }
 
 impl OutputHub {
-    /// Registers a follower for output from these offsets on.
-    pub(crate) fn follow(&self, task: Uuid, stdout: u64, stderr: u64) -> Following<'_> {
+    /// Registers a follower.
+    pub(crate) fn follow(&self, task: Uuid, wanted: Wanted) -> Following<'_> {
         let (wake, woken) = oneshot::channel();
         let mut topics = self.topics();
         topics.last_follower += 1;
         let id = topics.last_follower;
         let topic = topics.by_task.entry(task).or_insert_with(Topic::new);
-        topic.followers.push(Follower { id, stdout, stderr, wake });
+        topic.followers.push(Follower { id, wanted, wake });
         topic.update_demand();
         Following { hub: self, task, id, wake: woken }
     }
@@ -80,10 +98,12 @@ impl OutputHub {
     pub(crate) fn publish(&self, task: Uuid, chunk: &OutputChunk) -> OutputDemand {
         let mut topics = self.topics();
         let Some(topic) = topics.by_task.get_mut(&task) else { return OutputDemand::default() };
-        let (served, waiting) = topic.followers.drain(..).partition(|follower| follower.wants(chunk));
-        topic.followers = waiting;
-        for follower in served {
-            follower.serve(chunk);
+        for follower in std::mem::take(&mut topic.followers) {
+            match follower.wanted.find_in(chunk) {
+                // The follower may have stopped waiting.
+                Some(wake) => drop(follower.wake.send(wake)),
+                None => topic.followers.push(follower),
+            }
         }
         topic.update_demand();
         *topic.demand.borrow()
@@ -127,36 +147,55 @@ impl Topic {
     }
 
     fn update_demand(&self) {
+        let offsets = || self.followers.iter().filter_map(|follower| follower.wanted.offsets());
         let demand = OutputDemand {
-            stdout: self.followers.iter().map(|follower| follower.stdout).min(),
-            stderr: self.followers.iter().map(|follower| follower.stderr).min(),
+            stdout: offsets().map(|(stdout, _)| stdout).min(),
+            stderr: offsets().map(|(_, stderr)| stderr).min(),
+            locate: self.followers.iter().find_map(|follower| follower.wanted.position()),
         };
         self.demand.send_if_modified(|present| std::mem::replace(present, demand) != demand);
     }
 }
 
-impl Follower {
-    fn wants(&self, chunk: &OutputChunk) -> bool {
-        !from(&chunk.stdout, chunk.stdout_offset, self.stdout).is_empty()
-            || !from(&chunk.stderr, chunk.stderr_offset, self.stderr).is_empty()
+impl Wanted {
+    fn offsets(self) -> Option<(u64, u64)> {
+        match self {
+            Self::Bytes { stdout, stderr } => Some((stdout, stderr)),
+            Self::Position(_) => None,
+        }
     }
 
-    fn serve(self, chunk: &OutputChunk) {
-        // The follower may have given up.
-        let _ = self.wake.send(Wake::Bytes {
-            stdout: from(&chunk.stdout, chunk.stdout_offset, self.stdout).to_vec(),
-            stderr: from(&chunk.stderr, chunk.stderr_offset, self.stderr).to_vec(),
-        });
+    fn position(self) -> Option<LogPosition> {
+        match self {
+            Self::Bytes { .. } => None,
+            Self::Position(position) => Some(position),
+        }
+    }
+
+    /// What a chunk contains of this.
+    fn find_in(self, chunk: &OutputChunk) -> Option<Wake> {
+        match self {
+            Self::Bytes { stdout, stderr } => {
+                let stdout = part(&chunk.stdout, chunk.stdout_offset, chunk.stdout_omitted, stdout);
+                let stderr = part(&chunk.stderr, chunk.stderr_offset, chunk.stderr_omitted, stderr);
+                let has_bytes = !stdout.bytes.is_empty() || !stderr.bytes.is_empty();
+                has_bytes.then_some(Wake::Bytes { stdout, stderr })
+            }
+            Self::Position(position) => {
+                chunk.located.filter(|located| located.position == position).map(Wake::Located)
+            }
+        }
     }
 }
 
-/// The part of `bytes`, which start at `offset`, from `wanted` on; empty if `wanted` is out of range.
-fn from(bytes: &[u8], offset: u64, wanted: u64) -> &[u8] {
-    wanted
-        .checked_sub(offset)
-        .and_then(|skip| usize::try_from(skip).ok())
-        .and_then(|skip| bytes.get(skip..))
-        .unwrap_or_default()
+/// The part of `bytes` from `wanted` on; empty if that is out of range. The bytes start at `offset`, and `omitted` bytes
+/// before that are not kept.
+fn part(bytes: &[u8], offset: u64, omitted: u64, wanted: u64) -> Part {
+    let is_omitted = (offset.saturating_sub(omitted)..offset).contains(&wanted) && !bytes.is_empty();
+    let start = if is_omitted { offset } else { wanted };
+    let skip = start.checked_sub(offset).and_then(|skip| usize::try_from(skip).ok());
+    let bytes = skip.and_then(|skip| bytes.get(skip..)).unwrap_or_default().to_vec();
+    Part { offset: if bytes.is_empty() { wanted } else { start }, bytes }
 }
 
 impl Following<'_> {
@@ -187,30 +226,68 @@ mod tests {
         OutputChunk { stdout_offset: offset, stdout: text.into(), ..OutputChunk::default() }
     }
 
+    fn from(stdout: u64) -> Wanted {
+        Wanted::Bytes { stdout, stderr: 0 }
+    }
+
+    fn bytes(offset: u64, text: &str) -> Wake {
+        Wake::Bytes { stdout: Part { offset, bytes: text.into() }, stderr: Part::default() }
+    }
+
     #[tokio::test]
     async fn followers_at_different_offsets_get_exactly_their_bytes() {
         let hub = OutputHub::default();
         let worker = hub.demands(TASK);
-        let (mut early, mut late) = (hub.follow(TASK, 2, 0), hub.follow(TASK, 4, 0));
+        let (mut early, mut late) = (hub.follow(TASK, from(2)), hub.follow(TASK, from(4)));
         assert_eq!(worker.borrow().stdout, Some(2));
         assert_eq!(hub.publish(TASK, &chunk(2, "cdef")), OutputDemand::default(), "all are served");
-        assert_eq!(early.woken().await, Wake::Bytes { stdout: b"cdef".to_vec(), stderr: vec![] });
-        assert_eq!(late.woken().await, Wake::Bytes { stdout: b"ef".to_vec(), stderr: vec![] });
+        assert_eq!(early.woken().await, bytes(2, "cdef"));
+        assert_eq!(late.woken().await, bytes(4, "ef"));
     }
 
     #[tokio::test]
     async fn follower_beyond_the_chunk_keeps_waiting() {
         let hub = OutputHub::default();
-        let mut far = hub.follow(TASK, 10, 0);
+        let mut far = hub.follow(TASK, from(10));
         assert_eq!(hub.publish(TASK, &chunk(0, "abc")).stdout, Some(10));
         hub.changed(TASK, MayWake::in_test());
         assert_eq!(far.woken().await, Wake::Changed);
     }
 
+    #[tokio::test]
+    async fn follower_within_an_omission_gets_the_bytes_after_it() {
+        let hub = OutputHub::default();
+        let mut before = hub.follow(TASK, from(9));
+        let mut within = [hub.follow(TASK, from(10)), hub.follow(TASK, from(19))];
+        let after = hub.publish(TASK, &OutputChunk { stdout_omitted: 10, ..chunk(20, "xyz") });
+        assert_eq!(after.stdout, Some(9), "its bytes are kept");
+        for follower in &mut within {
+            assert_eq!(follower.woken().await, bytes(20, "xyz"));
+        }
+        hub.publish(TASK, &chunk(9, "i"));
+        assert_eq!(before.woken().await, bytes(9, "i"));
+    }
+
+    #[tokio::test]
+    async fn position_is_located_beside_other_followers() {
+        let hub = OutputHub::default();
+        let position = LogPosition::Tail { lines: 3 };
+        let mut tail = hub.follow(TASK, Wanted::Position(position));
+        let _bytes = hub.follow(TASK, from(5));
+        let demand = hub.publish(TASK, &chunk(0, "abc"));
+        assert_eq!(demand, OutputDemand { stdout: Some(5), stderr: Some(0), locate: Some(position) });
+        let located = Located { position, stdout: 70, stderr: 0 };
+        let other = Located { position: LogPosition::Tail { lines: 4 }, ..located };
+        for found in [other, located] {
+            hub.publish(TASK, &OutputChunk { located: Some(found), ..OutputChunk::default() });
+        }
+        assert_eq!(tail.woken().await, Wake::Located(located));
+    }
+
     #[test]
     fn idle_tasks_are_removed() {
         let hub = OutputHub::default();
-        drop(hub.follow(TASK, 0, 0));
+        drop(hub.follow(TASK, from(0)));
         assert!(hub.topics().by_task.is_empty());
         let listener = hub.demands(TASK);
         hub.end_request(TASK, listener);

@@ -116,7 +116,7 @@ mod tests {
 
     use super::notifier::Subscription;
     use super::*;
-    use crate::events::output_hub::Wake;
+    use crate::events::output_hub::{Wake, Wanted};
 
     const TASK: Uuid = Uuid::from_u128(1);
     const AGENT: Uuid = Uuid::from_u128(2);
@@ -168,7 +168,7 @@ mod tests {
         ] {
             let mut everyone = Everyone::new();
             let output = everyone.output.clone();
-            let mut follower = output.follow(TASK, 0, 0);
+            let mut follower = output.follow(TASK, Wanted::Bytes { stdout: 0, stderr: 0 });
             let before = everyone.asked().await;
             assert_eq!(everyone.publisher.publish(Changed::new(7, effects.clone())), 7);
             let woken = [

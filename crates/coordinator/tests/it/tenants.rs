@@ -29,6 +29,7 @@ pub(crate) async fn outsider_sees_and_changes_nothing(harness: Harness) {
         raj.get(&format!("/tasks/{uuid}/download/artifacts/result")).await,
         raj.delete(&format!("/tasks/{uuid}/artifacts/result")).await,
         raj.get(&format!("/v1/tasks/{uuid}/output")).await,
+        raj.get(&format!("/v1/tasks/{uuid}/logs")).await,
         raj.get("/groups/ann").await,
         raj.put("/groups/ann/users", &json!({"relations": {"raj": "Admin"}})).await,
         raj.get(&format!("/workers/{}", worker.name)).await,
@@ -44,9 +45,13 @@ pub(crate) async fn outsider_sees_and_changes_nothing(harness: Harness) {
     ] {
         assert!(matches!(answer.status, 400 | 403 | 404), "{answer:?}");
     }
-    for path in
-        ["/tasks/ID", "/v1/tasks/ID/explain", "/v1/tasks/ID/output", "/tasks/ID/download/artifacts/result"]
-    {
+    for path in [
+        "/tasks/ID",
+        "/v1/tasks/ID/explain",
+        "/v1/tasks/ID/output",
+        "/v1/tasks/ID/logs",
+        "/tasks/ID/download/artifacts/result",
+    ] {
         let answer = raj.get(&path.replace("ID", &uuid)).await;
         let refused = answer.expect_refused(403, "not_found");
         assert!(!refused.text.contains("`ann`"), "{path}: the group is not named: {refused:?}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::value_parsers;
-use crate::config::{Options, Slots, keys};
+use crate::config::{Options, Size, Slots, keys};
 
 /// Options of `mito worker`. Each overrides the key of the configuration with a similar name.
 #[derive(Debug, Args)]
@@ -60,6 +60,12 @@ pub(crate) struct WorkerArgs {
     /// (default: all except secrets)
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     pass_env: Vec<String>,
+    /// How much to keep of each output stream of a task [default: 1GiB]
+    #[arg(long, value_name = "SIZE")]
+    output_limit: Option<Size>,
+    /// Stop a task that writes more, instead of omitting the middle of its output
+    #[arg(long)]
+    stop_at_output_limit: bool,
     /// Lifetime of the worker token
     #[arg(long, value_parser = value_parsers::duration)]
     lifetime: Option<Duration>,
@@ -99,6 +105,8 @@ impl WorkerArgs {
             .words(keys::TAGS, &value_parsers::non_empty(&self.tags))
             .words(keys::LABELS, &value_parsers::non_empty(&self.labels))
             .words(keys::PASS_ENV, &value_parsers::non_empty(&self.pass_env))
+            .set(keys::OUTPUT_LIMIT, self.output_limit)
+            .flag(keys::STOP_AT_OUTPUT_LIMIT, self.stop_at_output_limit)
             .set(keys::LIFETIME, self.lifetime)
             .flag(keys::RETAIN, self.retain)
             .no_flag(keys::RETAIN, self.no_retain)

@@ -54,6 +54,7 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
     let settings = Settings {
         registration: config.registration,
         slots: config.slots,
+        output_limit: config.output_limit,
         environment: Arc::new(inherited_env(environment, config.pass_env.as_deref())),
         guard: guard::command(),
         polling_interval: config.polling_interval,

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::environment::Environment;
-use super::value::{Delay, InvalidValue, Slots, Value};
+use super::value::{Delay, InvalidValue, Size, Slots, Value};
 
 /// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     Slots,
     /// A duration, or `off`.
     Delay,
+    /// A number of bytes, such as `64MiB`.
+    Size,
 }
 
 /// How much of a value may be shown.
@@ -80,6 +82,7 @@ key_type!(PathBuf, Path);
 key_type!(Vec<String>, Words);
 key_type!(Slots, Slots);
 key_type!(Delay, Delay);
+key_type!(Size, Size);
 
 impl KeyType for SecretString {
     const KIND: Kind = Kind::Text;
@@ -259,6 +262,7 @@ keys! {
     LOG_PATH: PathBuf = "log_path";
     LOST_AFTER: Duration = "lost_after";
     METRICS_ADDR: String = "metrics_addr";
+    OUTPUT_LIMIT: Size = "output_limit";
     PACK_OUTPUT_AFTER: Delay = "pack_output_after";
     PASS_ENV: Vec<String> = "pass_env";
     PASSWORD: SecretString = "password";
@@ -280,6 +284,7 @@ keys! {
     SHARED_LOG: bool = "shared_log";
     SKIP_REDIS: bool = "skip_redis";
     SLOTS: Slots = "slots";
+    STOP_AT_OUTPUT_LIMIT: bool = "stop_at_output_limit";
     TAGS: Vec<String> = "tags";
     TLS_CERT: PathBuf = "tls_cert";
     TLS_KEY: PathBuf = "tls_key";
@@ -353,7 +358,7 @@ static COORDINATOR: &[Entry] = &[
         .doc("The lease of a worker: after this much silence its tasks run elsewhere."),
     RETAIN_TASKS
         .unset("\"90d\"")
-        .doc("Ended tasks older than this are removed, with their archives. Not set by default: they are kept for ever."),
+        .doc("Ended tasks older than this are removed, with their archives. Not set by default: they are kept forever."),
     RETAIN_OUTPUT.unset("\"30d\"").doc(
         "Archives of tasks that ended longer ago than this are removed; the tasks and their results stay. Not set by\n\
          default: they are kept as long as their tasks.",
@@ -405,6 +410,11 @@ static WORKER: &[Entry] = &[
          LANG, LC_*, TZ, TERM, USER, LOGNAME, SHELL, TMPDIR and what is in the list.",
     ),
     SLOTS.default("1").doc("Tasks to run at once; \"auto\" is one per CPU."),
+    OUTPUT_LIMIT.default("1GiB").doc(
+        "How much is kept of each output stream of a task. Of a longer one, the beginning and the end are kept, half of\n\
+         this each; the task runs on.",
+    ),
+    STOP_AT_OUTPUT_LIMIT.default("false").doc("Stop a task that writes more, instead."),
     RETAIN.default("true").doc("A login keeps the user's other sessions."),
     SKIP_REDIS.default("false").doc("Do not use Redis."),
     FILE_LOG.default("false").doc("Also log to a file; with shared_log, to one file with the other workers of this machine."),
@@ -532,7 +542,7 @@ mod tests {
             let Default::Text(text) = self.default else { panic!("{} has no default", self.name) };
             match self.kind {
                 Kind::Flag | Kind::Words | Kind::Slots => text.to_owned(),
-                Kind::Text | Kind::Duration | Kind::Path | Kind::Delay => format!("{text:?}"),
+                Kind::Text | Kind::Duration | Kind::Path | Kind::Delay | Kind::Size => format!("{text:?}"),
             }
         }
     }

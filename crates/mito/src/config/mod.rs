@@ -18,4 +18,4 @@ pub(crate) use file::has_secrets;
 pub(crate) use file_owner::{check_owner, read_secret};
 pub(crate) use keys::Role;
 pub(crate) use layers::{Layers, Options, files};
-pub(crate) use value::{Delay, Slots};
+pub(crate) use value::{Delay, Size, Slots};

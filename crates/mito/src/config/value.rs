@@ -20,6 +20,7 @@ pub(crate) enum Value {
     Words(Vec<String>),
     Slots(Slots),
     Delay(Delay),
+    Size(Size),
 }
 
 /// After how long something is done, if ever.
@@ -45,6 +46,48 @@ impl fmt::Display for Delay {
         match self {
             Self::After(time) => f.write_str(&duration::short(*time)),
             Self::Off => f.write_str("off"),
+        }
+    }
+}
+
+/// A number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size(pub(crate) u64);
+
+/// The units of sizes. Each is in bytes.
+const UNITS: [(&str, u64); 12] = [
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("KB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("K", 1 << 10),
+    ("M", 1 << 20),
+    ("G", 1 << 30),
+    ("B", 1),
+];
+
+impl FromStr for Size {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let unit = UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
+        let (number, unit) = unit.unwrap_or((text, 1));
+        let number = number.trim_end().parse::<u64>().ok();
+        number.and_then(|number| number.checked_mul(unit)).map(Self).ok_or_else(|| invalid_value(Kind::Size))
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let binary =
+            UNITS.iter().take(4).rev().find(|(_, bytes)| self.0 >= *bytes && self.0.is_multiple_of(*bytes));
+        match binary {
+            Some((unit, bytes)) => write!(f, "{}{unit}", self.0 / bytes),
+            None => self.0.fmt(f),
         }
     }
 }
@@ -91,6 +134,7 @@ fn invalid_value(kind: Kind) -> InvalidValue {
         Kind::Words => "a list such as [\"gpu\", \"eu\"]",
         Kind::Slots => "a number of tasks, or `auto` for one per CPU",
         Kind::Delay => "a duration such as \"90s\", \"10min\" or \"7d\", or \"off\"",
+        Kind::Size => "a size such as \"64MiB\", \"1GB\" or a number of bytes",
     })
 }
 
@@ -105,6 +149,7 @@ impl Value {
             Self::Words(words) => format!("[{}]", words.join(", ")),
             Self::Slots(slots) => slots.to_string(),
             Self::Delay(delay) => delay.to_string(),
+            Self::Size(size) => size.to_string(),
         }
     }
 
@@ -131,6 +176,8 @@ impl Value {
             (Kind::Slots, T::String(text)) => text.parse().ok().map(Self::Slots),
             (Kind::Delay, T::String(text)) => text.parse().ok().map(Self::Delay),
             (Kind::Slots, T::Integer(_)) => written.replace('_', "").parse().ok().map(Self::Slots),
+            (Kind::Size, T::String(text)) => text.parse().ok().map(Self::Size),
+            (Kind::Size, T::Integer(_)) => written.replace('_', "").parse().ok().map(Self::Size),
             _ => None,
         };
         fitting.ok_or_else(|| invalid_value(kind))
@@ -147,6 +194,7 @@ impl Value {
             Kind::Words => words(text).map(Self::Words),
             Kind::Slots => unquoted(text).parse().ok().map(Self::Slots),
             Kind::Delay => unquoted(text).parse().ok().map(Self::Delay),
+            Kind::Size => unquoted(text).parse().ok().map(Self::Size),
         };
         fitting.ok_or_else(|| invalid_value(kind))
     }
@@ -193,6 +241,24 @@ fn words(text: &str) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn size_is_parsed_and_shown() {
+        for (text, bytes, shown) in [
+            ("0", 0, "0"),
+            ("1500", 1500, "1500"),
+            ("64MiB", 64 << 20, "64MiB"),
+            ("1 GB", 1_000_000_000, "1000000000"),
+            ("2G", 2 << 30, "2GiB"),
+            ("1024KiB", 1 << 20, "1MiB"),
+        ] {
+            let size: Size = text.parse().unwrap();
+            assert_eq!((size.0, size.to_string().as_str()), (bytes, shown), "{text}");
+        }
+        for text in ["", "GiB", "-1", "1.5GiB", "1 gib", "99999999999TiB"] {
+            assert!(text.parse::<Size>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn numbers_in_a_file_keep_their_spelling() {

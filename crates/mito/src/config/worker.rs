@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use mitosis_protocol::worker::RegisterWorkerRequest;
+use mitosis_worker::{OutputLimit, OutputLimitAction};
 
-use super::{ConfigError, Layers, Slots, keys};
+use super::{ConfigError, Layers, Size, Slots, keys};
 use crate::process::available_cpus;
 
 /// The settings of a worker in addition to those of a client.
@@ -17,7 +18,11 @@ pub(crate) struct WorkerConfig {
     pub(crate) skip_redis: bool,
     /// Additional variables that commands inherit; without a list, all but secrets.
     pub(crate) pass_env: Option<Vec<String>>,
+    pub(crate) output_limit: OutputLimit,
 }
+
+/// The least limit of output: file systems remove parts of files in blocks.
+const MIN_OUTPUT_LIMIT: u64 = 64 * 1024;
 
 impl WorkerConfig {
     pub(crate) fn new(layers: &Layers) -> Result<Self, ConfigError> {
@@ -32,6 +37,14 @@ impl WorkerConfig {
         if lost_after == Some(Duration::ZERO) {
             return Err(layers.invalid(keys::LOST_AFTER, "must be longer than 0"));
         }
+        let Size(bytes) = layers.get_or_default(keys::OUTPUT_LIMIT);
+        if bytes < MIN_OUTPUT_LIMIT {
+            return Err(layers.invalid(keys::OUTPUT_LIMIT, "must be at least 64KiB"));
+        }
+        let action = match layers.get_or_default(keys::STOP_AT_OUTPUT_LIMIT) {
+            true => OutputLimitAction::Stop,
+            false => OutputLimitAction::Omit,
+        };
         Ok(Self {
             registration: RegisterWorkerRequest {
                 tags: layers.get_or_default(keys::TAGS),
@@ -47,6 +60,7 @@ impl WorkerConfig {
             heartbeat_interval: layers.get_or_default(keys::HEARTBEAT_INTERVAL),
             skip_redis: layers.get_or_default(keys::SKIP_REDIS),
             pass_env: layers.get(keys::PASS_ENV),
+            output_limit: OutputLimit { bytes, action },
         })
     }
 }

@@ -3,24 +3,21 @@
 //! Live output is followed while the task runs; the rest is read from the archive at the end. After a broken
 //! connection, the streams continue at their offsets.
 
-use std::fs::File;
-use std::io::{self, Seek as _, Write};
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use mitosis_client::UserClient;
+use mitosis_log_archive::omission_mark;
 use mitosis_protocol::explain::ReasonCode;
-use mitosis_protocol::output::{
-    EndedLog, EndedOutput, FollowQuery, FollowReply, OutputsReply, OutputsRequest,
-};
-use mitosis_protocol::{ArtifactKind, ShellCode, TaskState, Uuid};
+use mitosis_protocol::output::{EndedLog, EndedOutput, FollowQuery, FollowReply, OutputStream};
+use mitosis_protocol::{ShellCode, TaskState, Uuid};
 
 use crate::login::reconnect::{NOTICE_AFTER, Reconnect};
-use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::show::text::escaped_lines;
 use crate::task_io::exit::TaskExit;
-use crate::task_io::std_log;
+use crate::task_io::stored_log::{self, Start, cant_write, write};
 use crate::task_io::terminal_output::TerminalOutput;
 
 /// How long the coordinator may hold a request.
@@ -30,31 +27,46 @@ const LONG_POLL: Duration = Duration::from_secs(10);
 const SO_FAR: Duration = Duration::from_secs(1);
 
 /// How far both streams have been shown.
-#[derive(Debug, Default)]
-struct Shown {
-    stdout: u64,
-    stderr: u64,
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Shown {
+    pub(crate) stdout: u64,
+    pub(crate) stderr: u64,
+}
+
+/// Which part of the output to show.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LogPart {
+    /// The last lines of each stream.
+    pub(crate) tail: Option<u64>,
+    /// What was written since a time.
+    pub(crate) since: Option<String>,
+}
+
+impl LogPart {
+    pub(crate) fn is_all(&self) -> bool {
+        self.tail.is_none() && self.since.is_none()
+    }
 }
 
 /// Shows the output of a task until it ends. Returns its exit.
 pub(crate) async fn follow(
     user: &UserClient,
     task: Uuid,
+    part: LogPart,
     scratch: &Path,
     streams: &mut TerminalOutput,
 ) -> Result<TaskExit, Failure> {
-    let mut shown = Shown::default();
+    let mut start = Start::new(part);
     let mut reconnect = Reconnect::new().with_progress(streams.progress());
     let mut silence = SilenceNotice::new(streams);
     loop {
-        let query = FollowQuery { stdout: shown.stdout, stderr: shown.stderr, wait: Some(silence.wait()) };
-        match user.follow(task, &query).await {
+        match user.follow(task, &start.follow_query(silence.wait())).await {
             Ok(reply) => {
                 reconnect.reset();
-                shown.show(&reply, streams)?;
+                start.show(&reply, streams)?;
                 let is_silent = reply.stdout.is_empty() && reply.stderr.is_empty();
                 if let Some(outcome) = TaskExit::from_reply(reply) {
-                    let shown = show_rest(user, task, &shown, scratch, streams).await;
+                    let shown = stored_log::show(user, task, &start, scratch, streams).await;
                     return ended(shown, outcome, streams);
                 }
                 match is_silent {
@@ -71,17 +83,23 @@ pub(crate) async fn follow(
 }
 
 /// Shows what a running task has written so far. If it ends meanwhile, shows all of its output.
-pub(crate) async fn show_so_far(user: &UserClient, task: Uuid, scratch: &Path) -> Result<(), Failure> {
-    let (mut shown, mut streams) = (Shown::default(), TerminalOutput::plain());
+pub(crate) async fn show_so_far(
+    user: &UserClient,
+    task: Uuid,
+    part: LogPart,
+    scratch: &Path,
+    streams: &mut TerminalOutput,
+) -> Result<(), Failure> {
+    let mut start = Start::new(part);
     loop {
-        let query = FollowQuery { stdout: shown.stdout, stderr: shown.stderr, wait: Some(SO_FAR) };
-        let reply = user.follow(task, &query).await?;
-        shown.show(&reply, &mut streams)?;
+        let reply = user.follow(task, &start.follow_query(SO_FAR)).await?;
+        start.show(&reply, streams)?;
         if reply.result.is_some() {
-            return show_rest(user, task, &shown, scratch, &mut streams).await.map(drop);
+            stored_log::show(user, task, &start, scratch, streams).await?;
+            return streams.end().map_err(cant_write);
         }
         if reply.stdout.is_empty() && reply.stderr.is_empty() {
-            return Ok(());
+            return streams.end().map_err(cant_write);
         }
     }
 }
@@ -95,8 +113,10 @@ pub(crate) async fn show_ended(
 ) -> Result<TaskExit, Failure> {
     let EndedOutput { uuid, result, warnings, log } = output;
     let shown = match log {
-        Some(EndedLog::Archive { bytes }) => Shown::default().show_rest_of(&bytes, streams),
-        Some(EndedLog::Object) => show_rest_of_object(user, uuid, &Shown::default(), scratch, streams).await,
+        Some(EndedLog::Archive { bytes }) => stored_log::show_archive(&bytes, Shown::default(), streams),
+        Some(EndedLog::Object) => {
+            stored_log::show_object(user, uuid, &Start::new(LogPart::default()), scratch, streams).await
+        }
         None => Ok(false),
     };
     ended(shown, TaskExit { result, warnings }, streams)
@@ -126,11 +146,6 @@ fn with_output_failure(failure: Failure, outcome: TaskExit) -> Result<TaskExit, 
             Ok(outcome)
         }
     }
-}
-
-/// Shows the stored output of an ended task. Returns whether there was any.
-pub(crate) async fn show_stored(user: &UserClient, task: Uuid, scratch: &Path) -> Result<bool, Failure> {
-    show_rest(user, task, &Shown::default(), scratch, &mut TerminalOutput::plain()).await
 }
 
 /// Explains why a task has no output: no worker runs it, or its worker is missed.
@@ -250,111 +265,40 @@ async fn unhealthy(user: &UserClient) -> Option<String> {
     Some(format!("the coordinator is unhealthy ({})", failing.join(", ")))
 }
 
-impl Shown {
-    fn show(&mut self, reply: &FollowReply, streams: &mut TerminalOutput) -> Result<(), Failure> {
-        write(&mut streams.stdout, &reply.stdout)?;
-        write(&mut streams.stderr, &reply.stderr)?;
-        self.stdout += reply.stdout.len() as u64;
-        self.stderr += reply.stderr.len() as u64;
-        Ok(())
-    }
-
-    /// Shows the rest of the output from a small archive. Returns that there is one.
-    fn show_rest_of(&self, archive: &[u8], streams: &mut TerminalOutput) -> Result<bool, Failure> {
-        std_log::copy(archive, self.stdout, self.stderr, &mut streams.stdout, &mut streams.stderr)
-            .map(|()| true)
-            .map_err(cant_write)
-    }
-}
-
-fn write(stream: &mut impl Write, bytes: &[u8]) -> Result<(), Failure> {
-    match bytes {
-        [] => Ok(()),
-        bytes => stream.write_all(bytes).map_err(cant_write),
-    }
-}
-
-fn cant_write(error: io::Error) -> Failure {
-    Failure::io("cannot write the task's output", error)
-}
-
-/// The log of an ended task, if the coordinator can return it at once.
-async fn ended_log(user: &UserClient, task: Uuid) -> Result<Option<EndedLog>, Failure> {
-    let request = OutputsRequest { tasks: vec![task], wait: None };
-    // A coordinator without this route has only the artifact.
-    let ask = async || match user.outputs(&request).await {
-        Err(error) if !error.is_transient() => Ok(OutputsReply::default()),
-        reply => reply,
-    };
-    let reply = Reconnect::brief().retry(ask, &check_later_hint(task)).await?;
-    Ok(reply.outputs.into_iter().next().and_then(|output| output.log))
-}
-
-/// Shows the rest of the output of an ended task. Returns whether there is any stored output.
-async fn show_rest(
-    user: &UserClient,
-    task: Uuid,
-    shown: &Shown,
-    scratch: &Path,
-    streams: &mut TerminalOutput,
-) -> Result<bool, Failure> {
-    match ended_log(user, task).await? {
-        Some(EndedLog::Archive { bytes }) => shown.show_rest_of(&bytes, streams),
-        Some(EndedLog::Object) | None => show_rest_of_object(user, task, shown, scratch, streams).await,
-    }
-}
-
-/// Shows the rest of the output from the archive in the object store. Returns whether there is one.
-async fn show_rest_of_object(
-    user: &UserClient,
-    task: Uuid,
-    shown: &Shown,
-    scratch: &Path,
-    streams: &mut TerminalOutput,
-) -> Result<bool, Failure> {
-    match fetch_archive(user, task, scratch).await? {
-        Some(archive) => show_archive(archive, shown, streams).await.map(|()| true),
-        None => Ok(false),
-    }
-}
-
-/// Shows the part of an archive after the offsets.
-async fn show_archive(archive: File, shown: &Shown, streams: &mut TerminalOutput) -> Result<(), Failure> {
-    let (stdout, stderr) = (shown.stdout, shown.stderr);
-    let mut moved = std::mem::replace(streams, TerminalOutput::plain());
-    let (shown, returned) = tokio::task::spawn_blocking(move || {
-        let outcome = (&archive)
-            .rewind()
-            .and_then(|()| std_log::copy(&archive, stdout, stderr, &mut moved.stdout, &mut moved.stderr));
-        (outcome, moved)
-    })
-    .await
-    .map_err(|error| Failure::new(Exit::Fault, error))?;
-    *streams = returned;
-    shown.map_err(|error| Failure::io("cannot show the task's output", error))
-}
-
-/// Downloads the archive into an unnamed file, if there is one. The link may lead to a coordinator, so failures are
-/// retried.
-async fn fetch_archive(user: &UserClient, task: Uuid, scratch: &Path) -> Result<Option<File>, Failure> {
-    std::fs::create_dir_all(scratch)
-        .map_err(|error| Failure::io(format!("cannot create the directory {}", scratch.display()), error))?;
-    let cant_make = |error| Failure::io(format!("cannot make a file in {}", scratch.display()), error);
-    let name = scratch.join(format!("the output of {task}"));
-    let mut reconnect = Reconnect::brief();
-    loop {
-        let ask = async || match user.artifact_link(task, ArtifactKind::StdLog).await {
-            Err(error) if error.status() == Some(404) => Ok(None),
-            link => link.map(Some),
-        };
-        let Some(link) = reconnect.retry(ask, &check_later_hint(task)).await? else { return Ok(None) };
-        let archive = tempfile::tempfile_in(scratch).map_err(cant_make)?;
-        let target = archive.try_clone().map_err(cant_make)?;
-        match user.download(&link.url, target, &name).await {
-            Ok(_) => return Ok(Some(archive)),
-            Err(error) if error.is_transient() => reconnect.pause_after(Failure::from(error)).await?,
-            Err(error) => return Err(error.into()),
+impl Start {
+    fn follow_query(&self, wait: Duration) -> FollowQuery {
+        let wait = Some(wait);
+        match self {
+            Self::At(Shown { stdout, stderr }) => {
+                FollowQuery { stdout: *stdout, stderr: *stderr, wait, ..FollowQuery::default() }
+            }
+            Self::Part(LogPart { tail, since }) => {
+                FollowQuery { tail: *tail, since: since.clone(), wait, ..FollowQuery::default() }
+            }
         }
+    }
+
+    /// Shows new output, and a line in place of output that is not kept.
+    fn show(&mut self, reply: &FollowReply, streams: &mut TerminalOutput) -> Result<(), Failure> {
+        let shown = match (&*self, reply.stdout_offset, reply.stderr_offset) {
+            (Self::At(shown), ..) => *shown,
+            (Self::Part(_), Some(stdout), Some(stderr)) => Shown { stdout, stderr },
+            (Self::Part(_), ..) => return Ok(()),
+        };
+        let mut take = |of, offset: Option<u64>, shown: u64, bytes: &[u8]| {
+            let offset = offset.unwrap_or(shown);
+            if let Some(stream) = streams.shown(of) {
+                if offset > shown && !bytes.is_empty() {
+                    write(stream, omission_mark(offset - shown).as_bytes())?;
+                }
+                write(stream, bytes)?;
+            }
+            Ok::<_, Failure>(offset + bytes.len() as u64)
+        };
+        let stdout = take(OutputStream::Stdout, reply.stdout_offset, shown.stdout, &reply.stdout)?;
+        let stderr = take(OutputStream::Stderr, reply.stderr_offset, shown.stderr, &reply.stderr)?;
+        *self = Self::At(Shown { stdout, stderr });
+        Ok(())
     }
 }
 
@@ -367,6 +311,7 @@ mod tests {
     use mitosis_protocol::{TaskResult, WaitStatus};
 
     use super::*;
+    use crate::process::exit::Exit;
 
     #[test]
     fn output_that_cannot_be_shown_is_a_failure() {

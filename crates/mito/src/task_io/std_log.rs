@@ -3,12 +3,23 @@
 use std::io::{self, Read, Write};
 
 use flate2::read::GzDecoder;
+use mitosis_log_archive::Index;
 
-/// Copies each stream from an offset to its end.
+use crate::task_io::follow::Shown;
+
+/// The offsets in the stored bytes of offsets in the streams as the command wrote them.
+pub(crate) fn stored(archive: &[u8], written: Shown) -> Shown {
+    let Some(index) = Index::from_end(archive) else { return written };
+    Shown {
+        stdout: index.stdout.stored_offset(written.stdout),
+        stderr: index.stderr.stored_offset(written.stderr),
+    }
+}
+
+/// Copies each stream from an offset in the stored bytes to its end.
 pub(crate) fn copy(
     archive: impl Read,
-    stdout_from: u64,
-    stderr_from: u64,
+    from: Shown,
     stdout: &mut impl Write,
     stderr: &mut impl Write,
 ) -> io::Result<()> {
@@ -17,8 +28,8 @@ pub(crate) fn copy(
         let entry = entry?;
         let path = entry.path()?.into_owned();
         match path.file_name().and_then(|name| name.to_str()) {
-            Some("stdout.log") => copy_from(entry, stdout_from, stdout)?,
-            Some("stderr.log") => copy_from(entry, stderr_from, stderr)?,
+            Some("stdout.log") => copy_from(entry, from.stdout, stdout)?,
+            Some("stderr.log") => copy_from(entry, from.stderr, stderr)?,
             _ => {}
         }
     }
@@ -55,7 +66,8 @@ mod tests {
         archive.into_inner().unwrap().finish().unwrap();
 
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        copy(&File::open(&path).unwrap(), 4, 3, &mut out, &mut err).unwrap();
+        let from = Shown { stdout: 4, stderr: 3 };
+        copy(&File::open(&path).unwrap(), from, &mut out, &mut err).unwrap();
         assert_eq!((out.as_slice(), err.as_slice()), (b"456789".as_slice(), b"".as_slice()));
     }
 }

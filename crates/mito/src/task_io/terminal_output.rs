@@ -4,7 +4,10 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
+use mitosis_protocol::output::OutputStream;
+
 use crate::show::Progress;
+use crate::task_io::control_filter::ControlFilter;
 
 /// The largest partial line that is buffered.
 const MAX_PARTIAL_LINE: usize = 64 * 1024;
@@ -25,6 +28,17 @@ pub(crate) struct Stream {
     bar: Option<Progress>,
     /// The partial line.
     partial_line: Vec<u8>,
+    /// Whether to write nothing.
+    is_hidden: bool,
+    filter: Option<ControlFilter>,
+    prefix: Option<Prefix>,
+}
+
+/// What each line starts with.
+#[derive(Debug)]
+struct Prefix {
+    text: String,
+    is_within_line: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +67,36 @@ impl TerminalOutput {
         }
     }
 
+    /// Shows one of the streams only.
+    pub(crate) fn select(mut self, only: Option<OutputStream>) -> Self {
+        self.stdout.is_hidden = only == Some(OutputStream::Stderr);
+        self.stderr.is_hidden = only == Some(OutputStream::Stdout);
+        self
+    }
+
+    /// Removes control sequences from a stream that is shown on a terminal.
+    pub(crate) fn without_control_sequences(mut self) -> Self {
+        self.stdout.filter = io::stdout().is_terminal().then(ControlFilter::default);
+        self.stderr.filter = io::stderr().is_terminal().then(ControlFilter::default);
+        self
+    }
+
+    /// Starts each line with a text.
+    pub(crate) fn with_prefix(mut self, text: &str) -> Self {
+        let prefix = || Some(Prefix { text: text.to_owned(), is_within_line: false });
+        (self.stdout.prefix, self.stderr.prefix) = (prefix(), prefix());
+        self
+    }
+
+    /// A stream, if it is shown.
+    pub(crate) fn shown(&mut self, of: OutputStream) -> Option<&mut Stream> {
+        let stream = match of {
+            OutputStream::Stdout => &mut self.stdout,
+            OutputStream::Stderr => &mut self.stderr,
+        };
+        (!stream.is_hidden).then_some(stream)
+    }
+
     /// Suppresses messages between the output of tasks.
     pub(crate) fn quiet(self, quiet: bool) -> Self {
         Self { quiet, ..self }
@@ -75,11 +119,22 @@ impl TerminalOutput {
 
 impl Stream {
     fn new(target: Target, bar: Option<Progress>) -> Self {
-        Self { target, bar, partial_line: Vec::new() }
+        Self { target, bar, partial_line: Vec::new(), is_hidden: false, filter: None, prefix: None }
     }
 
-    /// Ends a partial line, so that the bar does not share it.
+    /// Ends a partial line, so that the bar or the line of another task does not share it.
     fn end(&mut self) -> io::Result<()> {
+        let reset = self.filter.as_mut().map_or(&b""[..], ControlFilter::end);
+        if !reset.is_empty() {
+            self.pass_on(reset)?;
+        }
+        if self.prefix.as_mut().is_some_and(|prefix| std::mem::take(&mut prefix.is_within_line)) {
+            self.pass_on(b"\n")?;
+        }
+        self.end_partial_line()
+    }
+
+    fn end_partial_line(&mut self) -> io::Result<()> {
         if !self.partial_line.is_empty() {
             self.partial_line.push(b'\n');
             self.write_through(self.partial_line.len())?;
@@ -110,23 +165,51 @@ impl Target {
     }
 }
 
+impl Prefix {
+    fn add_to(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut lines = Vec::with_capacity(bytes.len() + self.text.len());
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if !self.is_within_line {
+                lines.extend_from_slice(self.text.as_bytes());
+            }
+            lines.extend_from_slice(line);
+            self.is_within_line = !line.ends_with(b"\n");
+        }
+        lines
+    }
+}
+
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_hidden {
+            return Ok(bytes.len());
+        }
+        let filtered = self.filter.as_mut().map(|filter| filter.filter(bytes));
+        let shown = filtered.as_deref().unwrap_or(bytes);
+        let prefixed = self.prefix.as_mut().map(|prefix| prefix.add_to(shown));
+        self.pass_on(prefixed.as_deref().unwrap_or(shown))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream {
+    /// Writes to the terminal, or to the partial line above the bar.
+    fn pass_on(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.bar.is_none() {
-            return self.target.write(bytes).map(|()| bytes.len());
+            return self.target.write(bytes);
         }
         self.partial_line.extend_from_slice(bytes);
         let complete = self.partial_line.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         if complete > 0 {
             self.write_through(complete)?;
         }
-        if self.partial_line.len() > MAX_PARTIAL_LINE {
-            self.end()?;
+        match self.partial_line.len() > MAX_PARTIAL_LINE {
+            true => self.end_partial_line(),
+            false => Ok(()),
         }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -3,19 +3,20 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use mitosis_log_archive::{GzipWriter, Index, Omission, Section, omission_mark};
+use mitosis_protocol::output::OutputStream;
 use mitosis_protocol::warning::MAX_WARNING_FILES;
 use mitosis_protocol::{ArtifactKind, ResultWarning, WarningCode};
 use tar::{Builder, EntryType, Header};
 use tempfile::{SpooledData, SpooledTempFile};
 
+use super::output_files::{Omitted, OutputFile, OutputFiles};
 use super::safe_open;
 
 /// A packed archive.
@@ -74,23 +75,62 @@ pub(super) fn pack_tree(
     wanted: IsWanted,
 ) -> io::Result<Packed> {
     let top = Path::new(kind.as_str());
-    let mut packer = Packer::new(target, Some(folder), wanted)?;
+    let mut packer = Packer::new(target, Some(folder), None, wanted)?;
     packer.archive.append_dir(top, folder)?;
     packer.add_folder(folder, top)?;
-    packer.finish(kind)
+    packer.finish(kind, |_| None)
 }
 
-/// Packs the two output streams from the open files, because the command may have replaced them.
-pub(super) fn pack_streams(
-    stdout: &File,
-    stderr: &File,
-    target: Target<'_>,
-    wanted: IsWanted,
-) -> io::Result<Packed> {
-    let mut packer = Packer::new(target, None, wanted)?;
-    packer.add_stream(stdout, "std-log/stdout.log")?;
-    packer.add_stream(stderr, "std-log/stderr.log")?;
-    packer.finish(ArtifactKind::StdLog)
+/// Packs the two output streams.
+pub(super) fn pack_streams(output: &OutputFiles, target: Target<'_>, wanted: IsWanted) -> io::Result<Packed> {
+    let (stdout, stderr) = (StoredStream::of(&output.stdout)?, StoredStream::of(&output.stderr)?);
+    let interval = mitosis_log_archive::interval_for(stdout.stored_length() + stderr.stored_length());
+    let mut packer = Packer::new(target, None, interval, wanted)?;
+    packer.add_stream(&stdout, OutputStream::Stdout)?;
+    packer.add_stream(&stderr, OutputStream::Stderr)?;
+    let (out, err) = mitosis_log_archive::sections(stdout.stored_length(), stderr.stored_length());
+    packer.finish(ArtifactKind::StdLog, |points| {
+        let index = Index {
+            interval: interval.unwrap_or_default(),
+            points: points.to_vec(),
+            stdout: Section { omission: stdout.omission(), ..out },
+            stderr: Section { omission: stderr.omission(), ..err },
+            samples: output.samples(),
+        };
+        let is_needed = interval.is_some()
+            || !index.samples.is_empty()
+            || index.stdout.omission.is_some()
+            || index.stderr.omission.is_some();
+        is_needed.then_some(index)
+    })
+}
+
+/// A stream, and what is stored of it.
+struct StoredStream<'a> {
+    file: &'a OutputFile,
+    length: u64,
+    omitted: Option<Omitted>,
+    /// The line that is stored in place of what is omitted.
+    mark: String,
+}
+
+impl<'a> StoredStream<'a> {
+    fn of(file: &'a OutputFile) -> io::Result<Self> {
+        let length = file.length()?;
+        let omitted = file.omitted(length);
+        let mark = omitted.map(|Omitted { start, end }| omission_mark(end - start)).unwrap_or_default();
+        Ok(Self { file, length, omitted, mark })
+    }
+
+    fn stored_length(&self) -> u64 {
+        let omitted = self.omitted.map_or(0, |Omitted { start, end }| end - start);
+        self.length - omitted + self.mark.len() as u64
+    }
+
+    fn omission(&self) -> Option<Omission> {
+        let mark = self.mark.len() as u64;
+        self.omitted.map(|Omitted { start, end }| Omission { start, length: end - start, mark })
+    }
 }
 
 /// Where an archive is packed.
@@ -103,7 +143,7 @@ pub(super) struct Target<'a> {
 }
 
 struct Packer {
-    archive: Builder<GzEncoder<SpooledTempFile>>,
+    archive: Builder<GzipWriter<SpooledTempFile>>,
     /// The canonical path of the tree, for links that stay within it.
     root: Option<PathBuf>,
     wanted: IsWanted,
@@ -135,9 +175,14 @@ impl Names {
 }
 
 impl Packer {
-    fn new(target: Target<'_>, folder: Option<&Path>, wanted: IsWanted) -> io::Result<Self> {
+    fn new(
+        target: Target<'_>,
+        folder: Option<&Path>,
+        interval: Option<u64>,
+        wanted: IsWanted,
+    ) -> io::Result<Self> {
         let target = SpooledTempFile::new_in(target.in_memory, target.folder);
-        let mut archive = Builder::new(GzEncoder::new(target, Compression::default()));
+        let mut archive = Builder::new(GzipWriter::new(target, interval)?);
         archive.follow_symlinks(false);
         Ok(Self {
             archive,
@@ -148,8 +193,11 @@ impl Packer {
         })
     }
 
-    fn finish(self, kind: ArtifactKind) -> io::Result<Packed> {
-        let (content, length) = match self.archive.into_inner()?.finish()?.into_inner() {
+    /// Completes the archive, with the index that `index` makes from the restart points.
+    fn finish(self, kind: ArtifactKind, index: impl FnOnce(&[u64]) -> Option<Index>) -> io::Result<Packed> {
+        let writer = self.archive.into_inner()?;
+        let index = index(writer.points());
+        let (content, length) = match writer.finish(index.as_ref())?.into_inner() {
             SpooledData::InMemory(bytes) => {
                 let bytes = Bytes::from(bytes.into_inner());
                 let length = bytes.len() as u64;
@@ -236,18 +284,37 @@ impl Packer {
         self.add_content(header, &file, found.len(), name)
     }
 
-    fn add_stream(&mut self, file: &File, name: &str) -> io::Result<()> {
-        let length = file.metadata()?.len();
+    fn add_stream(&mut self, stream: &StoredStream<'_>, name: OutputStream) -> io::Result<()> {
+        let name = Path::new(ArtifactKind::StdLog.as_str()).join(name.file_name());
         let mut header = Header::new_gnu();
         header.set_entry_type(EntryType::Regular);
         header.set_mode(0o664);
         header.set_mtime(0);
-        self.add_content(header, file, length, Path::new(name))
+        header.set_size(stream.stored_length());
+        let wanted = &self.wanted;
+        let Some(Omitted { start, end }) = stream.omitted else {
+            let mut content = Exactly::new(stream.file, 0..stream.length, wanted);
+            self.archive.append_data(&mut header, &name, &mut content)?;
+            if let Some(trouble) = content.trouble() {
+                self.incomplete.add(&name, trouble);
+            }
+            return Ok(());
+        };
+        let mut beginning = Exactly::new(stream.file, 0..start, wanted);
+        let mut rest = Exactly::new(stream.file, end..stream.length, wanted);
+        let content = (&mut beginning).chain(stream.mark.as_bytes()).chain(&mut rest);
+        self.archive.append_data(&mut header, &name, content)?;
+        self.left_out.add(&name, format_args!("{} bytes in the middle of a long output", end - start));
+        // The file is longer than its beginning, which is not a change.
+        if let Some(trouble) = beginning.trouble.or_else(|| rest.trouble()) {
+            self.incomplete.add(&name, trouble);
+        }
+        Ok(())
     }
 
     fn add_content(&mut self, mut header: Header, file: &File, length: u64, name: &Path) -> io::Result<()> {
         header.set_size(length);
-        let mut content = Exactly { file, place: 0, length, wanted: &self.wanted, trouble: None };
+        let mut content = Exactly::new(file, 0..length, &self.wanted);
         self.archive.append_data(&mut header, name, &mut content)?;
         if let Some(trouble) = content.trouble() {
             self.incomplete.add(name, trouble);
@@ -284,31 +351,53 @@ fn within(root: &Path, link: &Path) -> Option<PathBuf> {
     Some(if way.as_os_str().is_empty() { PathBuf::from(".") } else { way })
 }
 
-/// Reads exactly `length` bytes of a file that may change meanwhile: a longer file is cut, a shorter one is
-/// padded with zeros. It reads at its own offsets, since the file may be open elsewhere.
-struct Exactly<'a> {
-    file: &'a File,
+/// A file that is read at offsets of the reader's own, since it may be open elsewhere.
+trait ReadAt {
+    /// Reads at an offset. Returns 0 at the end.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+}
+
+impl ReadAt for File {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        std::os::unix::fs::FileExt::read_at(self, buffer, offset)
+    }
+}
+
+impl ReadAt for OutputFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        Self::read_at(self, buffer, offset)
+    }
+}
+
+/// Reads exactly a range of a file that may change meanwhile: a longer file is cut, a shorter one is padded with
+/// zeros.
+struct Exactly<'a, F> {
+    file: &'a F,
     place: u64,
-    length: u64,
+    end: u64,
     wanted: &'a IsWanted,
     trouble: Option<String>,
 }
 
-impl Exactly<'_> {
-    /// Describes how the file changed while it was read, if it did.
+impl<'a, F: ReadAt> Exactly<'a, F> {
+    fn new(file: &'a F, range: Range<u64>, wanted: &'a IsWanted) -> Self {
+        Self { file, place: range.start, end: range.end, wanted, trouble: None }
+    }
+
+    /// Describes how the file changed while it was read to its end, if it did.
     fn trouble(self) -> Option<String> {
-        self.trouble.or_else(|| match self.file.read_at(&mut [0], self.length) {
-            Ok(1..) if self.length == 0 => Some("its size is given as 0, and it has content".to_owned()),
+        self.trouble.or_else(|| match self.file.read_at(&mut [0], self.end) {
+            Ok(1..) if self.end == 0 => Some("its size is given as 0, and it has content".to_owned()),
             Ok(1..) => Some("it grew while it was packed; the end is missing".to_owned()),
             _ => None,
         })
     }
 }
 
-impl Read for Exactly<'_> {
+impl<F: ReadAt> Read for Exactly<'_, F> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.wanted.check()?;
-        let left = usize::try_from(self.length - self.place).unwrap_or(usize::MAX);
+        let left = usize::try_from(self.end - self.place).unwrap_or(usize::MAX);
         let most = buffer.len().min(left);
         let buffer = &mut buffer[..most];
         if most == 0 {
@@ -533,7 +622,7 @@ mod tests {
         let wanted = Wanted::default();
         let watch = wanted.watch();
         let read = |length| {
-            let mut content = Exactly { file: &file, place: 0, length, wanted: &watch, trouble: None };
+            let mut content = Exactly::new(&file, 0..length, &watch);
             let mut bytes = Vec::new();
             content.read_to_end(&mut bytes).unwrap();
             (bytes, content.trouble().unwrap_or_default())
@@ -560,7 +649,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (mut out, err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         out.write_all(b"hello").unwrap();
-        let mut packed = pack_streams(&out, &err, on_disk(folder.path()), Wanted::default().leak()).unwrap();
+        let output = OutputFiles::new(out, err);
+        let mut packed = pack_streams(&output, on_disk(folder.path()), Wanted::default().leak()).unwrap();
         let found = unpacked(&mut packed);
         assert_eq!(found.len(), 2);
         assert_eq!(found["std-log/stdout.log"], (0o664, "hello".to_owned()));

@@ -109,9 +109,7 @@ impl Attempt<'_> {
             let place = scratch.result().parent().map(std::path::Path::to_owned).unwrap_or_default();
             let target = Target { in_memory, folder: &place };
             match (kind, output) {
-                (ArtifactKind::StdLog, Some(output)) => {
-                    archive::pack_streams(&output.stdout, &output.stderr, target, watch)
-                }
+                (ArtifactKind::StdLog, Some(output)) => archive::pack_streams(&output, target, watch),
                 (ArtifactKind::StdLog, None) => Err(io::ErrorKind::NotFound.into()),
                 (ArtifactKind::Result, _) => archive::pack_tree(&scratch.result(), kind, target, watch),
                 (ArtifactKind::ExecLog, _) => archive::pack_tree(&scratch.exec(), kind, target, watch),

@@ -3,6 +3,7 @@
 mod archive;
 mod collect;
 mod follow_up;
+mod output_files;
 mod output_stream;
 mod outputs;
 mod prepare;

@@ -1,17 +1,16 @@
 //! Streams live output. Nothing is sent until a client follows (ADR 4).
 
 use std::convert::Infallible;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mitosis_client::ClientError;
-use mitosis_protocol::output::{MAX_CHUNK_BYTES, OutputChunk, OutputDemand};
+use mitosis_protocol::output::{Located, LogPosition, OutputChunk, OutputDemand, OutputStream};
 
 use super::Attempt;
-use super::scratch::{OutputFiles, on_a_blocking_thread};
+use super::output_files::{OutputFile, OutputFiles, Part};
+use super::scratch::on_a_blocking_thread;
 use crate::retry::BackoffTimer;
 
 /// Delay before streaming starts: shorter commands end before a client can follow.
@@ -82,11 +81,14 @@ impl Attempt<'_> {
     }
 }
 
-/// The available bytes of a demand, if there are any.
+/// What a demand asks for, if there is any of it yet.
 async fn chunk(output: &Arc<OutputFiles>, demand: OutputDemand) -> Option<OutputChunk> {
     let output = output.clone();
-    match on_a_blocking_thread(move || read_both(&output, demand)).await {
-        Ok(chunk) => (!chunk.stdout.is_empty() || !chunk.stderr.is_empty()).then_some(chunk),
+    match on_a_blocking_thread(move || read(&output, demand)).await {
+        Ok(chunk) => {
+            let has_content = !chunk.stdout.is_empty() || !chunk.stderr.is_empty() || chunk.located.is_some();
+            has_content.then_some(chunk)
+        }
         Err(error) => {
             tracing::debug!(%error, "failed to read live output");
             None
@@ -94,27 +96,28 @@ async fn chunk(output: &Arc<OutputFiles>, demand: OutputDemand) -> Option<Output
     }
 }
 
-fn read_both(output: &OutputFiles, demand: OutputDemand) -> io::Result<OutputChunk> {
-    let read = |file, offset: Option<u64>| offset.map_or(Ok(Vec::new()), |offset| read_from(file, offset));
+fn read(output: &OutputFiles, demand: OutputDemand) -> io::Result<OutputChunk> {
+    let located = demand.locate.map(|position| locate(output, position)).transpose()?;
+    let part = |file: &OutputFile, offset: Option<u64>| {
+        offset.map_or(Ok(Part::default()), |offset| file.part(offset))
+    };
+    let omitted = |part: &Part, wanted: Option<u64>| wanted.map_or(0, |wanted| part.offset - wanted);
+    let (stdout, stderr) = (part(&output.stdout, demand.stdout)?, part(&output.stderr, demand.stderr)?);
     Ok(OutputChunk {
-        stdout_offset: demand.stdout.unwrap_or_default(),
-        stdout: read(&output.stdout, demand.stdout)?,
-        stderr_offset: demand.stderr.unwrap_or_default(),
-        stderr: read(&output.stderr, demand.stderr)?,
+        stdout_omitted: omitted(&stdout, demand.stdout),
+        stdout_offset: stdout.offset,
+        stdout: stdout.bytes,
+        stderr_omitted: omitted(&stderr, demand.stderr),
+        stderr_offset: stderr.offset,
+        stderr: stderr.bytes,
+        located,
     })
 }
 
-/// Reads at an offset, because the command shares the position of the file.
-fn read_from(file: &File, offset: u64) -> io::Result<Vec<u8>> {
-    let left = usize::try_from(file.metadata()?.len().saturating_sub(offset)).unwrap_or(usize::MAX);
-    let mut bytes = vec![0; left.min(MAX_CHUNK_BYTES)];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match file.read_at(&mut bytes[filled..], offset + filled as u64)? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    bytes.truncate(filled);
-    Ok(bytes)
+fn locate(output: &OutputFiles, position: LogPosition) -> io::Result<Located> {
+    Ok(Located {
+        position,
+        stdout: output.locate(OutputStream::Stdout, position)?,
+        stderr: output.locate(OutputStream::Stderr, position)?,
+    })
 }

@@ -4,7 +4,8 @@ use mitosis_domain::limits::PREPARATION_ALLOWANCE;
 use mitosis_protocol::TaskResultMessage;
 use tokio::time::timeout_at;
 
-use super::scratch::{OutputFiles, OutputMode};
+use super::output_files::OutputFiles;
+use super::scratch::OutputMode;
 use super::{Attempt, AttemptError};
 
 /// Whether the command can start.

@@ -1,7 +1,7 @@
 //! Runs the command of a task (semantics §7.3, §7.4).
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::pin::pin;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -16,11 +16,13 @@ use mitosis_protocol::{ExecState, ResultWarning, TaskResult, TaskResultMessage, 
 use nix::sys::signal::Signal;
 
 use super::archive::{self, Content, Packed, Target, Wanted};
+use super::output_files::OutputFiles;
 use super::program::Program;
-use super::scratch::{OutputFiles, Scratch};
+use super::scratch::{Scratch, on_a_blocking_thread};
 use super::{Attempt, AttemptError, Directive};
 use crate::exec_state::StateReporter;
 use crate::os::process_group::ProcessGroup;
+use crate::settings::OutputLimitAction;
 
 /// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(10);
@@ -86,7 +88,8 @@ impl Attempt<'_> {
         let limit = limit_without_renewal(&self.task.spec);
         self.wait_for_lease(limit).await?;
         let group = ProcessGroup::registered(self.thread.entry.clone(), limit);
-        let output = output.map(Arc::new);
+        let output =
+            output.map(|output| Arc::new(output.with_limit(self.context.settings.output_limit.bytes)));
         tokio::select! {
             ran = self.supervise(&group, output.as_ref()) => ran,
             () = self.context.lease.expired(limit) => {
@@ -179,13 +182,24 @@ impl Attempt<'_> {
         }
     }
 
+    /// Watches the output grow. Returns when the command has to be stopped for it.
     async fn output_limit_exceeded(&self, output: Option<&Arc<OutputFiles>>) {
         let Some(output) = output else { return std::future::pending().await };
+        let settings = &self.context.settings;
         loop {
             tokio::time::sleep(SIZE_CHECK).await;
-            for file in [&output.stdout, &output.stderr] {
-                if file.metadata().is_ok_and(|found| found.len() > self.context.settings.output_limit) {
-                    return;
+            output.sample(settings.clock.now());
+            if !output.exceeds_limit() {
+                continue;
+            }
+            match settings.output_limit.action {
+                OutputLimitAction::Stop => return,
+                OutputLimitAction::Omit => {
+                    let output = output.clone();
+                    if let Err(error) = on_a_blocking_thread(move || output.remove_omitted()).await {
+                        tracing::warn!(%error, "the file system can't remove a part of a file; stopping the command");
+                        return;
+                    }
                 }
             }
         }
@@ -212,7 +226,7 @@ impl Exit {
     fn note(&mut self, line: &str) {
         self.unpack();
         if let Some(output) = &self.output
-            && let Err(error) = writeln!(&output.stderr, "mito: {line}")
+            && let Err(error) = output.stderr.append(&format!("mito: {line}"))
         {
             tracing::warn!(%error, "failed to append to the error output");
         }
@@ -263,7 +277,7 @@ fn pack_log(output: &OutputFiles, scratch: &Scratch, inline_limit: usize) -> Opt
     let folder = scratch.folder();
     let target = Target { in_memory: inline_limit, folder: &folder };
     let wanted = Wanted::default();
-    match archive::pack_streams(&output.stdout, &output.stderr, target, wanted.watch()) {
+    match archive::pack_streams(output, target, wanted.watch()) {
         Ok(Packed { content: Content::Memory(bytes), warnings, .. }) => Some(PackedLog { bytes, warnings }),
         Ok(_) => None,
         Err(error) => {
@@ -322,7 +336,7 @@ fn start(
     }
     command.envs(variables.iter().copied());
     match output {
-        Some(output) => command.stdout(output.stdout.try_clone()?).stderr(output.stderr.try_clone()?),
+        Some(output) => command.stdout(output.stdout.stdio()?).stderr(output.stderr.stdio()?),
         None => command.stdout(Stdio::null()).stderr(Stdio::null()),
     };
     command.spawn()

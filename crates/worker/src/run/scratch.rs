@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use mitosis_protocol::Uuid;
 
+use super::output_files::OutputFiles;
 use crate::exit::WorkerError;
 use crate::os::directory_lock::DirectoryLock;
 use crate::os::remove_tree::{OWNER, make_writable, remove_tree};
@@ -30,24 +31,6 @@ pub(crate) struct Scratch {
 pub(crate) enum OutputMode {
     Keep,
     Discard,
-}
-
-/// The output files of a command. They stay open, because the command can replace them by others.
-#[derive(Debug)]
-pub(crate) struct OutputFiles {
-    pub(crate) stdout: File,
-    pub(crate) stderr: File,
-}
-
-/// Output up to this size is packed on the thread that ran the command. Packing takes a few milliseconds.
-const SHORT_OUTPUT: u64 = 256 * 1024;
-
-impl OutputFiles {
-    /// Whether both streams together are short.
-    pub(super) fn is_short(&self) -> bool {
-        let length = |file: &File| file.metadata().map_or(u64::MAX, |found| found.len());
-        length(&self.stdout).saturating_add(length(&self.stderr)) <= SHORT_OUTPUT
-    }
 }
 
 impl Scratch {
@@ -155,7 +138,7 @@ impl Scratch {
     }
 
     fn output_files(&self) -> io::Result<OutputFiles> {
-        Ok(OutputFiles { stdout: new_file(&self.stdout())?, stderr: new_file(&self.stderr())? })
+        Ok(OutputFiles::new(new_file(&self.stdout())?, new_file(&self.stderr())?))
     }
 
     /// Notes that the directories have to be cleaned before the next task.

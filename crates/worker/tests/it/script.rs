@@ -21,7 +21,7 @@ use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::entropy::OsEntropy;
 use mitosis_protocol::worker::FetchedTask;
 use mitosis_protocol::{TaskSpec, Uuid};
-use mitosis_worker::{Login, Settings, Worker, WorkerError, WorkerExit};
+use mitosis_worker::{Login, OutputLimit, OutputLimitAction, Settings, Worker, WorkerError, WorkerExit};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -53,6 +53,7 @@ struct Book {
     taken_back: usize,
     /// How long a report takes.
     thinks: Duration,
+    output_limit_action: OutputLimitAction,
     /// The lifetime of worker tokens in seconds, if they contain it.
     token_life: Option<i64>,
     /// Whether the states of all tasks are wanted.
@@ -188,6 +189,11 @@ impl Script {
         self.book().token_life = Some(seconds);
     }
 
+    /// Starts workers that stop a command at the output limit.
+    pub(crate) fn stops_at_the_output_limit(&self) {
+        self.book().output_limit_action = OutputLimitAction::Stop;
+    }
+
     /// Delays the answer to each report by this time.
     pub(crate) fn thinks(&self, time: Duration) {
         self.book().thinks = time;
@@ -204,7 +210,7 @@ impl Script {
         let settings = Settings {
             slots,
             polling_interval: Duration::from_millis(50),
-            output_limit: 1_000_000,
+            output_limit: OutputLimit { bytes: 1_000_000, action: self.book().output_limit_action },
             drain: self.drain.clone(),
             ..Settings::new(login, self.scratch.path().to_owned(), Arc::new(OsEntropy))
         };

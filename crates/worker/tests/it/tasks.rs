@@ -81,6 +81,7 @@ async fn command_that_ignores_sigterm_is_killed() {
 #[tokio::test]
 async fn endless_output_is_stopped_with_a_note() {
     let script = Script::new().await;
+    script.stops_at_the_output_limit();
     // The output grows slowly; otherwise the test would have to pack gigabytes.
     let endless = "while :; do head -c 100000 /dev/zero; done";
     script.has(endless, |task| task.spec.terminal_output = true);
@@ -91,9 +92,31 @@ async fn endless_output_is_stopped_with_a_note() {
     assert!(streams["std-log/stderr.log"].contains("more output"), "{}", streams["std-log/stderr.log"]);
 }
 
+/// The command writes more while the worker has removed a part of the file already.
+#[tokio::test]
+async fn long_output_keeps_its_beginning_and_its_end() {
+    let script = Script::new().await;
+    script.has("seq 1 400000; sleep 1.5; seq 400001 500000; exit 3", |task| task.spec.terminal_output = true);
+    let _worker = script.worker(1);
+    assert_eq!(script.commits(1).await["exit_status"], 3 << 8, "it ran to its end");
+    let streams = unpacked(&script.uploads()[0].1);
+    let stdout = &streams["std-log/stdout.log"];
+    let (beginning, rest) = stdout.split_once("\n[mito: ").expect("a mark");
+    let (omitted, end) = rest.split_once(" bytes of output are omitted here]\n").expect("a mark");
+    assert!(beginning.starts_with("1\n2\n") && end.ends_with("499999\n500000\n"));
+    let written: usize = (1..=500_000).map(|number: u32| number.to_string().len() + 1).sum();
+    assert_eq!(beginning.len() + omitted.parse::<usize>().unwrap() + end.len(), written);
+    assert!(
+        (900_000..=1_000_000).contains(&(beginning.len() + end.len())),
+        "{}",
+        beginning.len() + end.len()
+    );
+}
+
 #[tokio::test]
 async fn command_stopped_for_its_output_never_succeeds() {
     let script = Script::new().await;
+    script.stops_at_the_output_limit();
     let exits = "trap 'exit 0' TERM; while :; do head -c 100000 /dev/zero; done";
     script.has(exits, |task| task.spec.terminal_output = true);
     let _worker = script.worker(1);

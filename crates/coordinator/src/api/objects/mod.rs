@@ -3,6 +3,7 @@
 //! The link is the permission: its signature covers the object, the operation and the expiry.
 
 mod link_owner;
+pub(in crate::api) mod std_log;
 pub(crate) mod stored;
 pub(crate) mod uploads;
 

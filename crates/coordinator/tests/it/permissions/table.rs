@@ -85,6 +85,7 @@ pub(super) const TASKS: &[Row] = &[
     ("GET", "/tasks/{task}", "", Member(Read, 403)),
     ("GET", "/v1/tasks/{task}/explain", "", Member(Read, 403)),
     ("GET", "/v1/tasks/{task}/output", "", Member(Read, 403)),
+    ("GET", "/v1/tasks/{task}/logs", "", MemberBut(Read, 403, 404)),
     ("GET", "/v1/tasks/{task}/events", "", Member(Read, 403)),
     ("GET", "/v1/events?group={group}", "", Member(Read, 403)),
     ("GET", "/v1/events", "", AnyUser),

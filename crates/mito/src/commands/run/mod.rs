@@ -26,7 +26,7 @@ use crate::process::failure::Failure;
 use crate::process::logging;
 use crate::process::signals::StopRequests;
 use crate::show::Output;
-use crate::task_io::follow;
+use crate::task_io::follow::{self, LogPart};
 use crate::task_io::terminal_output::TerminalOutput;
 
 pub(super) async fn run(args: &RunArgs, environment: &Environment) -> Result<ExitCode, Failure> {
@@ -164,7 +164,7 @@ async fn follow_one(
     scratch: &Path,
     streams: &mut TerminalOutput,
 ) -> Result<ExitCode, Failure> {
-    let outcome = follow::follow(user, task, scratch, streams).await?;
+    let outcome = follow::follow(user, task, LogPart::default(), scratch, streams).await?;
     let (code, word) = outcome.describe(user, task).await;
     if let Some(word) = word {
         note!("mito: {word}");

@@ -18,7 +18,7 @@ use crate::login::reconnect::Reconnect;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::show::{Output, Progress, pluralized};
-use crate::task_io::follow;
+use crate::task_io::follow::{self, LogPart};
 use crate::task_io::progress::TaskProgress;
 use crate::task_io::terminal_output::TerminalOutput;
 
@@ -81,7 +81,7 @@ async fn show_each(
         let scratch = folder.join(format!("mito-run-{task}"));
         let outcome = match ended.next(user, tasks).await? {
             Some(output) => follow::show_ended(user, output, &scratch, &mut streams).await,
-            None => follow::follow(user, task, &scratch, &mut streams).await,
+            None => follow::follow(user, task, LogPart::default(), &scratch, &mut streams).await,
         };
         progress.suspend(|| remove_folder(&scratch));
         let (code, word) = outcome?.describe(user, task).await;

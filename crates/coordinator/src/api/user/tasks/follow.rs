@@ -4,29 +4,21 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use mitosis_domain::permission::Action;
 use mitosis_domain::task::{Phase, Task};
-use mitosis_protocol::Uuid;
-use mitosis_protocol::output::{FollowQuery, FollowReply};
-use tokio::time::{Instant, sleep_until};
+use mitosis_protocol::output::{FollowQuery, FollowReply, LogPosition};
+use mitosis_protocol::{Timestamp, Uuid};
+use tokio::time::Instant;
 
-use super::find;
+use super::live::{self, Event, Live};
 use crate::api::body::{InPath, InQuery};
 use crate::api::routes::{Access, Routes};
 use crate::app::App;
-use crate::auth::revalidation::{AuthenticatedCaller, groups_of};
-use crate::dispatch::peer_notifier::Hint;
-use crate::error::ApiError;
-use crate::events::feed::TaskChanges;
-use crate::events::output_hub::Wake;
-use crate::events::relay::RENEW_AFTER;
+use crate::auth::revalidation::AuthenticatedCaller;
+use crate::error::{ApiError, Rejection};
+use crate::events::output_hub::{Part, Wanted};
 
 /// The longest time that a request is held.
 pub(in crate::api) const MAX_WAIT: Duration = Duration::from_secs(20);
-/// How often to revalidate the caller and to check for output. Lookups in the store are cached.
-const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// How long to rely on notifications.
-const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(super) fn routes() -> Routes {
     Routes::new().get(
@@ -45,49 +37,46 @@ async fn follow(
     InQuery(query): InQuery<FollowQuery>,
 ) -> Result<Json<FollowReply>, ApiError> {
     let deadline = Instant::now() + query.wait.unwrap_or_default().min(MAX_WAIT);
-    // When the request was last sent to the other coordinators.
-    let mut requested: Option<Instant> = None;
-    let mut changes = TaskChanges::subscribe(app.clone(), uuid);
-    let mut seen: Option<(Instant, Task)> = None;
-    // Registers before reading the task, so that an end in between still wakes. The registration is kept while the caller
-    // and the task are checked, so that no bytes are missed.
-    let mut following = app.output.follow(uuid, query.stdout, query.stderr);
-    loop {
-        authentication.revalidate(&app).await?;
-        let groups = groups_of(&app, user.id).await?;
-        let (looked, task) = match seen.take() {
-            Some((at, task)) if at.elapsed() < POLL_INTERVAL && groups.contains(&task.group) => (at, task),
-            _ => (Instant::now(), find(&app, &user, uuid, Action::View).await?),
-        };
-        let is_due = Instant::now() >= deadline || app.stopping.is_cancelled();
-        if is_due || matches!(task.phase, Phase::Ended(_)) {
-            return Ok(Json(reply(&task, Vec::new(), Vec::new())));
+    let position = position(&query, app.now())?;
+    let live = Live { app, user, authentication, uuid };
+    let FollowQuery { mut stdout, mut stderr, .. } = query;
+    let mut is_located = false;
+    if let Some(position) = position {
+        let (event, task) = live.next(Wanted::Position(position), deadline).await?;
+        let Event::Located(located) = event else { return Ok(Json(reply(&task))) };
+        (stdout, stderr, is_located) = (located.stdout, located.stderr, true);
+    }
+    let (event, task) = live.next(Wanted::Bytes { stdout, stderr }, deadline).await?;
+    let (out, err) = match event {
+        Event::Bytes { stdout, stderr } => (stdout, stderr),
+        Event::Located(_) | Event::Ended | Event::Nothing => {
+            (Part { offset: stdout, bytes: Vec::new() }, Part { offset: stderr, bytes: Vec::new() })
         }
-        if let Phase::Running(attempt) = task.phase
-            && !app.agents.follow(attempt.worker, uuid)
-            && requested.is_none_or(|at| at.elapsed() >= RENEW_AFTER)
-        {
-            let FollowQuery { stdout, stderr, .. } = query;
-            app.peers.send(Hint::Follow { agent: attempt.worker, task: uuid, stdout, stderr });
-            requested = Some(Instant::now());
-        }
-        let until = deadline.min(Instant::now() + CHECK_INTERVAL);
-        tokio::select! {
-            wake = following.woken() => match wake {
-                Wake::Bytes { stdout, stderr } => return Ok(Json(reply(&task, stdout, stderr))),
-                Wake::Changed => following = app.output.follow(uuid, query.stdout, query.stderr),
-            },
-            _ = changes.next() => {}
-            () = sleep_until(until) => seen = Some((looked, task)),
-            () = app.stopping.cancelled() => {}
-        }
+    };
+    Ok(Json(FollowReply {
+        stdout_offset: (is_located || out.offset != stdout).then_some(out.offset),
+        stdout: out.bytes,
+        stderr_offset: (is_located || err.offset != stderr).then_some(err.offset),
+        stderr: err.bytes,
+        ..reply(&task)
+    }))
+}
+
+/// The position from which the query wants output, if it names one.
+fn position(query: &FollowQuery, now: Timestamp) -> Result<Option<LogPosition>, Rejection> {
+    match (query.tail, &query.since) {
+        (Some(lines), None) => Ok(Some(LogPosition::Tail { lines })),
+        (None, Some(since)) => Ok(Some(LogPosition::Since { at: live::since(since, now)? })),
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(Rejection::invalid("`tail` and `since` exclude each other")),
     }
 }
 
-fn reply(task: &Task, stdout: Vec<u8>, stderr: Vec<u8>) -> FollowReply {
+/// A reply without output.
+fn reply(task: &Task) -> FollowReply {
     let (result, warnings) = match &task.phase {
         Phase::Ended(ending) => (Some(ending.result), ending.warnings.clone()),
         Phase::Pending | Phase::Ready | Phase::Running(_) | Phase::Reported(..) => (None, Vec::new()),
     };
-    FollowReply { stdout, stderr, state: task.phase.state(), result, warnings }
+    FollowReply { state: task.phase.state(), result, warnings, ..FollowReply::default() }
 }

@@ -11,6 +11,8 @@ mod find;
 pub(in crate::api) mod follow;
 mod get;
 mod labels;
+mod live;
+mod logs;
 mod outputs;
 mod query;
 mod references;
@@ -53,6 +55,7 @@ pub(super) fn routes() -> Routes {
         .merge(results::routes())
         .merge(retry::routes())
         .merge(follow::routes())
+        .merge(logs::routes())
         .merge(outputs::routes())
         .merge(stop::routes())
         .tag("tasks")

@@ -1,40 +1,94 @@
-//! `mito client tasks logs`: shows the output of a task on the same streams.
+//! `mito client tasks logs`: shows the output of tasks on the same streams.
 
+use std::path::Path;
+
+use futures_util::future::try_join_all;
 use mitosis_client::UserClient;
+use mitosis_protocol::output::OutputStream;
 use mitosis_protocol::{TaskInfo, TaskState};
 
+use crate::cli::client::tasks::LogsArgs;
 use crate::commands::client::session::Session;
 use crate::commands::select;
 use crate::login::reconnect::Reconnect;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
-use crate::task_io::follow;
+use crate::task_io::follow::{self, LogPart};
+use crate::task_io::stored_log::{self, Start, cant_write};
 use crate::task_io::terminal_output::TerminalOutput;
 
 /// The output is the result, so there are no formats, and the exit code is not that of the task.
-pub(super) async fn logs(name: &str, follow: bool, session: &mut Session<'_>) -> Result<(), Failure> {
+pub(super) async fn logs(args: &LogsArgs, session: &mut Session<'_>) -> Result<(), Failure> {
     let scratch = session.environment.cache_folder().join("follow");
-    let (client, task) = match follow {
-        true => find_and_reconnect(name, session).await?,
-        false => {
-            let client = session.identity().await?.client;
-            let uuid = select::one(name, &client).await?;
-            let task = client.task(uuid).await?;
-            (client, task.info)
+    let (client, tasks) = find(args, session).await?;
+    match &tasks[..] {
+        [task] => show(args, &client, task, &scratch, terminal(args)).await,
+        tasks if args.follow => {
+            let shows = tasks
+                .iter()
+                .map(|task| show(args, &client, task, &scratch, terminal(args).with_prefix(&prefix(task))));
+            try_join_all(shows).await.map(drop)
         }
+        tasks => {
+            for task in tasks {
+                show(args, &client, task, &scratch, terminal(args).with_prefix(&prefix(task))).await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Requests the tasks. With `-f`, waits for an unreachable coordinator.
+async fn find(args: &LogsArgs, session: &mut Session<'_>) -> Result<(UserClient, Vec<TaskInfo>), Failure> {
+    let mut tasks = Vec::new();
+    if !args.follow {
+        let client = session.identity().await?.client;
+        for uuid in select::each(&args.tasks, &client).await? {
+            tasks.push(client.task(uuid).await?.info);
+        }
+        return Ok((client, tasks));
+    }
+    let mut reconnect = Reconnect::new();
+    let client = session.identity_and_reconnect(&mut reconnect).await?.client;
+    for name in &args.tasks {
+        let look = async || client.task(select::resolve(name, &client).await?).await;
+        tasks.push(reconnect.retry(look, "try again later").await?.info);
+    }
+    Ok((client, tasks))
+}
+
+fn terminal(args: &LogsArgs) -> TerminalOutput {
+    let only = match (args.stdout, args.stderr) {
+        (true, _) => Some(OutputStream::Stdout),
+        (_, true) => Some(OutputStream::Stderr),
+        _ => None,
     };
-    let (client, uuid) = (&client, task.uuid);
-    match (task.result, follow) {
-        (Some(_), _) => match follow::show_stored(client, uuid, &scratch).await? {
-            true => Ok(()),
-            false => Err(nothing_kept(&task)),
+    let output = TerminalOutput::plain().select(only);
+    if args.raw { output } else { output.without_control_sequences() }
+}
+
+fn prefix(task: &TaskInfo) -> String {
+    format!("{}-{} | ", task.group_name, task.task_id)
+}
+
+async fn show(
+    args: &LogsArgs,
+    client: &UserClient,
+    task: &TaskInfo,
+    scratch: &Path,
+    mut streams: TerminalOutput,
+) -> Result<(), Failure> {
+    let (uuid, streams) = (task.uuid, &mut streams);
+    let part = LogPart { tail: args.tail, since: args.since.clone() };
+    match (task.result, args.follow) {
+        (Some(_), _) => match stored_log::show(client, uuid, &Start::new(part), scratch, streams).await? {
+            true => streams.end().map_err(cant_write),
+            false => Err(nothing_kept(task)),
         },
-        (None, _) if !task.spec.terminal_output => Err(nothing_kept(&task)),
-        (None, true) => {
-            follow::follow(client, uuid, &scratch, &mut TerminalOutput::plain()).await.map(|_| ())
-        }
+        (None, _) if !task.spec.terminal_output => Err(nothing_kept(task)),
+        (None, true) => follow::follow(client, uuid, part, scratch, streams).await.map(drop),
         (None, false) if task.state == TaskState::Running => {
-            follow::show_so_far(client, uuid, &scratch).await
+            follow::show_so_far(client, uuid, part, scratch, streams).await
         }
         (None, false) => {
             Err(Failure::new(Exit::Failure, format!("task {uuid} has not started: it is {:?}", task.state))
@@ -43,18 +97,6 @@ pub(super) async fn logs(name: &str, follow: bool, session: &mut Session<'_>) ->
                 ))
         }
     }
-}
-
-/// Requests the task; waits for an unreachable coordinator.
-async fn find_and_reconnect(
-    name: &str,
-    session: &mut Session<'_>,
-) -> Result<(UserClient, TaskInfo), Failure> {
-    let mut reconnect = Reconnect::new();
-    let client = session.identity_and_reconnect(&mut reconnect).await?.client;
-    let look = async || client.task(select::resolve(name, &client).await?).await;
-    let task = reconnect.retry(look, "try again later").await?.info;
-    Ok((client, task))
 }
 
 fn nothing_kept(task: &TaskInfo) -> Failure {

@@ -34,7 +34,7 @@ pub(super) async fn run(
         // Commands that wait also wait for an unreachable coordinator.
         TasksCommand::Wait(args) => return wait::wait(args, session, out).await,
         TasksCommand::Watch { selectors } => watch::watch(selectors, session, out).await?,
-        TasksCommand::Logs { task, follow } => logs::logs(task, *follow, session).await?,
+        TasksCommand::Logs(args) => logs::logs(args, session).await?,
         other => return at_once(other, &session.identity().await?, session.environment, out).await,
     }
     Ok(Next::Continue)
@@ -51,7 +51,7 @@ async fn at_once(
         out.say(note);
     }
     match command {
-        TasksCommand::Wait(_) | TasksCommand::Watch { .. } | TasksCommand::Logs { .. } => {}
+        TasksCommand::Wait(_) | TasksCommand::Watch { .. } | TasksCommand::Logs(_) => {}
         TasksCommand::Submit(args) => return submit::submit(args, identity, environment, out).await,
         TasksCommand::SubmitMany { file } => submit_many::submit_many(file, identity, out).await?,
         TasksCommand::Get { task } => get::get(named(task).await?, identity, out).await?,

@@ -9,7 +9,7 @@ use crate::login::identity::Identity;
 use crate::login::reconnect::Reconnect;
 use crate::process::failure::Failure;
 use crate::show::{Output, Submitted};
-use crate::task_io::follow;
+use crate::task_io::follow::{self, LogPart};
 use crate::task_io::terminal_output::TerminalOutput;
 
 pub(super) async fn submit(
@@ -37,7 +37,9 @@ pub(super) async fn submit(
             true => {
                 let scratch = environment.cache_folder().join("follow");
                 let mut streams = TerminalOutput::plain().quiet(out.is_quiet());
-                let outcome = follow::follow(&identity.client, uuid, &scratch, &mut streams).await?;
+                let outcome =
+                    follow::follow(&identity.client, uuid, LogPart::default(), &scratch, &mut streams)
+                        .await?;
                 waiting.ended(uuid, outcome.clone());
                 if let (_, Some(word)) = outcome.describe(&identity.client, uuid).await {
                     note!("mito: {word}");

@@ -1,0 +1,103 @@
+//! Waits for the live output of a task, at whichever coordinator its agent is connected.
+
+use std::time::Duration;
+
+use mitosis_domain::account::User;
+use mitosis_domain::permission::Action;
+use mitosis_domain::task::{Phase, Task};
+use mitosis_protocol::output::Located;
+use mitosis_protocol::{Timestamp, Uuid, duration};
+use tokio::time::{Instant, sleep_until};
+
+use super::find;
+use crate::app::App;
+use crate::auth::revalidation::{Authentication, groups_of};
+use crate::error::{ApiError, Rejection};
+use crate::events::feed::TaskChanges;
+use crate::events::output_hub::{Part, Wake, Wanted};
+use crate::events::relay::{self, RENEW_AFTER};
+
+/// How often to revalidate the caller and to check for output. Lookups in the store are cached.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long to rely on notifications.
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A caller who follows a task.
+pub(super) struct Live {
+    pub(super) app: App,
+    pub(super) user: User,
+    pub(super) authentication: Authentication,
+    pub(super) uuid: Uuid,
+}
+
+/// What happened to a followed task.
+pub(super) enum Event {
+    /// It wrote these bytes.
+    Bytes { stdout: Part, stderr: Part },
+    /// The position was found.
+    Located(Located),
+    /// It has ended.
+    Ended,
+    /// Nothing until the deadline, or the coordinator stops.
+    Nothing,
+}
+
+impl Live {
+    /// Waits for output, for the end of the task, or for the deadline. Returns the task as it was read last.
+    pub(super) async fn next(&self, wanted: Wanted, deadline: Instant) -> Result<(Event, Task), ApiError> {
+        let Self { app, user, authentication, uuid } = self;
+        let uuid = *uuid;
+        // When the request was last sent to the other coordinators.
+        let mut requested: Option<Instant> = None;
+        let mut changes = TaskChanges::subscribe(app.clone(), uuid);
+        let mut seen: Option<(Instant, Task)> = None;
+        // Registers before reading the task, so that an end in between still wakes. The registration is kept while the
+        // caller and the task are checked, so that no bytes are missed.
+        let mut following = app.output.follow(uuid, wanted);
+        loop {
+            authentication.revalidate(app).await?;
+            let groups = groups_of(app, user.id).await?;
+            let (looked, task) = match seen.take() {
+                Some((at, task)) if at.elapsed() < POLL_INTERVAL && groups.contains(&task.group) => {
+                    (at, task)
+                }
+                _ => (Instant::now(), find(app, user, uuid, Action::View).await?),
+            };
+            if matches!(task.phase, Phase::Ended(_)) {
+                return Ok((Event::Ended, task));
+            }
+            if Instant::now() >= deadline || app.stopping.is_cancelled() {
+                return Ok((Event::Nothing, task));
+            }
+            if let Phase::Running(attempt) = task.phase
+                && !app.agents.follow(attempt.worker, uuid)
+                && requested.is_none_or(|at| at.elapsed() >= RENEW_AFTER)
+            {
+                app.peers.send(relay::request(attempt.worker, uuid, wanted));
+                requested = Some(Instant::now());
+            }
+            let until = deadline.min(Instant::now() + CHECK_INTERVAL);
+            tokio::select! {
+                wake = following.woken() => match wake {
+                    Wake::Bytes { stdout, stderr } => return Ok((Event::Bytes { stdout, stderr }, task)),
+                    Wake::Located(located) => return Ok((Event::Located(located), task)),
+                    Wake::Changed => following = app.output.follow(uuid, wanted),
+                },
+                _ = changes.next() => {}
+                () = sleep_until(until) => seen = Some((looked, task)),
+                () = app.stopping.cancelled() => {}
+            }
+        }
+    }
+}
+
+/// The time that `since` means: itself, or a duration before now.
+pub(super) fn since(text: &str, now: Timestamp) -> Result<Timestamp, Rejection> {
+    if let Ok(ago) = duration::parse(text) {
+        return Ok(now - ago);
+    }
+    Timestamp::parse(text).map_err(|_| {
+        Rejection::invalid(format!("invalid `since`: `{text}`"))
+            .hint("give a time such as `2031-02-09T17:04:05Z`, or a duration such as `10m`")
+    })
+}
