@@ -1,5 +1,7 @@
 //! Events: changes of task states (native API, server-sent events).
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -41,4 +43,26 @@ impl From<TaskInfo> for TaskEvent {
             at: info.updated_at,
         }
     }
+}
+
+/// Most tasks in one [`StatesRequest`].
+pub const MAX_STATES: usize = 1_000;
+
+/// `POST /v1/tasks/states`: which of the tasks run, and which have ended.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct StatesRequest {
+    /// The tasks, at most [`MAX_STATES`].
+    pub tasks: Vec<Uuid>,
+    /// How long to hold the request until the first task of the list has ended, at most 20 seconds.
+    #[schema(value_type = Option<String>, example = "10s")]
+    #[serde(default, with = "crate::duration::optional_text", skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Duration>,
+}
+
+/// Reply to [`StatesRequest`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+pub struct StatesReply {
+    /// The states of those of the tasks that run or have ended, the earliest change first. Tasks that wait, that don't
+    /// exist or that the caller may not see are left out.
+    pub tasks: Vec<TaskEvent>,
 }

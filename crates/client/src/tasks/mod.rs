@@ -13,6 +13,7 @@ mod outputs;
 mod query;
 mod results;
 mod retry;
+mod states;
 mod stop;
 mod submit;
 

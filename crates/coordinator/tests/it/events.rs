@@ -113,6 +113,33 @@ pub(crate) async fn stream_of_a_group_resumes_after_an_interruption(harness: Har
     assert_eq!(seen, [(missed, "Ready".to_owned())]);
 }
 
+pub(crate) async fn states_are_held_until_the_first_task_ends(harness: Harness) {
+    let ann = harness.user("ann").await;
+    let mut uuids = Vec::new();
+    for _ in 0..3 {
+        uuids.push(ann.submits(&json!({})).await);
+    }
+    let (other, worker) = (ann.worker(&json!({})).await, ann.worker(&json!({})).await);
+    let first = other.fetches().await;
+    let second = worker.fetches().await;
+    assert_eq!((&first["uuid"], &second["uuid"]), (&json!(uuids[0]), &json!(uuids[1])));
+    let request = json!({"tasks": [uuids[1], uuids[0], uuids[2]], "wait": "20s"});
+    let (reply, ()) = tokio::join!(ann.post("/v1/tasks/states", &request), async {
+        harness.clock.advance(Duration::from_secs(1));
+        worker.finishes(&second, 256).await;
+    });
+    let reply = reply.expect(200).json();
+    let states: Vec<_> = reply["tasks"].as_array().unwrap().iter().collect();
+    assert_eq!(states.len(), 2, "the third waits: {reply}");
+    assert_eq!((&states[0]["uuid"], &states[0]["state"]), (&json!(uuids[0]), &json!("Running")));
+    assert_eq!((&states[1]["uuid"], &states[1]["result"]["exit_status"]), (&json!(uuids[1]), &json!(256)));
+    let raj = harness.user("raj").await;
+    let others = raj.post("/v1/tasks/states", &request).await.expect(200).json();
+    assert_eq!(others, json!({"tasks": []}), "at once, and without the tasks of others");
+    let many = json!({"tasks": vec![&uuids[0]; 1_001]});
+    ann.post("/v1/tasks/states", &many).await.expect_refused(400, "invalid_request");
+}
+
 pub(crate) async fn change_with_an_earlier_time_is_sent(harness: Harness) {
     let ann = harness.user("ann").await;
     let uuid = ann.submits(&json!({})).await;

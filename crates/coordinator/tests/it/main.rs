@@ -122,6 +122,7 @@ macro_rules! scenarios {
             }
             events {
                 stream_of_a_task_ends_with_the_task,
+                states_are_held_until_the_first_task_ends,
                 stream_of_a_group_resumes_after_an_interruption,
                 change_with_an_earlier_time_is_sent,
                 streams_hide_tasks_of_others,

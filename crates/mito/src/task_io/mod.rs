@@ -5,6 +5,7 @@ pub(crate) mod exit;
 pub(crate) mod follow;
 mod missing_resources;
 pub(crate) mod progress;
+pub(crate) mod states;
 pub(crate) mod std_log;
 pub(crate) mod stored_log;
 pub(crate) mod terminal_output;

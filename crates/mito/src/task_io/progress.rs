@@ -7,6 +7,7 @@ use mitosis_protocol::{TaskState, Uuid};
 
 use crate::show::Progress;
 use crate::task_io::exit::TaskExit;
+use crate::task_io::states::StateBatch;
 
 /// Counts tasks by state.
 #[derive(Debug, Default)]
@@ -33,6 +34,12 @@ impl TaskProgress {
                 self.running.remove(&task.uuid);
             }
         }
+    }
+
+    /// Applies the ends of a batch, and replaces the running tasks.
+    pub(crate) fn apply(&mut self, batch: &StateBatch) {
+        batch.ended.iter().for_each(|task| self.update(task));
+        self.running = batch.running.iter().map(|task| task.uuid).collect();
     }
 
     pub(crate) fn show(&self, progress: &Progress) {
@@ -80,5 +87,27 @@ mod tests {
         assert_eq!(apply(1, S::Finished, Some(256)), (1, "tasks ended, 1 running, 1 failed".to_owned()));
         assert_eq!(apply(2, S::Ready, None), (1, "tasks ended, 1 failed".to_owned()), "given back");
         assert_eq!(apply(2, S::Finished, Some(0)), (2, "tasks ended, 1 failed".to_owned()));
+    }
+
+    #[test]
+    fn batch_replaces_the_running_tasks() {
+        let mut task_progress = TaskProgress::default();
+        let task = |uuid: u128, exit_status: Option<i32>| TaskEvent {
+            uuid: Uuid::from_u128(uuid),
+            group_name: "lab".to_owned(),
+            task_id: 1,
+            state: if exit_status.is_some() { S::Finished } else { S::Running },
+            result: exit_status.map(|status| TaskResult { exit_status: WaitStatus(status), msg: None }),
+            at: Timestamp::UNIX_EPOCH,
+            warnings: Vec::new(),
+        };
+        let mut apply = |running: &[u128], ended: &[u128]| {
+            let running = running.iter().map(|uuid| task(*uuid, None)).collect();
+            let ended = ended.iter().map(|uuid| task(*uuid, Some(256))).collect();
+            task_progress.apply(&StateBatch { running, ended });
+            (task_progress.ended.len(), task_progress.message())
+        };
+        assert_eq!(apply(&[1, 2], &[]), (0, "tasks ended, 2 running".to_owned()));
+        assert_eq!(apply(&[3], &[2]), (1, "tasks ended, 1 running, 1 failed".to_owned()), "1 is requeued");
     }
 }

@@ -7,11 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use mitosis_protocol::task::SubmitTasksRequest;
+use mitosis_client::{Client, EarlierTokens};
+use mitosis_protocol::TaskState;
+use mitosis_protocol::task::{SubmitTaskRequest, SubmitTasksRequest};
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::home::{ADMIN, Home, LIMIT, Person, all_tasks, ended, task, until_there};
+use crate::home::{
+    ADMIN, Coordinator, Home, LIMIT, Person, all_tasks, ended, task, until_there, wait_for_count,
+};
 
 #[tokio::test]
 async fn wait_for_one_task_has_its_exit_code() {
@@ -236,6 +241,99 @@ async fn wait_reports_each_of_ten_thousand_tasks_once() {
     assert_eq!((reported.len(), stdout.lines().count()), (MANY, MANY));
     let last = rest.await.unwrap();
     assert!(last.contains("hint: "), "{last}");
+}
+
+/// A task with a label.
+fn labeled(label: &str, script: &str) -> SubmitTaskRequest {
+    SubmitTaskRequest { labels: vec![label.to_owned()], ..task(&["sh", "-c", script]) }
+}
+
+/// The number of runs of an operation of the store, from the metrics.
+async fn operations(coordinator: &Coordinator, name: &str) -> u64 {
+    let client = Client::new(&coordinator.address).unwrap();
+    let token = client.login(ADMIN, &SecretString::from(ADMIN), EarlierTokens::Retain).await.unwrap();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, coordinator.port()));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "GET /metrics HTTP/1.0\r\nHost: {address}\r\nAuthorization: Bearer {}\r\n\r\n",
+        token.expose_secret()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut metrics = String::new();
+    stream.read_to_string(&mut metrics).await.unwrap();
+    assert!(metrics.contains("mitosis_store_operation_seconds_count"), "{metrics}");
+    let marker = format!("operation=\"{name}\"");
+    let line = metrics
+        .lines()
+        .find(|line| line.starts_with("mitosis_store_operation_seconds_count") && line.contains(&marker));
+    line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+}
+
+#[tokio::test]
+async fn wait_for_many_tasks_reads_their_ends_in_batches() {
+    const MANY: usize = 500;
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let user = coordinator.admin().await;
+    let mut tasks = vec![labeled("many", "true"); MANY];
+    tasks[7] = labeled("many", "false");
+    user.submit_many(&SubmitTasksRequest { tasks, idempotency_key: None }).await.unwrap();
+    let wait =
+        ["client", "-c", &coordinator.address, "-u", ADMIN, "tasks", "wait", "label=many", "-o", "csv"];
+    let mut waiting = home.mito(&wait);
+    waiting.env("MITO_PASSWORD", ADMIN);
+    let waiting = mitosis_testkit::spawn(ended(waiting));
+    let _worker = home.worker(&coordinator.address, "2").await;
+    let waited = waiting.await.unwrap();
+    assert_eq!(waited.code, Some(123), "{}", waited.stderr);
+    assert!(waited.stderr.contains("1 of 500 tasks failed [some_failed]"), "{}", waited.stderr);
+    let reported: BTreeSet<&str> = waited.stdout.lines().skip(1).collect();
+    assert_eq!((reported.len(), waited.stdout.lines().count()), (MANY, MANY + 1), "a header, and one each");
+    assert_eq!(reported.iter().filter(|row| row.contains(",Finished,1,")).count(), 1, "{reported:?}");
+    assert_eq!(operations(&coordinator, "last_changes").await, 0, "no stream of events");
+    let reads = operations(&coordinator, "started_states").await;
+    assert!((1..MANY as u64).contains(&reads), "{reads}");
+
+    let fast = admin.run(&["tasks", "wait", "label=many", "--fail-fast"]).await;
+    assert_eq!(fast.code, Some(123), "{}", fast.stderr);
+    let watched = admin.run_ok(&["tasks", "watch", "label=many"]).await;
+    assert_eq!(watched.lines().filter(|line| line.contains("Finished, exit code")).count(), MANY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wait_for_many_tasks_survives_a_coordinator_restart() {
+    const MANY: usize = 20;
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let (address, port) = (coordinator.address.clone(), coordinator.port());
+    let go = home.path().join("go");
+    let script = format!("{}; exit 1", until_there(&go));
+    let user = coordinator.admin().await;
+    let tasks = vec![labeled("many", &script); MANY];
+    user.submit_many(&SubmitTasksRequest { tasks, idempotency_key: None }).await.unwrap();
+    let _worker = home.worker(&address, "4").await;
+    wait_for_count(&user, TaskState::Running, 4).await;
+    let args = |verb| ["client", "-c", &address, "-u", ADMIN, "tasks", verb, "label=many"];
+    let (waiting, _) = home.start(&args("wait"), "waiting for 20 tasks").await;
+    let mut watching = home.mito(&args("watch"));
+    watching.env("MITO_PASSWORD", ADMIN).stdout(Stdio::piped());
+    let mut watching = watching.spawn().unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    for _ in 0..MANY {
+        assert!(lines.next_line().await.unwrap().is_some(), "the present states");
+    }
+    coordinator.service.kill().await;
+    let again = home.coordinator(port, "600s").await;
+    std::fs::write(go, "").unwrap();
+    assert_eq!(waiting.wait().await.code(), Some(123));
+    let mut ends = 0;
+    while let Some(line) = tokio::time::timeout(LIMIT, lines.next_line()).await.unwrap().unwrap() {
+        ends += usize::from(line.contains("Finished, exit code 1"));
+    }
+    assert_eq!(ends, MANY, "each end once");
+    assert_eq!(watching.wait().await.unwrap().code(), Some(0));
+    drop(again);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_domain::tags::TagSet;
 use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::{TaskState, Timestamp};
+use uuid::Uuid;
 
 use crate::StoreError;
 
@@ -83,4 +84,7 @@ pub trait Events {
     /// Reads the last changes of these tasks, in the order of their cursors. Tasks that don't exist are left
     /// out.
     async fn last_changes(&self, tasks: &[TaskId]) -> Result<Vec<Change>, StoreError>;
+
+    /// Reads the states of those of the tasks that run or have ended, the earliest change first.
+    async fn started_states(&self, tasks: &[Uuid]) -> Result<Vec<TaskEvent>, StoreError>;
 }

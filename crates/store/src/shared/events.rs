@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_protocol::TaskState;
 use mitosis_protocol::events::TaskEvent;
+use uuid::Uuid;
 
 use crate::StoreError;
 use crate::backend::Backend;
@@ -33,6 +34,13 @@ impl<B: Backend> Events for B {
         let tasks: Vec<i64> = tasks.iter().map(|task| task.0).collect();
         self.read(tasks, |db, tasks| {
             Box::pin(async move { db.all(LAST_CHANGES, &[&List(tasks)], read).await })
+        })
+        .await
+    }
+
+    async fn started_states(&self, tasks: &[Uuid]) -> Result<Vec<TaskEvent>, StoreError> {
+        self.read_for_user(tasks.to_vec(), |db, tasks| {
+            Box::pin(async move { db.all(STARTED_STATES, &[&List(tasks)], read_event).await })
         })
         .await
     }
@@ -110,6 +118,18 @@ const LAST_CHANGES: Sql = sql!("
     INNER JOIN groups g ON g.id = t.group_id
     ORDER BY c.at, t.id");
 
+const STARTED_STATES: Sql = sql!(
+    "
+    SELECT t.uuid, g.name AS group_name, t.number, coalesce(d.state, l.reported_end, 2::smallint) AS state,
+        coalesce(d.finished_at, l.updated_at) AS at, d.exit_status, d.message, d.warnings
+    FROM task t
+    INNER JOIN groups g ON g.id = t.group_id
+    LEFT JOIN done d ON d.task_id = t.id
+    LEFT JOIN lease l ON l.task_id = t.id
+    WHERE t.uuid = ANY($1::uuid[]) AND (d.task_id IS NOT NULL OR l.task_id IS NOT NULL)
+    ORDER BY at, t.id"
+);
+
 fn read_position(row: &Row<'_>) -> Result<Position, StoreError> {
     let cursor = Cursor { at: row.time("at")?, task: TaskId(row.value("task_id")?) };
     let step = row.value::<i16>("step")?;
@@ -117,20 +137,35 @@ fn read_position(row: &Row<'_>) -> Result<Position, StoreError> {
 }
 
 fn read(row: &Row<'_>) -> Result<Change, StoreError> {
-    let cursor = Cursor { at: row.time("at")?, task: TaskId(row.value("id")?) };
+    let event = read_event(row)?;
+    let cursor = Cursor { at: event.at, task: TaskId(row.value("id")?) };
+    Ok(Change { cursor, group: GroupId(row.value("group_id")?), labels: row.tag_set("labels")?, event })
+}
+
+fn read_event(row: &Row<'_>) -> Result<TaskEvent, StoreError> {
     let state: TaskState = row.code("state")?;
     let result = match row.value::<Option<i32>>("exit_status")? {
         Some(_) => Some(row.result()?),
         None => None,
     };
-    let event = TaskEvent {
+    Ok(TaskEvent {
         uuid: row.value("uuid")?,
         group_name: row.value("group_name")?,
         task_id: row.value("number")?,
         state,
         result,
         warnings: row.warnings("warnings")?,
-        at: cursor.at,
-    };
-    Ok(Change { cursor, group: GroupId(row.value("group_id")?), labels: row.tag_set("labels")?, event })
+        at: row.time("at")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::query_plan::assert_searches;
+
+    #[test]
+    fn sqlite_starts_at_the_tasks() {
+        assert_searches(STARTED_STATES, &["t", "g", "d", "l"]);
+    }
 }

@@ -290,6 +290,7 @@ fn read_scope_allows_only_queries() {
         "/tasks/query",
         "/v1/tasks/results",
         "/v1/tasks/outputs",
+        "/v1/tasks/states",
         "/tasks/download/artifacts",
         "/tasks/download/artifacts/list",
         "/groups/{group}/attachments/query",

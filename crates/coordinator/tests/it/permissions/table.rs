@@ -99,6 +99,7 @@ pub(super) const TASKS: &[Row] = &[
     ("POST", "/v1/tasks/{task}/stop", "", MemberBut(Write, 400, 404)),
     ("POST", "/v1/tasks/results", r#"{"group_name": "{group}"}"#, Member(Read, 400)),
     ("POST", "/v1/tasks/outputs", r#"{"tasks": ["{ended}"]}"#, Counted(Read, "outputs/0")),
+    ("POST", "/v1/tasks/states", r#"{"tasks": ["{ended}"]}"#, Counted(Read, "tasks/0")),
     ("POST", "/v1/tasks/results", r#"{"group_name": "{me}", "before": "{task}"}"#, Member(Read, 403)),
     ("POST", "/v1/tasks/retry", r#"{"filter": {"group_name": "{group}"}}"#, Member(Write, 400)),
     ("POST", "/v1/tasks/retry", r#"{"filter": {"group_name": "{me}"}, "before": "{task}"}"#, Member(Read, 403)),

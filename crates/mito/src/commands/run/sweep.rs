@@ -1,11 +1,11 @@
 //! Runs a sweep, and follows its tasks to their end.
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use mitosis_client::{EventScope, TaskEvents, UserClient};
+use mitosis_client::UserClient;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::CancelTasksListRequest;
 use mitosis_sweep::{Submission, Sweep};
@@ -20,10 +20,14 @@ use crate::process::failure::Failure;
 use crate::show::{Output, Progress, pluralized};
 use crate::task_io::follow::{self, LogPart};
 use crate::task_io::progress::TaskProgress;
+use crate::task_io::states::StatePoll;
 use crate::task_io::terminal_output::TerminalOutput;
 
 /// Tasks in one request.
 const BATCH_SIZE: usize = 10_000;
+
+/// The shortest time between two updates of the progress bar.
+const BAR_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The most tasks that are listed when they continue.
 const MAX_NAMED: usize = 20;
@@ -41,11 +45,6 @@ pub(super) async fn run(
     mitosis_sweep::check(&sweep.expand()?)?;
     let submission = Submission::new(None, vec![sweep], identity.submitter(), &environment.cache_folder())?;
     let progress = out.count_progress(submission.total(), "tasks submitted");
-    // The stream is open before the submission, so it has the first change, too.
-    let events = match progress.is_shown() {
-        true => identity.client.events(&EventScope::Own, None).await.ok(),
-        false => None,
-    };
     let sent = submission.send(&identity.client, |accepted| {
         tasks.extend(accepted.tasks.iter().map(|(task, _)| task.uuid));
         progress.set(accepted.so_far);
@@ -54,12 +53,13 @@ pub(super) async fn run(
     progress.clear();
     let total = sent?;
     let progress = out.count_progress(total, "tasks ended");
-    let counted = tasks.iter().copied().collect();
     tasks.reverse();
+    // Only a bar that is shown needs the states.
+    let counted = progress.is_shown().then(|| StatePoll::new(tasks.clone(), BAR_INTERVAL));
     let streams = TerminalOutput::with_progress(&progress).quiet(out.is_quiet());
     let failed = tokio::select! {
         failed = show_each(&identity.client, tasks, scratch, streams, &progress) => failed,
-        never = count(&identity.client, events, counted, &progress) => match never {},
+        never = count(&identity.client, counted, &progress) => match never {},
     };
     progress.clear();
     match failed? {
@@ -97,34 +97,23 @@ async fn show_each(
     Ok(failed)
 }
 
-/// Updates the progress bar while the tasks run. Without events, the bar keeps its state. Only a bar that is shown needs
-/// them: an event for each task costs the coordinator more than a short task.
-async fn count(
-    user: &UserClient,
-    events: Option<TaskEvents>,
-    tasks: HashSet<Uuid>,
-    progress: &Progress,
-) -> Infallible {
-    let Some(mut events) = events else { return std::future::pending().await };
-    let (mut heard, mut reconnect) = (None, Reconnect::brief());
+/// Updates the progress bar while the tasks run. When the states can't be read, the bar keeps its state.
+async fn count(user: &UserClient, poll: Option<StatePoll>, progress: &Progress) -> Infallible {
+    let mut reconnect = Reconnect::brief();
     let mut task_progress = TaskProgress::default();
-    loop {
-        match events.next().await {
-            Ok(Some((id, event))) => {
-                heard = Some(id);
-                if tasks.contains(&event.uuid) {
-                    task_progress.update(&event);
-                    task_progress.show(progress);
-                }
+    let Some(mut poll) = poll else { return std::future::pending().await };
+    while !poll.is_done() {
+        match poll.next(user).await {
+            Ok(batch) => {
+                reconnect.reset();
+                task_progress.apply(&batch);
+                task_progress.show(progress);
             }
-            _ => {
-                reconnect.pause().await;
-                if let Ok(again) = user.events(&EventScope::Own, heard.as_deref()).await {
-                    events = again;
-                }
-            }
+            Err(error) if error.is_transient() => reconnect.pause().await,
+            Err(_) => break,
         }
     }
+    std::future::pending().await
 }
 
 /// Cancels waiting tasks, and lists the running ones with the command that stops them.

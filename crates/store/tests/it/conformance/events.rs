@@ -139,4 +139,12 @@ async fn agree<B: Backend>(harness: &Harness<B>, person: &Person, start: Cursor,
     assert_eq!(format!("{last:?}"), format!("{changes:?}"));
     let of_changes = changes.iter().map(|change| Position::of(change.cursor, &change.event));
     assert_eq!(positions, of_changes.collect::<Vec<_>>());
+    let uuids: Vec<_> = changes.iter().map(|change| change.event.uuid).collect();
+    let started: Vec<_> =
+        changes.into_iter().map(|change| change.event).filter(|event| is_started(event.state)).collect();
+    assert_eq!(harness.store().started_states(&uuids).await.unwrap(), started);
+}
+
+fn is_started(state: TaskState) -> bool {
+    matches!(state, TaskState::Running | TaskState::Finished | TaskState::Cancelled)
 }

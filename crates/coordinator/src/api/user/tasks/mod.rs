@@ -10,6 +10,7 @@ pub(super) mod filter;
 mod find;
 pub(in crate::api) mod follow;
 mod get;
+mod held;
 mod labels;
 mod live;
 mod logs;
@@ -18,6 +19,7 @@ mod query;
 mod references;
 mod results;
 mod retry;
+mod states;
 mod stop;
 pub(in crate::api) mod submission;
 mod submit;
@@ -57,6 +59,7 @@ pub(super) fn routes() -> Routes {
         .merge(follow::routes())
         .merge(logs::routes())
         .merge(outputs::routes())
+        .merge(states::routes())
         .merge(stop::routes())
         .tag("tasks")
 }

@@ -1,29 +1,19 @@
 //! `POST /v1/tasks/outputs`: how many tasks ended, and what they wrote.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use mitosis_domain::permission::Action;
+use mitosis_protocol::Uuid;
 use mitosis_protocol::output::{EndedLog, EndedOutput, MAX_OUTPUTS, OutputsReply, OutputsRequest};
-use mitosis_protocol::{Role, Uuid};
 use mitosis_store::ops::outputs::{self, StoredLog};
-use tokio::time::{Instant, sleep, sleep_until};
 
-use super::follow::MAX_WAIT;
+use super::held::{may_view, wait_for_end};
 use crate::api::body::Body;
 use crate::api::objects::stored;
 use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::revalidation::AuthenticatedCaller;
 use crate::error::{ApiError, Rejection};
-
-/// The shortest time between two reads of the store for one request.
-const PAUSE: Duration = Duration::from_millis(20);
-/// How long to rely on notifications: hints between coordinators may get lost.
-const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 pub(super) fn routes() -> Routes {
     Routes::new().post(
@@ -48,11 +38,8 @@ async fn outputs(
     let Some(first) = request.tasks.first().copied() else {
         return Err(Rejection::empty_list("tasks").into());
     };
-    // A task that the caller may not see is not waited for, so that the time of the reply does not reveal its end.
-    if let Some(wait) = request.wait
-        && app.store.tasks_seen_by(user.id, &[first]).await?.get(&first) == Some(&true)
-    {
-        wait_for_end(&app, first, Instant::now() + wait.min(MAX_WAIT)).await?;
+    if let Some(wait) = request.wait {
+        wait_for_end(&app, &user, first, wait).await?;
     }
     authentication.revalidate(&app).await?;
     let roles = app.store.groups_of(user.id).await?;
@@ -68,24 +55,6 @@ async fn outputs(
     let outputs =
         request.tasks.iter().filter_map(|task| Some(reply(*task, found.remove(task)?, logs.remove(task))));
     Ok(Json(OutputsReply { outputs: outputs.collect() }))
-}
-
-/// Waits until a task has ended.
-async fn wait_for_end(app: &App, task: Uuid, deadline: Instant) -> Result<(), ApiError> {
-    let mut changed = app.changed.subscribe();
-    while Instant::now() < deadline && !app.stopping.is_cancelled() && !app.store.has_ended(task).await? {
-        let until = deadline.min(Instant::now() + POLL_INTERVAL);
-        tokio::select! {
-            () = changed.notified() => sleep(PAUSE).await,
-            () = sleep_until(until) => {}
-            () = app.stopping.cancelled() => {}
-        }
-    }
-    Ok(())
-}
-
-fn may_view(roles: &BTreeMap<String, Role>, group: &str) -> bool {
-    roles.get(group).is_some_and(|role| Action::View.allowed_to(*role))
 }
 
 fn reply(uuid: Uuid, output: outputs::EndedOutput, bytes: Option<Bytes>) -> EndedOutput {

@@ -1,11 +1,12 @@
 //! `mito client tasks wait`: waits until tasks have ended.
 //!
-//! A stream of events reports each end. When it breaks it is resumed where it stopped; if that is not possible, the
-//! tasks are queried again.
+//! A stream of events reports the ends of a few tasks. When it breaks it is resumed where it stopped; if that is not
+//! possible, the tasks are queried again. The ends of many tasks are read in batches.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::future::try_join_all;
 use mitosis_client::{EventScope, TaskEvents, UserClient};
 use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::task::SubmitTaskReply;
@@ -23,9 +24,11 @@ use crate::show::rows::Rows;
 use crate::show::{Output, Progress, TaskChange};
 use crate::task_io::exit::TaskExit;
 use crate::task_io::progress::TaskProgress;
+use crate::task_io::states::{FEW, StatePoll};
 
-/// The number of tasks that are requested at once.
-const CONCURRENCY: usize = 16;
+/// The shortest pause between two reads of the states of many tasks.
+const MIN_PAUSE: Duration = Duration::from_millis(50);
+const LATER: &str = "the tasks continue; wait again later";
 /// The most tasks for which a timed-out wait explains why they have not ended.
 const MAX_EXPLAINED: usize = 3;
 
@@ -136,25 +139,74 @@ pub(super) async fn wait_until(
     out: &Output,
 ) -> Result<(), Failure> {
     let client = &identity.client;
-    // The stream is open before the tasks are looked up, so no change is missed.
-    let mut scope = scope(selection, identity);
-    let (mut events, mut heard) = (open_events(client, &scope, None, &mut reconnect).await?, None);
+    reconnect.retry(async || client.require("waiting for tasks").await, LATER).await?;
     let found = selection.find(client, &mut reconnect).await?;
-    if let [only] = found.as_slice() {
-        scope = EventScope::Task(only.uuid);
-        events = open_events(client, &scope, None, &mut reconnect).await?;
-    }
     waiting.start(&found)?;
     match waiting.total {
         1 => out.say("waiting for a task"),
         many => out.say(format_args!("waiting for {many} tasks")),
     }
     let mut report = Report::new(client, waiting.total, out);
-    reconnect = reconnect.with_progress(Some(&report.progress));
-    let mut pending = found;
-    let outcome = loop {
+    let reconnect = reconnect.with_progress(Some(&report.progress));
+    let newest_first: Vec<Uuid> = found.iter().map(|task| task.uuid).collect();
+    let outcome = if report.apply(found, waiting, until).await? {
+        Ok(())
+    } else if waiting.left.len() > FEW {
+        poll_states(newest_first, client, waiting, until, reconnect, &mut report).await
+    } else {
+        follow_events(scope(selection, identity), client, waiting, until, reconnect, &mut report).await
+    };
+    report.finish()?;
+    outcome
+}
+
+/// Reads the ends of many tasks in batches.
+async fn poll_states(
+    newest_first: Vec<Uuid>,
+    client: &UserClient,
+    waiting: &mut WaitSet,
+    until: WaitUntil,
+    mut reconnect: Reconnect,
+    report: &mut Report<'_>,
+) -> Result<(), Failure> {
+    let left = newest_first.into_iter().filter(|task| waiting.left.contains_key(task)).collect();
+    let mut poll = StatePoll::new(left, MIN_PAUSE);
+    loop {
+        match poll.next(client).await {
+            Ok(batch) => {
+                reconnect.reset();
+                report.tasks.apply(&batch);
+                if report.apply(batch.ended, waiting, until).await? {
+                    return Ok(());
+                }
+            }
+            Err(error) if error.is_transient() => {
+                reconnect.pause_after_error(error, || later(waiting)).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Receives an event for each change of a few tasks.
+async fn follow_events(
+    scope: EventScope,
+    client: &UserClient,
+    waiting: &mut WaitSet,
+    until: WaitUntil,
+    mut reconnect: Reconnect,
+    report: &mut Report<'_>,
+) -> Result<(), Failure> {
+    let scope = match waiting.left.first_key_value() {
+        Some((only, _)) if waiting.left.len() == 1 => EventScope::Task(*only),
+        _ => scope,
+    };
+    let (mut events, mut heard) = (open_events(client, &scope, None, &mut reconnect).await?, None);
+    // The tasks may have changed before the stream was open.
+    let mut pending = refresh(client, waiting, &mut reconnect).await?;
+    loop {
         if report.apply(std::mem::take(&mut pending), waiting, until).await? {
-            break Ok(());
+            return Ok(());
         }
         match events.next().await {
             Ok(Some((id, event))) => {
@@ -166,19 +218,14 @@ pub(super) async fn wait_until(
                     Err(error) => reconnect.pause_after_error(error, || later(waiting)).await?,
                     Ok(_) => reconnect.pause().await,
                 }
-                events = match open_events(client, &scope, heard.as_deref(), &mut reconnect).await {
-                    Ok(events) => events,
-                    Err(failure) => break Err(failure),
-                };
+                events = open_events(client, &scope, heard.as_deref(), &mut reconnect).await?;
                 // Without an event there is no position to resume from.
                 if heard.is_none() {
-                    pending = refresh(client, waiting).await?;
+                    pending = refresh(client, waiting, &mut reconnect).await?;
                 }
             }
         }
-    };
-    report.finish()?;
-    outcome
+    }
 }
 
 /// The output during a wait: a bar, and a row for each ended task.
@@ -203,25 +250,33 @@ impl<'a> Report<'a> {
         waiting: &mut WaitSet,
         until: WaitUntil,
     ) -> Result<bool, Failure> {
+        let (mut ended, mut is_failure) = (Vec::new(), false);
         for event in events {
             if waiting.left.contains_key(&event.uuid) {
                 self.tasks.update(&event);
-                self.tasks.show(&self.progress);
             }
             let Some(exit) = waiting.update(&event) else { continue };
             let (code, reason) = exit.describe(self.client, event.uuid).await;
-            let (out, rows) = (self.out, &mut self.rows);
-            self.progress.suspend(|| {
-                if let Some(reason) = reason {
-                    out.say(format_args!("mito: {}: {reason}", event.uuid));
-                }
-                rows.push(&TaskChange::from(event)).and_then(|()| rows.flush())
-            })?;
-            if until == WaitUntil::FirstFailure && !code.is_success() {
-                return Ok(true);
+            ended.push((event, reason));
+            is_failure = until == WaitUntil::FirstFailure && !code.is_success();
+            if is_failure {
+                break;
             }
         }
-        Ok(waiting.left.is_empty())
+        self.tasks.show(&self.progress);
+        if !ended.is_empty() {
+            let (out, rows) = (self.out, &mut self.rows);
+            self.progress.suspend(|| {
+                for (event, reason) in ended {
+                    if let Some(reason) = reason {
+                        out.say(format_args!("mito: {}: {reason}", event.uuid));
+                    }
+                    rows.push(&TaskChange::from(event))?;
+                }
+                rows.flush()
+            })?;
+        }
+        Ok(is_failure || waiting.left.is_empty())
     }
 
     fn finish(self) -> Result<(), Failure> {
@@ -245,8 +300,7 @@ pub(super) async fn open_events(
     after: Option<&str>,
     reconnect: &mut Reconnect,
 ) -> Result<TaskEvents, Failure> {
-    let later = "the tasks continue; wait again later";
-    reconnect.retry(async || client.events(scope, after).await, later).await
+    reconnect.retry(async || client.events(scope, after).await, LATER).await
 }
 
 fn later(waiting: &WaitSet) -> String {
@@ -260,23 +314,18 @@ fn later(waiting: &WaitSet) -> String {
 }
 
 /// The states of the remaining tasks.
-async fn refresh(client: &UserClient, waiting: &WaitSet) -> Result<Vec<TaskEvent>, Failure> {
-    let uuids: Vec<Uuid> = waiting.left.keys().copied().collect();
-    let mut looks = stream::iter(uuids).map(|uuid| client.task(uuid)).buffer_unordered(CONCURRENCY);
-    let mut events = Vec::new();
-    while let Some(task) = looks.next().await {
-        match task {
-            Ok(task) => events.push(task.info.into()),
-            // The stream will break again, and then all tasks are requested.
-            Err(error) if error.is_transient() => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(events)
+async fn refresh(
+    client: &UserClient,
+    waiting: &WaitSet,
+    reconnect: &mut Reconnect,
+) -> Result<Vec<TaskEvent>, Failure> {
+    let read = async || try_join_all(waiting.left.keys().map(|uuid| client.task(*uuid))).await;
+    let tasks = reconnect.retry(read, LATER).await?;
+    Ok(tasks.into_iter().map(|task| task.info.into()).collect())
 }
 
 /// Explains a timed-out wait with the coordinator's reasons for a few tasks.
-pub(super) async fn timed_out(waiting: &WaitSet, client: &UserClient, limit: std::time::Duration) -> Failure {
+pub(super) async fn timed_out(waiting: &WaitSet, client: &UserClient, limit: Duration) -> Failure {
     let (left, total) = (waiting.left.len(), waiting.total);
     let limit = mitosis_protocol::duration::short(limit);
     let sentence = match (total, waiting.left.keys().next()) {
@@ -299,7 +348,7 @@ pub(super) async fn timed_out(waiting: &WaitSet, client: &UserClient, limit: std
 }
 
 /// The time limit passed before the coordinator replied.
-fn no_answer(address: &str, limit: std::time::Duration) -> Failure {
+fn no_answer(address: &str, limit: Duration) -> Failure {
     let limit = mitosis_protocol::duration::short(limit);
     Failure::new(Exit::TimedOut, format!("the coordinator at {address} did not answer within {limit}"))
         .with_hint("check the address, and that it runs; submitted tasks continue")

@@ -1,9 +1,10 @@
 //! `mito client tasks watch`: shows the states of tasks as they change.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::{self, Write as _};
+use std::time::Duration;
 
-use mitosis_client::EventScope;
+use mitosis_client::{EventScope, UserClient};
 use mitosis_protocol::Uuid;
 use mitosis_protocol::events::TaskEvent;
 
@@ -13,9 +14,15 @@ use crate::commands::select::TaskSelection;
 use crate::login::reconnect::Reconnect;
 use crate::process::failure::Failure;
 use crate::show::{Output, TaskChange};
+use crate::task_io::states::{FEW, StateBatch, StatePoll};
 
 /// The number of rows on a terminal of unknown height.
 const LINES: usize = 20;
+
+/// The shortest pause between two reads of the states of many tasks.
+const MIN_PAUSE: Duration = Duration::from_millis(250);
+
+const LATER: &str = "watch again later";
 
 /// Shows the selected tasks until all have ended, or all tasks of the user's groups until interrupted.
 pub(super) async fn watch(
@@ -33,8 +40,11 @@ pub(super) async fn watch(
     if !selectors.is_empty() {
         let found = selection.find(client, &mut reconnect).await?;
         left = Some(found.iter().filter(|task| task.result.is_none()).map(|task| task.uuid).collect());
-        for task in found.into_iter().rev() {
-            screen.show(task)?;
+        let newest_first = found.iter().filter(|task| task.result.is_none()).map(|task| task.uuid).collect();
+        screen.show(found.into_iter().rev().collect())?;
+        if left.as_ref().is_some_and(|left| left.len() > FEW) {
+            drop(events);
+            return watch_many(newest_first, client, &mut screen, reconnect).await;
         }
     }
     let known: Option<Vec<Uuid>> = left.as_ref().map(|left| left.iter().copied().collect());
@@ -48,17 +58,47 @@ pub(super) async fn watch(
                 if let Some(left) = left.as_mut().filter(|_| event.result.is_some()) {
                     left.remove(&event.uuid);
                 }
-                screen.show(event)?;
+                screen.show(vec![event])?;
             }
             broken => {
                 match broken {
                     Err(error) => {
-                        reconnect.pause_after_error(error, || "watch again later".to_owned()).await?;
+                        reconnect.pause_after_error(error, || LATER.to_owned()).await?;
                     }
                     Ok(_) => reconnect.pause().await,
                 }
                 events = open_events(client, &EventScope::Own, heard.as_deref(), &mut reconnect).await?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Shows the states of many tasks: a task that starts and ends between two reads appears once, as ended.
+async fn watch_many(
+    newest_first: Vec<Uuid>,
+    client: &UserClient,
+    screen: &mut Screen<'_>,
+    mut reconnect: Reconnect,
+) -> Result<(), Failure> {
+    let mut poll = StatePoll::new(newest_first, MIN_PAUSE);
+    let mut shown = HashSet::new();
+    while !poll.is_done() {
+        match poll.next(client).await {
+            Ok(StateBatch { running, ended }) => {
+                reconnect.reset();
+                let now_running: HashSet<_> = running.iter().map(|task| (task.uuid, task.at)).collect();
+                let started = running.into_iter().filter(|task| !shown.contains(&(task.uuid, task.at)));
+                let changes: Vec<TaskEvent> = started.chain(ended).collect();
+                shown = now_running;
+                if !changes.is_empty() {
+                    screen.show(changes)?;
+                }
+            }
+            Err(error) if error.is_transient() => {
+                reconnect.pause_after_error(error, || LATER.to_owned()).await?;
+            }
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(())
@@ -75,16 +115,17 @@ impl<'a> Screen<'a> {
         Self { out, table: Table::default() }
     }
 
-    fn show(&mut self, event: TaskEvent) -> Result<(), Failure> {
-        let at = event.at;
-        let task = TaskChange::from(event);
+    /// Shows changes, in their order.
+    fn show(&mut self, events: Vec<TaskEvent>) -> Result<(), Failure> {
+        let Some(at) = events.iter().map(|event| event.at).max() else { return Ok(()) };
+        let tasks = events.into_iter().map(TaskChange::from);
         if !self.out.is_watched() {
             let mut rows = self.out.rows();
-            rows.push(&task)?;
+            tasks.into_iter().try_for_each(|task| rows.push(&task))?;
             return rows.finish();
         }
         let height = terminal_size::terminal_size_of(io::stdout()).map(|(_, height)| usize::from(height.0));
-        let frame = self.table.frame(task, &self.out.again(at), height)?;
+        let frame = self.table.frame(tasks, &self.out.again(at), height)?;
         let mut stdout = io::stdout().lock();
         stdout
             .write_all(frame.as_bytes())
@@ -105,12 +146,19 @@ struct Table {
 
 impl Table {
     /// The text that replaces the last frame by the new one.
-    fn frame(&mut self, task: TaskChange, out: &Output, height: Option<usize>) -> Result<String, Failure> {
-        self.last.retain(|other| other.uuid() != task.uuid());
-        self.last.push(task);
+    fn frame(
+        &mut self,
+        tasks: impl IntoIterator<Item = TaskChange>,
+        out: &Output,
+        height: Option<usize>,
+    ) -> Result<String, Failure> {
         // One line is for the titles and one for the cursor: a table that scrolls can't be redrawn.
         let lines = height.map_or(LINES, |height| height.saturating_sub(2).max(1));
-        self.last.drain(..self.last.len().saturating_sub(lines));
+        for task in tasks {
+            self.last.retain(|other| other.uuid() != task.uuid());
+            self.last.push(task);
+            self.last.drain(..self.last.len().saturating_sub(lines));
+        }
         let table = out.lines(&self.last)?;
         let back = match (self.drawn, self.width == out.width()) {
             (0, _) => String::new(),
@@ -141,7 +189,7 @@ mod tests {
     fn frames(tasks: i64, width: usize, height: Option<usize>) -> (Vec<String>, usize) {
         let mut table = Table::default();
         let out = Output::at_a_terminal(width);
-        let frames = (1..=tasks).map(|number| table.frame(task(number), &out, height).unwrap()).collect();
+        let frames = (1..=tasks).map(|number| table.frame([task(number)], &out, height).unwrap()).collect();
         (frames, table.drawn)
     }
 
@@ -171,8 +219,8 @@ mod tests {
     #[test]
     fn resized_terminal_is_cleared() {
         let mut table = Table::default();
-        table.frame(task(1), &Output::at_a_terminal(100), Some(20)).unwrap();
-        let frame = table.frame(task(2), &Output::at_a_terminal(40), Some(20)).unwrap();
+        table.frame([task(1)], &Output::at_a_terminal(100), Some(20)).unwrap();
+        let frame = table.frame([task(2)], &Output::at_a_terminal(40), Some(20)).unwrap();
         assert!(frame.starts_with("\x1b[H\x1b[2J"), "{frame:?}");
     }
 
@@ -182,7 +230,7 @@ mod tests {
         let soon = mitosis_protocol::Timestamp::from_unix_micros(4_000_000_000_000_000);
         let mut late = task(1);
         late.set_time(soon);
-        let frame = Table::default().frame(late, &out.again(soon), None).unwrap();
+        let frame = Table::default().frame([late], &out.again(soon), None).unwrap();
         assert!(frame.contains("now") && !frame.contains(", in "), "{frame}");
     }
 }
