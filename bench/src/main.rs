@@ -14,6 +14,7 @@ mod agents;
 mod backlog;
 mod ceiling;
 mod failover;
+mod forms;
 mod history;
 mod hostile;
 mod idle;
@@ -62,6 +63,8 @@ enum Section {
     Short,
     /// The output of short commands, stored and printed
     Output,
+    /// Ways to write a command, and waiting by the command line
+    Forms,
     /// Submitting 100,000 tasks in one call
     Submit,
     /// Time of a single task on an idle system
@@ -125,6 +128,9 @@ async fn run(args: Args) -> Result<(), Error> {
     }
     if wanted(Section::Output) {
         output::measure(&plan).await?;
+    }
+    if wanted(Section::Forms) {
+        forms::measure(&plan).await?;
     }
     if wanted(Section::Submit) {
         submit::measure(&plan).await?;

@@ -208,6 +208,11 @@ impl Mito {
         }
     }
 
+    /// The folder in which its processes run.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// The process id of the first coordinator.
     pub(crate) fn coordinator(&self) -> u32 {
         self.coordinators[0].id()

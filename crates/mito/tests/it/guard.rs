@@ -197,6 +197,13 @@ async fn killed_guard_is_replaced() {
     until("ended", || !lives(&guard.to_string())).await;
 }
 
+/// The signals that a process blocks, as a bit set.
+fn blocked_signals(process: Pid) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let set = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or_default()
+}
+
 /// A service manager signals all processes of a service; the guard must exit last.
 #[tokio::test(flavor = "multi_thread")]
 async fn guard_ignores_signals_that_end_the_worker() {
@@ -206,6 +213,8 @@ async fn guard_ignores_signals_that_end_the_worker() {
     let worker = home.worker(&coordinator.address, "1").await;
     until("guarded", || !guards(&worker).is_empty()).await;
     let [guard] = guards(&worker)[..] else { panic!("there is one guard") };
+    let has_blocked = || blocked_signals(guard) & (1 << (Signal::SIGUSR1 as u32 - 1)) != 0;
+    until("blocking signals", has_blocked).await;
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
         kill(guard, signal).unwrap();
     }

@@ -1,0 +1,70 @@
+//! How commands are written, and how their end is awaited: neither may cost much.
+
+use std::time::{Duration, Instant};
+
+use crate::mito::{Kind, Mito, task};
+use crate::numbers::{Numbers, float};
+use crate::table::{Table, shown};
+use crate::{Error, Plan};
+
+const SLOTS: usize = 4;
+/// The ways to write a command; the first one is the yardstick. `env true` starts one program more.
+const FORMS: [(&str, &[&str]); 5] = [
+    ("true", &["true"]),
+    ("/bin/true", &["/bin/true"]),
+    ("./true", &["./true"]),
+    ("A=b true", &["A=b", "true"]),
+    ("env true", &["env", "true"]),
+];
+
+pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
+    let count = plan.size(5_000, 200);
+    for kind in Kind::BOTH {
+        let mut mito = Mito::start(plan, kind).await?;
+        std::os::unix::fs::symlink("/bin/true", mito.folder().join("true"))?;
+        mito.add_worker(SLOTS).await?;
+        let ways = FORMS.map(|(name, _)| name.to_owned()).into_iter();
+        let mut ways: Vec<(String, Numbers)> = ways
+            .chain(["true, submitted and awaited by the command line".to_owned()])
+            .map(|name| (name, Numbers::default()))
+            .collect();
+        for round in 0..plan.rounds {
+            let rate = |time: Duration| float(count as u64) / time.as_secs_f64();
+            for ((name, command), (_, rates)) in FORMS.iter().zip(&mut ways) {
+                let mut task = task(&format!("{name} {round}"), command, 0);
+                task.task_spec.terminal_output = false;
+                rates.add(rate(mito.run_all(&task, count).await?));
+            }
+            let awaited = awaited(&mito, count, &format!("awaited{round}"))?;
+            ways[FORMS.len()].1.add(rate(awaited));
+        }
+        print(plan, count, kind, &ways);
+    }
+    Ok(())
+}
+
+/// Submits and waits with the command line.
+fn awaited(mito: &Mito, count: usize, label: &str) -> Result<Duration, Error> {
+    let sweep = format!("i=1..{count}");
+    let begun = Instant::now();
+    mito.client(&["submit", "-q", "--no-output", "-l", label, "-F", &sweep, "--", "true"])?;
+    mito.client(&["client", "-q", "tasks", "wait", &format!("label={label}")])?;
+    Ok(begun.elapsed())
+}
+
+fn print(plan: &Plan, count: usize, kind: Kind, ways: &[(String, Numbers)]) {
+    let plain = ways[0].1.median();
+    let title = format!("{count} commands, {SLOTS} at once, {}, {} rounds", kind.name(), plan.rounds);
+    let mut table = Table::new(title, &["written as", "per second", "least", "most", "of the first"]);
+    for (name, rates) in ways {
+        let rate = rates.median();
+        table.row([
+            name.clone(),
+            shown(rate),
+            shown(rates.least()),
+            shown(rates.most()),
+            shown(rate / plain),
+        ]);
+    }
+    table.print();
+}
