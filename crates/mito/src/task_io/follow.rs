@@ -23,9 +23,6 @@ use crate::task_io::terminal_output::TerminalOutput;
 /// How long the coordinator may hold a request.
 const LONG_POLL: Duration = Duration::from_secs(10);
 
-/// How long a running task may take to send what it has written.
-const SO_FAR: Duration = Duration::from_secs(1);
-
 /// How far both streams have been shown.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Shown {
@@ -78,28 +75,6 @@ pub(crate) async fn follow(
                 reconnect.pause_after_error(error, || check_later_hint(task)).await?;
             }
             Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// Shows what a running task has written so far. If it ends meanwhile, shows all of its output.
-pub(crate) async fn show_so_far(
-    user: &UserClient,
-    task: Uuid,
-    part: LogPart,
-    scratch: &Path,
-    streams: &mut TerminalOutput,
-) -> Result<(), Failure> {
-    let mut start = Start::new(part);
-    loop {
-        let reply = user.follow(task, &start.follow_query(SO_FAR)).await?;
-        start.show(&reply, streams)?;
-        if reply.result.is_some() {
-            stored_log::show(user, task, &start, scratch, streams).await?;
-            return streams.end().map_err(cant_write);
-        }
-        if reply.stdout.is_empty() && reply.stderr.is_empty() {
-            return streams.end().map_err(cant_write);
         }
     }
 }

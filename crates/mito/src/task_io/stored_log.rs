@@ -1,4 +1,4 @@
-//! Shows the stored output of tasks that have ended.
+//! Shows the output of tasks that is there: all of a task that has ended, and what a running one has written so far.
 
 use std::fs::File;
 use std::io::{self, Seek as _, Write};
@@ -89,6 +89,23 @@ pub(crate) async fn show_object(
         }
     }
     Ok(is_there)
+}
+
+/// Shows what a running task has written so far; all of its output if it ends meanwhile.
+pub(crate) async fn show_so_far(
+    user: &UserClient,
+    task: Uuid,
+    start: &Start,
+    streams: &mut TerminalOutput,
+) -> Result<(), Failure> {
+    for of in [OutputStream::Stdout, OutputStream::Stderr] {
+        let Some(stream) = streams.shown(of) else { continue };
+        let mut log = user.logs(task, &start.logs_query(of)).await?;
+        while let Some(bytes) = log.next().await? {
+            write(stream, &bytes)?;
+        }
+    }
+    streams.end().map_err(cant_write)
 }
 
 /// Shows one stream; continues at the byte after a failure.

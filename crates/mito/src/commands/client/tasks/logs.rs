@@ -88,7 +88,7 @@ async fn show(
         (None, _) if !task.spec.terminal_output => Err(nothing_kept(task)),
         (None, true) => follow::follow(client, uuid, part, scratch, streams).await.map(drop),
         (None, false) if task.state == TaskState::Running => {
-            follow::show_so_far(client, uuid, part, scratch, streams).await
+            stored_log::show_so_far(client, uuid, &Start::new(part), streams).await
         }
         (None, false) => {
             Err(Failure::new(Exit::Failure, format!("task {uuid} has not started: it is {:?}", task.state))
