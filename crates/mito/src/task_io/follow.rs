@@ -54,16 +54,27 @@ pub(crate) async fn follow(
     streams: &mut TerminalOutput,
 ) -> Result<TaskExit, Failure> {
     let mut start = Start::new(part);
+    let mut unshown = None;
     let mut reconnect = Reconnect::new().with_progress(streams.progress());
     let mut silence = SilenceNotice::new(streams);
     loop {
         match user.follow(task, &start.follow_query(silence.wait())).await {
             Ok(reply) => {
                 reconnect.reset();
-                start.show(&reply, streams)?;
+                if let Err(failure) = start.show(&reply, streams) {
+                    if failure.is_quiet() {
+                        return Err(failure);
+                    }
+                    // The outcome of the task is still wanted, and nothing more of its output.
+                    unshown = Some(failure);
+                    start = Start::At(Shown { stdout: u64::MAX, stderr: u64::MAX });
+                }
                 let is_silent = reply.stdout.is_empty() && reply.stderr.is_empty();
                 if let Some(outcome) = TaskExit::from_reply(reply) {
-                    let shown = stored_log::show(user, task, &start, scratch, streams).await;
+                    let shown = match unshown {
+                        Some(failure) => Err(failure),
+                        None => stored_log::show(user, task, &start, scratch, streams).await,
+                    };
                     return ended(shown, outcome, streams);
                 }
                 match is_silent {
