@@ -16,6 +16,9 @@ const BEFORE: [&str; 2] = ["uuid", "task"];
 /// The columns between the parameters and the data of the tasks.
 const AFTER: [&str; 7] = ["state", "exit", "msg", "created", "started", "finished", "duration"];
 
+/// The last column, if a task has warnings.
+const WARNINGS: &str = "warnings";
+
 /// The result of a task: the coordinator's reply, and derived fields.
 #[derive(Debug, Serialize)]
 pub(crate) struct ResultShown {
@@ -31,6 +34,7 @@ pub(crate) struct ResultShown {
 pub(crate) struct Names {
     params: BTreeSet<String>,
     fields: BTreeSet<String>,
+    has_warnings: bool,
 }
 
 impl From<TaskOutcome> for ResultShown {
@@ -54,22 +58,34 @@ impl DynamicRecord for ResultShown {
             }
         });
         let fields = all.iter().flat_map(|result| result.left().into_iter().map(|(name, _)| name));
-        Names { params: known, fields: fields.collect() }
+        let has_warnings = all.iter().any(|result| !result.outcome.warnings.is_empty());
+        Names { params: known, fields: fields.collect(), has_warnings }
     }
 
     fn titles(names: &Names, detail: Detail) -> Vec<String> {
-        let is_fixed = |name: &str| BEFORE.contains(&name) || AFTER.contains(&name);
+        let is_fixed = |name: &str| {
+            BEFORE.contains(&name) || AFTER.contains(&name) || (names.has_warnings && name == WARNINGS)
+        };
+        let warnings = names.has_warnings.then(|| WARNINGS.to_owned());
         let params = names.params.iter().map(|name| apart("param", name, is_fixed(name)));
         let taken = |name: &String| is_fixed(name) || names.params.contains(name);
         let fields = names.fields.iter().map(|name| apart("result", name, taken(name)));
         let fixed = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
         match detail {
-            Detail::Full => [fixed(&BEFORE), params.collect(), fixed(&AFTER), fields.collect()].concat(),
+            Detail::Full => [
+                fixed(&BEFORE),
+                params.collect(),
+                fixed(&AFTER),
+                fields.collect(),
+                warnings.into_iter().collect(),
+            ]
+            .concat(),
             Detail::Summary => [
                 fixed(&["task"]),
                 params.collect(),
                 fixed(&["state", "exit", "msg", "duration"]),
                 fields.collect(),
+                warnings.into_iter().collect(),
                 fixed(&["uuid"]),
             ]
             .concat(),
@@ -95,8 +111,9 @@ impl DynamicRecord for ResultShown {
             Some(Value::String(text)) => Cell::text(text),
             Some(value) => Cell::text(value),
         });
+        let warnings = names.has_warnings.then(|| Cell::text(texts(&outcome.warnings)));
         let mut cells =
-            Vec::with_capacity(BEFORE.len() + AFTER.len() + names.params.len() + names.fields.len());
+            Vec::with_capacity(BEFORE.len() + AFTER.len() + names.params.len() + names.fields.len() + 1);
         match detail {
             Detail::Full => {
                 cells.extend([uuid, Cell::Number(outcome.task_id)]);
@@ -105,12 +122,14 @@ impl DynamicRecord for ResultShown {
                 let created = time(Some(outcome.created_at));
                 cells.extend([state, exit, msg, created, started, finished, duration]);
                 cells.extend(fields);
+                cells.extend(warnings);
             }
             Detail::Summary => {
                 cells.push(Cell::Number(outcome.task_id));
                 cells.extend(params);
                 cells.extend([state, exit, msg, duration]);
                 cells.extend(fields);
+                cells.extend(warnings);
                 cells.push(uuid);
             }
         }
@@ -131,6 +150,10 @@ impl ResultShown {
 
 fn joined(words: &[String]) -> Cell {
     if words.is_empty() { Cell::Nothing } else { Cell::Text(words.join(", ")) }
+}
+
+fn texts(warnings: &[ResultWarning]) -> String {
+    warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// The wire name of a warning code.

@@ -30,6 +30,77 @@ async fn result_over_quota_is_reported_and_the_log_is_kept() {
     let results = ["results", "-c", &coordinator.address, "-l", "large", "-o", "json"];
     let results = home.run(&results).await.stdout;
     assert!(results.contains(r#""code": "not_stored""#), "{results}");
+    for format in ["csv", "table"] {
+        let results =
+            home.run(&["results", "-c", &coordinator.address, "-l", "large", "-o", format]).await.stdout;
+        assert!(results.contains("not_stored"), "{results}");
+        assert!(
+            results.contains("the archive of the result directory (`result`) is not stored"),
+            "{results}"
+        );
+        assert!(results.contains("quota"), "{results}");
+    }
+}
+
+/// The archives travel with the report, and the coordinator refuses them.
+#[tokio::test]
+async fn small_result_over_quota_is_reported() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let _worker = home.worker(&coordinator.address, "1").await;
+    let admin = Person::administrator(&home, &coordinator);
+    // Room for the log, but not for random bytes.
+    admin.run_ok(&["admin", "groups", "storage-quota", "mitosis_admin", "2KB"]).await;
+    let script = "head -c 20000 /dev/urandom > $MITO_RESULT_DIR/x; echo done";
+    let sweep = ["run", "-c", &coordinator.address, "-l", "small", "-F", "x=1", "--", "sh", "-c", script];
+    let run = home.run(&sweep).await;
+    assert_eq!((run.code, run.stdout.as_str()), (Some(3), "done\n"), "{run:?}");
+    assert!(run.stderr.contains("did not succeed: exited with code 0, but not all"), "{}", run.stderr);
+    assert!(run.stderr.contains("quota"), "{}", run.stderr);
+    let one = home.run(&["run", "-c", &coordinator.address, "--", "sh", "-c", script]).await;
+    assert_eq!(one.code, Some(74), "{one:?}");
+    let uuid = admin.run_ok(&["tasks", "query", "-l", "small", "-o", "id"]).await;
+    assert_eq!(admin.run_ok(&["tasks", "logs", &uuid]).await, "done");
+    for verb in ["get", "explain"] {
+        let shown = admin.run_ok(&["tasks", verb, &uuid]).await;
+        assert!(shown.contains("quota"), "{shown}");
+    }
+    let results = home.run(&["results", "-c", &coordinator.address, "-l", "small", "-o", "csv"]).await.stdout;
+    assert!(results.contains("quota"), "{results}");
+}
+
+/// Writes a small archive, which needs no object store, and a large one, which cannot be stored. The worker retries until
+/// the task is stopped.
+#[tokio::test]
+async fn large_result_without_an_object_store_is_reported() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let user = "[worker]\nuser = 'mitosis_admin'\npassword = 'mitosis_admin'\nretain = true\n";
+    let config = home.write("worker.toml", user);
+    let worker = ["worker", "--config", config.to_str().unwrap(), "-c", &coordinator.address];
+    let worker = [&worker[..], &["--slots", "1", "--file-log", "--log-path", "worker.log"]].concat();
+    let _worker = home.start(&worker, "registered").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let objects = home.path().join("objects");
+    std::fs::rename(&objects, home.path().join("gone")).unwrap();
+    std::fs::write(&objects, "not a directory").unwrap();
+    let script = "head -c 3000000 /dev/urandom > $MITO_RESULT_DIR/x; echo done";
+    let run = home.mito(&["run", "-c", &coordinator.address, "-l", "large", "--", "sh", "-c", script]);
+    let run = mitosis_testkit::spawn(ended(run));
+    home.until_written("worker.log", "failed to upload an archive").await;
+    let uuid = admin.run_ok(&["tasks", "query", "-l", "large", "-o", "id"]).await;
+    admin.run_ok(&["tasks", "stop", &uuid]).await;
+    let run = run.await.unwrap();
+    assert_eq!((run.code, run.stdout.as_str()), (Some(74), "done\n"), "{run:?}");
+    let cause = "the archive of the result directory (`result`) is not stored: a user stopped the task";
+    assert!(run.stderr.contains(cause), "{}", run.stderr);
+    for verb in ["get", "explain"] {
+        let shown = admin.run_ok(&["tasks", verb, &uuid]).await;
+        assert!(shown.contains(cause), "{shown}");
+    }
+    let results = home.run(&["results", "-c", &coordinator.address, "-l", "large", "-o", "csv"]).await.stdout;
+    assert!(results.contains(cause), "{results}");
+    assert_eq!(admin.run_ok(&["tasks", "logs", &uuid]).await, "done", "the log needs no object store");
 }
 
 #[tokio::test]
