@@ -1,6 +1,6 @@
 //! Tests of `mito client tasks artifacts`.
 
-use crate::home::{Home, Person};
+use crate::home::{ADMIN, Home, Person, ended};
 
 #[tokio::test]
 async fn archives_of_many_tasks_are_downloaded() {
@@ -29,6 +29,51 @@ async fn archives_of_many_tasks_are_downloaded() {
     let bad = admin.run(&["tasks", "artifacts", "download-many", "trousers"]).await;
     assert_eq!(bad.code, Some(2));
     assert!(bad.stderr.contains("result, exec-log or std-log"), "{}", bad.stderr);
+}
+
+#[tokio::test]
+async fn archives_are_extracted_into_folders_named_by_parameters() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let _worker = home.worker(&coordinator.address, "2").await;
+    let script = "echo $1 > $MITO_RESULT_DIR/seed";
+    let sweep =
+        ["run", "-c", &coordinator.address, "-u", ADMIN, "-l", "sweep", "-F", "lr=0.1", "-F", "seed=1..3"];
+    let mut sweep = home.mito(&[&sweep[..], &["--", "sh", "-c", script, "sh", "{seed}"]].concat());
+    sweep.env("MITO_PASSWORD", ADMIN);
+    assert_eq!(ended(sweep).await.code, Some(0));
+    let plain = admin.submits(&["-l", "plain", "--", "sh", "-c", "echo 4 > $MITO_RESULT_DIR/seed"]).await;
+    admin.run_ok(&["tasks", "wait", &plain]).await;
+
+    let many = ["tasks", "artifacts", "download-many", "result", "-l", "sweep", "-o", "all", "--extract"];
+    let mut shown: Vec<_> = admin.run_ok(&many).await.lines().map(str::to_owned).collect();
+    shown.sort_unstable();
+    assert_eq!(shown, ["all/lr=0.1,seed=1", "all/lr=0.1,seed=2", "all/lr=0.1,seed=3"]);
+    let list = ["tasks", "artifacts", "download-list", "result", &plain, "-o", "all", "--extract"];
+    assert_eq!(admin.run_ok(&list).await, format!("all/{ADMIN}-4"));
+    let read = |file: &str| std::fs::read_to_string(home.path().join("all").join(file)).unwrap();
+    assert_eq!(read("lr=0.1,seed=2/result/seed"), "2\n");
+    assert_eq!(read(&format!("{ADMIN}-4/result/seed")), "4\n");
+
+    home.write("all/lr=0.1,seed=2/result/seed", "mine");
+    std::fs::remove_dir_all(home.path().join("all/lr=0.1,seed=1")).unwrap();
+    let words =
+        ["all/lr=0.1,seed=2 exists, and is not changed", "all/lr=0.1,seed=3 exists", "not downloaded"];
+    let again = admin.expect_failure(&many, 3, &words).await;
+    assert_eq!(again.stdout, "all/lr=0.1,seed=1\n");
+    assert_eq!(
+        (read("lr=0.1,seed=1/result/seed"), read("lr=0.1,seed=2/result/seed")),
+        ("1\n".into(), "mine".into())
+    );
+    let left = std::fs::read_dir(home.path().join("all")).unwrap().count();
+    assert_eq!(left, 4, "nothing else is left behind");
+
+    home.write("broken.tar.gz", "not an archive");
+    admin.run_ok(&["tasks", "artifacts", "upload", "broken.tar.gz", &plain, "exec-log"]).await;
+    let broken = ["tasks", "artifacts", "download-list", "exec-log", &plain, "-o", "broken", "--extract"];
+    admin.expect_failure(&broken, 3, &["cannot extract broken/"]).await;
+    assert_eq!(std::fs::read_dir(home.path().join("broken")).unwrap().count(), 0);
 }
 
 #[tokio::test]

@@ -92,11 +92,17 @@ pub(crate) struct ListArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  mito client tasks artifacts download-many result -l exp1 -o results
+  mito client tasks artifacts download-many result -l exp1 -o results --extract")]
 pub(crate) struct DownloadManyArgs {
     #[command(flatten)]
     pub(crate) which: ManyArgs,
     #[command(flatten)]
     pub(crate) options: BatchOptions,
+    /// Extract each archive into a new folder, named by the parameters of its task (lr=0.1,seed=3) or by GROUP-NUMBER
+    #[arg(long, conflicts_with = "no_download")]
+    pub(crate) extract: bool,
 }
 
 #[derive(Debug, Args)]
@@ -105,6 +111,9 @@ pub(crate) struct DownloadListArgs {
     pub(crate) which: ListArgs,
     #[command(flatten)]
     pub(crate) options: BatchOptions,
+    /// Extract each archive into a new folder, named by the parameters of its task (lr=0.1,seed=3) or by GROUP-NUMBER
+    #[arg(long, conflicts_with = "no_download")]
+    pub(crate) extract: bool,
 }
 
 impl ManyArgs {

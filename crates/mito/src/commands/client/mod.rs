@@ -3,6 +3,7 @@
 mod admin;
 mod auth;
 mod cmd;
+mod extract;
 mod groups;
 mod interactive;
 mod login;

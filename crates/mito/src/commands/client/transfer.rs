@@ -7,6 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use mitosis_client::{OnBytes, UserClient};
 use mitosis_protocol::storage::UploadReply;
 
+use super::extract;
 use super::partial_failure::fail_if_any;
 use crate::cli::client::transfer::{BatchOptions, DownloadOptions};
 use crate::process::failure::Failure;
@@ -20,8 +21,17 @@ pub(super) struct Item {
     pub(super) url: String,
     /// The recorded size in bytes, an upper bound.
     pub(super) size: i64,
-    /// The name of the local file.
+    /// The name of the local file or folder.
     pub(super) name: PathBuf,
+    pub(super) form: Form,
+}
+
+/// What is made of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    File,
+    /// The files of the archive, in a new folder.
+    Extracted,
 }
 
 impl Item {
@@ -69,7 +79,10 @@ pub(super) async fn fetch_many(
         .map(|item| {
             let (target, on_bytes) = (options.output.join(&item.name), on_bytes.clone());
             async move {
-                let outcome = fetch_to(client, &item, &target, on_bytes).await;
+                let outcome = match item.form {
+                    Form::File => fetch_to(client, &item, &target, on_bytes).await,
+                    Form::Extracted => extract::fetch(client, &item.url, &target, on_bytes).await,
+                };
                 (item.label, target, outcome)
             }
         })

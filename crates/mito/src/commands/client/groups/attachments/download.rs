@@ -7,7 +7,7 @@ use mitosis_protocol::attachment::{AttachmentDownload, AttachmentsByListRequest}
 use super::path::{AttachmentPath, local_names};
 use crate::cli::client::attachments::{DownloadArgs, DownloadListArgs, DownloadManyArgs};
 use crate::commands::client::partial_failure::{fail_if_any, require_any};
-use crate::commands::client::transfer::{self, Item};
+use crate::commands::client::transfer::{self, Form, Item};
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
 use crate::show::Output;
@@ -19,7 +19,7 @@ pub(super) async fn one(args: &DownloadArgs, identity: &Identity, out: &Output) 
         (true, Some(name)) => PathBuf::from(name),
         _ => PathBuf::from(&place.key),
     };
-    let item = Item { label: place.key, url: link.url, size: link.size, name };
+    let item = Item { label: place.key, url: link.url, size: link.size, name, form: Form::File };
     transfer::fetch(&identity.client, item, &args.options, out).await
 }
 
@@ -46,6 +46,12 @@ fn items(found: Vec<AttachmentDownload>) -> Vec<Item> {
     found
         .into_iter()
         .zip(names)
-        .map(|(AttachmentDownload { key, url, size }, name)| Item { label: key, url, size, name })
+        .map(|(AttachmentDownload { key, url, size }, name)| Item {
+            label: key,
+            url,
+            size,
+            name,
+            form: Form::File,
+        })
         .collect()
 }
