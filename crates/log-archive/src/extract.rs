@@ -91,11 +91,18 @@ impl Extractor {
         });
         self.plain = plain;
         let used = used?;
-        if self.inflater.has_ended() {
-            self.place = Place::Done;
-        }
         let is_done = matches!(self.place, Place::Done) || self.is_past_the_range();
         Ok(Step { read: used.read, is_done })
+    }
+
+    /// Checks that nothing is missing, at the end of the file.
+    pub fn finish(&self) -> Result<(), InvalidArchive> {
+        let is_between_entries = matches!(self.place, Place::Header { filled: 0, .. });
+        let is_complete = matches!(self.place, Place::Done) || self.is_past_the_range();
+        match is_complete || is_between_entries && self.inflater.may_end() {
+            true => Ok(()),
+            false => Err(InvalidArchive),
+        }
     }
 
     fn is_past_the_range(&self) -> bool {
@@ -149,7 +156,9 @@ fn place_after(block: &[u8; BLOCK], stream: OutputStream) -> Result<Place, Inval
     let header = Header::from_byte_slice(block);
     let length = header.entry_size().map_err(|_| InvalidArchive)?;
     let path = header.path_bytes();
-    let is_wanted = path.rsplit(|byte| *byte == b'/').next() == Some(stream.file_name().as_bytes());
+    // Other entries, such as those with attributes of the next one, may have the same name.
+    let is_wanted = header.entry_type().is_file()
+        && path.rsplit(|byte| *byte == b'/').next() == Some(stream.file_name().as_bytes());
     let padding = length.checked_next_multiple_of(TAR_BLOCK).ok_or(InvalidArchive)? - length;
     Ok(match length {
         0 if is_wanted => Place::Done,
@@ -207,7 +216,7 @@ mod tests {
                 input = &input[step.read..];
             }
         }
-        Ok(output)
+        extractor.finish().map(|()| output)
     }
 
     fn lines(count: u32) -> Vec<u8> {
@@ -253,6 +262,49 @@ mod tests {
     }
 
     #[test]
+    fn every_truncated_archive_is_an_error() {
+        let (file, index) = archive(&lines(300), b"trouble");
+        let member = index.to_member().unwrap().len();
+        for length in 0..file.len() - member - 20 {
+            let read = feed(Extractor::from_start(OutputStream::Stderr, 0..u64::MAX), &file[..length], 100);
+            assert!(read.is_err() || read.is_ok_and(|read| read == b"trouble"), "{length}");
+        }
+        let half = &file[..file.len() / 2];
+        assert_eq!(
+            feed(Extractor::from_start(OutputStream::Stdout, 0..u64::MAX), half, 100),
+            Err(InvalidArchive)
+        );
+    }
+
+    #[test]
+    fn archive_of_several_members_with_attributes_is_read() {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, text) in [("std-log/stdout.log", lines(900)), ("std-log/stderr.log", b"trouble".to_vec())]
+        {
+            let record = "29 mtime=1795987795.49516909\n".as_bytes();
+            let mut header = Header::new_ustar();
+            header.set_entry_type(tar::EntryType::XHeader);
+            header.set_size(record.len() as u64);
+            tar.append_data(&mut header, name.replace("std-log/", "std-log/PaxHeaders/"), record).unwrap();
+            let mut header = Header::new_ustar();
+            header.set_size(text.len() as u64);
+            tar.append_data(&mut header, name, &text[..]).unwrap();
+        }
+        let plain = tar.into_inner().unwrap();
+        let mut file = Vec::new();
+        for part in plain.chunks(700) {
+            let mut writer = GzipWriter::new(Vec::new(), None).unwrap();
+            std::io::Write::write_all(&mut writer, part).unwrap();
+            file.extend(writer.finish(None).unwrap());
+        }
+        for piece in [1, 333, file.len()] {
+            let all = |stream| feed(Extractor::from_start(stream, 0..u64::MAX), &file, piece).unwrap();
+            assert!(all(OutputStream::Stdout) == lines(900));
+            assert_eq!(all(OutputStream::Stderr), b"trouble");
+        }
+    }
+
+    #[test]
     fn damaged_archive_is_an_error() {
         let (mut file, _) = archive(&lines(500), b"");
         file[3] = 0;
@@ -269,7 +321,7 @@ mod tests {
         ) {
             let (stdout, stderr) = (lines(out), lines(err));
             let (file, index) = archive(&stdout, &stderr);
-            let read = Index::from_end(&file);
+            let read = Index::from_end(&file, file.len() as u64);
             prop_assert_eq!(read.as_ref(), Some(&index));
             for (stream, text) in [(OutputStream::Stdout, &stdout), (OutputStream::Stderr, &stderr)] {
                 let (extractor, from, to) = Extractor::from_index(&index, stream, start..start + length).unwrap();

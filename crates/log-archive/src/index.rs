@@ -29,6 +29,11 @@ const MAX_POINTS: u64 = 4096;
 /// The largest number of samples that are written.
 const MAX_SAMPLES: usize = 2048;
 
+/// More bytes than a stream has.
+const MAX_STREAM_BYTES: u64 = 1 << 60;
+/// More than any compressed byte can stand for.
+const MAX_RATIO: u64 = 1100;
+
 /// The size of a tar header, and what the length of an entry is rounded up to.
 pub(crate) const TAR_BLOCK: u64 = 512;
 
@@ -97,17 +102,28 @@ pub fn sections(stdout: u64, stderr: u64) -> (Section, Section) {
     (out, Section { start, length: stderr, omission: None })
 }
 
+/// Where a reader continues in the stored bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredPosition {
+    /// The offset of the next byte.
+    pub offset: u64,
+    /// How many bytes before it are omitted, if the reader has passed the start of the omission. The stored line
+    /// has the number of all.
+    pub omitted: Option<u64>,
+}
+
 impl Section {
-    /// The offset in the stored bytes of an offset in the stream as it was written. Within the omission, that is the
-    /// line that is stored instead.
-    pub fn stored_offset(&self, written: u64) -> u64 {
-        match self.omission {
-            Some(Omission { start, length, mark }) if written >= start.saturating_add(length) => {
-                (written - length).saturating_add(mark).min(self.length)
+    /// Where a reader continues who has the stream as it was written up to an offset.
+    pub fn position(&self, written: u64) -> StoredPosition {
+        let (offset, omitted) = match self.omission {
+            Some(Omission { start, length, mark }) if written > start => {
+                let end = start.saturating_add(length);
+                let offset = (written.max(end) - length).saturating_add(mark);
+                (offset, end.checked_sub(written).filter(|left| *left > 0))
             }
-            Some(Omission { start, .. }) => written.min(start),
-            None => written.min(self.length),
-        }
+            _ => (written, None),
+        };
+        StoredPosition { offset: offset.min(self.length), omitted }
     }
 }
 
@@ -163,16 +179,38 @@ impl Index {
         member(data)
     }
 
-    /// Reads the index at the end of a file from its last bytes, at most [`MAX_INDEX_BYTES`] of them. `None` if there is
-    /// no index, or if it is damaged.
-    pub fn from_end(bytes: &[u8]) -> Option<Self> {
+    /// Reads the index at the end of a file of `file_length` bytes from its last bytes, at most [`MAX_INDEX_BYTES`] of
+    /// them. `None` if there is no index, or if it can't be that of the file: a user may have written it.
+    pub fn from_end(bytes: &[u8], file_length: u64) -> Option<Self> {
         let extra_end = bytes.strip_suffix(&EMPTY_DATA)?;
         let (before, length) = extra_end.strip_suffix(&FOOTER)?.split_last_chunk::<4>()?;
         let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
         let member = bytes.get(bytes.len().checked_sub(length)?..before.len())?;
         // The header, the length of the extra field, the identifier of the subfield and its length.
         let data = member.get(gzip::HEADER.len() + 2..)?.strip_prefix(&SUBFIELD)?.get(2..)?;
-        Self::from_data(data)
+        Self::from_data(data).filter(|index| index.fits(file_length))
+    }
+
+    /// Whether a file of this length can have this index.
+    fn fits(&self, file_length: u64) -> bool {
+        let Self { interval, points, stdout, stderr, .. } = self;
+        let most = file_length.saturating_mul(MAX_RATIO).min(MAX_STREAM_BYTES);
+        if stdout.length > most || stderr.length > most {
+            return false;
+        }
+        let (out, err) = sections(stdout.length, stderr.length);
+        let end = err.start + err.length.next_multiple_of(TAR_BLOCK) + 2 * TAR_BLOCK;
+        let count = 1 + end.checked_div(*interval).unwrap_or_default();
+        let omits_a_part = |section: &Section| {
+            section.omission.is_none_or(|Omission { start, mark, .. }| {
+                start.checked_add(mark).is_some_and(|end| end <= section.length)
+            })
+        };
+        points.len() as u64 == count
+            && points.last().is_some_and(|last| *last < file_length)
+            && (out.start, err.start) == (stdout.start, stderr.start)
+            && omits_a_part(stdout)
+            && omits_a_part(stderr)
     }
 
     fn from_data(mut data: &[u8]) -> Option<Self> {
@@ -194,9 +232,7 @@ impl Index {
             Some(Sample { at, stdout, stderr })
         };
         let samples = at.into_iter().zip(out).zip(err).map(sample).collect::<Option<_>>()?;
-        let index = Self { interval, points, stdout, stderr, samples };
-        let is_sound = |section: &Section| section.start.checked_add(section.length).is_some();
-        (is_sound(&index.stdout) && is_sound(&index.stderr)).then_some(index)
+        Some(Self { interval, points, stdout, stderr, samples })
     }
 }
 
@@ -293,7 +329,7 @@ mod tests {
         let omission = Some(Omission { start: 2000, length: 90_000, mark: 30 });
         Index {
             interval: 1024,
-            points: vec![10, 400, 900, 1000, 1100],
+            points: vec![10, 400, 900, 1000, 1100, 1200, 1300, 1400],
             stdout: Section { omission, ..stdout },
             stderr,
             samples: vec![sample(100, 10, 0), sample(101, 20, 0), sample(105, 95_000, 7)],
@@ -303,22 +339,46 @@ mod tests {
     #[test]
     fn index_survives_a_round_trip_behind_other_bytes() {
         let file = [b"other bytes".to_vec(), index().to_member().unwrap()].concat();
-        assert_eq!(Index::from_end(&file), Some(index()));
-        assert_eq!(Index::from_end(&file[..file.len() - 1]), None);
-        assert_eq!(Index::from_end(&file[30..]), None);
+        let read = |bytes: &[u8]| Index::from_end(bytes, 10_000);
+        assert_eq!(read(&file), Some(index()));
+        assert_eq!(read(&file[..file.len() - 1]), None);
+        assert_eq!(read(&file[30..]), None);
+    }
+
+    /// A user can upload any file, and its index could make a reader work without end.
+    #[test]
+    fn index_that_does_not_fit_its_file_is_none() {
+        let none = |change: fn(&mut Index), file_length| {
+            let mut index = index();
+            change(&mut index);
+            assert_eq!(Index::from_end(&index.to_member().unwrap(), file_length), None, "{index:?}");
+        };
+        none(|_| {}, 1400);
+        none(|index| index.stdout.length = 1 << 63, 10_000);
+        none(|index| index.stderr.length = u64::MAX, u64::MAX);
+        none(|index| index.stdout.start = 0, 10_000);
+        none(|index| index.stderr.start = 1 << 40, 10_000);
+        none(|index| index.interval = 0, 10_000);
+        none(|index| index.interval = u64::MAX, 10_000);
+        none(|index| index.points.clear(), 10_000);
+        none(|index| index.stdout.omission = Some(Omission { start: 4990, length: 1, mark: 30 }), 10_000);
+        none(|index| index.stdout.omission = Some(Omission { start: 1, length: 1, mark: u64::MAX }), 10_000);
     }
 
     #[test]
     fn index_with_many_points_and_samples_fits() {
-        let interval = interval_for(1 << 40).unwrap();
-        let points: Vec<u64> = (0..(1 << 40) / interval).map(|number| number * (interval - 1)).collect();
-        assert!(points.len() <= 4096);
+        let length = 1 << 40;
+        let interval = interval_for(length).unwrap();
+        let (stdout, stderr) = sections(length, 0);
+        let end = stderr.start + 2 * TAR_BLOCK;
+        let points: Vec<u64> = (0..=end / interval).map(|number| 10 + number * (interval - 1)).collect();
+        assert!(points.len() <= 4097);
         let samples =
             (0..100_000_u32).map(|second| sample(second.into(), u64::from(second) * 5_000_000, 0)).collect();
-        let index = Index { interval, points, samples, ..index() };
+        let index = Index { interval, points, stdout, stderr, samples };
         let member = index.to_member().unwrap();
         assert!(member.len() as u64 <= MAX_INDEX_BYTES);
-        let read = Index::from_end(&member).unwrap();
+        let read = Index::from_end(&member, length).unwrap();
         assert_eq!(read.points, index.points);
         assert!(read.samples.len() > 1000 && read.samples.last() == index.samples.last());
     }
@@ -329,9 +389,9 @@ mod tests {
         assert_eq!(index.point_before(0), Some((10, 0)));
         assert_eq!(index.point_before(1023), Some((10, 1023)));
         assert_eq!(index.point_before(2050), Some((900, 2)));
-        assert_eq!(index.point_before(9000), Some((1100, 9000 - 4096)));
+        assert_eq!(index.point_before(9000), Some((1400, 9000 - 7 * 1024)));
         assert_eq!(index.point_after(1023), Some(400));
-        assert_eq!(index.point_after(4096), None);
+        assert_eq!(index.point_after(7 * 1024), None);
         assert_eq!(Index::default().point_before(5), None);
     }
 
@@ -348,15 +408,20 @@ mod tests {
     }
 
     #[test]
-    fn stored_offset_jumps_over_the_omission() {
+    fn reader_continues_after_the_omission() {
         let section = index().stdout;
-        assert_eq!(section.stored_offset(1999), 1999);
-        assert_eq!(section.stored_offset(2000), 2000);
-        assert_eq!(section.stored_offset(91_999), 2000);
-        assert_eq!(section.stored_offset(92_000), 2030);
-        assert_eq!(section.stored_offset(92_001), 2031);
-        assert_eq!(section.stored_offset(u64::MAX), 5000);
-        assert_eq!(index().stderr.stored_offset(9), 7);
+        let position = |written| {
+            let StoredPosition { offset, omitted } = section.position(written);
+            (offset, omitted)
+        };
+        assert_eq!(position(1999), (1999, None));
+        assert_eq!(position(2000), (2000, None), "the stored line follows");
+        assert_eq!(position(2001), (2030, Some(89_999)));
+        assert_eq!(position(91_999), (2030, Some(1)));
+        assert_eq!(position(92_000), (2030, None));
+        assert_eq!(position(92_001), (2031, None));
+        assert_eq!(position(u64::MAX), (5000, None));
+        assert_eq!(index().stderr.position(9).offset, 7);
     }
 
     #[test]
@@ -369,13 +434,13 @@ mod tests {
     proptest! {
         #[test]
         fn damaged_index_never_panics(mut bytes in prop::collection::vec(any::<u8>(), 0..200), place in 0_usize..200) {
-            _ = Index::from_end(&bytes);
+            _ = Index::from_end(&bytes, 5000);
             let mut member = index().to_member().unwrap();
             let place = place % member.len();
             bytes.truncate(3);
             member.splice(place..place, bytes);
-            if let Some(index) = Index::from_end(&member) {
-                _ = (index.point_before(u64::MAX), index.point_after(u64::MAX), index.stdout.stored_offset(u64::MAX));
+            if let Some(index) = Index::from_end(&member, 10_000) {
+                _ = (index.point_before(u64::MAX), index.point_after(u64::MAX), index.stdout.position(u64::MAX));
             }
         }
     }

@@ -22,10 +22,23 @@ const FLAG_COMMENT: u8 = 1 << 4;
 /// Reads compressed bytes piece by piece.
 #[derive(Debug)]
 pub(crate) struct Inflater {
-    header: Option<HeaderReader>,
+    part: FilePart,
     inflate: Decompress,
-    has_ended: bool,
 }
+
+/// What the next byte of the file belongs to.
+#[derive(Debug)]
+enum FilePart {
+    Header(HeaderReader),
+    Data,
+    /// The checksum and the length after the data, of which this many bytes are left.
+    Trailer(usize),
+    /// Between two members, or at the end of the file.
+    Between,
+}
+
+/// The size of the checksum and the length.
+const TRAILER_BYTES: usize = 8;
 
 /// What one step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,45 +52,67 @@ pub(crate) struct Inflated {
 impl Inflater {
     /// Starts at the start of a file.
     pub(crate) fn at_start() -> Self {
-        Self { header: Some(HeaderReader::default()), inflate: Decompress::new(false), has_ended: false }
+        Self { part: FilePart::Header(HeaderReader::default()), inflate: Decompress::new(false) }
     }
 
     /// Starts at a restart point.
     pub(crate) fn at_point() -> Self {
-        Self { header: None, ..Self::at_start() }
+        Self { part: FilePart::Data, ..Self::at_start() }
     }
 
-    /// Whether the compressed data are complete.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.has_ended
+    /// Whether the file may end here.
+    pub(crate) fn may_end(&self) -> bool {
+        matches!(self.part, FilePart::Between)
     }
 
     /// Decompresses some of `input` into `output`.
     pub(crate) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Inflated, InvalidArchive> {
-        let mut skipped = 0;
-        if let Some(header) = &mut self.header {
-            for byte in input {
-                skipped += 1;
-                if header.accept(*byte)? {
-                    self.header = None;
-                    break;
+        let mut read = 0;
+        while let Some(byte) = input.get(read) {
+            self.part = match &mut self.part {
+                FilePart::Header(header) => {
+                    read += 1;
+                    match header.accept(*byte)? {
+                        true => FilePart::Data,
+                        false => continue,
+                    }
                 }
-            }
-            if self.header.is_some() {
-                return Ok(Inflated { read: skipped, written: 0 });
-            }
+                FilePart::Between => {
+                    self.inflate.reset(false);
+                    FilePart::Header(HeaderReader::default())
+                }
+                FilePart::Trailer(left) => {
+                    read += 1;
+                    *left -= 1;
+                    match left {
+                        0 => FilePart::Between,
+                        _ => continue,
+                    }
+                }
+                FilePart::Data => {
+                    let inflated = self.inflate(&input[read..], output)?;
+                    return Ok(Inflated { read: read + inflated.read, ..inflated });
+                }
+            };
         }
-        let (read_before, written_before) = (self.inflate.total_in(), self.inflate.total_out());
-        let status = self
-            .inflate
-            .decompress(&input[skipped..], output, FlushDecompress::None)
-            .map_err(|_| InvalidArchive)?;
-        self.has_ended = status == Status::StreamEnd;
+        Ok(Inflated { read, written: 0 })
+    }
+
+    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<Inflated, InvalidArchive> {
+        let (read, written) = (self.inflate.total_in(), self.inflate.total_out());
+        let status =
+            self.inflate.decompress(input, output, FlushDecompress::None).map_err(|_| InvalidArchive)?;
         let count = |total: u64, before: u64| usize::try_from(total - before).unwrap_or(usize::MAX);
-        Ok(Inflated {
-            read: skipped + count(self.inflate.total_in(), read_before),
-            written: count(self.inflate.total_out(), written_before),
-        })
+        let inflated = Inflated {
+            read: count(self.inflate.total_in(), read),
+            written: count(self.inflate.total_out(), written),
+        };
+        if status == Status::StreamEnd {
+            self.part = FilePart::Trailer(TRAILER_BYTES);
+        } else if inflated == (Inflated { read: 0, written: 0 }) {
+            return Err(InvalidArchive);
+        }
+        Ok(inflated)
     }
 }
 
@@ -163,13 +198,13 @@ mod tests {
             writer.write_all(b"hello").unwrap();
             let file = writer.finish().unwrap();
             let (mut inflater, mut plain) = (Inflater::at_start(), Vec::<u8>::new());
-            for byte in &file[..file.len() - 8] {
+            for byte in &file {
                 let mut output = [0; 16];
                 let done = inflater.step(&[*byte], &mut output).unwrap();
                 plain.extend(&output[..done.written]);
             }
             assert_eq!(plain, b"hello");
-            assert!(inflater.has_ended());
+            assert!(inflater.may_end());
         }
     }
 

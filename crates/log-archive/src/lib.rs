@@ -17,6 +17,7 @@ mod varint;
 pub use extract::{Extractor, Step};
 pub use gzip::GzipWriter;
 pub use index::{
-    Index, MAX_INDEX_BYTES, Omission, Sample, Section, interval_for, offset_since, omission_mark, sections,
+    Index, MAX_INDEX_BYTES, Omission, Sample, Section, StoredPosition, interval_for, offset_since,
+    omission_mark, sections,
 };
 pub use inflate::InvalidArchive;

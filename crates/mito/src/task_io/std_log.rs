@@ -3,16 +3,17 @@
 use std::io::{self, Read, Write};
 
 use flate2::read::GzDecoder;
-use mitosis_log_archive::Index;
+use mitosis_log_archive::{Index, StoredPosition};
 
 use crate::task_io::follow::Shown;
 
-/// The offsets in the stored bytes of offsets in the streams as the command wrote them.
-pub(crate) fn stored(archive: &[u8], written: Shown) -> Shown {
-    let Some(index) = Index::from_end(archive) else { return written };
-    Shown {
-        stdout: index.stdout.stored_offset(written.stdout),
-        stderr: index.stderr.stored_offset(written.stderr),
+/// Where a reader continues who has the streams as the command wrote them up to these offsets: in standard output, and in
+/// standard error.
+pub(crate) fn positions(archive: &[u8], written: Shown) -> [StoredPosition; 2] {
+    let at = |offset| StoredPosition { offset, omitted: None };
+    match Index::from_end(archive, archive.len() as u64) {
+        Some(index) => [index.stdout.position(written.stdout), index.stderr.position(written.stderr)],
+        None => [at(written.stdout), at(written.stderr)],
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Seek as _, Write};
 use std::path::Path;
 
 use mitosis_client::{Capabilities, UserClient};
+use mitosis_log_archive::omission_mark;
 use mitosis_protocol::output::{EndedLog, LogsQuery, OutputStream, OutputsReply, OutputsRequest};
 use mitosis_protocol::{ArtifactKind, Uuid};
 
@@ -64,7 +65,13 @@ pub(crate) fn show_archive(
     from: Shown,
     streams: &mut TerminalOutput,
 ) -> Result<bool, Failure> {
-    let from = std_log::stored(archive, from);
+    let [stdout, stderr] = std_log::positions(archive, from);
+    for (of, position) in [(OutputStream::Stdout, stdout), (OutputStream::Stderr, stderr)] {
+        if let (Some(omitted), Some(stream)) = (position.omitted, streams.shown(of)) {
+            write(stream, omission_mark(omitted).as_bytes())?;
+        }
+    }
+    let from = Shown { stdout: stdout.offset, stderr: stderr.offset };
     std_log::copy(archive, from, &mut streams.stdout, &mut streams.stderr).map(|()| true).map_err(cant_write)
 }
 

@@ -38,7 +38,8 @@ pub(crate) struct Stream {
 #[derive(Debug)]
 struct Prefix {
     text: String,
-    is_within_line: bool,
+    /// The partial line: the streams of several tasks share the terminal.
+    partial_line: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +84,7 @@ impl TerminalOutput {
 
     /// Starts each line with a text.
     pub(crate) fn with_prefix(mut self, text: &str) -> Self {
-        let prefix = || Some(Prefix { text: text.to_owned(), is_within_line: false });
+        let prefix = || Some(Prefix { text: text.to_owned(), partial_line: Vec::new() });
         (self.stdout.prefix, self.stderr.prefix) = (prefix(), prefix());
         self
     }
@@ -128,8 +129,8 @@ impl Stream {
         if !reset.is_empty() {
             self.pass_on(reset)?;
         }
-        if self.prefix.as_mut().is_some_and(|prefix| std::mem::take(&mut prefix.is_within_line)) {
-            self.pass_on(b"\n")?;
+        if let Some(line) = self.prefix.as_mut().and_then(Prefix::last_line) {
+            self.pass_on(&line)?;
         }
         self.end_partial_line()
     }
@@ -166,16 +167,28 @@ impl Target {
 }
 
 impl Prefix {
-    fn add_to(&mut self, bytes: &[u8]) -> Vec<u8> {
+    /// The lines that are complete now, each with the text before it.
+    fn complete_lines(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut lines = Vec::with_capacity(bytes.len() + self.text.len());
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            if !self.is_within_line {
-                lines.extend_from_slice(self.text.as_bytes());
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.partial_line.extend_from_slice(part);
+            if part.ends_with(b"\n") || self.partial_line.len() > MAX_PARTIAL_LINE {
+                lines.extend(self.last_line().unwrap_or_default());
             }
-            lines.extend_from_slice(line);
-            self.is_within_line = !line.ends_with(b"\n");
         }
         lines
+    }
+
+    /// The partial line, if there is one, completed.
+    fn last_line(&mut self) -> Option<Vec<u8>> {
+        let mut line = std::mem::take(&mut self.partial_line);
+        if line.is_empty() {
+            return None;
+        }
+        if !line.ends_with(b"\n") {
+            line.push(b'\n');
+        }
+        Some([self.text.as_bytes(), &line].concat())
     }
 }
 
@@ -186,7 +199,7 @@ impl Write for Stream {
         }
         let filtered = self.filter.as_mut().map(|filter| filter.filter(bytes));
         let shown = filtered.as_deref().unwrap_or(bytes);
-        let prefixed = self.prefix.as_mut().map(|prefix| prefix.add_to(shown));
+        let prefixed = self.prefix.as_mut().map(|prefix| prefix.complete_lines(shown));
         self.pass_on(prefixed.as_deref().unwrap_or(shown))?;
         Ok(bytes.len())
     }
@@ -211,5 +224,25 @@ impl Stream {
             true => self.end_partial_line(),
             false => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_complete_lines_are_prefixed_and_shown() {
+        let mut prefix = Prefix { text: "lab-1 | ".to_owned(), partial_line: Vec::new() };
+        assert_eq!(prefix.complete_lines(b"half"), b"");
+        assert_eq!(prefix.complete_lines(b" done\nnext\nmore"), b"lab-1 | half done\nlab-1 | next\n");
+        assert_eq!(prefix.last_line().as_deref(), Some(&b"lab-1 | more\n"[..]));
+        assert_eq!(prefix.last_line(), None);
+        let long = vec![b'x'; MAX_PARTIAL_LINE + 1];
+        assert_eq!(
+            prefix.complete_lines(&long).len(),
+            long.len() + 9,
+            "a line without end is shown in parts"
+        );
     }
 }

@@ -136,6 +136,24 @@ async fn logs_show_a_part_of_a_long_output() {
     assert_eq!(client.logs(uuid.parse().unwrap(), &both).await.unwrap_err().status(), Some(400));
 }
 
+/// A user can upload any file as the output of a task.
+#[tokio::test]
+async fn logs_of_a_damaged_archive_are_an_error() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let uuid = admin.submits(&["--terminal", "-t", "none", "--", "true"]).await;
+    admin.run_ok(&["tasks", "cancel", &uuid]).await;
+    for bytes in [&b""[..], b"no archive", &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0x4b]] {
+        let file = home.path().join("std-log.tar.gz");
+        std::fs::write(&file, bytes).unwrap();
+        admin.run_ok(&["tasks", "artifacts", "upload", file.to_str().unwrap(), &uuid, "std-log"]).await;
+        for args in [&["tasks", "logs", &uuid][..], &["tasks", "logs", "-n", "3", &uuid]] {
+            admin.expect_failure(args, 1, &["the stored output is damaged"]).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn logs_of_a_running_task_start_at_its_last_lines() {
     let home = Home::new();
@@ -221,7 +239,12 @@ async fn logs_of_a_long_output_mark_what_is_omitted() {
         assert!(stored.ends_with("\n100000\nend"), "{}", stored.len());
         assert!(stored.len() < 66_000, "{}", stored.len());
     }
-    assert!(admin.run_ok(&["tasks", "get", &uuid]).await.contains("in the middle of a long output"));
+    assert!(
+        admin
+            .run_ok(&["tasks", "get", &uuid])
+            .await
+            .contains("longer than the worker's output_limit is omitted")
+    );
 }
 
 #[tokio::test]

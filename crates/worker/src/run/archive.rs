@@ -149,6 +149,7 @@ struct Packer {
     wanted: IsWanted,
     incomplete: Names,
     left_out: Names,
+    omitted: Names,
 }
 
 /// The first names of a list, and the number of the others.
@@ -190,6 +191,7 @@ impl Packer {
             wanted,
             incomplete: Names::default(),
             left_out: Names::default(),
+            omitted: Names::default(),
         })
     }
 
@@ -215,7 +217,10 @@ impl Packer {
         );
         let left_out =
             self.left_out.warning(WarningCode::LeftOut, kind, "what has no content to be stored is left out");
-        Ok(Packed { content, length, warnings: incomplete.into_iter().chain(left_out).collect() })
+        let text = "the middle of an output longer than the worker's output_limit is omitted";
+        let omitted = self.omitted.warning(WarningCode::LeftOut, kind, text);
+        let warnings = incomplete.into_iter().chain(left_out).chain(omitted).collect();
+        Ok(Packed { content, length, warnings })
     }
 
     fn add_folder(&mut self, folder: &Path, name: &Path) -> io::Result<()> {
@@ -304,7 +309,7 @@ impl Packer {
         let mut rest = Exactly::new(stream.file, end..stream.length, wanted);
         let content = (&mut beginning).chain(stream.mark.as_bytes()).chain(&mut rest);
         self.archive.append_data(&mut header, &name, content)?;
-        self.left_out.add(&name, format_args!("{} bytes in the middle of a long output", end - start));
+        self.omitted.add(&name, format_args!("{} bytes", end - start));
         // The file is longer than its beginning, which is not a change.
         if let Some(trouble) = beginning.trouble.or_else(|| rest.trouble()) {
             self.incomplete.add(&name, trouble);

@@ -12,14 +12,14 @@ use futures_util::TryStreamExt as _;
 use futures_util::stream;
 use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_domain::task::Task;
-use mitosis_log_archive::{Extractor, Index, MAX_INDEX_BYTES};
-use mitosis_objects::{ByteRange, ByteStream};
+use mitosis_log_archive::{Extractor, Index, InvalidArchive, MAX_INDEX_BYTES, StoredPosition};
+use mitosis_objects::{ByteRange, ByteStream, ObjectError};
 use mitosis_protocol::output::OutputStream;
 use mitosis_protocol::{ArtifactKind, Timestamp};
 
 use super::stored;
 use crate::app::App;
-use crate::error::ApiError;
+use crate::error::{ApiError, Rejection};
 
 /// The first part of a stream that is searched for the last lines; each further part is twice as long.
 const FIRST_TAIL_BYTES: u64 = 256 * 1024;
@@ -43,16 +43,23 @@ impl StdLog {
             return Ok(None);
         };
         let key = ObjectKey::from_stored(ObjectClass::Artifacts, artifact.object);
-        let end = stored::open(app, &key, Some(ByteRange::Last(MAX_INDEX_BYTES))).await?;
-        let is_whole = end.offset == 0;
+        let end = match stored::open(app, &key, Some(ByteRange::Last(MAX_INDEX_BYTES))).await {
+            // An empty file.
+            Err(ApiError::Objects(ObjectError::RangeOutside { .. })) => return Err(damaged().into()),
+            end => end?,
+        };
+        let (is_whole, length) = (end.offset == 0, end.total);
         let end = collect(end.stream).await?;
-        let index = Index::from_end(&end);
+        let index = Index::from_end(&end, length);
         Ok(Some(Self { app: app.clone(), key, file: is_whole.then_some(end), index }))
     }
 
-    /// The offset in the stored bytes of an offset in the stream as it was written.
-    pub(in crate::api) fn stored_offset(&self, of: OutputStream, written: u64) -> u64 {
-        self.index.as_ref().map_or(written, |index| index.section(of).stored_offset(written))
+    /// Where a reader continues who has the stream as it was written up to an offset.
+    pub(in crate::api) fn position(&self, of: OutputStream, written: u64) -> StoredPosition {
+        match &self.index {
+            Some(index) => index.section(of).position(written),
+            None => StoredPosition { offset: written, omitted: None },
+        }
     }
 
     /// The number of stored bytes, if that is known without reading them.
@@ -66,7 +73,7 @@ impl StdLog {
             return u64::MAX;
         }
         let written = self.index.as_ref().and_then(|index| index.offset_since(of, since));
-        self.stored_offset(of, written.unwrap_or_default())
+        self.position(of, written.unwrap_or_default()).offset
     }
 
     /// The stored offset of the last lines. A line that is not complete counts.
@@ -83,7 +90,7 @@ impl StdLog {
             match self.last_lines(of, start..length, lines).await? {
                 Some(offset) => return Ok(offset),
                 None if start == 0 => return Ok(0),
-                None => part *= 2,
+                None => part = part.saturating_mul(2),
             }
         }
     }
@@ -150,6 +157,7 @@ impl Reader {
                 match file.try_next().await? {
                     Some(next) => *piece = next,
                     None => {
+                        extractor.finish().map_err(io::Error::other)?;
                         self.state = State::Done;
                         return Ok(None);
                     }
@@ -185,8 +193,26 @@ async fn open(log: &StdLog, of: OutputStream, range: Range<u64>) -> io::Result<S
         Some((extractor, start, None)) => (extractor, ByteRange::From(start)),
         None => (Extractor::from_start(of, range), ByteRange::From(0)),
     };
-    let file = stored::open(&log.app, &log.key, Some(part)).await.map_err(io::Error::other)?.stream;
+    let file = match stored::open(&log.app, &log.key, Some(part)).await {
+        Err(ApiError::Objects(ObjectError::RangeOutside { .. })) => Err(io::Error::other(InvalidArchive)),
+        file => file.map_err(io::Error::other),
+    };
+    let file = file?.stream;
     Ok(State::Open { extractor: Box::new(extractor), file, piece: Bytes::new() })
+}
+
+/// The error for an archive that can't be read.
+fn damaged() -> Rejection {
+    Rejection::invalid("the stored output is damaged")
+        .hint("a user has replaced the archive; `mito client tasks artifacts download` returns it as it is")
+}
+
+/// What a failure to read means for the caller.
+pub(in crate::api) fn failure(error: io::Error) -> ApiError {
+    match error.downcast::<InvalidArchive>() {
+        Ok(InvalidArchive) => damaged().into(),
+        Err(error) => ObjectError::BodyFailed(error).into(),
+    }
 }
 
 async fn collect(stream: ByteStream) -> Result<Bytes, ApiError> {
@@ -196,6 +222,6 @@ async fn collect(stream: ByteStream) -> Result<Bytes, ApiError> {
             Ok(all)
         })
         .await
-        .map_err(mitosis_objects::ObjectError::BodyFailed)?;
+        .map_err(ObjectError::BodyFailed)?;
     Ok(read.into())
 }

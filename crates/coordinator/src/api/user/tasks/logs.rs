@@ -7,11 +7,11 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use futures_util::{TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use mitosis_domain::permission::Action;
 use mitosis_domain::task::{Phase, Task};
-use mitosis_log_archive::omission_mark;
+use mitosis_log_archive::{StoredPosition, omission_mark};
 use mitosis_objects::{ByteRange, ByteStream, Span};
 use mitosis_protocol::output::{LOG_OFFSET_HEADER, LogPosition, LogsQuery, MAX_TAIL_LINES, OutputStream};
 use mitosis_protocol::{ErrorCode, Timestamp, Uuid};
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::find;
 use super::live::{self, Event, Live};
 use crate::api::body::{InPath, InQuery};
-use crate::api::objects::std_log::StdLog;
+use crate::api::objects::std_log::{self, StdLog};
 use crate::api::openapi::signature::{Reply, Signature};
 use crate::api::routes::{Access, Routes};
 use crate::app::App;
@@ -101,7 +101,12 @@ impl Start {
             }
             (None, None, Some(lines), None) => Ok(Self::Position(LogPosition::Tail { lines: *lines })),
             (None, None, None, Some(since)) => {
-                Ok(Self::Position(LogPosition::Since { at: live::since(since, now)? }))
+                let at = live::since(since, now)?;
+                Ok(Self::Position(match at > now {
+                    // Nothing that is there.
+                    true => LogPosition::Tail { lines: 0 },
+                    false => LogPosition::Since { at },
+                }))
             }
             _ => Err(Rejection::invalid("`offset`, `stored_offset`, `tail` and `since` exclude each other")),
         }
@@ -167,14 +172,20 @@ impl Logs {
         }
         let mut parts = VecDeque::new();
         for of in streams(query) {
-            let offset = stored_start(log, of, start, ended).await?;
-            if query.stream.is_some() {
+            let StoredPosition { offset, omitted } = stored_start(log, of, start, ended).await?;
+            if query.stream.is_some() && offset < u64::MAX {
                 headers.insert(OFFSET, offset.into());
             }
-            parts.push_back(log.read(of, offset..u64::MAX));
+            parts.extend(rest_of(log, of, StoredPosition { offset, omitted }));
         }
-        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        Ok(Self { status: StatusCode::OK, headers, body: with_guard(joined(parts), open) })
+        if query.stream.is_some_and(|of| log.length(of).is_some()) {
+            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        }
+        // An archive that can't be read is an error of its own, not a broken body.
+        let mut body = joined(parts);
+        let first = body.try_next().await.map_err(std_log::failure)?;
+        let body = Box::pin(stream::iter(first.map(Ok)).chain(body));
+        Ok(Self { status: StatusCode::OK, headers, body: with_guard(body, open) })
     }
 
     /// The output of a task that has not ended.
@@ -192,12 +203,13 @@ impl Logs {
         if let Start::Offset(offset) = start {
             follower.offsets = [offset, offset];
         }
-        if !query.follow {
-            follower.locate_end().await?;
-        }
         let mut headers = HeaderMap::new();
         if let Start::Position(position) = start {
             follower.locate(position).await?;
+        }
+        // The end after the start: the task writes more meanwhile.
+        if !query.follow {
+            follower.locate_end().await?;
         }
         if let Some(of) = query.stream {
             headers.insert(OFFSET, follower.offsets[usize::from(of == OutputStream::Stderr)].into());
@@ -226,21 +238,29 @@ impl Reply for Logs {
     }
 }
 
-/// The stored offset at which a stream starts.
+/// The rest of a stream, with a line in place of what the reader has not received of the omission.
+fn rest_of(log: &StdLog, of: OutputStream, from: StoredPosition) -> impl Iterator<Item = ByteStream> + use<> {
+    let mark = from.omitted.map(|omitted| Bytes::from(omission_mark(omitted)));
+    let mark = mark.map(|mark| Box::pin(stream::iter([Ok(mark)])) as ByteStream);
+    mark.into_iter().chain([log.read(of, from.offset..u64::MAX)])
+}
+
+/// Where a stream starts in the stored bytes.
 async fn stored_start(
     log: &StdLog,
     of: OutputStream,
     start: Start,
     ended: Timestamp,
-) -> Result<u64, ApiError> {
-    Ok(match start {
-        Start::Offset(offset) => log.stored_offset(of, offset),
+) -> Result<StoredPosition, ApiError> {
+    let offset = match start {
+        Start::Offset(offset) => return Ok(log.position(of, offset)),
         Start::Stored(offset) => offset,
         Start::Position(LogPosition::Since { at }) => log.offset_since(of, at, ended),
         Start::Position(LogPosition::Tail { lines }) => {
-            log.tail(of, lines).await.map_err(mitosis_objects::ObjectError::BodyFailed)?
+            log.tail(of, lines).await.map_err(std_log::failure)?
         }
-    })
+    };
+    Ok(StoredPosition { offset, omitted: None })
 }
 
 /// One stream after the other.
@@ -382,10 +402,10 @@ impl Follower {
             for (number, of) in [OutputStream::Stdout, OutputStream::Stderr].into_iter().enumerate() {
                 if self.wanted[number] {
                     let start = match self.start {
-                        Start::Offset(_) | Start::Stored(_) => log.stored_offset(of, self.offsets[number]),
+                        Start::Offset(_) | Start::Stored(_) => log.position(of, self.offsets[number]),
                         Start::Position(_) => stored_start(&log, of, self.start, ended).await?,
                     };
-                    parts.push_back(log.read(of, start..u64::MAX));
+                    parts.extend(rest_of(&log, of, start));
                 }
             }
         }
