@@ -16,6 +16,7 @@ pub mod failpoints;
 pub mod fairness;
 pub mod filter;
 pub mod ids;
+pub mod job;
 pub mod lease;
 pub mod limits;
 pub mod name;
