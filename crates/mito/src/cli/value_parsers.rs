@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::filter::Filter;
-use mitosis_domain::selector::{InvalidSelector, Selector};
+use mitosis_domain::selector::{InvalidTaskSelector, TaskSelector};
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use mitosis_protocol::{ArtifactKind, ExecState, Role, Uuid, duration};
 use mitosis_sweep::attachment_key;
@@ -150,9 +150,10 @@ pub(super) fn priority(text: &str) -> Parsed<i32> {
 
 /// Parses the selector of one task.
 pub(super) fn task(text: &str) -> Parsed<String> {
-    let invalid =
-        |error: InvalidSelector| InvalidArgument::from(error.to_string()).with_hint(InvalidSelector::HINT);
-    text.parse::<Selector>().map(|_| text.to_owned()).map_err(invalid)
+    let invalid = |error: InvalidTaskSelector| {
+        InvalidArgument::from(error.to_string()).with_hint(InvalidTaskSelector::HINT)
+    };
+    text.parse::<TaskSelector>().map(|_| text.to_owned()).map_err(invalid)
 }
 
 /// Parses a condition of a filter.
@@ -172,7 +173,7 @@ pub(super) fn selector(text: &str) -> Parsed<String> {
             .split(',')
             .try_for_each(|name| task(name).map(|_| ()))
             .map(|()| text.to_owned())
-            .map_err(|error| error.with_hint(InvalidSelector::HINT_WITH_CONDITIONS)),
+            .map_err(|error| error.with_hint(InvalidTaskSelector::HINT_WITH_CONDITIONS)),
     }
 }
 

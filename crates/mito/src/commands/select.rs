@@ -4,7 +4,7 @@ use futures_util::future::try_join_all;
 use mitosis_client::{ClientError, UserClient};
 use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::filter::Filter;
-use mitosis_domain::selector::Selector;
+use mitosis_domain::selector::TaskSelector;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::task::{QueryTasksReply, QueryTasksRequest, TaskFilter};
@@ -132,7 +132,7 @@ fn split_conditions(words: &[String]) -> (Vec<String>, Vec<String>) {
 /// Resolves a selector, with an error that can be retried.
 pub(super) async fn resolve(name: &str, client: &UserClient) -> Result<Uuid, ClientError> {
     match name.parse() {
-        Ok(Selector::Uuid(uuid)) => Ok(uuid),
+        Ok(TaskSelector::Uuid(uuid)) => Ok(uuid),
         // The coordinator reports an invalid selector.
         _ => Ok(client.find_task(name).await?.uuid),
     }

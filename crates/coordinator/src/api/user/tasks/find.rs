@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use mitosis_domain::account::User;
 use mitosis_domain::permission::Action;
-use mitosis_domain::selector::{InvalidSelector, Selector};
+use mitosis_domain::selector::{InvalidTaskSelector, TaskSelector};
 use mitosis_domain::task::Task;
 use mitosis_protocol::task::{FindTaskQuery, FindTaskReply};
 use mitosis_protocol::{ErrorCode, Uuid};
@@ -30,7 +30,7 @@ async fn select(
     Caller(user): Caller,
     InQuery(query): InQuery<FindTaskQuery>,
 ) -> Result<Json<FindTaskReply>, ApiError> {
-    let invalid = |error: InvalidSelector| Rejection::invalid(&error).hint(InvalidSelector::HINT);
+    let invalid = |error: InvalidTaskSelector| Rejection::invalid(&error).hint(InvalidTaskSelector::HINT);
     let selector = query.selector.parse().map_err(invalid)?;
     let task = chosen(&app, &user, selector, &query.selector).await?;
     Ok(Json(FindTaskReply {
@@ -41,13 +41,13 @@ async fn select(
     }))
 }
 
-async fn chosen(app: &App, user: &User, selector: Selector, text: &str) -> Result<Task, ApiError> {
+async fn chosen(app: &App, user: &User, selector: TaskSelector, text: &str) -> Result<Task, ApiError> {
     let nothing = |hint: &'static str| Rejection::no_such(ResourceKind::Task, text).hint(hint);
     match selector {
-        Selector::Uuid(uuid) => find(app, user, uuid, Action::View).await,
-        Selector::Prefix(first, last) => {
+        TaskSelector::Uuid(uuid) => find(app, user, uuid, Action::View).await,
+        TaskSelector::Prefix(start) => {
             let groups = app.store.group_ids_of(user.id).await?;
-            let found = app.store.task_uuids_between(first, last, &groups, NAMED + 1).await?;
+            let found = app.store.task_uuids_between(start.first(), start.last(), &groups, NAMED + 1).await?;
             match found.as_slice() {
                 [] => {
                     Err(nothing("only tasks of your own groups can be named by the start of their UUID")
@@ -57,12 +57,12 @@ async fn chosen(app: &App, user: &User, selector: Selector, text: &str) -> Resul
                 several => Err(ambiguous(text, several).into()),
             }
         }
-        Selector::Number(group, number) => {
+        TaskSelector::Number(group, number) => {
             let group = members::require(app, user, &group, Action::View).await?;
             let task = app.store.task_by_number(group, number).await?;
             Ok(task.ok_or_else(|| nothing("numbers of a group count up from 1"))?)
         }
-        Selector::Last => {
+        TaskSelector::Last => {
             let task = app.store.newest_task_of(user.id).await?;
             let task = task.ok_or_else(|| {
                 Rejection::new(ErrorCode::NotFound, "you have not submitted any tasks")
