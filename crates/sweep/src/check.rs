@@ -1,12 +1,12 @@
 //! Checks every task of a sweep before the first one is sent.
 
+use mitosis_blueprint::Expansion;
 use mitosis_domain::spec;
 use mitosis_domain::tags::TagSet;
 use mitosis_domain::timeout::Timeout;
 use mitosis_protocol::task::SubmitTaskRequest;
 
 use super::error::Error;
-use super::sweep::Expansion;
 
 /// Fails for the first task that the coordinator would refuse. The error shows its parameters.
 pub fn check(expansion: &Expansion<'_>) -> Result<(), Error> {
@@ -30,4 +30,12 @@ fn check_one(task: &SubmitTaskRequest) -> Result<(), String> {
         TagSet::new(words.clone()).map_err(|error| error.to_string())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn parameters_of_a_blueprint_fit_in_a_task() {
+        assert_eq!(mitosis_blueprint::MAX_PARAMETERS, mitosis_domain::limits::MAX_PARAMS);
+    }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mitosis_blueprint::{Blueprint, Column, Factor, Plan, Values};
 use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest};
 use mitosis_protocol::{ArtifactKind, TaskSpec, Uuid};
 use serde::Deserialize;
@@ -15,9 +16,6 @@ use super::command::Command;
 use super::document::Language;
 use super::error::Error;
 use super::parameter_files::{self, Combine};
-use super::plan::{Column, Factor, Plan};
-use super::sweep::Sweep;
-use super::values::Values;
 
 /// The timeout of tasks without one, as for `mito submit` without a job file.
 const DEFAULT_TIMEOUT: Duration = Duration::from_hours(24);
@@ -25,8 +23,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_hours(24);
 /// The content of a job file.
 #[derive(Debug)]
 pub struct Job {
-    /// A sweep for each task of the file.
-    pub sweeps: Vec<Sweep>,
+    /// A blueprint for each task of the file.
+    pub blueprints: Vec<Blueprint>,
     /// Files to upload before the tasks are submitted, each once.
     pub uploads: Vec<Upload>,
 }
@@ -121,11 +119,11 @@ impl Job {
             return Err(wrong(path, "it has no tasks"));
         }
         let folder = path.parent().unwrap_or(Path::new(""));
-        let mut job = Self { sweeps: Vec::new(), uploads: Vec::new() };
+        let mut job = Self { blueprints: Vec::new(), uploads: Vec::new() };
         for (task, number) in tasks.into_iter().zip(1..) {
             let task = task.over(defaults.clone());
-            let sweep = job.add(task, folder, extras);
-            job.sweeps.push(sweep.map_err(|error| Error::Task {
+            let blueprint = job.add(task, folder, extras);
+            job.blueprints.push(blueprint.map_err(|error| Error::Task {
                 number,
                 path: path.to_owned(),
                 source: Box::new(error),
@@ -141,7 +139,7 @@ impl Job {
                 group.clone_into(name);
             }
         };
-        self.sweeps.iter_mut().for_each(|sweep| set(&mut sweep.task.group_name));
+        self.blueprints.iter_mut().for_each(|blueprint| set(&mut blueprint.task.group_name));
         for mut upload in std::mem::take(&mut self.uploads) {
             set(&mut upload.group);
             self.add_upload(upload)?;
@@ -149,7 +147,7 @@ impl Job {
         Ok(self)
     }
 
-    fn add(&mut self, task: Task, folder: &Path, extras: Extras<'_>) -> Result<Sweep, Error> {
+    fn add(&mut self, task: Task, folder: &Path, extras: Extras<'_>) -> Result<Blueprint, Error> {
         let plan = task.plan(folder)?;
         let group = task.group.as_deref().unwrap_or(extras.group).to_owned();
         let mut resources = task.resources.iter().map(Resource::download).collect::<Result<Vec<_>, _>>()?;
@@ -160,7 +158,7 @@ impl Job {
         }
         let labels = task.labels.iter().chain(extras.labels).cloned().collect();
         let args = task.command()?;
-        Ok(Sweep {
+        Ok(Blueprint {
             task: SubmitTaskRequest {
                 group_name: group,
                 tags: task.tags,
@@ -259,7 +257,7 @@ impl Task {
         }
         for (name, choices) in &self.matrix {
             let values = match choices {
-                Choices::List(list) => Values::Words(list.clone()),
+                Choices::List(list) => Values::words(list.clone()),
                 Choices::Text(text) => Values::parse(text)?,
             };
             factors.push(Factor::new(vec![Column::new(name, values)?])?);
@@ -361,7 +359,7 @@ resources = [{ attachment = "{line}.bin", as = "{line}.bin" }]
     #[test]
     fn tasks_override_and_extend_the_defaults() {
         let job = read("job.toml", TOML).unwrap();
-        let [first, second] = &job.sweeps[..] else { panic!("two kinds of tasks") };
+        let [first, second] = &job.blueprints[..] else { panic!("two kinds of tasks") };
         let expansion = first.expand().unwrap();
         assert_eq!(expansion.len(), 4);
         let task = expansion.task(1);
@@ -399,7 +397,7 @@ tasks:
         let json = r#"{"tasks": [{"command": ["train", "{rate}", "{seed}"], "timeout": "1h",
             "matrix": {"rate": [0.1, 0.01], "seed": "1..2"}}]}"#;
         let toml = "[[tasks]]\ncommand = ['train', '{rate}', '{seed}']\ntimeout = '1h'\nmatrix = {rate = [0.1, 0.01], seed = '1..2'}";
-        let of = |name, text| read(name, text).unwrap().sweeps;
+        let of = |name, text| read(name, text).unwrap().blueprints;
         assert_eq!(of("job.yaml", yaml), of("job.toml", toml));
         assert_eq!(of("job.json", json), of("job.toml", toml));
         assert_eq!(of("job.yml", yaml), of("job.toml", toml));
@@ -474,7 +472,7 @@ tasks:
     fn braces_in_file_names_are_literal() {
         let text = "[[tasks]]\ncommand = '{x}'\nmatrix = {x = [1]}\nattachments = [{file = 'a{b}.csv'}]";
         let job = read("job.toml", text).unwrap();
-        let task = job.sweeps[0].expand().unwrap().task(0);
+        let task = job.blueprints[0].expand().unwrap().task(0);
         assert_eq!(task.task_spec.resources[0].local_path, "a{b}.csv");
         assert_eq!(job.uploads[0].key, "a{b}.csv");
     }
@@ -499,7 +497,7 @@ matrix = { x = [1.0, 1e3, '007', 'yes'], y = 3.10 }";
         for (name, text) in [("job.yaml", yaml), ("job.toml", toml), ("job.json", json)] {
             for mark in ["", "\u{feff}"] {
                 let job = read(name, &format!("{mark}{text}")).unwrap();
-                let task = |index| job.sweeps[0].expand().unwrap().task(index);
+                let task = |index| job.blueprints[0].expand().unwrap().task(index);
                 let first = task(0);
                 assert_eq!(first.task_spec.args, ["run", "012", "NO", "1.0"], "{name}");
                 assert_eq!(first.labels, ["1.10", "on", "from-here"], "{name}");
@@ -520,10 +518,10 @@ matrix = { x = [1.0, 1e3, '007', 'yes'], y = 3.10 }";
     fn command_of_several_lines_is_a_script() {
         let block = "tasks:\n  - command: |\n      cd data\n      run {x} ${HOME}\n    matrix: {x: 1..2}\n";
         let job = read("job.yaml", block).unwrap();
-        let task = job.sweeps[0].expand().unwrap().task(1);
+        let task = job.blueprints[0].expand().unwrap().task(1);
         assert_eq!(task.task_spec.args, ["sh", "-c", "cd data\nrun 2 ${HOME}\n"]);
         let sleep = read("job.yaml", "tasks:\n  - command: [sleep, 5]\n").unwrap();
-        assert_eq!(sleep.sweeps[0].task.task_spec.args, ["sleep", "5"]);
+        assert_eq!(sleep.blueprints[0].task.task_spec.args, ["sleep", "5"]);
     }
 
     #[test]
@@ -536,7 +534,7 @@ matrix = { x = [1.0, 1e3, '007', 'yes'], y = 3.10 }";
         let job =
             |group| Job::read(&path, Extras { group: "", labels: &[] }).unwrap().with_default_group(group);
         let groups: Vec<_> =
-            job("ann").unwrap().sweeps.into_iter().map(|sweep| sweep.task.group_name).collect();
+            job("ann").unwrap().blueprints.into_iter().map(|blueprint| blueprint.task.group_name).collect();
         assert_eq!(groups, ["ann", "lab"]);
         assert!(job("lab").unwrap_err().to_string().contains("same attachment key"));
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::values::Values;
+use mitosis_blueprint::Values;
 
 /// A parameter and the source of its values: `NAME=VALUES` or `NAME@FILE`.
 #[derive(Debug, Clone, PartialEq, Eq)]

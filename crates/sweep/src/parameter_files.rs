@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use mitosis_blueprint::{Column, Factor, Plan, Values};
+
 use super::error::Error;
 use super::parameter::{Parameter, ParameterSource};
-use super::plan::{Column, Factor, Plan};
-use super::values::Values;
 
 /// The name of the parameter of `--each-line`.
 pub(super) const LINE: &str = "line";
@@ -85,7 +85,7 @@ pub(super) fn lines(name: &str, file: &Path) -> Result<Column, Error> {
     match lines.is_empty() {
         true => Err(Error::input(format!("{} has no lines", file.display()))
             .with_hint("each line that is not empty is a value")),
-        false => Ok(Column::new(name, Values::Words(lines))?),
+        false => Ok(Column::new(name, Values::words(lines))?),
     }
 }
 
@@ -111,7 +111,7 @@ pub(super) fn rows(file: &Path) -> Result<Factor, Error> {
         return Err(Error::input(format!("{} has no rows", file.display()))
             .with_hint("the first row has the parameter names, each other row has their values"));
     }
-    let columns = names.iter().zip(columns).map(|(name, values)| Column::new(name, Values::Words(values)));
+    let columns = names.iter().zip(columns).map(|(name, values)| Column::new(name, Values::words(values)));
     Ok(Factor::new(columns.collect::<Result<_, _>>()?)?)
 }
 
@@ -228,7 +228,7 @@ mod tests {
         }
         for text in ["", "a,b\n", "a,b\n1\n", "a,\n1,2\n"] {
             let path = file(&folder, "rows.csv", text);
-            assert!(matches!(rows(&path), Err(Error::Input { .. } | Error::Sweep(_))), "{text:?}");
+            assert!(matches!(rows(&path), Err(Error::Input { .. } | Error::Blueprint(_))), "{text:?}");
         }
         let missing = lines("x", Path::new("/nowhere/x"));
         assert!(matches!(missing, Err(Error::Unreadable { .. })), "{missing:?}");

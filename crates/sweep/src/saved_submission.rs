@@ -8,10 +8,10 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use mitosis_blueprint::Blueprint;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
-use super::sweep::Sweep;
 
 /// The content of a submission.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +22,8 @@ pub(super) struct SavedSubmission {
     pub(super) address: String,
     /// The user who submits the tasks.
     pub(super) user: String,
-    #[serde(alias = "blueprints")]
-    pub(super) sweeps: Vec<Sweep>,
+    #[serde(rename = "sweeps", alias = "blueprints")]
+    pub(super) blueprints: Vec<Blueprint>,
 }
 
 /// The files of one submission.
@@ -129,7 +129,7 @@ mod tests {
             id: "night.1".into(),
             address: "http://127.0.0.1:5000".into(),
             user: "ann".into(),
-            sweeps: vec![],
+            blueprints: vec![],
         };
         file.save(&saved()).unwrap();
         file.save_progress(20_000).unwrap();
@@ -141,5 +141,28 @@ mod tests {
         file.remove();
         assert_eq!((file.load().unwrap(), file.submitted()), (None, 0));
         assert!(file.list().is_empty());
+    }
+
+    /// A submission that an earlier version has saved.
+    #[test]
+    fn earlier_submission_is_read_and_written_alike() {
+        let saved = concat!(
+            r#"{"id":"night","address":"http://127.0.0.1:5000","user":"ann","sweeps":[{"task":{"#,
+            r#""group_name":"ann","tags":["gpu"],"labels":["{x}"],"timeout":"1day","priority":3,"#,
+            r#""task_spec":{"args":["run","{x}","{y}"],"envs":{},"resources":[],"terminal_output":true,"watch":null}},"#,
+            r#""plan":{"factors":[{"columns":[{"name":"x","values":{"Words":["a","b"]}}]},"#,
+            r#"{"columns":[{"name":"y","values":{"Numbers":{"first":8,"step":1,"count":3,"width":2}}}]}]}}]}"#
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let file = SubmissionFile::new("night", folder.path());
+        for text in [saved.to_owned(), saved.replace("sweeps", "blueprints")] {
+            fs::create_dir_all(&file.folder).unwrap();
+            fs::write(file.submission(), text).unwrap();
+            let submission = file.load().unwrap().unwrap();
+            let task = submission.blueprints[0].expand().unwrap().task(5);
+            assert_eq!(task.task_spec.args, ["run", "b", "10"]);
+            file.save(&submission).unwrap();
+            assert_eq!(fs::read_to_string(file.submission()).unwrap(), saved);
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use mitosis_blueprint::{Blueprint, Expansion};
 use mitosis_client::{ClientError, UserClient};
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_protocol::ErrorCode;
@@ -16,7 +17,6 @@ use mitosis_protocol::task::{
 use super::error::Error;
 use super::retry::retry_transient;
 use super::saved_submission::{SavedSubmission, SubmissionFile};
-use super::sweep::{Expansion, Sweep};
 
 /// Tasks in one request.
 const CHUNK: usize = 10_000;
@@ -59,14 +59,14 @@ impl Submission {
     /// Creates a submission. With a name, it continues an earlier one of the same name.
     pub fn new(
         name: Option<&str>,
-        sweeps: Vec<Sweep>,
+        blueprints: Vec<Blueprint>,
         submitter: Submitter,
         cache: &Path,
     ) -> Result<Self, Error> {
         let id = name.map_or_else(random_id, str::to_owned);
         let file = SubmissionFile::new(&id, cache);
         let Submitter { address, user } = submitter;
-        let submission = Self::of(SavedSubmission { id, address, user, sweeps }, file);
+        let submission = Self::of(SavedSubmission { id, address, user, blueprints }, file);
         match submission.file.load()? {
             Some(earlier) if earlier == submission.saved => {
                 Ok(Self { done: submission.file.submitted(), ..submission })
@@ -86,7 +86,7 @@ impl Submission {
     }
 
     fn of(saved: SavedSubmission, file: SubmissionFile) -> Self {
-        let total = saved.sweeps.iter().map(|sweep| sweep.plan.len()).sum();
+        let total = saved.blueprints.iter().map(|blueprint| blueprint.plan.len()).sum();
         Self { saved, file, done: 0, total }
     }
 
@@ -128,7 +128,7 @@ impl Submission {
         mut on_accepted: impl FnMut(Accepted<'_>),
     ) -> Result<u64, Error> {
         let expansions: Vec<Expansion<'_>> =
-            self.saved.sweeps.iter().map(Sweep::expand).collect::<Result<_, _>>()?;
+            self.saved.blueprints.iter().map(Blueprint::expand).collect::<Result<_, _>>()?;
         let total = self.total;
         let mut tasks = tasks_from(&expansions, self.done).peekable();
         if self.done == 0 && self.can_be_interrupted() {
@@ -179,7 +179,7 @@ fn random_id() -> String {
     id
 }
 
-/// All tasks from a position on, sweep after sweep.
+/// All tasks from a position on, blueprint after blueprint.
 fn tasks_from<'a>(
     expansions: &'a [Expansion<'a>],
     position: u64,
@@ -248,14 +248,14 @@ fn all_accepted(
 mod tests {
     use std::time::Duration;
 
+    use mitosis_blueprint::{Column, Factor, Plan, Values};
     use mitosis_protocol::{ErrorBody, TaskSpec};
 
     use super::*;
-    use crate::{Column, Factor, Plan, Values};
 
-    fn sweep(values: &str, word: &str) -> Sweep {
+    fn blueprint(values: &str, word: &str) -> Blueprint {
         let column = Column::new("x", Values::parse(values).unwrap()).unwrap();
-        Sweep {
+        Blueprint {
             task: SubmitTaskRequest {
                 group_name: "ann".into(),
                 tags: vec![],
@@ -288,9 +288,9 @@ mod tests {
     }
 
     #[test]
-    fn position_is_mapped_to_its_sweep() {
-        let sweeps = [sweep("1..3", "a"), sweep("1..2", "b")];
-        let expansions: Vec<_> = sweeps.iter().map(|one| one.expand().unwrap()).collect();
+    fn position_is_mapped_to_its_blueprint() {
+        let blueprints = [blueprint("1..3", "a"), blueprint("1..2", "b")];
+        let expansions: Vec<_> = blueprints.iter().map(|one| one.expand().unwrap()).collect();
         let all = ["a1", "a2", "a3", "b1", "b2"];
         for position in 0..=5 {
             let from = words(tasks_from(&expansions, position as u64));
@@ -303,8 +303,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = SubmissionFile::new("night", folder.path());
         let (address, user) = ("http://c".to_owned(), "ann".to_owned());
-        let sweeps = vec![sweep("1..25000", "a")];
-        file.save(&SavedSubmission { id: "night".to_owned(), address, user, sweeps }).unwrap();
+        let blueprints = vec![blueprint("1..25000", "a")];
+        file.save(&SavedSubmission { id: "night".to_owned(), address, user, blueprints }).unwrap();
         let at =
             || Submission::interrupted("night", folder.path()).map(|there| (there.done(), there.total()));
         assert_eq!(at().unwrap(), (0, 25_000));
@@ -316,8 +316,8 @@ mod tests {
 
     #[test]
     fn chunk_borders_do_not_depend_on_the_start() {
-        let sweeps = [sweep("1..25000", "a")];
-        let expansions = [sweeps[0].expand().unwrap()];
+        let blueprints = [blueprint("1..25000", "a")];
+        let expansions = [blueprints[0].expand().unwrap()];
         let lengths = |position| {
             let mut tasks = tasks_from(&expansions, position).peekable();
             let mut lengths = Vec::new();
@@ -333,8 +333,8 @@ mod tests {
     #[test]
     fn chunk_stays_within_the_size_limit() {
         let large = "x".repeat(1_000_000);
-        let sweeps = [sweep("1..100", &large)];
-        let expansions = [sweeps[0].expand().unwrap()];
+        let blueprints = [blueprint("1..100", &large)];
+        let expansions = [blueprints[0].expand().unwrap()];
         let chunk = take_chunk(&mut tasks_from(&expansions, 0).peekable());
         assert!((30..=33).contains(&chunk.len()), "{}", chunk.len());
         let body = serde_json::to_vec(&SubmitTasksRequest { tasks: chunk, idempotency_key: None }).unwrap();

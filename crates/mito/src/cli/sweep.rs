@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mitosis_sweep::{Combine, Parameter, Plan, Sources};
+use mitosis_blueprint::Plan;
+use mitosis_sweep::{Combine, Parameter, Sources};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Many tasks at once")]

@@ -7,11 +7,11 @@ use std::path::Path;
 use std::{fmt, io};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use mitosis_blueprint::InvalidBlueprint;
 use mitosis_client::{ClientError, TransferError};
 use mitosis_coordinator::{StartError, TaskFailed};
 use mitosis_protocol::{ErrorBody, ErrorCode};
 use mitosis_supervisor::SupervisorError;
-use mitosis_sweep::InvalidSweep;
 use mitosis_worker::WorkerError;
 
 use crate::cli::value_parsers::InvalidArgument;
@@ -305,8 +305,8 @@ impl From<TransferError> for Failure {
     }
 }
 
-impl From<InvalidSweep> for Failure {
-    fn from(error: InvalidSweep) -> Self {
+impl From<InvalidBlueprint> for Failure {
+    fn from(error: InvalidBlueprint) -> Self {
         Self::new(Exit::Usage, error)
     }
 }
@@ -316,7 +316,7 @@ impl From<mitosis_sweep::Error> for Failure {
         use mitosis_sweep::Error as E;
         let hint = error.hint();
         match error {
-            E::Sweep(error) => error.into(),
+            E::Blueprint(error) => error.into(),
             E::Task { number, path, source } => {
                 Self::from(*source).about(&format!("task {number} of {}", path.display()))
             }

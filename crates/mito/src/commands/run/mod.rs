@@ -7,11 +7,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 
+use mitosis_blueprint::{Blueprint, Plan};
 use mitosis_client::UserClient;
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
-use mitosis_sweep::{Plan, Sweep};
 
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::run::RunArgs;
@@ -52,12 +52,12 @@ async fn run_on_coordinator(
     let group = args.group().unwrap_or(&identity.name).clone();
     let mut requests = StopRequests::listen_on_terminal()?;
     if !plan.is_plain() {
-        let sweep = Sweep { task: args.task(group), plan };
+        let blueprint = Blueprint { task: args.task(group), plan };
         let mut tasks = Vec::new();
         let scratch = std::env::temp_dir();
         let out = Output::new(&args.output(), environment);
         let outcome = tokio::select! {
-            outcome = sweep::run(&identity, sweep, &out, environment, &mut tasks, &scratch) => unless_reader_left(outcome),
+            outcome = sweep::run(&identity, blueprint, &out, environment, &mut tasks, &scratch) => unless_reader_left(outcome),
             request = requests.next() => Err(Exit::of_request(request)),
         };
         return match outcome {
@@ -116,9 +116,9 @@ async fn submit_and_follow(
 ) -> Result<ExitCode, Failure> {
     if !plan.is_plain() {
         let identity = Identity { client: user.clone(), name: USER.to_owned() };
-        let sweep = Sweep { task: args.task(USER.to_owned()), plan };
+        let blueprint = Blueprint { task: args.task(USER.to_owned()), plan };
         let out = Output::new(&args.output(), environment);
-        return sweep::run(&identity, sweep, &out, environment, &mut Vec::new(), home).await;
+        return sweep::run(&identity, blueprint, &out, environment, &mut Vec::new(), home).await;
     }
     let uuid = submit(user, args.task(USER.to_owned())).await?;
     let mut streams = TerminalOutput::plain().quiet(args.quiet);

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use mitosis_blueprint::Blueprint;
 use mitosis_client::UserClient;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::CancelTasksListRequest;
-use mitosis_sweep::{Submission, Sweep};
+use mitosis_sweep::Submission;
 
 use super::ended_outputs::EndedOutputs;
 use super::remove_folder;
@@ -36,14 +37,15 @@ const MAX_NAMED: usize = 20;
 /// that have been submitted and not ended.
 pub(super) async fn run(
     identity: &Identity,
-    sweep: Sweep,
+    blueprint: Blueprint,
     out: &Output,
     environment: &Environment,
     tasks: &mut Vec<Uuid>,
     scratch: &Path,
 ) -> Result<ExitCode, Failure> {
-    mitosis_sweep::check(&sweep.expand()?)?;
-    let submission = Submission::new(None, vec![sweep], identity.submitter(), &environment.cache_folder())?;
+    mitosis_sweep::check(&blueprint.expand()?)?;
+    let submission =
+        Submission::new(None, vec![blueprint], identity.submitter(), &environment.cache_folder())?;
     let progress = out.count_progress(submission.total(), "tasks submitted");
     let sent = submission.send(&identity.client, |accepted| {
         tasks.extend(accepted.tasks.iter().map(|(task, _)| task.uuid));

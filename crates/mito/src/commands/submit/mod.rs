@@ -6,7 +6,8 @@ mod upload_cache;
 
 use std::process::ExitCode;
 
-use mitosis_sweep::{Accepted, Extras, Job, Submission, Sweep};
+use mitosis_blueprint::Blueprint;
+use mitosis_sweep::{Accepted, Extras, Job, Submission};
 
 use crate::cli::submit::SubmitArgs;
 use crate::config::client::ClientConfig;
@@ -35,14 +36,18 @@ pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<
     if args.dry_run {
         return preview(&job).await;
     }
-    for sweep in &job.sweeps {
-        mitosis_sweep::check(&sweep.expand()?)?;
+    for blueprint in &job.blueprints {
+        mitosis_sweep::check(&blueprint.expand()?)?;
     }
     let identity = identity(args.connection.options(), args, environment).await?;
     let job = job.with_default_group(&identity.name)?;
     upload::upload(&identity.client, &job.uploads, environment, &out).await?;
-    let submission =
-        Submission::new(args.name.as_deref(), job.sweeps, identity.submitter(), &environment.cache_folder())?;
+    let submission = Submission::new(
+        args.name.as_deref(),
+        job.blueprints,
+        identity.submitter(),
+        &environment.cache_folder(),
+    )?;
     send(submission, &identity, &out).await
 }
 
@@ -61,12 +66,12 @@ fn job(args: &SubmitArgs) -> Result<Job, Failure> {
     }
     let mut task = args.task.task(group.to_owned(), &args.command, !args.no_output);
     task.labels.extend(args.name.clone());
-    let sweep = Sweep { task, plan: args.sweep.plan()? };
-    Ok(Job { sweeps: vec![sweep], uploads: Vec::new() })
+    let blueprint = Blueprint { task, plan: args.sweep.plan()? };
+    Ok(Job { blueprints: vec![blueprint], uploads: Vec::new() })
 }
 
 async fn preview(job: &Job) -> Result<ExitCode, Failure> {
-    let expansions = job.sweeps.iter().map(Sweep::expand).collect::<Result<Vec<_>, _>>()?;
+    let expansions = job.blueprints.iter().map(Blueprint::expand).collect::<Result<Vec<_>, _>>()?;
     expansions.iter().try_for_each(mitosis_sweep::check)?;
     for upload in &job.uploads {
         let length = upload::length(upload).await?;

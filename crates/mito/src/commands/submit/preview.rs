@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Display};
 
+use mitosis_blueprint::Expansion;
 use mitosis_protocol::duration;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest};
-use mitosis_sweep::Expansion;
 
 use crate::process::failure::Failure;
 use crate::show;

@@ -1,23 +1,28 @@
-//! The parameters of a sweep and their combinations.
+//! The parameters of a blueprint and their combinations.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::InvalidSweep;
+use super::error::InvalidBlueprint;
 use super::values::Values;
-use super::{MAX_TASKS, variable};
+use super::{MAX_PARAMETERS, MAX_TASKS};
 
 /// A parameter and its values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "UncheckedColumn")]
 pub struct Column {
     name: String,
     values: Values,
+    /// The bytes of the longest value.
+    #[serde(skip)]
+    longest: u64,
 }
 
 /// Parameters that change together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "UncheckedFactor")]
 pub struct Factor {
     columns: Vec<Column>,
 }
@@ -25,31 +30,63 @@ pub struct Factor {
 /// All combinations of the rows of some factors; the last factor changes fastest. Without factors there is one
 /// empty combination.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "UncheckedPlan")]
 pub struct Plan {
     factors: Vec<Factor>,
 }
 
+#[derive(Deserialize)]
+struct UncheckedColumn {
+    name: String,
+    values: Values,
+}
+
+#[derive(Deserialize)]
+struct UncheckedFactor {
+    columns: Vec<Column>,
+}
+
+#[derive(Deserialize)]
+struct UncheckedPlan {
+    factors: Vec<Factor>,
+}
+
+/// The environment variable for a parameter: `MITO_PARAM_` and the name in capital letters, with `_` for every
+/// other character.
+pub fn variable(name: &str) -> String {
+    let letter = |char: char| if char.is_ascii_alphanumeric() { char.to_ascii_uppercase() } else { '_' };
+    format!("MITO_PARAM_{}", name.chars().map(letter).collect::<String>())
+}
+
 impl Column {
     /// Creates a parameter with at least one value.
-    pub fn new(name: &str, values: Values) -> Result<Self, InvalidSweep> {
+    pub fn new(name: &str, values: Values) -> Result<Self, InvalidBlueprint> {
         let fits = |char: char| char.is_alphanumeric() || "_-. ".contains(char);
         if name.is_empty() || name.trim() != name || name.len() > 64 || !name.chars().all(fits) {
-            return Err(InvalidSweep::Name(name.to_owned()));
+            return Err(InvalidBlueprint::Name(name.to_owned()));
         }
         match values.is_empty() {
-            true => Err(InvalidSweep::NoValues(name.to_owned())),
-            false => Ok(Self { name: name.to_owned(), values }),
+            true => Err(InvalidBlueprint::NoValues(name.to_owned())),
+            false => Ok(Self { name: name.to_owned(), longest: values.longest(), values }),
         }
+    }
+}
+
+impl TryFrom<UncheckedColumn> for Column {
+    type Error = InvalidBlueprint;
+
+    fn try_from(column: UncheckedColumn) -> Result<Self, Self::Error> {
+        Self::new(&column.name, column.values)
     }
 }
 
 impl Factor {
     /// Creates a factor from columns of equal length.
-    pub fn new(columns: Vec<Column>) -> Result<Self, InvalidSweep> {
+    pub fn new(columns: Vec<Column>) -> Result<Self, InvalidBlueprint> {
         if let Some(first) = columns.first()
             && let Some(other) = columns.iter().find(|other| other.values.len() != first.values.len())
         {
-            return Err(InvalidSweep::UnequalLengths {
+            return Err(InvalidBlueprint::UnequalLengths {
                 name: first.name.clone(),
                 count: first.values.len(),
                 other: other.name.clone(),
@@ -64,30 +101,48 @@ impl Factor {
     }
 }
 
+impl TryFrom<UncheckedFactor> for Factor {
+    type Error = InvalidBlueprint;
+
+    fn try_from(factor: UncheckedFactor) -> Result<Self, Self::Error> {
+        Self::new(factor.columns)
+    }
+}
+
 impl Plan {
-    /// All combinations of the factors.
-    pub fn product(factors: Vec<Factor>) -> Result<Self, InvalidSweep> {
+    /// All combinations of the factors. Factors without parameters are dropped.
+    pub fn product(mut factors: Vec<Factor>) -> Result<Self, InvalidBlueprint> {
+        factors.retain(|factor| !factor.columns.is_empty());
         let plan = Self { factors };
-        let mut variables = BTreeMap::new();
-        for name in plan.names() {
-            if let Some(other) = variables.insert(variable(name), name) {
-                return Err(match other == name {
-                    true => InvalidSweep::Repeated(name.to_owned()),
-                    false => InvalidSweep::SameVariable(other.to_owned(), name.to_owned()),
-                });
-            }
-        }
+        plan.check_names()?;
         let count = plan.factors.iter().try_fold(1u64, |count, factor| count.checked_mul(factor.len()));
         match count {
             Some(count) if count <= MAX_TASKS => Ok(plan),
-            _ => Err(InvalidSweep::TooMany),
+            _ => Err(InvalidBlueprint::TooMany),
         }
     }
 
     /// All factors zipped: the first row of each, then the second of each.
-    pub fn zip(factors: Vec<Factor>) -> Result<Self, InvalidSweep> {
+    pub fn zip(factors: Vec<Factor>) -> Result<Self, InvalidBlueprint> {
         let columns: Vec<Column> = factors.into_iter().flat_map(|factor| factor.columns).collect();
         Self::product(vec![Factor::new(columns)?])
+    }
+
+    fn check_names(&self) -> Result<(), InvalidBlueprint> {
+        let count = self.columns().count();
+        if count > MAX_PARAMETERS {
+            return Err(InvalidBlueprint::TooManyParameters(count));
+        }
+        let mut variables = BTreeMap::new();
+        for name in self.names() {
+            if let Some(other) = variables.insert(variable(name), name) {
+                return Err(match other == name {
+                    true => InvalidBlueprint::Repeated(name.to_owned()),
+                    false => InvalidBlueprint::SameVariable(other.to_owned(), name.to_owned()),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The number of combinations.
@@ -112,20 +167,38 @@ impl Plan {
 
     /// The values of one combination, from 0. Panics past the end.
     pub fn row(&self, index: u64) -> Vec<Cow<'_, str>> {
+        self.get(index).expect("a combination within the plan")
+    }
+
+    /// The values of one combination, from 0; `None` past the end.
+    pub fn get(&self, index: u64) -> Option<Vec<Cow<'_, str>>> {
         let mut places = vec![0; self.factors.len()];
         let mut rest = index;
         for (factor, place) in self.factors.iter().zip(&mut places).rev() {
             *place = rest % factor.len();
             rest /= factor.len();
         }
-        assert_eq!(rest, 0, "a combination within the plan");
         let each = self.factors.iter().zip(places);
-        each.flat_map(|(factor, place)| factor.columns.iter().map(move |column| column.values.at(place)))
-            .collect()
+        let values =
+            each.flat_map(|(factor, place)| factor.columns.iter().map(move |column| column.values.at(place)));
+        (rest == 0).then(|| values.collect())
+    }
+
+    /// The bytes of the longest value of each parameter, in the order of [`Self::row`].
+    pub(super) fn longest_values(&self) -> impl Iterator<Item = u64> {
+        self.columns().map(|column| column.longest)
     }
 
     fn columns(&self) -> impl Iterator<Item = &Column> {
         self.factors.iter().flat_map(|factor| &factor.columns)
+    }
+}
+
+impl TryFrom<UncheckedPlan> for Plan {
+    type Error = InvalidBlueprint;
+
+    fn try_from(plan: UncheckedPlan) -> Result<Self, Self::Error> {
+        Self::product(plan.factors)
     }
 }
 
@@ -175,21 +248,41 @@ mod tests {
         let plan = Plan::default();
         assert!(plan.is_plain());
         assert_eq!((plan.len(), plan.row(0).len()), (1, 0));
-        assert_eq!(Plan::zip(Vec::new()).unwrap().len(), 1);
+        assert_eq!(Plan::zip(Vec::new()).unwrap(), plan);
+    }
+
+    #[test]
+    fn combination_past_the_end_does_not_exist() {
+        let plan = Plan::product(vec![factor(&[("x", "1..2")]), factor(&[("y", "a,b")])]).unwrap();
+        assert_eq!(plan.get(3).unwrap(), ["2", "b"]);
+        for index in [4, 5, u64::MAX] {
+            assert_eq!(plan.get(index), None);
+        }
+        assert_eq!(Plan::default().get(1), None);
+    }
+
+    #[test]
+    fn number_of_parameters_is_limited() {
+        let with = |count: usize| {
+            let one = |at: usize| factor(&[(format!("p{at}").as_str(), "1")]);
+            Plan::product((0..count).map(one).collect())
+        };
+        assert_eq!(with(256).unwrap().row(0).len(), 256);
+        assert_eq!(with(257), Err(InvalidBlueprint::TooManyParameters(257)));
     }
 
     #[test]
     fn ambiguous_names_are_refused() {
         for (one, other) in [("x", "X"), ("a-b", "a_b")] {
             let error = Plan::product(vec![factor(&[(one, "1")]), factor(&[(other, "1")])]).unwrap_err();
-            assert_eq!(error, InvalidSweep::SameVariable(one.into(), other.into()));
+            assert_eq!(error, InvalidBlueprint::SameVariable(one.into(), other.into()));
         }
         let error = Plan::product(vec![factor(&[("x", "1")]), factor(&[("x", "2")])]).unwrap_err();
-        assert_eq!(error, InvalidSweep::Repeated("x".into()));
+        assert_eq!(error, InvalidBlueprint::Repeated("x".into()));
         for name in ["", " x", "x ", "a{b", "a=b", "a\nb", "a@b"] {
             assert_eq!(
                 Column::new(name, Values::parse("1").unwrap()),
-                Err(InvalidSweep::Name(name.to_owned())),
+                Err(InvalidBlueprint::Name(name.to_owned())),
                 "{name:?}"
             );
         }
@@ -201,9 +294,9 @@ mod tests {
         let wide = || factor(&[("x", "1..10000000")]);
         assert_eq!(Plan::product(vec![wide()]).unwrap().len(), 10_000_000);
         let more = Plan::product(vec![wide(), factor(&[("y", "1..2")])]);
-        assert_eq!(more, Err(InvalidSweep::TooMany));
+        assert_eq!(more, Err(InvalidBlueprint::TooMany));
         let (y, z) = (factor(&[("y", "1..10000000")]), factor(&[("z", "1..10000000")]));
-        assert_eq!(Plan::product(vec![wide(), y, z]), Err(InvalidSweep::TooMany), "past 64 bits too");
+        assert_eq!(Plan::product(vec![wide(), y, z]), Err(InvalidBlueprint::TooMany), "past 64 bits too");
     }
 
     proptest! {

@@ -2,14 +2,19 @@
 //! shell.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use super::error::InvalidSweep;
+use super::error::InvalidBlueprint;
 
 /// A text whose placeholders all refer to parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template {
+pub(super) struct Template {
     parts: Vec<Part>,
 }
+
+/// The names of the parameters, and the position of each.
+#[derive(Debug)]
+pub(super) struct Names<'a>(BTreeMap<&'a str, usize>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
@@ -18,9 +23,30 @@ enum Part {
     Value(usize),
 }
 
+impl<'a> Names<'a> {
+    /// The names in the order of their values.
+    pub(super) fn new(names: impl Iterator<Item = &'a str>) -> Self {
+        Self(names.zip(0..).collect())
+    }
+
+    fn unknown(&self, name: &str) -> InvalidBlueprint {
+        let mut known: Vec<_> = self.0.iter().collect();
+        known.sort_unstable_by_key(|(_, place)| **place);
+        let known = known.into_iter().map(|(name, _)| (*name).to_owned()).collect();
+        InvalidBlueprint::Unknown { name: name.to_owned(), known }
+    }
+}
+
 impl Template {
-    /// Parses a text; `names` are the parameters in the order of their values.
-    pub fn parse(text: &str, names: &[&str]) -> Result<Self, InvalidSweep> {
+    /// Parses a text. Without parameters, braces have no meaning.
+    pub(super) fn new(text: &str, names: &Names<'_>) -> Result<Self, InvalidBlueprint> {
+        match names.0.is_empty() {
+            true => Ok(Self { parts: vec![Part::Text(text.to_owned())] }),
+            false => Self::parse(text, names),
+        }
+    }
+
+    fn parse(text: &str, names: &Names<'_>) -> Result<Self, InvalidBlueprint> {
         let mut parts = Vec::new();
         let mut plain = String::new();
         let mut rest = text;
@@ -29,7 +55,8 @@ impl Template {
             let brace = if rest[at..].starts_with('{') { '{' } else { '}' };
             let after = &rest[at + 1..];
             if brace == '{' && rest[..at].ends_with('$') && !after.starts_with('{') {
-                let end = shell_end(after).ok_or_else(|| InvalidSweep::LoneBrace(text.to_owned(), brace))?;
+                let end =
+                    shell_end(after).ok_or_else(|| InvalidBlueprint::LoneBrace(text.to_owned(), brace))?;
                 plain.push(brace);
                 plain.push_str(&after[..end]);
                 rest = &after[end..];
@@ -40,12 +67,12 @@ impl Template {
                 rest = after;
                 continue;
             }
-            let lone = || InvalidSweep::LoneBrace(text.to_owned(), brace);
+            let lone = || InvalidBlueprint::LoneBrace(text.to_owned(), brace);
             if brace == '}' {
                 return Err(lone());
             }
             let (name, after) = after.split_once('}').ok_or_else(lone)?;
-            let place = names.iter().position(|known| *known == name).ok_or_else(|| unknown(name, names))?;
+            let place = *names.0.get(name).ok_or_else(|| names.unknown(name))?;
             if !plain.is_empty() {
                 parts.push(Part::Text(std::mem::take(&mut plain)));
             }
@@ -59,13 +86,17 @@ impl Template {
         Ok(Self { parts })
     }
 
-    /// A text without placeholders.
-    pub fn plain(text: &str) -> Self {
-        Self { parts: vec![Part::Text(text.to_owned())] }
+    /// The bytes of the filled text, if each value has its largest number of bytes.
+    pub(super) fn longest(&self, values: &[u64]) -> u64 {
+        let bytes = self.parts.iter().map(|part| match part {
+            Part::Text(text) => text.len() as u64,
+            Part::Value(place) => values[*place],
+        });
+        bytes.fold(0, u64::saturating_add)
     }
 
     /// Fills the placeholders with these values.
-    pub fn fill(&self, values: &[Cow<'_, str>]) -> String {
+    pub(super) fn fill(&self, values: &[Cow<'_, str>]) -> String {
         self.parts
             .iter()
             .map(|part| match part {
@@ -92,18 +123,18 @@ fn shell_end(after: &str) -> Option<usize> {
     None
 }
 
-fn unknown(name: &str, names: &[&str]) -> InvalidSweep {
-    InvalidSweep::Unknown { name: name.to_owned(), known: names.iter().map(ToString::to_string).collect() }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn fill(text: &str) -> Result<String, InvalidSweep> {
-        Template::parse(text, &["x", "learning rate"]).map(|text| text.fill(&["1".into(), "0.5".into()]))
+    fn template(text: &str) -> Result<Template, InvalidBlueprint> {
+        Template::new(text, &Names::new(["x", "learning rate"].into_iter()))
+    }
+
+    fn fill(text: &str) -> Result<String, InvalidBlueprint> {
+        template(text).map(|text| text.fill(&["1".into(), "0.5".into()]))
     }
 
     #[test]
@@ -132,8 +163,23 @@ mod tests {
 
     #[test]
     fn values_are_not_expanded() {
-        let text = Template::parse("{x}", &["x"]).unwrap();
-        assert_eq!(text.fill(&["{x} {{ }".into()]), "{x} {{ }");
+        assert_eq!(template("{x}").unwrap().fill(&["{x} {{ }".into()]), "{x} {{ }");
+    }
+
+    #[test]
+    fn longest_text_is_known_without_filling() {
+        for (text, longest) in
+            [("", 0), ("ab", 2), ("a{x}b{x}{learning rate}", 2 + 2 * 100 + 7), ("{{{x}}}", 102)]
+        {
+            assert_eq!(template(text).unwrap().longest(&[100, 7]), longest, "{text}");
+        }
+        assert_eq!(template("{x}{x}").unwrap().longest(&[u64::MAX, 0]), u64::MAX);
+    }
+
+    #[test]
+    fn braces_have_no_meaning_without_parameters() {
+        let text = Template::new("a{b}} ${", &Names::new([].into_iter())).unwrap();
+        assert_eq!((text.fill(&[]).as_str(), text.longest(&[])), ("a{b}} ${", 8));
     }
 
     #[test]
@@ -143,14 +189,14 @@ mod tests {
             error.to_string(),
             "unknown parameter {y}; the parameters are {x}, {learning rate}; write {{ and }} for literal braces"
         );
-        assert!(matches!(fill("{}"), Err(InvalidSweep::Unknown { .. })));
-        assert!(matches!(fill("{X}"), Err(InvalidSweep::Unknown { .. })), "case counts");
+        assert!(matches!(fill("{}"), Err(InvalidBlueprint::Unknown { .. })));
+        assert!(matches!(fill("{X}"), Err(InvalidBlueprint::Unknown { .. })), "case counts");
     }
 
     #[test]
     fn single_brace_is_refused() {
         for text in ["{", "a{x", "}", "a}b", "{{}", "${x", "${a:-${x}"] {
-            assert!(matches!(fill(text), Err(InvalidSweep::LoneBrace(..))), "{text}");
+            assert!(matches!(fill(text), Err(InvalidBlueprint::LoneBrace(..))), "{text}");
         }
         assert_eq!(
             fill("a}").unwrap_err().to_string(),
