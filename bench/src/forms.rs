@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::mito::{Kind, Mito, task};
 use crate::numbers::{Numbers, float};
-use crate::table::{Table, shown};
+use crate::table::{Table, shown, spread};
 use crate::{Error, Plan};
 
 const SLOTS: usize = 4;
@@ -57,14 +57,8 @@ fn print(plan: &Plan, count: usize, kind: Kind, ways: &[(String, Numbers)]) {
     let title = format!("{count} commands, {SLOTS} at once, {}, {} rounds", kind.name(), plan.rounds);
     let mut table = Table::new(title, &["written as", "per second", "least", "most", "of the first"]);
     for (name, rates) in ways {
-        let rate = rates.median();
-        table.row([
-            name.clone(),
-            shown(rate),
-            shown(rates.least()),
-            shown(rates.most()),
-            shown(rate / plain),
-        ]);
+        let [median, least, most] = spread(rates);
+        table.row([name.clone(), median, least, most, shown(rates.median() / plain)]);
     }
     table.print();
 }

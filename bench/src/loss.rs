@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::mito::{Kind, Mito, task};
 use crate::numbers::Numbers;
-use crate::table::{Table, shown};
+use crate::table::{Table, spread};
 use crate::{Error, Plan};
 
 const SLOTS: usize = 4;
@@ -26,7 +26,8 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
         for _ in 0..rounds {
             spent.add(recovery(plan, kind).await?.as_secs_f64());
         }
-        table.row([kind.name().to_owned(), shown(spent.median()), shown(spent.least()), shown(spent.most())]);
+        let [median, least, most] = spread(&spent);
+        table.row([kind.name().to_owned(), median, least, most]);
     }
     table.print();
     Ok(())

@@ -9,7 +9,7 @@ use mitosis_protocol::{TaskResult, WaitStatus};
 
 use crate::mito::{Kind, Mito, task};
 use crate::numbers::{Numbers, float};
-use crate::table::{Table, shown};
+use crate::table::{Table, shown, spread};
 use crate::{Error, Plan, observe};
 
 /// Concurrent agents.
@@ -52,11 +52,12 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
                 wal.add((after.wal_bytes - before.wal_bytes) / tasks);
             }
         }
+        let [median, least, most] = spread(&rates);
         table.row([
             kind.name().to_owned(),
-            shown(rates.median()),
-            shown(rates.least()),
-            shown(rates.most()),
+            median,
+            least,
+            most,
             shown(statements.median()),
             shown(wal.median()),
             shown(cpu.median()),

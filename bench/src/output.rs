@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::mito::{Kind, Mito, task};
 use crate::numbers::{Numbers, float};
-use crate::table::{Table, shown};
+use crate::table::{Table, shown, spread};
 use crate::{Error, Plan, ceiling, tools};
 
 const SLOTS: usize = 4;
@@ -67,14 +67,8 @@ fn print(plan: &Plan, count: usize, ways: &[(String, Numbers)]) {
     let mut table = Table::new(title, &headings);
     for (name, rates) in ways.iter().filter(|(_, rates)| !rates.is_empty()) {
         let rate = rates.median();
-        table.row([
-            name.clone(),
-            shown(rate),
-            shown(rates.least()),
-            shown(rates.most()),
-            shown(rate / ceiling),
-            shown(rate / parallel),
-        ]);
+        let [median, least, most] = spread(rates);
+        table.row([name.clone(), median, least, most, shown(rate / ceiling), shown(rate / parallel)]);
     }
     table.print();
 }

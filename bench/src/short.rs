@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::mito::{Kind, Mito, task};
 use crate::numbers::{Numbers, float};
-use crate::table::{Table, shown};
+use crate::table::{Table, shown, spread};
 use crate::{Error, Plan, ceiling, observe, tools};
 
 const SLOTS: usize = 4;
@@ -97,11 +97,12 @@ fn print(plan: &Plan, work: &Work, ways: &[(&str, Cost)]) {
     let mut table = Table::new(title, &headings);
     for (name, cost) in ways.iter().filter(|(_, cost)| !cost.per_second.is_empty()) {
         let rate = cost.per_second.median();
+        let [median, least, most] = spread(&cost.per_second);
         table.row([
             (*name).to_owned(),
-            shown(rate),
-            shown(cost.per_second.least()),
-            shown(cost.per_second.most()),
+            median,
+            least,
+            most,
             shown(rate / ceiling),
             shown(rate / parallel),
             shown(cost.statements.median()),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::mito::{Kind, Mito, task};
 use crate::numbers::Numbers;
-use crate::table::{Table, shown};
+use crate::table::{Table, shown, spread};
 use crate::{Error, Plan, observe};
 
 const MEGABYTE: f64 = 1e6;
@@ -27,11 +27,12 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
             growth.push((observe::memory(pid)?.1 - before) / MEGABYTE);
         }
         let later: Numbers = growth.iter().skip(1).copied().collect();
+        let [median, least, most] = spread(&seconds);
         table.row([
             kind.name().to_owned(),
-            shown(seconds.median()),
-            shown(seconds.least()),
-            shown(seconds.most()),
+            median,
+            least,
+            most,
             shown(growth[0]),
             shown(later.most()),
             shown(cpu.median()),

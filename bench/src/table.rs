@@ -1,5 +1,7 @@
 //! A table on standard output.
 
+use crate::numbers::Numbers;
+
 /// Rows below headings, with the first column left-aligned and the others right-aligned.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -42,6 +44,11 @@ pub(crate) fn shown(number: f64) -> String {
         size if size >= 10.0 => format!("{number:.1}"),
         _ => format!("{number:.2}"),
     }
+}
+
+/// The median, the smallest and the largest of repeated measurements.
+pub(crate) fn spread(numbers: &Numbers) -> [String; 3] {
+    [numbers.median(), numbers.least(), numbers.most()].map(shown)
 }
 
 /// A duration in milliseconds.

@@ -48,13 +48,7 @@ pub struct Step {
 impl Extractor {
     /// Extracts from a whole file, fed from its start.
     pub fn from_start(stream: OutputStream, range: Range<u64>) -> Self {
-        Self {
-            inflater: Inflater::at_start(),
-            stream,
-            range,
-            place: Place::header(),
-            plain: vec![0; STEP_BYTES],
-        }
+        Self::new(Inflater::at_start(), Place::header(), stream, range)
     }
 
     /// Extracts from a part of a file, and returns that part: from an offset to the other, or to the end. `None` if the
@@ -69,13 +63,12 @@ impl Extractor {
         let (start, skip) = index.point_before(wanted.start)?;
         let length = skip + (wanted.end - wanted.start);
         let place = Place::Content { is_wanted: true, offset: 0, length, padding: 0 };
-        let extractor = Self {
-            inflater: Inflater::at_point(),
-            range: skip..length,
-            place,
-            ..Self::from_start(stream, 0..0)
-        };
+        let extractor = Self::new(Inflater::at_point(), place, stream, skip..length);
         Some((extractor, start, index.point_after(wanted.end)))
+    }
+
+    fn new(inflater: Inflater, place: Place, stream: OutputStream, range: Range<u64>) -> Self {
+        Self { inflater, stream, range, place, plain: vec![0; STEP_BYTES] }
     }
 
     /// Takes some of `input`, and appends what is wanted to `output`, at most 64 KiB. Call it again with the rest of

@@ -52,12 +52,16 @@ pub(crate) struct Inflated {
 impl Inflater {
     /// Starts at the start of a file.
     pub(crate) fn at_start() -> Self {
-        Self { part: FilePart::Header(HeaderReader::default()), inflate: Decompress::new(false) }
+        Self::new(FilePart::Header(HeaderReader::default()))
     }
 
     /// Starts at a restart point.
     pub(crate) fn at_point() -> Self {
-        Self { part: FilePart::Data, ..Self::at_start() }
+        Self::new(FilePart::Data)
+    }
+
+    fn new(part: FilePart) -> Self {
+        Self { part, inflate: Decompress::new(false) }
     }
 
     /// Whether the file may end here.

@@ -1,6 +1,8 @@
 //! Packs the outputs of a task (semantics §8), and lists the files that are not included. The archive is valid
 //! even if the files change meanwhile.
 
+mod streams;
+
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::ops::Range;
@@ -9,14 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use mitosis_log_archive::{GzipWriter, Index, Omission, Section, omission_mark};
-use mitosis_protocol::output::OutputStream;
+use mitosis_log_archive::{GzipWriter, Index};
 use mitosis_protocol::warning::MAX_WARNING_FILES;
 use mitosis_protocol::{ArtifactKind, ResultWarning, WarningCode};
 use tar::{Builder, EntryType, Header};
 use tempfile::{SpooledData, SpooledTempFile};
 
-use super::output_files::{Omitted, OutputFile, OutputFiles};
+pub(super) use self::streams::pack_streams;
 use super::safe_open;
 
 /// A packed archive.
@@ -79,58 +80,6 @@ pub(super) fn pack_tree(
     packer.archive.append_dir(top, folder)?;
     packer.add_folder(folder, top)?;
     packer.finish(kind, |_| None)
-}
-
-/// Packs the two output streams.
-pub(super) fn pack_streams(output: &OutputFiles, target: Target<'_>, wanted: IsWanted) -> io::Result<Packed> {
-    let (stdout, stderr) = (StoredStream::of(&output.stdout)?, StoredStream::of(&output.stderr)?);
-    let interval = mitosis_log_archive::interval_for(stdout.stored_length() + stderr.stored_length());
-    let mut packer = Packer::new(target, None, interval, wanted)?;
-    packer.add_stream(&stdout, OutputStream::Stdout)?;
-    packer.add_stream(&stderr, OutputStream::Stderr)?;
-    let (out, err) = mitosis_log_archive::sections(stdout.stored_length(), stderr.stored_length());
-    packer.finish(ArtifactKind::StdLog, |points| {
-        let index = Index {
-            interval: interval.unwrap_or_default(),
-            points: points.to_vec(),
-            stdout: Section { omission: stdout.omission(), ..out },
-            stderr: Section { omission: stderr.omission(), ..err },
-            samples: output.samples(),
-        };
-        let is_needed = interval.is_some()
-            || !index.samples.is_empty()
-            || index.stdout.omission.is_some()
-            || index.stderr.omission.is_some();
-        is_needed.then_some(index)
-    })
-}
-
-/// A stream, and what is stored of it.
-struct StoredStream<'a> {
-    file: &'a OutputFile,
-    length: u64,
-    omitted: Option<Omitted>,
-    /// The line that is stored in place of what is omitted.
-    mark: String,
-}
-
-impl<'a> StoredStream<'a> {
-    fn of(file: &'a OutputFile) -> io::Result<Self> {
-        let length = file.length()?;
-        let omitted = file.omitted(length);
-        let mark = omitted.map(|Omitted { start, end }| omission_mark(end - start)).unwrap_or_default();
-        Ok(Self { file, length, omitted, mark })
-    }
-
-    fn stored_length(&self) -> u64 {
-        let omitted = self.omitted.map_or(0, |Omitted { start, end }| end - start);
-        self.length - omitted + self.mark.len() as u64
-    }
-
-    fn omission(&self) -> Option<Omission> {
-        let mark = self.mark.len() as u64;
-        self.omitted.map(|Omitted { start, end }| Omission { start, length: end - start, mark })
-    }
 }
 
 /// Where an archive is packed.
@@ -289,35 +238,13 @@ impl Packer {
         self.add_content(header, &file, found.len(), name)
     }
 
-    fn add_stream(&mut self, stream: &StoredStream<'_>, name: OutputStream) -> io::Result<()> {
-        let name = Path::new(ArtifactKind::StdLog.as_str()).join(name.file_name());
-        let mut header = Header::new_gnu();
-        header.set_entry_type(EntryType::Regular);
-        header.set_mode(0o664);
-        header.set_mtime(0);
-        header.set_size(stream.stored_length());
-        let wanted = &self.wanted;
-        let Some(Omitted { start, end }) = stream.omitted else {
-            let mut content = Exactly::new(stream.file, 0..stream.length, wanted);
-            self.archive.append_data(&mut header, &name, &mut content)?;
-            if let Some(trouble) = content.trouble() {
-                self.incomplete.add(&name, trouble);
-            }
-            return Ok(());
-        };
-        let mut beginning = Exactly::new(stream.file, 0..start, wanted);
-        let mut rest = Exactly::new(stream.file, end..stream.length, wanted);
-        let content = (&mut beginning).chain(stream.mark.as_bytes()).chain(&mut rest);
-        self.archive.append_data(&mut header, &name, content)?;
-        self.omitted.add(&name, format_args!("{} bytes", end - start));
-        // The file is longer than its beginning, which is not a change.
-        if let Some(trouble) = beginning.trouble.or_else(|| rest.trouble()) {
-            self.incomplete.add(&name, trouble);
-        }
-        Ok(())
-    }
-
-    fn add_content(&mut self, mut header: Header, file: &File, length: u64, name: &Path) -> io::Result<()> {
+    fn add_content(
+        &mut self,
+        mut header: Header,
+        file: &impl ReadAt,
+        length: u64,
+        name: &Path,
+    ) -> io::Result<()> {
         header.set_size(length);
         let mut content = Exactly::new(file, 0..length, &self.wanted);
         self.archive.append_data(&mut header, name, &mut content)?;
@@ -365,12 +292,6 @@ trait ReadAt {
 impl ReadAt for File {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         std::os::unix::fs::FileExt::read_at(self, buffer, offset)
-    }
-}
-
-impl ReadAt for OutputFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        Self::read_at(self, buffer, offset)
     }
 }
 
@@ -447,9 +368,9 @@ mod tests {
     use super::*;
 
     /// The mode of each entry, and its content or link target.
-    type Entries = BTreeMap<String, (u32, String)>;
+    pub(super) type Entries = BTreeMap<String, (u32, String)>;
 
-    fn unpacked(packed: &mut Packed) -> Entries {
+    pub(super) fn unpacked(packed: &mut Packed) -> Entries {
         let content: Box<dyn Read + '_> = match &mut packed.content {
             Content::Memory(bytes) => Box::new(&bytes[..]),
             Content::File(file) => {
@@ -479,7 +400,7 @@ mod tests {
         (folder, tree)
     }
 
-    fn on_disk(folder: &Path) -> Target<'_> {
+    pub(super) fn on_disk(folder: &Path) -> Target<'_> {
         Target { in_memory: 0, folder }
     }
 
@@ -489,7 +410,7 @@ mod tests {
 
     impl Wanted {
         /// A flag that always reports that the archive is wanted.
-        fn leak(self) -> IsWanted {
+        pub(super) fn leak(self) -> IsWanted {
             let watch = self.watch();
             std::mem::forget(self);
             watch
@@ -647,18 +568,5 @@ mod tests {
         fs::write(tree.join("x"), "x").unwrap();
         let watch = Wanted::default().watch();
         assert!(pack_tree(&tree, ArtifactKind::Result, on_disk(folder.path()), watch).is_err());
-    }
-
-    #[test]
-    fn empty_streams_are_packed() {
-        let folder = tempfile::tempdir().unwrap();
-        let (mut out, err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
-        out.write_all(b"hello").unwrap();
-        let output = OutputFiles::new(out, err);
-        let mut packed = pack_streams(&output, on_disk(folder.path()), Wanted::default().leak()).unwrap();
-        let found = unpacked(&mut packed);
-        assert_eq!(found.len(), 2);
-        assert_eq!(found["std-log/stdout.log"], (0o664, "hello".to_owned()));
-        assert_eq!(found["std-log/stderr.log"], (0o664, String::new()));
     }
 }

@@ -63,7 +63,7 @@ pub(super) struct Part {
 #[derive(Debug)]
 struct Samples {
     taken: Vec<Sample>,
-    /// Every so many-th change is recorded.
+    /// One in this many changes is recorded.
     every: u32,
     since_last: u32,
 }

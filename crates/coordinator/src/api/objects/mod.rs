@@ -38,14 +38,18 @@ async fn download(State(app): State<App>, request: Request) -> Result<Response, 
         return Err(LinkError::Invalid.into());
     }
     link_owner::check(&app, &access).await?;
-    let range =
-        request.headers().get(header::RANGE).and_then(|range| range.to_str().ok()).and_then(ByteRange::parse);
+    let range = range_of(request.headers());
     if request.method() == Method::HEAD {
         let length = stored::length(&app, &access.key).await?.ok_or(ObjectError::NotFound(access.key))?;
         return Ok(([(header::CONTENT_LENGTH, length)], ()).into_response());
     }
     let body = stored::open(&app, &access.key, range).await?;
     Ok(send(body, range.is_some()))
+}
+
+/// The range of bytes that a request asks for, if it is one that [`ByteRange::parse`] accepts.
+pub(in crate::api) fn range_of(headers: &HeaderMap) -> Option<ByteRange> {
+    headers.get(header::RANGE).and_then(|range| range.to_str().ok()).and_then(ByteRange::parse)
 }
 
 fn send(body: ObjectBody, partial: bool) -> Response {

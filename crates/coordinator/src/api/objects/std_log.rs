@@ -49,7 +49,7 @@ impl StdLog {
             end => end?,
         };
         let (is_whole, length) = (end.offset == 0, end.total);
-        let end = collect(end.stream).await?;
+        let end = stored::read_all(end).await?;
         let index = Index::from_end(&end, length);
         Ok(Some(Self { app: app.clone(), key, file: is_whole.then_some(end), index }))
     }
@@ -213,15 +213,4 @@ pub(in crate::api) fn failure(error: io::Error) -> ApiError {
         Ok(InvalidArchive) => damaged().into(),
         Err(error) => ObjectError::BodyFailed(error).into(),
     }
-}
-
-async fn collect(stream: ByteStream) -> Result<Bytes, ApiError> {
-    let read: Vec<u8> = stream
-        .try_fold(Vec::new(), |mut all, piece| async move {
-            all.extend_from_slice(&piece);
-            Ok(all)
-        })
-        .await
-        .map_err(ObjectError::BodyFailed)?;
-    Ok(read.into())
 }

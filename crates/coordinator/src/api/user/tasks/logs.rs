@@ -1,6 +1,5 @@
 //! `GET /v1/tasks/{uuid}/logs`: the output of a task as plain bytes, whatever it is stored in, while it runs and after.
 
-use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use tokio::time::Instant;
 use super::find;
 use super::live::{self, Event, Live};
 use crate::api::body::{InPath, InQuery};
+use crate::api::objects::range_of;
 use crate::api::objects::std_log::{self, StdLog};
 use crate::api::openapi::signature::{Reply, Signature};
 use crate::api::routes::{Access, Routes};
@@ -132,10 +132,6 @@ fn not_kept(task: &Task) -> Rejection {
     }
 }
 
-fn range_of(headers: &HeaderMap) -> Option<ByteRange> {
-    headers.get(header::RANGE).and_then(|range| range.to_str().ok()).and_then(ByteRange::parse)
-}
-
 /// The reply: plain bytes.
 struct Logs {
     status: StatusCode,
@@ -170,7 +166,7 @@ impl Logs {
             let body = with_guard(log.read(of, offset..offset + length), open);
             return Ok(Self { status: StatusCode::PARTIAL_CONTENT, headers, body });
         }
-        let mut parts = VecDeque::new();
+        let mut parts = Vec::new();
         for of in streams(query) {
             let StoredPosition { offset, omitted } = stored_start(log, of, start, ended).await?;
             if query.stream.is_some() && offset < u64::MAX {
@@ -264,16 +260,8 @@ async fn stored_start(
 }
 
 /// One stream after the other.
-fn joined(parts: VecDeque<ByteStream>) -> ByteStream {
-    Box::pin(stream::try_unfold(parts, |mut parts| async {
-        while let Some(part) = parts.front_mut() {
-            if let Some(bytes) = part.try_next().await? {
-                return Ok(Some((bytes, parts)));
-            }
-            parts.pop_front();
-        }
-        Ok(None)
-    }))
+fn joined(parts: Vec<ByteStream>) -> ByteStream {
+    stream::iter(parts).flatten().boxed()
 }
 
 /// Counts a body until it has been sent.
@@ -397,7 +385,7 @@ impl Follower {
             Phase::Ended(ending) => ending.at,
             _ => self.live.app.now(),
         };
-        let mut parts = VecDeque::new();
+        let mut parts = Vec::new();
         if let Some(log) = StdLog::of(&self.live.app, task).await? {
             for (number, of) in [OutputStream::Stdout, OutputStream::Stderr].into_iter().enumerate() {
                 if self.wanted[number] {

@@ -7,13 +7,13 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::output::{EndedLog, EndedOutput, MAX_OUTPUTS, OutputsReply, OutputsRequest};
 use mitosis_store::ops::outputs::{self, StoredLog};
 
-use super::held::{may_view, wait_for_end};
+use super::held::{may_view, roles_after_wait};
 use crate::api::body::Body;
 use crate::api::objects::stored;
 use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::revalidation::AuthenticatedCaller;
-use crate::error::{ApiError, Rejection};
+use crate::error::ApiError;
 
 pub(super) fn routes() -> Routes {
     Routes::new().post(
@@ -30,20 +30,9 @@ async fn outputs(
     AuthenticatedCaller(user, authentication): AuthenticatedCaller,
     Body(request): Body<OutputsRequest>,
 ) -> Result<Json<OutputsReply>, ApiError> {
-    if request.tasks.len() > MAX_OUTPUTS {
-        return Err(Rejection::invalid(format!("a request names at most {MAX_OUTPUTS} tasks"))
-            .hint("send them in several")
-            .into());
-    }
-    let Some(first) = request.tasks.first().copied() else {
-        return Err(Rejection::empty_list("tasks").into());
-    };
-    if let Some(wait) = request.wait {
-        wait_for_end(&app, &user, first, wait).await?;
-    }
-    authentication.revalidate(&app).await?;
-    let roles = app.store.groups_of(user.id).await?;
-    let mut found = app.store.ended_outputs(&request.tasks).await?;
+    let OutputsRequest { tasks, wait } = request;
+    let roles = roles_after_wait(&app, &user, &authentication, &tasks, MAX_OUTPUTS, wait).await?;
+    let mut found = app.store.ended_outputs(&tasks).await?;
     found.retain(|_, output| may_view(&roles, &output.group_name));
     let small = found.iter().filter_map(|(task, output)| match &output.log {
         Some(StoredLog::Small(archive)) => Some((*task, archive.clone())),
@@ -52,8 +41,7 @@ async fn outputs(
     let small: Vec<_> = small.collect();
     // A log that can't be read now is reported as an object, which a link leads to.
     let mut logs = stored::read_many(&app, small).await;
-    let outputs =
-        request.tasks.iter().filter_map(|task| Some(reply(*task, found.remove(task)?, logs.remove(task))));
+    let outputs = tasks.iter().filter_map(|task| Some(reply(*task, found.remove(task)?, logs.remove(task))));
     Ok(Json(OutputsReply { outputs: outputs.collect() }))
 }
 

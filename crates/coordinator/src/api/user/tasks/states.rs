@@ -4,12 +4,12 @@ use axum::Json;
 use axum::extract::State;
 use mitosis_protocol::events::{MAX_STATES, StatesReply, StatesRequest};
 
-use super::held::{may_view, wait_for_end};
+use super::held::{may_view, roles_after_wait};
 use crate::api::body::Body;
 use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::revalidation::AuthenticatedCaller;
-use crate::error::{ApiError, Rejection};
+use crate::error::ApiError;
 
 pub(super) fn routes() -> Routes {
     Routes::new().post(
@@ -27,20 +27,9 @@ async fn states(
     AuthenticatedCaller(user, authentication): AuthenticatedCaller,
     Body(request): Body<StatesRequest>,
 ) -> Result<Json<StatesReply>, ApiError> {
-    if request.tasks.len() > MAX_STATES {
-        return Err(Rejection::invalid(format!("a request names at most {MAX_STATES} tasks"))
-            .hint("send them in several")
-            .into());
-    }
-    let Some(first) = request.tasks.first().copied() else {
-        return Err(Rejection::empty_list("tasks").into());
-    };
-    if let Some(wait) = request.wait {
-        wait_for_end(&app, &user, first, wait).await?;
-    }
-    authentication.revalidate(&app).await?;
-    let roles = app.store.groups_of(user.id).await?;
-    let mut tasks = app.store.started_states(&request.tasks).await?;
+    let StatesRequest { tasks, wait } = request;
+    let roles = roles_after_wait(&app, &user, &authentication, &tasks, MAX_STATES, wait).await?;
+    let mut tasks = app.store.started_states(&tasks).await?;
     tasks.retain(|task| may_view(&roles, &task.group_name));
     Ok(Json(StatesReply { tasks }))
 }
