@@ -66,7 +66,7 @@ async fn follow(
 fn position(query: &FollowQuery, now: Timestamp) -> Result<Option<LogPosition>, Rejection> {
     match (query.tail, &query.since) {
         (Some(lines), None) => Ok(Some(LogPosition::Tail { lines })),
-        (None, Some(since)) => Ok(Some(LogPosition::Since { at: live::since(since, now)? })),
+        (None, Some(since)) => Ok(Some(live::since(since, now)?)),
         (None, None) => Ok(None),
         (Some(_), Some(_)) => Err(Rejection::invalid("`tail` and `since` exclude each other")),
     }

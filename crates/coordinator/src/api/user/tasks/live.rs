@@ -5,7 +5,7 @@ use std::time::Duration;
 use mitosis_domain::account::User;
 use mitosis_domain::permission::Action;
 use mitosis_domain::task::{Phase, Task};
-use mitosis_protocol::output::Located;
+use mitosis_protocol::output::{Located, LogPosition};
 use mitosis_protocol::{Timestamp, Uuid, duration};
 use tokio::time::{Instant, sleep_until};
 
@@ -91,13 +91,37 @@ impl Live {
     }
 }
 
-/// The time that `since` means: itself, or a duration before now.
-pub(super) fn since(text: &str, now: Timestamp) -> Result<Timestamp, Rejection> {
+/// The position that `since` names: a time, or a duration before `now`. Nothing has been written since a later time,
+/// so it is the end of the output.
+pub(super) fn since(text: &str, now: Timestamp) -> Result<LogPosition, Rejection> {
     if let Ok(ago) = duration::parse(text) {
-        return Ok(now - ago);
+        return Ok(LogPosition::Since { at: now - ago });
     }
-    Timestamp::parse(text).map_err(|_| {
+    let at = Timestamp::parse(text).map_err(|_| {
         Rejection::invalid(format!("invalid `since`: `{text}`"))
             .hint("give a time such as `2031-02-09T17:04:05Z`, or a duration such as `10m`")
+    })?;
+    Ok(match at > now {
+        true => LogPosition::Tail { lines: 0 },
+        false => LogPosition::Since { at },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_later_than_now_is_the_end_of_the_output() {
+        let now = Timestamp::parse("2031-02-09T17:04:05Z").unwrap();
+        let since = |text| since(text, now).unwrap();
+        assert_eq!(since("10m"), LogPosition::Since { at: now - Duration::from_mins(10) });
+        assert_eq!(since("2031-02-09T17:04:05Z"), LogPosition::Since { at: now });
+        assert_eq!(since("2031-02-09T17:04:06Z"), LogPosition::Tail { lines: 0 });
+    }
+
+    #[test]
+    fn since_neither_a_time_nor_a_duration_is_rejected() {
+        assert!(since("soon", Timestamp::from_unix_micros(0)).is_err());
+    }
 }

@@ -100,14 +100,7 @@ impl Start {
                 Err(Rejection::invalid(format!("`tail` is at most {MAX_TAIL_LINES}")))
             }
             (None, None, Some(lines), None) => Ok(Self::Position(LogPosition::Tail { lines: *lines })),
-            (None, None, None, Some(since)) => {
-                let at = live::since(since, now)?;
-                Ok(Self::Position(match at > now {
-                    // Nothing that is there.
-                    true => LogPosition::Tail { lines: 0 },
-                    false => LogPosition::Since { at },
-                }))
-            }
+            (None, None, None, Some(since)) => Ok(Self::Position(live::since(since, now)?)),
             _ => Err(Rejection::invalid("`offset`, `stored_offset`, `tail` and `since` exclude each other")),
         }
     }
