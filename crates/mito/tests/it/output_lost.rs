@@ -92,7 +92,8 @@ async fn large_result_without_an_object_store_is_reported() {
     admin.run_ok(&["tasks", "stop", &uuid]).await;
     let run = run.await.unwrap();
     assert_eq!((run.code, run.stdout.as_str()), (Some(74), "done\n"), "{run:?}");
-    let cause = "the archive of the result directory (`result`) is not stored: a user stopped the task";
+    let cause = "the archive of the result directory (`result`) is not stored: a user stopped the task; \
+        the last upload failed: the object store refused the transfer";
     assert!(run.stderr.contains(cause), "{}", run.stderr);
     for verb in ["get", "explain"] {
         let shown = admin.run_ok(&["tasks", verb, &uuid]).await;

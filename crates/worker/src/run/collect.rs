@@ -19,7 +19,7 @@ use super::{Attempt, AttemptError};
 use crate::retry::BackoffTimer;
 
 /// Time limit for packing and uploading everything.
-const LIMIT: Duration = Duration::from_secs(600);
+const COLLECT_TIMEOUT: Duration = Duration::from_secs(600);
 /// Time limit for listing the outputs.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often an object store may refuse a new link before the archive counts as lost.
@@ -41,11 +41,11 @@ impl Attempt<'_> {
     /// Packs and uploads all archives.
     pub(super) async fn collect(&self, ran: &CommandOutcome, left: &mut Outputs) -> Result<(), AttemptError> {
         left.to_be_stored = self.kinds_left(ran).await;
-        if let Ok(collected) = tokio::time::timeout(LIMIT, self.collect_each(ran, left)).await {
+        if let Ok(collected) = tokio::time::timeout(COLLECT_TIMEOUT, self.collect_each(ran, left)).await {
             return collected;
         }
         tracing::warn!("timed out packing and uploading the outputs");
-        left.give_up("packing and uploading took more than 10 minutes");
+        left.remaining_not_stored("packing and uploading took more than 10 minutes");
         Ok(())
     }
 
@@ -68,6 +68,7 @@ impl Attempt<'_> {
                 Err(why) => Err(why),
             };
             left.to_be_stored.remove(0);
+            left.upload_error = None;
             match stored {
                 Ok(warnings) => left.warnings.extend(warnings),
                 Err(NotStored { why, loss }) => left.not_stored(kind, &why, loss),
@@ -138,6 +139,7 @@ impl Attempt<'_> {
                 Err(error) => error,
             };
             tracing::warn!(%error, %kind, "failed to upload an archive");
+            left.upload_error = Some(error.to_string());
             if !error.is_transient() {
                 refusals += 1;
             }

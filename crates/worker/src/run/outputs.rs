@@ -23,8 +23,10 @@ pub(super) struct Outputs {
     pub(super) data: Option<Box<RawValue>>,
     /// Small archives that travel with the report.
     pub(super) archives: Vec<InlineArchive>,
-    /// Archives that are not stored yet.
+    /// Archives that are not stored yet. The first one is being stored.
     pub(super) to_be_stored: Vec<ArtifactKind>,
+    /// The last error of the upload of the first of these archives.
+    pub(super) upload_error: Option<String>,
     /// Whether a follow-up task is still to be submitted.
     pub(super) asks_for_a_task: bool,
     /// Whether an archive was announced to the coordinator.
@@ -42,16 +44,20 @@ impl Outputs {
         self.is_incomplete |= loss == Loss::Failure;
     }
 
-    /// Notes that all remaining archives are lost.
-    pub(super) fn give_up(&mut self, why: &str) {
+    /// Notes that all remaining archives are lost. A failing upload is a cause, too: it delayed all of them.
+    pub(super) fn remaining_not_stored(&mut self, why: &str) {
+        let why = match self.upload_error.take() {
+            Some(error) => format!("{why}; the last upload failed: {error}"),
+            None => why.to_owned(),
+        };
         for kind in std::mem::take(&mut self.to_be_stored) {
-            self.not_stored(kind, why, Loss::Failure);
+            self.not_stored(kind, &why, Loss::Failure);
         }
     }
 
     /// Notes that all remaining archives and the follow-up are lost.
     pub(super) fn stop(&mut self, why: &str) {
-        self.give_up(why);
+        self.remaining_not_stored(why);
         if self.asks_for_a_task {
             let text = format!("the follow-up task was not submitted: {why}");
             self.warnings.push(ResultWarning::new(WarningCode::FollowUpRefused, None, text));
@@ -76,5 +82,28 @@ fn in_words(kind: ArtifactKind) -> &'static str {
         ArtifactKind::Result => "the archive of the result directory (`result`)",
         ArtifactKind::ExecLog => "the archive of the exec directory (`exec-log`)",
         ArtifactKind::StdLog => "the archive of the output (`std-log`)",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_about_remaining_archives_have_the_last_upload_error() {
+        let texts = |upload_error: Option<&str>| {
+            let to_be_stored = vec![ArtifactKind::ExecLog, ArtifactKind::Result];
+            let upload_error = upload_error.map(str::to_owned);
+            let mut left = Outputs { to_be_stored, upload_error, ..Outputs::default() };
+            left.remaining_not_stored("it took too long");
+            left.warnings.into_iter().map(|warning| warning.text).collect::<Vec<_>>()
+        };
+        let with_error = texts(Some("the object store is full"));
+        assert_eq!(with_error.len(), 2);
+        for text in with_error {
+            let end = "is not stored: it took too long; the last upload failed: the object store is full";
+            assert!(text.ends_with(end), "{text}");
+        }
+        assert!(texts(None).iter().all(|text| text.ends_with("is not stored: it took too long")));
     }
 }

@@ -90,7 +90,9 @@ async fn stop_takes_effect_while_outputs_are_stored() {
     script.hears("PUT /objects", 2).await;
     script.says("stop", json!([{"id": 1, "epoch": 1}]));
     assert_eq!(script.commits(1).await, json!({"exit_status": 768, "msg": "UploadResultTimeout"}));
-    assert!(warnings(&script)[0]["text"].as_str().unwrap().contains("a user stopped the task"));
+    let text = warnings(&script)[0]["text"].as_str().unwrap().to_owned();
+    assert!(text.contains("a user stopped the task; the last upload failed: "), "{text}");
+    assert!(text.contains("(status 503)"), "{text}");
 }
 
 #[tokio::test]
