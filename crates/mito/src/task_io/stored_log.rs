@@ -12,7 +12,7 @@ use mitosis_protocol::{ArtifactKind, Uuid};
 use crate::login::reconnect::Reconnect;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
-use crate::task_io::follow::{LogPart, Shown, check_later_hint};
+use crate::task_io::follow::{LogPart, Shown};
 use crate::task_io::std_log;
 use crate::task_io::terminal_output::TerminalOutput;
 
@@ -129,7 +129,7 @@ async fn show_stream(
             Err(error) if error.status() == Some(404) => Ok(None),
             log => log.map(Some),
         };
-        let Some(mut log) = reconnect.retry(ask, &check_later_hint(task)).await? else { return Ok(false) };
+        let Some(mut log) = reconnect.retry(ask, &show_later_hint(task)).await? else { return Ok(false) };
         let mut offset = log.offset();
         let error = loop {
             match log.next().await {
@@ -147,7 +147,7 @@ async fn show_stream(
             return Err(error.into());
         }
         query = LogsQuery { stream: Some(of), stored_offset: Some(offset), ..LogsQuery::default() };
-        reconnect.pause_after_error(error, || check_later_hint(task)).await?;
+        reconnect.pause_after_error(error, || show_later_hint(task)).await?;
     }
 }
 
@@ -159,7 +159,7 @@ async fn ended_log(user: &UserClient, task: Uuid) -> Result<Option<EndedLog>, Fa
         Err(error) if !error.is_transient() => Ok(OutputsReply::default()),
         reply => reply,
     };
-    let reply = Reconnect::brief().retry(ask, &check_later_hint(task)).await?;
+    let reply = Reconnect::brief().retry(ask, &show_later_hint(task)).await?;
     Ok(reply.outputs.into_iter().next().and_then(|output| output.log))
 }
 
@@ -191,7 +191,7 @@ async fn fetch_archive(user: &UserClient, task: Uuid, scratch: &Path) -> Result<
             Err(error) if error.status() == Some(404) => Ok(None),
             link => link.map(Some),
         };
-        let Some(link) = reconnect.retry(ask, &check_later_hint(task)).await? else { return Ok(None) };
+        let Some(link) = reconnect.retry(ask, &show_later_hint(task)).await? else { return Ok(None) };
         let archive = tempfile::tempfile_in(scratch).map_err(cant_make)?;
         let target = archive.try_clone().map_err(cant_make)?;
         match user.download(&link.url, target, &name).await {
@@ -211,4 +211,25 @@ pub(crate) fn write(stream: &mut impl Write, bytes: &[u8]) -> Result<(), Failure
 
 pub(crate) fn cant_write(error: io::Error) -> Failure {
     Failure::io("cannot write the task's output", error)
+}
+
+fn show_later_hint(task: Uuid) -> String {
+    format!("the task has ended; show its output later with `mito client tasks logs {task}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use mitosis_client::Client;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn outage_after_the_end_of_a_task_has_the_hint_that_it_has_ended() {
+        let user = Client::new("http://127.0.0.1:1").unwrap().with_user_token("token".into());
+        let scratch = tempfile::tempdir().unwrap();
+        let (start, mut streams) = (Start::new(LogPart::default()), TerminalOutput::plain());
+        let shown = show(&user, Uuid::nil(), &start, scratch.path(), &mut streams).await;
+        let text = shown.unwrap_err().to_string();
+        assert!(text.contains("hint: the task has ended; show its output later"), "{text}");
+    }
 }
