@@ -13,6 +13,7 @@ use super::rows::Rows;
 use super::style::{TerminalStyle, Tone};
 use super::{cant_write, yaml};
 use crate::config::Environment;
+use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 
 /// The width of the name of a fact.
@@ -90,6 +91,15 @@ impl Output {
     /// Whether results have a format for programs.
     pub(crate) fn is_for_programs(&self) -> bool {
         self.format.is_some_and(|format| format != Format::Table)
+    }
+
+    /// Refuses an output format for a command whose results have none; `why` says what they are.
+    pub(crate) fn require_no_format(&self, command: &str, why: &str) -> Result<(), Failure> {
+        match self.format {
+            Some(_) => Err(Failure::new(Exit::Usage, format!("{command} has no output formats: {why}"))
+                .with_hint("leave out `-o` (`--format`)")),
+            None => Ok(()),
+        }
     }
 
     /// Writes all fields of one record.

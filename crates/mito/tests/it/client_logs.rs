@@ -64,6 +64,21 @@ async fn logs_of_a_task_that_never_ran_are_an_error() {
 }
 
 #[tokio::test]
+async fn logs_refuse_output_formats() {
+    let home = Home::new();
+    let client = ["client", "-c", "http://127.0.0.1:1", "-u", "ann"];
+    for args in [&["tasks", "logs", "last", "-o", "json"][..], &["-o", "id", "tasks", "logs", "last"]] {
+        let refused = home.run(&[&client[..], args].concat()).await;
+        assert_eq!(refused.code, Some(2), "{args:?}: {}", refused.stderr);
+        assert!(
+            refused.stderr.contains("`mito client tasks logs` has no output formats"),
+            "{}",
+            refused.stderr
+        );
+    }
+}
+
+#[tokio::test]
 async fn output_that_cannot_be_shown_does_not_hide_the_outcome() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;

@@ -13,25 +13,27 @@ use crate::commands::select;
 use crate::login::reconnect::Reconnect;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
+use crate::show::Output;
 use crate::task_io::follow::{self, LogPart};
 use crate::task_io::stored_log::{self, Start, cant_write};
 use crate::task_io::terminal_output::TerminalOutput;
 
-/// The output is the result, so there are no formats, and the exit code is not that of the task.
-pub(super) async fn logs(args: &LogsArgs, session: &mut Session<'_>) -> Result<(), Failure> {
+/// The output is the result, so formats are refused, and the exit code is not that of the task.
+pub(super) async fn logs(args: &LogsArgs, session: &mut Session<'_>, out: &Output) -> Result<(), Failure> {
+    out.require_no_format("`mito client tasks logs`", "it writes the output of tasks unchanged")?;
     let scratch = session.environment.cache_folder().join("follow");
     let (client, tasks) = find(args, session).await?;
     match &tasks[..] {
-        [task] => show(args, &client, task, &scratch, terminal(args)).await,
+        [task] => show(args, &client, task, &scratch, terminal(args, out)).await,
         tasks if args.follow => {
-            let shows = tasks
-                .iter()
-                .map(|task| show(args, &client, task, &scratch, terminal(args).with_prefix(&prefix(task))));
+            let shows = tasks.iter().map(|task| {
+                show(args, &client, task, &scratch, terminal(args, out).with_prefix(&prefix(task)))
+            });
             try_join_all(shows).await.map(drop)
         }
         tasks => {
             for task in tasks {
-                show(args, &client, task, &scratch, terminal(args).with_prefix(&prefix(task))).await?;
+                show(args, &client, task, &scratch, terminal(args, out).with_prefix(&prefix(task))).await?;
             }
             Ok(())
         }
@@ -57,13 +59,13 @@ async fn find(args: &LogsArgs, session: &mut Session<'_>) -> Result<(UserClient,
     Ok((client, tasks))
 }
 
-fn terminal(args: &LogsArgs) -> TerminalOutput {
+fn terminal(args: &LogsArgs, out: &Output) -> TerminalOutput {
     let only = match (args.stdout, args.stderr) {
         (true, _) => Some(OutputStream::Stdout),
         (_, true) => Some(OutputStream::Stderr),
         _ => None,
     };
-    let output = TerminalOutput::plain().select(only);
+    let output = TerminalOutput::plain().select(only).quiet(out.is_quiet());
     if args.raw { output } else { output.without_control_sequences() }
 }
 

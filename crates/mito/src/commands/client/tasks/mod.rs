@@ -34,7 +34,7 @@ pub(super) async fn run(
         // Commands that wait also wait for an unreachable coordinator.
         TasksCommand::Wait(args) => return wait::wait(args, session, out).await,
         TasksCommand::Watch { selectors } => watch::watch(selectors, session, out).await?,
-        TasksCommand::Logs(args) => logs::logs(args, session).await?,
+        TasksCommand::Logs(args) => logs::logs(args, session, out).await?,
         other => return at_once(other, &session.identity().await?, session.environment, out).await,
     }
     Ok(Next::Continue)
