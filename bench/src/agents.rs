@@ -24,7 +24,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     let span = Duration::from_secs(if plan.quick { 25 } else { 600 });
     let mut table = Table::new(
         format!("{count} agents without work, for {} s", span.as_secs()),
-        &["way", "CPU %", "memory MB", "growth MB", "lost", "refused", "SQL/s"],
+        &["program", "CPU %", "memory MB", "growth MB", "lost", "refused", "SQL/s"],
     );
     for kind in Kind::BOTH {
         let mito = Mito::start(plan, kind).await?;

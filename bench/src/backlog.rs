@@ -22,7 +22,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     let span = Duration::from_secs(if plan.quick { 1 } else { 5 });
     let mut table = Table::new(
         format!("drain rate with {short} and {long} waiting, and milliseconds until an urgent task starts"),
-        &["way", "at short", "at long", "ratio", "least", "most", "urgent p50", "p99", "most"],
+        &["program", "at short", "at long", "ratio", "min", "max", "urgent p50", "p99", "max"],
     );
     for kind in Kind::BOTH {
         let mut mito = Mito::start(plan, kind).await?;
@@ -49,11 +49,11 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
             shown(at_short.median()),
             shown(at_long.median()),
             shown(at_long.median() / at_short.median()),
-            shown(at_long.least()),
-            shown(at_long.most()),
+            shown(at_long.min()),
+            shown(at_long.max()),
             shown(urgent.median()),
             shown(urgent.quantile(0.99)),
-            shown(urgent.most()),
+            shown(urgent.max()),
         ]);
     }
     table.print();

@@ -85,7 +85,7 @@ fn print(samples: &Samples, events: &[(String, Duration)], left: u64) {
     let normal = before.median();
     let mut table = Table::new(
         format!("{COORDINATORS} coordinators, {left} tasks were left at the end of the watch"),
-        &["what happened", "at s", "before/s", "least/s", "full rate after s"],
+        &["what happened", "at s", "before/s", "min/s", "full rate after s"],
     );
     for (place, (what, at)) in events.iter().enumerate() {
         let next = events.get(place + 1).map_or(Duration::MAX, |(_, next)| *next);

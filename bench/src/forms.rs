@@ -8,7 +8,7 @@ use crate::table::{Table, shown, spread};
 use crate::{Error, Plan};
 
 const SLOTS: usize = 4;
-/// The ways to write a command; the first one is the yardstick. `env true` starts one program more.
+/// The forms of a command; the first one is the baseline. `env true` starts one program more.
 const FORMS: [(&str, &[&str]); 5] = [
     ("true", &["true"]),
     ("/bin/true", &["/bin/true"]),
@@ -23,22 +23,22 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
         let mut mito = Mito::start(plan, kind).await?;
         std::os::unix::fs::symlink("/bin/true", mito.folder().join("true"))?;
         mito.add_worker(SLOTS).await?;
-        let ways = FORMS.map(|(name, _)| name.to_owned()).into_iter();
-        let mut ways: Vec<(String, Numbers)> = ways
+        let variants = FORMS.map(|(name, _)| name.to_owned()).into_iter();
+        let mut variants: Vec<(String, Numbers)> = variants
             .chain(["true, submitted and awaited by the command line".to_owned()])
             .map(|name| (name, Numbers::default()))
             .collect();
         for round in 0..plan.rounds {
             let rate = |time: Duration| float(count as u64) / time.as_secs_f64();
-            for ((name, command), (_, rates)) in FORMS.iter().zip(&mut ways) {
+            for ((name, command), (_, rates)) in FORMS.iter().zip(&mut variants) {
                 let mut task = task(&format!("{name} {round}"), command, 0);
                 task.task_spec.terminal_output = false;
                 rates.add(rate(mito.run_all(&task, count).await?));
             }
             let awaited = awaited(&mito, count, &format!("awaited{round}"))?;
-            ways[FORMS.len()].1.add(rate(awaited));
+            variants[FORMS.len()].1.add(rate(awaited));
         }
-        print(plan, count, kind, &ways);
+        print(plan, count, kind, &variants);
     }
     Ok(())
 }
@@ -52,13 +52,13 @@ fn awaited(mito: &Mito, count: usize, label: &str) -> Result<Duration, Error> {
     Ok(begun.elapsed())
 }
 
-fn print(plan: &Plan, count: usize, kind: Kind, ways: &[(String, Numbers)]) {
-    let plain = ways[0].1.median();
+fn print(plan: &Plan, count: usize, kind: Kind, variants: &[(String, Numbers)]) {
+    let plain = variants[0].1.median();
     let title = format!("{count} commands, {SLOTS} at once, {}, {} rounds", kind.name(), plan.rounds);
-    let mut table = Table::new(title, &["written as", "per second", "least", "most", "of the first"]);
-    for (name, rates) in ways {
-        let [median, least, most] = spread(rates);
-        table.row([name.clone(), median, least, most, shown(rates.median() / plain)]);
+    let mut table = Table::new(title, &["written as", "per second", "min", "max", "of the first"]);
+    for (name, rates) in variants {
+        let [median, min, max] = spread(rates);
+        table.row([name.clone(), median, min, max, shown(rates.median() / plain)]);
     }
     table.print();
 }

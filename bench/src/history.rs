@@ -22,7 +22,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     let times = plan.size(200, 20);
     let mut table = Table::new(
         format!("{rows} ended tasks, {times} pages of {PAGE} each, over HTTP, warm: milliseconds"),
-        &["way", "question", "p50", "p99", "most"],
+        &["program", "question", "p50", "p99", "max"],
     );
     for kind in Kind::BOTH {
         let mut mito = Mito::start(plan, kind).await?;
@@ -42,7 +42,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
                 name.to_owned(),
                 shown(spent.median()),
                 shown(spent.quantile(0.99)),
-                shown(spent.most()),
+                shown(spent.max()),
             ]);
         }
     }

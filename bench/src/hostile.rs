@@ -85,7 +85,7 @@ impl Rows {
         self.rate.add(beside.rate);
         self.ratio.add(beside.rate / before.rate);
         self.submissions.add(beside.submissions.median());
-        self.slowest.add(beside.submissions.most());
+        self.slowest.add(beside.submissions.max());
         self.used.add(beside.used);
         self.used_ratio.add(beside.used / before.used);
         self.load.add(beside.load - before.load);
@@ -99,11 +99,11 @@ impl Rows {
             shown(self.rate.median()),
             shown(self.ratio.median()),
             shown(self.submissions.median()),
-            shown(self.slowest.most()),
+            shown(self.slowest.max()),
             shown(self.used.median()),
             shown(self.used_ratio.median()),
             shown(self.load.median()),
-            shown(self.memory.most() / 1e6),
+            shown(self.memory.max() / 1e6),
             self.refused.to_string(),
             workers.to_string(),
         ]
@@ -129,7 +129,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
                 "tasks/s",
                 "of before",
                 "submit p50 ms",
-                "submit most ms",
+                "submit max ms",
                 "coordinator us",
                 "of before",
                 "load CPU",

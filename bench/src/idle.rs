@@ -13,7 +13,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     let span = Duration::from_secs(if plan.quick { 5 } else { 60 });
     let mut table = Table::new(
         format!("a coordinator with nothing to do, for {} s", span.as_secs()),
-        &["way", "workers", "CPU %", "memory MB", "SQL/s"],
+        &["program", "workers", "CPU %", "memory MB", "SQL/s"],
     );
     for kind in Kind::BOTH {
         let mut mito = Mito::start(plan, kind).await?;

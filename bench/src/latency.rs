@@ -16,7 +16,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     let count = plan.size(300, 20);
     let mut table = Table::new(
         format!("{count} single tasks, each when nothing else runs: milliseconds"),
-        &["way", "p50", "p90", "p99", "most"],
+        &["program", "p50", "p90", "p99", "max"],
     );
     for kind in Kind::BOTH {
         let mut mito = Mito::start(plan, kind).await?;
@@ -31,7 +31,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
             shown(times.median()),
             shown(times.quantile(0.9)),
             shown(times.quantile(0.99)),
-            shown(times.most()),
+            shown(times.max()),
         ]);
     }
     table.print();

@@ -19,15 +19,15 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     let rounds = if plan.quick { 1 } else { plan.rounds };
     let mut table = Table::new(
         format!("a worker with {SLOTS} tasks is killed; seconds until all of them run again"),
-        &["way", "median", "least", "most"],
+        &["program", "median", "min", "max"],
     );
     for kind in Kind::BOTH {
         let mut spent = Numbers::default();
         for _ in 0..rounds {
             spent.add(recovery(plan, kind).await?.as_secs_f64());
         }
-        let [median, least, most] = spread(&spent);
-        table.row([kind.name().to_owned(), median, least, most]);
+        let [median, min, max] = spread(&spent);
+        table.row([kind.name().to_owned(), median, min, max]);
     }
     table.print();
     Ok(())

@@ -24,7 +24,7 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
             "{count} tasks without commands, {AGENTS} agents that hold {HELD} each, {} rounds",
             plan.rounds
         ),
-        &["way", "per second", "least", "most", "SQL/task", "WAL B/task", "CPU us/task"],
+        &["program", "per second", "min", "max", "SQL/task", "WAL B/task", "CPU us/task"],
     );
     for kind in Kind::BOTH {
         let mito = Mito::start(plan, kind).await?;
@@ -52,12 +52,12 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
                 wal.add((after.wal_bytes - before.wal_bytes) / tasks);
             }
         }
-        let [median, least, most] = spread(&rates);
+        let [median, min, max] = spread(&rates);
         table.row([
             kind.name().to_owned(),
             median,
-            least,
-            most,
+            min,
+            max,
             shown(statements.median()),
             shown(wal.median()),
             shown(cpu.median()),

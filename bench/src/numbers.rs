@@ -34,11 +34,11 @@ impl Numbers {
         self.0.get(at.saturating_sub(1)).copied().unwrap_or(f64::NAN)
     }
 
-    pub(crate) fn least(&self) -> f64 {
+    pub(crate) fn min(&self) -> f64 {
         self.0.first().copied().unwrap_or(f64::NAN)
     }
 
-    pub(crate) fn most(&self) -> f64 {
+    pub(crate) fn max(&self) -> f64 {
         self.0.last().copied().unwrap_or(f64::NAN)
     }
 }
@@ -64,9 +64,9 @@ mod tests {
     #[test]
     fn quantile_is_one_of_the_numbers() {
         let mut numbers: Numbers = (1..=99).rev().map(f64::from).collect();
-        assert_eq!((numbers.median(), numbers.quantile(0.99), numbers.most()), (50.0, 99.0, 99.0));
+        assert_eq!((numbers.median(), numbers.quantile(0.99), numbers.max()), (50.0, 99.0, 99.0));
         numbers.add(0.0);
-        assert_eq!((numbers.least(), numbers.median(), numbers.quantile(0.99)), (0.0, 49.0, 98.0));
+        assert_eq!((numbers.min(), numbers.median(), numbers.quantile(0.99)), (0.0, 49.0, 98.0));
         assert!(Numbers::default().median().is_nan());
     }
 }

@@ -18,32 +18,32 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
         mito.add_worker(SLOTS).await?;
         systems.push((kind, mito));
     }
-    let mut ways: Vec<(String, Numbers)> = ["raw spawn loop, discarded", "xargs -P", "GNU parallel"]
+    let mut variants: Vec<(String, Numbers)> = ["raw spawn loop, discarded", "xargs -P", "GNU parallel"]
         .into_iter()
         .map(str::to_owned)
         .chain(systems.iter().flat_map(|(kind, _)| {
-            ["run -F", "kept", "discarded"].map(|way| format!("{}, {way}", kind.name()))
+            ["run -F", "kept", "discarded"].map(|form| format!("{}, {form}", kind.name()))
         }))
         .map(|name| (name, Numbers::default()))
         .collect();
     for round in 0..plan.rounds {
         let rate = |time: Duration| float(count as u64) / time.as_secs_f64();
-        ways[0].1.add(rate(ceiling::spawn_loop(SLOTS, count, COMMAND)?));
-        ways[1].1.add(rate(tools::xargs(SLOTS, count, COMMAND)?));
+        variants[0].1.add(rate(ceiling::spawn_loop(SLOTS, count, COMMAND)?));
+        variants[1].1.add(rate(tools::xargs(SLOTS, count, COMMAND)?));
         if tools::installed("parallel") {
-            ways[2].1.add(rate(tools::gnu_parallel(SLOTS, count, COMMAND)?));
+            variants[2].1.add(rate(tools::gnu_parallel(SLOTS, count, COMMAND)?));
         }
         for (place, (_, mito)) in systems.iter().enumerate() {
             let of_system = 3 + 3 * place;
-            ways[of_system].1.add(rate(printed(mito, count)?));
-            for (way, keeps) in [(1, true), (2, false)] {
+            variants[of_system].1.add(rate(printed(mito, count)?));
+            for (form, keeps) in [(1, true), (2, false)] {
                 let mut task = task(&format!("{keeps} {round}"), COMMAND, 0);
                 task.task_spec.terminal_output = keeps;
-                ways[of_system + way].1.add(rate(mito.run_all(&task, count).await?));
+                variants[of_system + form].1.add(rate(mito.run_all(&task, count).await?));
             }
         }
     }
-    print(plan, count, &ways);
+    print(plan, count, &variants);
     Ok(())
 }
 
@@ -60,15 +60,15 @@ fn printed(mito: &Mito, count: usize) -> Result<Duration, Error> {
     }
 }
 
-fn print(plan: &Plan, count: usize, ways: &[(String, Numbers)]) {
-    let (ceiling, parallel) = (ways[0].1.median(), ways[2].1.median());
+fn print(plan: &Plan, count: usize, variants: &[(String, Numbers)]) {
+    let (ceiling, parallel) = (variants[0].1.median(), variants[2].1.median());
     let title = format!("{count} x echo hi, {SLOTS} at once, {} rounds", plan.rounds);
-    let headings = ["way", "per second", "least", "most", "of ceiling", "x parallel"];
+    let headings = ["program", "per second", "min", "max", "of ceiling", "x parallel"];
     let mut table = Table::new(title, &headings);
-    for (name, rates) in ways.iter().filter(|(_, rates)| !rates.is_empty()) {
+    for (name, rates) in variants.iter().filter(|(_, rates)| !rates.is_empty()) {
         let rate = rates.median();
-        let [median, least, most] = spread(rates);
-        table.row([name.clone(), median, least, most, shown(rate / ceiling), shown(rate / parallel)]);
+        let [median, min, max] = spread(rates);
+        table.row([name.clone(), median, min, max, shown(rate / ceiling), shown(rate / parallel)]);
     }
     table.print();
 }

@@ -49,19 +49,19 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
 
 async fn measure_one(plan: &Plan, work: &Work, systems: &[(Kind, Mito)]) -> Result<(), Error> {
     let Work { name, command, count, keeps } = *work;
-    let mut ways: Vec<(&str, Cost)> = ["raw spawn loop", "xargs -P", "GNU parallel"]
+    let mut variants: Vec<(&str, Cost)> = ["raw spawn loop", "xargs -P", "GNU parallel"]
         .into_iter()
         .chain(systems.iter().map(|(kind, _)| kind.name()))
         .map(|name| (name, Cost::default()))
         .collect();
     for round in 0..plan.rounds {
         let rate = |time: Duration| float(count as u64) / time.as_secs_f64();
-        ways[0].1.per_second.add(rate(ceiling::spawn_loop(SLOTS, count, command)?));
-        ways[1].1.per_second.add(rate(tools::xargs(SLOTS, count, command)?));
+        variants[0].1.per_second.add(rate(ceiling::spawn_loop(SLOTS, count, command)?));
+        variants[1].1.per_second.add(rate(tools::xargs(SLOTS, count, command)?));
         if tools::installed("parallel") {
-            ways[2].1.per_second.add(rate(tools::gnu_parallel(SLOTS, count, command)?));
+            variants[2].1.per_second.add(rate(tools::gnu_parallel(SLOTS, count, command)?));
         }
-        for ((_, mito), (_, cost)) in systems.iter().zip(&mut ways[3..]) {
+        for ((_, mito), (_, cost)) in systems.iter().zip(&mut variants[3..]) {
             let mut task = task(&format!("{name} {round}"), command, 0);
             task.task_spec.terminal_output = keeps;
             let (work, cpu) = (mito.database_work().await?, observe::cpu_seconds(mito.coordinator())?);
@@ -75,19 +75,19 @@ async fn measure_one(plan: &Plan, work: &Work, systems: &[(Kind, Mito)]) -> Resu
             }
         }
     }
-    print(plan, work, &ways);
+    print(plan, work, &variants);
     Ok(())
 }
 
-fn print(plan: &Plan, work: &Work, ways: &[(&str, Cost)]) {
-    let ceiling = ways[0].1.per_second.median();
-    let parallel = ways[2].1.per_second.median();
+fn print(plan: &Plan, work: &Work, variants: &[(&str, Cost)]) {
+    let ceiling = variants[0].1.per_second.median();
+    let parallel = variants[2].1.per_second.median();
     let title = format!("{} x {}, {SLOTS} at once, {} rounds", work.count, work.name, plan.rounds);
     let headings = [
-        "way",
+        "program",
         "per second",
-        "least",
-        "most",
+        "min",
+        "max",
         "of ceiling",
         "x parallel",
         "SQL/task",
@@ -95,14 +95,14 @@ fn print(plan: &Plan, work: &Work, ways: &[(&str, Cost)]) {
         "CPU us/task",
     ];
     let mut table = Table::new(title, &headings);
-    for (name, cost) in ways.iter().filter(|(_, cost)| !cost.per_second.is_empty()) {
+    for (name, cost) in variants.iter().filter(|(_, cost)| !cost.per_second.is_empty()) {
         let rate = cost.per_second.median();
-        let [median, least, most] = spread(&cost.per_second);
+        let [median, min, max] = spread(&cost.per_second);
         table.row([
             (*name).to_owned(),
             median,
-            least,
-            most,
+            min,
+            max,
             shown(rate / ceiling),
             shown(rate / parallel),
             shown(cost.statements.median()),

@@ -11,7 +11,7 @@ const MEGABYTE: f64 = 1e6;
 
 pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
     let count = plan.size(100_000, 5_000);
-    let headings = ["way", "seconds", "least", "most", "first growth MB", "later growth MB", "CPU s"];
+    let headings = ["program", "seconds", "min", "max", "first growth MB", "later growth MB", "CPU s"];
     let mut table = Table::new(format!("submit {count} in one call, {} rounds", plan.rounds), &headings);
     for kind in Kind::BOTH {
         let mito = Mito::start(plan, kind).await?;
@@ -27,14 +27,14 @@ pub(crate) async fn measure(plan: &Plan) -> Result<(), Error> {
             growth.push((observe::memory(pid)?.1 - before) / MEGABYTE);
         }
         let later: Numbers = growth.iter().skip(1).copied().collect();
-        let [median, least, most] = spread(&seconds);
+        let [median, min, max] = spread(&seconds);
         table.row([
             kind.name().to_owned(),
             median,
-            least,
-            most,
+            min,
+            max,
             shown(growth[0]),
-            shown(later.most()),
+            shown(later.max()),
             shown(cpu.median()),
         ]);
     }

@@ -48,7 +48,7 @@ pub(crate) fn shown(number: f64) -> String {
 
 /// The median, the smallest and the largest of repeated measurements.
 pub(crate) fn spread(numbers: &Numbers) -> [String; 3] {
-    [numbers.median(), numbers.least(), numbers.most()].map(shown)
+    [numbers.median(), numbers.min(), numbers.max()].map(shown)
 }
 
 /// A duration in milliseconds.
