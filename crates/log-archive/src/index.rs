@@ -31,7 +31,7 @@ const MAX_SAMPLES: usize = 2048;
 
 /// More bytes than a stream has.
 const MAX_STREAM_BYTES: u64 = 1 << 60;
-/// More than any compressed byte can stand for.
+/// More than any compressed byte can expand to.
 const MAX_RATIO: u64 = 1100;
 
 /// The size of a tar header, and what the length of an entry is rounded up to.

@@ -41,7 +41,7 @@ pub struct ReasonFacts {
     /// The tags that the nearest worker lacks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_tags: Vec<String>,
-    /// How many tasks of the same group and tags are served first, counted up to 10,000; 10,001 stands for
+    /// How many tasks of the same group and tags are served first, counted up to 10,000; 10,001 means
     /// more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ahead: Option<u64>,

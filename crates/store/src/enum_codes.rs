@@ -1,4 +1,4 @@
-//! The numbers that stand for enum variants in rows, the same in both databases.
+//! The numbers of enum variants in rows, the same in both databases.
 //!
 //! A number never changes its meaning, since existing databases contain it. Reading a number without a meaning
 //! is an error, never a default. Comments in the migrations, which can't be changed, call this file `code.rs`.

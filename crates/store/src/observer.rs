@@ -15,7 +15,7 @@ pub trait Observer: Debug + Send + Sync {
     /// includes waiting for a connection, and repetitions.
     fn operation(&self, operation: &'static str, took: Duration);
 
-    /// An operation has waited for a connection of a pool, and has one or has given up.
+    /// An operation has waited for a connection of a pool, successfully or not.
     fn connection_wait(&self, pool: &'static str, waited: Duration);
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mitosis_domain::clock::Clock;
 use mitosis_protocol::Timestamp;
 
-/// A clock that stands still until the test moves it.
+/// A clock that changes only when the test moves it.
 #[derive(Debug)]
 pub struct SteppedClock(Mutex<Reading>);
 

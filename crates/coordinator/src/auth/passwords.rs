@@ -73,7 +73,7 @@ impl Passwords {
 
     async fn enqueue<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         let (answer, answered) = oneshot::channel();
-        // The caller may have given up.
+        // The caller may have cancelled the request.
         let job = Box::new(move || drop(answer.send(work())));
         self.queue.try_send(job).map_err(|_| Busy)?;
         answered.await.map_err(|_| Busy)

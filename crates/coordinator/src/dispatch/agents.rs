@@ -140,7 +140,7 @@ impl Agents {
 
     /// Notes a poll of an agent and returns what is due; `None` without an entry. `resync` requests a full comparison.
     /// `longest` is the lease of legacy workers. A message that was delivered with another number than `heard` is
-    /// delivered again: the agent may have given up the request before the reply arrived.
+    /// delivered again: the agent may have cancelled the request before the reply arrived.
     pub(crate) fn poll(
         &self,
         uuid: Uuid,
@@ -422,9 +422,9 @@ mod tests {
         poll(None);
         assert_eq!(take(11), (Message::default(), None), "a client without numbers gets no repetition");
 
-        // A request that was given up does not consume the notification of its successor.
-        let given_up = poll(Some(10)).wake;
-        let mut first = std::pin::pin!(given_up.notified());
+        // A cancelled request does not consume the notification of its successor.
+        let cancelled = poll(Some(10)).wake;
+        let mut first = std::pin::pin!(cancelled.notified());
         assert!(!first.as_mut().enable(), "it is pending");
         let present = poll(Some(10)).wake;
         agents.wake(AGENT, MayWake::in_test());

@@ -72,7 +72,7 @@ impl ExchangeBatcher {
         self.request(exchange, ReplyWhen::Processed).await
     }
 
-    /// Claims tasks as soon as there are some. If the caller gives up, tasks that were assigned meanwhile are
+    /// Claims tasks as soon as there are some. If the caller cancels the request, tasks that were assigned meanwhile are
     /// requeued.
     pub(crate) async fn wait_for_work(&self, worker: WorkerId, want: usize, token: LeaseToken) -> Answer {
         let exchange = Exchange { worker, ended: Vec::new(), returned: Vec::new(), want, token };
@@ -199,7 +199,7 @@ impl Dispatcher {
         self.waiting.notify();
     }
 
-    /// Removes requests that were given up, and serves the others again.
+    /// Removes cancelled requests, and serves the others again.
     fn poll(&mut self) {
         self.waiting.retain(|request| !request.reply.is_closed());
         if !self.waiting.is_empty() {
@@ -273,7 +273,7 @@ impl Dispatcher {
             Ok(outcome) => outcome,
             Err(error) => {
                 for request in requests {
-                    // The caller may have given up.
+                    // The caller may have cancelled the request.
                     let _ = request.reply.send(Err(error.clone()));
                 }
                 return;
@@ -308,7 +308,7 @@ impl Dispatcher {
         Some(*class)
     }
 
-    /// Replies to a request. If it was given up, its tasks are requeued at once.
+    /// Replies to a request. If it was cancelled, its tasks are requeued at once.
     fn reply(&mut self, request: Request, exchanged: Exchanged) {
         let Err(Ok(undelivered)) = request.reply.send(Ok(exchanged)) else { return };
         let Assigned::Work(work, _) = undelivered.assigned else { return };

@@ -106,7 +106,7 @@ async fn read_batches(store: Arc<dyn Store>, mut requests: mpsc::Receiver<Reques
                 Ok(known) => Ok(known.get(&worker).cloned()),
                 Err(error) => Err(error.clone()),
             };
-            // The caller may have given up.
+            // The caller may have cancelled the request.
             let _ = reply.send(answer);
         }
     }

@@ -14,7 +14,7 @@ use mitosis_store::ops::reaper::{LeaseObservation, LeaseStatus, Reaper};
 
 use crate::settings::LeaseClockSource;
 
-/// A gap between two readings beyond which lease time stands still, unless the lease is short.
+/// A gap between two readings beyond which lease time stops, unless the lease is short.
 const STANDSTILL: Duration = Duration::from_secs(10);
 /// The smallest such gap, for very short leases.
 const LEAST_STANDSTILL: Duration = Duration::from_millis(500);

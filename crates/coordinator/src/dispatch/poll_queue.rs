@@ -87,7 +87,7 @@ impl<T> PollQueue<T> {
         }
     }
 
-    /// Removes requests that have been given up.
+    /// Removes requests that have been cancelled.
     pub(super) fn retain(&mut self, mut waits: impl FnMut(&T) -> bool) {
         self.due.retain(|waiter| waits(&waiter.request));
         self.parked.retain(|waiter| waits(&waiter.request));

@@ -91,7 +91,7 @@ async fn write(store: &dyn Store, clock: &ClusterClock, batch: &mut Vec<Request>
             true => Renewal::Gone,
             false => Renewal::Renewed,
         });
-        // The caller may have given up.
+        // The caller may have cancelled the request.
         let _ = reply.send(answer);
     }
 }

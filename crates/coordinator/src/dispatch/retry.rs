@@ -37,7 +37,7 @@ pub(crate) struct Retry {
 }
 
 impl Retry {
-    /// Gives up once `stopping` is cancelled.
+    /// Stops retrying once `stopping` is cancelled.
     pub(crate) fn new(entropy: Arc<dyn Entropy>, stopping: CancellationToken) -> Self {
         Self { entropy, stopping }
     }

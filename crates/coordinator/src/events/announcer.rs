@@ -350,7 +350,7 @@ async fn look_up(
     reply: oneshot::Sender<Option<ExecState>>,
 ) -> Result<(), RedisError> {
     let number: Option<i32> = redis::cmd("GET").arg(channel(task)).query_async(connection).await?;
-    // The caller may have given up.
+    // The caller may have cancelled the request.
     let _ = reply.send(number.map(ExecState::from_i32));
     Ok(())
 }

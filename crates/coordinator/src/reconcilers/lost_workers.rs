@@ -19,7 +19,7 @@ pub(super) fn period(app: &App) -> Duration {
 
 /// Requeues the tasks of workers whose lease has expired.
 ///
-/// Lease time stands still while no coordinator can reach the database, so an outage ends no lease.
+/// Lease time stops while no coordinator can reach the database, so an outage ends no lease.
 pub(super) async fn pass(app: App) -> Result<Report, ApiError> {
     let watch = app.cluster_clock.refresh(&*app.store).await?;
     if !watch.due {

@@ -240,7 +240,7 @@ pub(crate) async fn stream_of_a_task_ends_with_the_membership(harness: Harness) 
     lab(&ann, &raj).await;
     let uuid = ann.submits_to("lab", &json!({})).await;
     let mut stream = Listening::to(&harness, &raj, &format!("/v1/tasks/{uuid}/events"), None).await;
-    assert!(stream.next().await.is_some(), "where it stands");
+    assert!(stream.next().await.is_some(), "the present state");
     ann.delete("/groups/lab/users?users=raj").await.expect_empty();
     assert!(soon("the stream ends", stream.next()).await.is_none());
 }

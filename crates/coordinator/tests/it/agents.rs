@@ -285,7 +285,7 @@ pub(crate) async fn task_is_cancelled_after_five_lost_attempts(harness: Harness)
     assert_eq!(ann.task(&uuid).await["result"]["reason"], json!("workers_lost"));
 }
 
-/// An agent gives up a request when it needs another one, and a reply that was sent meanwhile is lost.
+/// An agent cancels a request when it needs another one, and a reply that was sent meanwhile is lost.
 pub(crate) async fn lost_message_to_an_agent_is_repeated(harness: Harness) {
     let ann = harness.user("ann").await;
     let agent = agent(&ann, 1).await;

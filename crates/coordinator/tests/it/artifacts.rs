@@ -335,7 +335,7 @@ pub(crate) async fn uploads_of_an_object_are_exclusive(harness: Harness) {
     let (url, slow) = half_uploaded(&harness, &worker).await;
     assert_eq!(worker.uploads(&url, b"fivef").await, 409);
     drop(slow);
-    eventually("the first is given up", async || worker.uploads(&url, b"fivef").await == 200).await;
+    eventually("the first upload is aborted", async || worker.uploads(&url, b"fivef").await == 200).await;
 }
 
 /// The recorded size of a file, and the charge of its group.

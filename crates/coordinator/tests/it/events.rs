@@ -55,7 +55,7 @@ impl Listening {
     async fn states(&mut self, count: usize) -> Vec<(String, String)> {
         let mut states = Vec::new();
         while states.len() < count {
-            let event = self.next().await.expect("the stream goes on").data;
+            let event = self.next().await.expect("the stream continues").data;
             states.push((
                 event["uuid"].as_str().unwrap().to_owned(),
                 event["state"].as_str().unwrap().to_owned(),

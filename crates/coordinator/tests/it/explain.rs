@@ -78,9 +78,9 @@ pub(crate) async fn queued_task_reports_its_position(harness: Harness) {
     let storing = ann.explained(&first).await;
     assert_eq!((&storing["code"], &storing["state"]), (&json!("storing"), &json!("Finished")));
     worker.reports(&held, &json!({"Commit": {"exit_status": 3 << 8, "msg": null}})).await.expect(200);
-    let over = ann.explained(&first).await;
-    assert_eq!((&over["code"], &over["worker"]), (&json!("ended"), &json!(worker.name)));
-    assert!(over["text"].as_str().unwrap().contains("exit code 3"), "{over}");
+    let ended = ann.explained(&first).await;
+    assert_eq!((&ended["code"], &ended["worker"]), (&json!("ended"), &json!(worker.name)));
+    assert!(ended["text"].as_str().unwrap().contains("exit code 3"), "{ended}");
     assert_eq!(ann.why(&last).await, "next_in_turn");
 
     ann.delete(&format!("/tasks/{last}")).await.expect(200);

@@ -152,7 +152,7 @@ impl Harness {
 
     /// Starts another coordinator of the same cluster, and returns its address.
     pub(crate) async fn another(&self) -> (Running, String) {
-        assert!(self.services.is_some(), "one that stands alone is alone");
+        assert!(self.services.is_some(), "an embedded coordinator is the only one");
         let running = self.start_one().await;
         let address = format!("http://{}", running.address());
         (running, address)

@@ -99,7 +99,7 @@ pub(crate) async fn states_of_native_agents_are_announced_and_expire(harness: Ha
         let message = tokio::time::timeout(LIMIT, messages.next()).await.unwrap().unwrap();
         seen.push(message.get_payload::<i32>().unwrap());
     }
-    assert_eq!(seen, [10, 14, 13, 19], "pending, uploading, timed out, over");
+    assert_eq!(seen, [10, 14, 13, 19], "pending, uploading, timed out, ended");
     let mut reader = connection(&url).await;
     let left: i64 = redis::cmd("TTL").arg(&channel).query_async(&mut reader).await.unwrap();
     assert!((1..=60).contains(&left), "{left}");

@@ -1,7 +1,7 @@
 //! End-to-end tests of the service over HTTP, with a single coordinator and in a cluster. A test that is in no list is
 //! reported as unused code.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue panics, in its helpers too")]
 
 mod account;
 mod after_removal;

@@ -135,7 +135,7 @@ pub(crate) async fn deletion_that_a_crash_cut_off_is_finished(mut harness: Harne
     let store = harness.store().await;
     let lab = store.group("lab").await.unwrap().unwrap().id;
     let deleted = store.delete_group(By::Site, lab, harness.clock.now()).await.unwrap();
-    deleted.discard("a pass of the coordinator goes on with the deletion");
+    deleted.discard("a pass of the coordinator continues the deletion");
     let waiting = TaskQuery { states: Some(vec![TaskState::Ready]), ..TaskQuery::all_of(lab) };
     let count = async |store: &dyn Store| {
         store.count_tasks(&waiting, 10, Duration::from_secs(5)).await.unwrap().at_least

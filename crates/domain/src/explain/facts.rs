@@ -103,7 +103,7 @@ impl Ahead {
         Self(counted.min(Self::COUNTED + 1))
     }
 
-    /// The number; [`Self::COUNTED`] plus one stands for more.
+    /// The number; [`Self::COUNTED`] plus one means more.
     pub const fn number(self) -> u64 {
         self.0
     }

@@ -10,7 +10,7 @@ use mitosis_sweep::{Combine, Parameter, Sources};
 #[command(next_help_heading = "Many tasks at once")]
 pub(crate) struct SweepArgs {
     /// Parameter: x=1..10, x=0..100..5, x=a,b,c, or x@FILE with a value per line; `{x}` in the command, variables and
-    /// labels stands for its value. Repeat for all combinations of several parameters
+    /// labels is replaced by its value. Repeat for all combinations of several parameters
     #[arg(short = 'F', long = "param", value_name = "NAME=VALUES")]
     params: Vec<Parameter>,
     /// One task per line of a file, as `{line}`; `-` reads standard input

@@ -85,8 +85,8 @@ impl TaskSelection {
         client: &UserClient,
         reconnect: &mut Reconnect,
     ) -> Result<Vec<TaskEvent>, Failure> {
-        let stands = async |name: &String| client.task(resolve(name, client).await?).await;
-        let named = self.each_named(reconnect, stands).await?;
+        let find = async |name: &String| client.task(resolve(name, client).await?).await;
+        let named = self.each_named(reconnect, find).await?;
         let mut found: Vec<TaskEvent> = named.into_iter().map(|task| task.info.into()).collect();
         if let Some(filter) = &self.filter {
             let mut before = None;

@@ -84,8 +84,8 @@ impl ClientConfig {
 
 /// Credentials for one coordinator must not be sent to another:
 ///
-/// - a token that stands beside an address (in the same file, or in the environment) is for that address;
-/// - a token or password that is given outside of files is not for an address that a file puts in the place of
+/// - a token that is given with an address (in the same file, or in the environment) is for that address;
+/// - a token or password that is given outside of files is not for an address that a file puts in place of
 ///   the one that was given with it.
 fn wrong_address(layers: &Layers) -> Option<String> {
     let origin = layers.origin(keys::COORDINATOR_ADDR)?;

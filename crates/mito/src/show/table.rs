@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn narrow_terminal_truncates_the_widest_but_not_the_id() {
-        let rows = rows(&[["a long text that goes on and on", "short", "0123456789abcdef"]]);
+        let rows = rows(&[["a long text of several words...", "short", "0123456789abcdef"]]);
         let style = TerminalStyle { width: Some(40), ..TerminalStyle::fixed(true) };
         let text = table(&plain(&["text", "b", "id"]), &rows, &style);
         let line = text.lines().nth(1).unwrap();

@@ -149,7 +149,7 @@ async fn narrow_terminal_keeps_id_and_age() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
-    let long = "a command that goes on and on ".repeat(5);
+    let long = "a command of several words and ".repeat(5);
     let uuid = admin.submits(&["-l", "night", "--", "echo", &long]).await;
     for columns in [95, 110, 130] {
         let mut query = admin.command(&["tasks", "query"]);

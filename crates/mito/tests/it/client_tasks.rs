@@ -38,7 +38,7 @@ async fn waiting_task_can_be_changed() {
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
     let _worker = home.worker(&coordinator.address, "1").await;
-    let submit = ["-t", "nobody-has-it", "-e", "A=1,B=2", "-l", "old", "--", "false"];
+    let submit = ["-t", "no-worker-has-it", "-e", "A=1,B=2", "-l", "old", "--", "false"];
     let uuid = admin.submits(&submit).await;
     let shown = admin.run_ok(&["tasks", "get", &uuid]).await;
     assert!(shown.contains("variable    B=2") && shown.contains("command     false"), "{shown}");

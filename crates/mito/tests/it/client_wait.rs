@@ -77,7 +77,7 @@ async fn wait_takes_many_tasks() {
     for script in ["exit 0", "exit 0", "exit 5"] {
         admin.submits(&["-l", "few", "--", "sh", "-c", script]).await;
     }
-    admin.submits(&["-l", "never", "-t", "nobody-has-it", "--", "true"]).await;
+    admin.submits(&["-l", "never", "-t", "no-worker-has-it", "--", "true"]).await;
     let mut waiting = admin.command(&["tasks", "wait", "label=few", "-o", "csv"]);
     let waiting = mitosis_testkit::spawn(async move { waiting.output().await.unwrap() });
     let _worker = home.worker(&coordinator.address, "2").await;

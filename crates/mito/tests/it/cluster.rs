@@ -118,7 +118,7 @@ async fn task_has_three_artifacts_in_a_cluster() {
         assert!(files.contains(&(file.to_owned(), text.to_owned())), "{kind}: {files:?}");
     }
 
-    let waiting = ["tasks", "submit", "--tags", "nobody-has-it", "--", "true"];
+    let waiting = ["tasks", "submit", "--tags", "no-worker-has-it", "--", "true"];
     let waiting = submitted(home, &coordinator, &waiting).await;
     let found = client(home, &coordinator, &["tasks", "query", "-s", "ready"]).await;
     assert!(found.contains(&waiting) && !found.contains(&uuid), "{found}");

@@ -160,7 +160,7 @@ async fn guard_kills_at_the_limit_of_a_task_and_leaves_the_others() {
     }
     stopped.signal(Signal::SIGSTOP);
     until("killed at its limit", || !lives(&commands[0])).await;
-    assert!(lives(&commands[1]), "its lease is not over");
+    assert!(lives(&commands[1]), "its lease has not ended");
     until("killed at the end of the lease", || !lives(&commands[1])).await;
 }
 
@@ -177,7 +177,7 @@ async fn killed_guard_is_replaced() {
         kill(guard, Signal::SIGKILL).unwrap();
         until("replaced", || guards(&victim).iter().any(|other| *other != guard)).await;
     }
-    assert!(lives(&first), "the command goes on");
+    assert!(lives(&first), "the command still runs");
 
     let [guard] = guards(&victim)[..] else { panic!("there is one guard") };
     let read = |what: &str| std::fs::read_to_string(format!("/proc/{guard}/{what}")).unwrap();

@@ -129,7 +129,7 @@ fn lay_out(folder: &Path) {
 /// One task that a worker runs, and one that no worker can run.
 const TASKS: &str = r#"[
   {"group_name":"mitosis_admin","tags":[],"labels":["urgent"],"timeout":"1min","priority":9,"task_spec":{"args":["true"]}},
-  {"group_name":"mitosis_admin","tags":["nobody-has-it"],"labels":["urgent"],"timeout":"1min","priority":-1,"task_spec":{"args":["true"]}}
+  {"group_name":"mitosis_admin","tags":["no-worker-has-it"],"labels":["urgent"],"timeout":"1min","priority":-1,"task_spec":{"args":["true"]}}
 ]"#;
 
 impl Drop for Reader {

@@ -1,6 +1,6 @@
 //! End-to-end tests of the binary: real processes, real files, real signals.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue panics, in its helpers too")]
 
 mod background;
 mod bad_input;

@@ -52,7 +52,7 @@ impl Kept {
         let lines = table.lines().filter_map(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
             let number = words.first()?.parse().ok()?;
-            // The time has one or two words; what is asked for stands left and right of it.
+            // The time has one or two words; the other fields are before and after it.
             let restarts = words[3..].iter().find_map(|word| word.parse().ok())?;
             Some(Line { number, pid: words[1].parse().ok(), state: words[2].to_owned(), restarts })
         });
@@ -279,7 +279,8 @@ async fn manager_logs_show_and_follow_output() {
     assert!(lines.next_line().await.unwrap().unwrap().contains("registered"));
     let (workers, _) = kept.status().await;
     signal(workers[1].pid.unwrap(), Signal::SIGTERM);
-    let added = tokio::time::timeout(LIMIT, lines.next_line()).await.expect("it goes on").unwrap().unwrap();
+    let added =
+        tokio::time::timeout(LIMIT, lines.next_line()).await.expect("the log is followed").unwrap().unwrap();
     assert!(added.contains("SIGTERM"), "{added}");
     follow.kill().await.unwrap();
 

@@ -121,7 +121,7 @@ def tasks(admin):
     waiting = admin.user_submit_task(
         SubmitTaskReq(
             group_name=ADMIN,
-            tags={"nobody-has-it"},
+            tags={"no-worker-has-it"},
             labels={"waits"},
             timeout=timedelta(minutes=90),
             priority=3,
@@ -129,7 +129,7 @@ def tasks(admin):
         )
     )
     task = admin.get_task_by_uuid(waiting.uuid)
-    assert task.info.state == TaskState.READY and set(task.info.tags) == {"nobody-has-it"}
+    assert task.info.state == TaskState.READY and set(task.info.tags) == {"no-worker-has-it"}
     admin.change_task(waiting.uuid, ChangeTaskReq(priority=7))
     admin.update_task_labels(waiting.uuid, UpdateTaskLabelsReq(labels={"still"}))
     found = admin.query_tasks_by_filter(TasksQueryReq(labels={"still"}, priority=">=7"))
@@ -139,7 +139,7 @@ def tasks(admin):
     info = admin.get_task_by_uuid(waiting.uuid).info
     assert info.state == TaskState.CANCELLED and info.result.exit_status == 0
     many = [
-        SubmitTaskReq(group_name=ADMIN, tags={"nobody-has-it"}, labels={"many"}, task_spec=TaskSpec(args=["true"]))
+        SubmitTaskReq(group_name=ADMIN, tags={"no-worker-has-it"}, labels={"many"}, task_spec=TaskSpec(args=["true"]))
         for _ in range(5)
     ]
     admin.batch_submit_tasks(TasksSubmitReq(tasks=many))

@@ -1,4 +1,4 @@
-//! Objects as files below one folder, for a coordinator that stands alone.
+//! Objects as files below one folder, for an embedded coordinator.
 //!
 //! ```text
 //! root/

@@ -297,7 +297,7 @@ async fn abandoned_upload_stores_nothing(backend: Backend) {
     stuck.await.unwrap();
     upload.abort();
     assert!(upload.await.unwrap_err().is_cancelled());
-    // Cleaning up goes on behind the caller's back; the test's own time limit ends the wait.
+    // Cleaning up continues in the background; the time limit of the test ends the wait.
     while files_below(backend.root()).len() > before.len() {
         tokio::task::yield_now().await;
     }

@@ -1,6 +1,6 @@
 //! The object stores as their callers see them.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue panics, in its helpers too")]
 
 mod backend;
 mod canned;

@@ -6,7 +6,7 @@
 use uuid::Uuid;
 
 /// The answer of an operation that changed something, together with the effects of its commit. The coordinator
-/// publishes the effects and goes on with the value.
+/// publishes the effects and continues with the value.
 #[must_use = "publish its effects: others wait for them"]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed<T> {

@@ -54,12 +54,12 @@ impl TaskQuery {
         if let Some(asked) = &self.states {
             states.retain(|state| asked.contains(state));
         }
-        let over =
+        let of_ended_tasks =
             |condition: &Condition| matches!(condition, Condition::ExitCode(_) | Condition::Finished(_));
         if states.is_empty()
             || self.exit_status.is_some()
             || self.reporter.is_some()
-            || self.also.iter().any(over)
+            || self.also.iter().any(of_ended_tasks)
         {
             return None;
         }

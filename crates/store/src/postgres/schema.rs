@@ -13,7 +13,7 @@ mod embedded {
 }
 
 /// Settings without time limits. A migration is awaited for as long as it takes, by the coordinator that runs
-/// it and by others: a coordinator that gives up would have to repeat it at the next start. The limits of the
+/// it and by others: a coordinator that stops waiting would have to repeat it at the next start. The limits of the
 /// server and of the role don't apply either.
 const NO_LIMITS: &str = "SET statement_timeout = 0; SET lock_timeout = 0; \
     SET idle_in_transaction_session_timeout = 0; SET synchronous_commit = on; SET timezone = 'UTC'";

@@ -208,7 +208,7 @@ async fn migrations_wait_without_limits() {
                    AND pid IN (SELECT pid FROM pg_stat_activity WHERE now() - query_start > interval '200ms')";
     let limit = tokio::time::Instant::now() + Duration::from_secs(10);
     while first.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {
-        assert!(!second.is_finished(), "it gave up: {:?}", second.await);
+        assert!(!second.is_finished(), "it stopped waiting: {:?}", second.await);
         assert!(tokio::time::Instant::now() < limit, "the second coordinator does not wait");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -37,7 +37,8 @@ pub(super) struct AgentState {
     /// The report in flight.
     in_flight: Option<ReportBatch>,
     remembered: VecDeque<AttemptRef>,
-    over: HashSet<AttemptRef>,
+    /// The same attempts, for lookups.
+    done: HashSet<AttemptRef>,
     pace: Pace,
     draining: bool,
 }
@@ -92,7 +93,7 @@ impl AgentState {
             returned: Vec::new(),
             in_flight: None,
             remembered: VecDeque::new(),
-            over: HashSet::new(),
+            done: HashSet::new(),
             pace: Pace::default(),
             draining: false,
         }
@@ -126,7 +127,7 @@ impl AgentState {
         self.waiting.contains(attempt_ref)
             || self.watching.contains(attempt_ref)
             || self.running.contains_key(&attempt_ref)
-            || self.over.contains(&attempt_ref)
+            || self.done.contains(&attempt_ref)
     }
 
     /// Takes the tasks that have to start watching another task.
@@ -344,13 +345,13 @@ impl AgentState {
     }
 
     fn remember(&mut self, attempt_ref: AttemptRef) {
-        if self.over.insert(attempt_ref) {
+        if self.done.insert(attempt_ref) {
             self.remembered.push_back(attempt_ref);
         }
         if self.remembered.len() > MAX_REMEMBERED
             && let Some(oldest) = self.remembered.pop_front()
         {
-            self.over.remove(&oldest);
+            self.done.remove(&oldest);
         }
     }
 }
@@ -551,7 +552,7 @@ pub(super) mod tests {
         state.assign(tasks(2..3), now);
         assert_eq!(state.want(0, now), 0);
         assert_eq!(state.report(0, vec![]).returned.len(), 2);
-        assert_eq!(state.running.len(), 1, "what runs goes on");
+        assert_eq!(state.running.len(), 1, "running tasks continue");
     }
 
     #[test]
@@ -574,6 +575,6 @@ pub(super) mod tests {
         for id in 0..i64::try_from(MAX_REMEMBERED).unwrap() + 10 {
             state.task_left(of(id), None, now);
         }
-        assert_eq!((state.over.len(), state.remembered.len()), (MAX_REMEMBERED, MAX_REMEMBERED));
+        assert_eq!((state.done.len(), state.remembered.len()), (MAX_REMEMBERED, MAX_REMEMBERED));
     }
 }

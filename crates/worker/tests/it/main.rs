@@ -1,6 +1,6 @@
 //! Tests of the worker against a scripted coordinator.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not go on panics, in its helpers too")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue panics, in its helpers too")]
 
 mod agent;
 mod endings;

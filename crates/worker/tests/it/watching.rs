@@ -40,7 +40,7 @@ async fn asks_no_more(script: &Script) {
         // As often as the worker requests the watched task.
         script.hears(POLL, count(script, POLL) + 5).await;
     }
-    panic!("it goes on asking: {:#?}", script.heard());
+    panic!("it does not stop asking: {:#?}", script.heard());
 }
 
 #[tokio::test]

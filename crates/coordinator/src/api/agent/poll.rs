@@ -136,7 +136,7 @@ impl HeldPoll<'_> {
         message.compare
     }
 
-    /// A random number for a reply; 0 stands for none.
+    /// A random number for a reply; 0 means none.
     fn number(&self) -> u64 {
         self.app.entropy.number().unsigned_abs().max(1)
     }

@@ -24,7 +24,7 @@ pub(super) fn routes() -> Routes {
 /// Renews the lease from now on. Replies 401 if the worker was removed.
 ///
 /// A legacy worker ends its task and exits at any other reply. During an outage of the database it therefore gets the usual
-/// one, and keeps its lease because lease time stands still during an outage.
+/// one, and keeps its lease because lease time stops during an outage.
 async fn heartbeat(
     State(app): State<App>,
     WorkerToken(uuid): WorkerToken,

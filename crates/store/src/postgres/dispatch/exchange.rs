@@ -93,7 +93,7 @@ const END_ALL: &str = "
         RETURNING lease.task_id, lease.worker_id, lease.epoch, lease.token, lease.claimed_at,
                   coalesce(lease.reported_end, reported.ended_as) AS state, reported.exit_status, reported.message,
                   reported.data, reported.reporter_uuid, reported.warnings),
-    over AS (
+    inserted AS (
         INSERT INTO done (task_id, state, exit_status, message, reporter_uuid, reporter_worker_id,
                           epoch, token, claimed_at, finished_at, data, warnings)
         SELECT task_id, state, exit_status, message, reporter_uuid, worker_id,

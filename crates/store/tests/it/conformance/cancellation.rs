@@ -44,14 +44,14 @@ pub(crate) async fn cancelled_task_ends_at_once<B: Backend>(harness: &mut Harnes
 pub(crate) async fn tasks_that_do_not_wait_are_skipped<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
-    let (over, running, ready) =
+    let (past, running, ready) =
         (harness.submit_one(&ann).await, harness.submit_one(&ann).await, harness.submit_one(&ann).await);
     let held = harness.claim(worker, 2).await;
     harness.finish(&held[0]).await;
-    let (ended, held) = (harness.phase(over).await, harness.phase(running).await);
-    let named = vec![over, running, ready, ready, harness.uuid()];
+    let (ended, held) = (harness.phase(past).await, harness.phase(running).await);
+    let named = vec![past, running, ready, ready, harness.uuid()];
     assert_eq!(cancel(harness, CancelSelection::Waiting(named)).await, [ready]);
-    assert_eq!(harness.phase(over).await, ended);
+    assert_eq!(harness.phase(past).await, ended);
     assert_eq!(harness.phase(running).await, held);
 }
 

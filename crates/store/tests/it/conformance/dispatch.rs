@@ -234,6 +234,6 @@ pub(crate) async fn concurrent_completions_commit_once<B: Backend>(harness: &mut
     assert_eq!(committed.len(), 1, "{outcomes:?}");
     let replayed = outcomes.iter().filter(|outcome| **outcome == Completed::Replayed).count();
     assert_eq!(replayed, 15, "{outcomes:?}");
-    let Phase::Ended(ending) = harness.phase(uuid).await else { panic!("not over") };
+    let Phase::Ended(ending) = harness.phase(uuid).await else { panic!("it has not ended") };
     assert_eq!(ending.result.exit_status.0, i32::try_from(committed[0]).unwrap());
 }

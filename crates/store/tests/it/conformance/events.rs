@@ -50,10 +50,10 @@ pub(crate) async fn change_has_the_state_of_a_task_and_its_time<B: Backend>(harn
     harness.commit(holder, status(256)).await;
 
     let changes = harness.store().changes(&of(&ann), start, 100).await.unwrap();
-    let [over, released] = &changes[..] else { panic!("{changes:?}") };
-    let (over, last, released) = (&over.event, released.cursor, &released.event);
-    assert_eq!((over.uuid, over.state, over.at), (uuid, TaskState::Finished, harness.now));
-    assert_eq!((over.result, over.group_name.as_str(), over.task_id), (Some(status(256)), "ann", 1));
+    let [ended, released] = &changes[..] else { panic!("{changes:?}") };
+    let (ended, last, released) = (&ended.event, released.cursor, &released.event);
+    assert_eq!((ended.uuid, ended.state, ended.at), (uuid, TaskState::Finished, harness.now));
+    assert_eq!((ended.result, ended.group_name.as_str(), ended.task_id), (Some(status(256)), "ann", 1));
     assert_eq!((released.uuid, released.state, released.result), (next.uuid, TaskState::Ready, None));
     assert!(changes_of(harness, &of(&ann), last).await.is_empty(), "nothing happened after the last");
 }

@@ -93,7 +93,7 @@ pub(crate) async fn lost_attempt_is_refused_while_another_runs<B: Backend>(harne
         is_shut_out(harness, &ann, holder, uuid).await;
     }
     assert_eq!(harness.commit(Holder::Lease(held.lease), status(0)).await, Completed::Committed);
-    let Phase::Ended(ending) = harness.phase(uuid).await else { panic!("not over") };
+    let Phase::Ended(ending) = harness.phase(uuid).await else { panic!("it has not ended") };
     assert_eq!((ending.reporter, ending.result), (Some(second.uuid), status(0)));
 }
 
@@ -134,7 +134,7 @@ pub(crate) async fn repeated_commit_is_acknowledged_without_a_change<B: Backend>
     let uuid = harness.submit_one(&ann).await;
     let held = harness.claim_one(worker).await;
     harness.finish(&held).await;
-    let over = harness.get(uuid).await;
+    let ended = harness.get(uuid).await;
     lose(harness, worker).await;
     harness.restart().await;
     harness.pass(SECOND);
@@ -144,7 +144,7 @@ pub(crate) async fn repeated_commit_is_acknowledged_without_a_change<B: Backend>
         assert_eq!(harness.commit(holder, status(77)).await, Completed::Replayed);
         assert_eq!(harness.report(holder, ExecEnd::Cancelled).await, EndReport::NotHeld);
     }
-    assert_eq!(harness.get(uuid).await, over);
+    assert_eq!(harness.get(uuid).await, ended);
     let LeaseKey { token, .. } = held.lease;
     let guessed = Holder::Lease(LeaseKey { token: LeaseToken(token.0 + 1), ..held.lease });
     is_shut_out(harness, &ann, guessed, uuid).await;

@@ -463,7 +463,7 @@ pub(crate) async fn task_is_cancelled_with_its_fifth_lost_attempt<B: Backend>(ha
             ),
         }
     }
-    let Phase::Ended(ending) = harness.phase(uuid).await else { panic!("it goes on") };
+    let Phase::Ended(ending) = harness.phase(uuid).await else { panic!("it has not ended") };
     assert_eq!((ending.end, ending.result.msg), (ExecEnd::Cancelled, Some(TaskResultMessage::WorkersLost)));
 }
 

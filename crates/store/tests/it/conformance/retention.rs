@@ -83,7 +83,7 @@ pub(crate) async fn old_ended_tasks_are_deleted<B: Backend>(harness: &mut Harnes
     let waiting = harness.submit_one(&ann).await;
 
     harness.pass(23 * HOUR);
-    assert_eq!(delete_ended(harness, 100).await, 0, "a day is not over before its last instant");
+    assert_eq!(delete_ended(harness, 100).await, 0, "a day has not ended before its last instant");
     harness.pass(SECOND);
     assert_eq!(delete_ended(harness, 100).await, 2, "it is the end that counts, not the submission");
     for (uuid, kept) in [(labelled, false), (cancelled, false), (long, true), (waiting, true)] {

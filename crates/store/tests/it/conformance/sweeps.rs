@@ -217,9 +217,9 @@ pub(crate) async fn selection_of_failed_tasks_skips_successes<B: Backend>(harnes
     let failed = Selection { ended: Some(EndedTasks::Failed), ..all_of(&ann) };
     let found: BTreeSet<_> = outcomes(harness, &failed).await.iter().map(|row| row.uuid).collect();
     assert_eq!(found, expected);
-    let over = Selection { ended: Some(EndedTasks::Any), ..all_of(&ann) };
-    let over = outcomes(harness, &over).await;
-    assert!(over.len() == 8 && over.iter().all(|row| row.uuid != waiting));
+    let ended = Selection { ended: Some(EndedTasks::Any), ..all_of(&ann) };
+    let ended = outcomes(harness, &ended).await;
+    assert!(ended.len() == 8 && ended.iter().all(|row| row.uuid != waiting));
 }
 
 pub(crate) async fn repetition_copies_the_original_and_links_to_it<B: Backend>(harness: &mut Harness<B>) {
@@ -274,16 +274,16 @@ pub(crate) async fn running_and_repeated_tasks_are_skipped<B: Backend>(harness: 
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     harness.submit_one(&ann).await;
-    let over = end(harness, worker, ExecEnd::Finished, status(256)).await;
+    let ended = end(harness, worker, ExecEnd::Finished, status(256)).await;
     harness.submit_one(&ann).await;
     let running = harness.claim_one(worker).await.task.uuid;
     let waiting = harness.submit_one(&ann).await;
-    let asked = [waiting, running, over, harness.uuid(), over];
+    let asked = [waiting, running, ended, harness.uuid(), ended];
     let repeated = repeat(harness, &ann, &asked, RepeatMode::Once).await;
-    assert_eq!(repeated.iter().map(|one| one.of).collect::<Vec<_>>(), [over]);
+    assert_eq!(repeated.iter().map(|one| one.of).collect::<Vec<_>>(), [ended]);
     assert_eq!(repeat(harness, &ann, &asked, RepeatMode::Once).await, []);
     assert_eq!(repeat(harness, &ann, &[], RepeatMode::Once).await, []);
-    let again = repeat(harness, &ann, &[over], RepeatMode::Again).await;
+    let again = repeat(harness, &ann, &[ended], RepeatMode::Again).await;
     assert_eq!(again.len(), 1, "when asked for explicitly");
     assert_eq!(again[0].ids.number, repeated[0].ids.number + 1, "no number was wasted");
 }
@@ -318,12 +318,12 @@ pub(crate) async fn repeated_request_replays_the_repetition<B: Backend>(harness:
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     harness.submit_one(&ann).await;
-    let over = end(harness, worker, ExecEnd::Finished, status(256)).await;
+    let ended = end(harness, worker, ExecEnd::Finished, status(256)).await;
     let key = IdempotencyKey { key: "k".to_owned(), digest: [1; 32], refused: vec![] };
     let send = async |key: &IdempotencyKey| {
         harness
             .store()
-            .repeat(ann.user, &repeats(harness, &[over]), RepeatMode::Again, Some(key), harness.now)
+            .repeat(ann.user, &repeats(harness, &[ended]), RepeatMode::Again, Some(key), harness.now)
             .await
             .answer()
     };

@@ -123,7 +123,7 @@ pub(crate) async fn worker_groups_change_all_or_nothing<B: Backend>(harness: &mu
 
     assert_eq!(remove(harness, &["ann", "none"]).await, unknown);
     assert_eq!(store.worker_groups(worker.id).await.unwrap(), both);
-    assert_eq!(remove(harness, &["ann", "shop"]).await, WorkerGroupsChange::Done, "shop is passed over");
+    assert_eq!(remove(harness, &["ann", "shop"]).await, WorkerGroupsChange::Done, "shop is skipped");
     assert_eq!(store.worker_groups(worker.id).await.unwrap(), relations(&[("lab", Role::Read)]));
 
     let unknown = harness.uuid();
@@ -235,7 +235,7 @@ pub(crate) async fn busy_worker_drains_until_its_last_task<B: Backend>(harness: 
     harness.finish(&held[1]).await;
     assert!(!is_there(harness, worker).await);
     for uuid in uuids {
-        let Phase::Ended(ending) = harness.phase(uuid).await else { panic!("not over") };
+        let Phase::Ended(ending) = harness.phase(uuid).await else { panic!("it has not ended") };
         assert_eq!(ending.reporter, Some(worker.uuid), "its name outlives its record");
     }
 }

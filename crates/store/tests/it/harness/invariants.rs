@@ -6,7 +6,7 @@ use crate::backend::Backend;
 /// The name of each rule, and a query that counts the rows that violate it.
 const RULES: [(&str, &str); 12] = [
     (
-        "a task stands in exactly one place",
+        "a task is in exactly one state table",
         "SELECT count(*) FROM task t WHERE
             (SELECT count(*) FROM pending WHERE task_id = t.id) +
             (SELECT count(*) FROM ready WHERE task_id = t.id) +

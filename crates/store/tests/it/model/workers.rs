@@ -53,13 +53,13 @@ impl World {
 
     pub(super) fn reap(&mut self, limit: usize) -> Outcome {
         let mut reaped = Vec::new();
-        for (reason, over) in [
+        for (reason, due_since) in [
             (ReapReason::Silent, Self::silent_since as fn(&Self, usize) -> Option<Timestamp>),
             (ReapReason::Overdue, Self::overdue_since),
         ] {
             let mut due: Vec<(Timestamp, usize)> = (0..self.workers.len())
                 .filter(|worker| self.is_there(*worker))
-                .filter_map(|worker| Some((over(self, worker)?, worker)))
+                .filter_map(|worker| Some((due_since(self, worker)?, worker)))
                 .filter(|(since, _)| *since <= self.now)
                 .collect();
             due.sort_unstable();

@@ -44,7 +44,7 @@ fn conditions(text: Option<&str>, now: Timestamp) -> Result<Filter, Rejection> {
         .map_err(|error| Rejection::invalid(&error).hint(error.hint()))
 }
 
-/// The intersection of two conditions. `None` stands for no condition.
+/// The intersection of two conditions. `None` is no condition.
 fn both<T: PartialEq>(one: Option<Vec<T>>, other: Option<Vec<T>>) -> Option<Vec<T>> {
     match (one, other) {
         (Some(mut one), Some(other)) => {

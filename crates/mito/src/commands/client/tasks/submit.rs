@@ -32,7 +32,7 @@ pub(super) async fn submit(
     // The result is the output of the task, or its end.
     out.say(format_args!("task {} of group {group}: {uuid}", submitted.task_id));
     let mut waiting = WaitSet::for_one(wait::submitted_event(&group, submitted));
-    let over = async {
+    let until_ended = async {
         match args.follow {
             true => {
                 let scratch = environment.cache_folder().join("follow");
@@ -55,8 +55,8 @@ pub(super) async fn submit(
         }
     };
     let outcome = match args.wait_timeout {
-        Some(limit) => tokio::time::timeout(limit, over).await.ok(),
-        None => Some(over.await),
+        Some(limit) => tokio::time::timeout(limit, until_ended).await.ok(),
+        None => Some(until_ended.await),
     };
     match outcome {
         Some(outcome) => outcome?,
