@@ -73,7 +73,7 @@ mod tests {
     use mitosis_domain::entropy::OsEntropy;
     use mitosis_domain::name::Name;
     use mitosis_objects::directory::DirectoryStore;
-    use mitosis_store::ops::By;
+    use mitosis_store::ops::Actor;
     use mitosis_store::ops::accounts::NewUser;
     use mitosis_store::sqlite::SqliteStore;
 
@@ -88,9 +88,9 @@ mod tests {
             Arc::new(DirectoryStore::open(folder.path().join("objects"), Arc::new(OsEntropy)).await.unwrap());
         let (now, name) = (SystemClock.now(), Name::new("ann").unwrap());
         let ann = NewUser { name: name.clone(), password_hash: String::new(), admin: false };
-        store.create_user(By::Site, &ann, now).await.unwrap();
+        store.create_user(Actor::System, &ann, now).await.unwrap();
         let group = store.group("ann").await.unwrap().unwrap().id;
-        store.reserve_attachment(By::Site, group, "x", 3, None, now).await.unwrap();
+        store.reserve_attachment(Actor::System, group, "x", 3, None, now).await.unwrap();
         let (key, object_locks) = (ObjectKey::attachment(&name, "x").unwrap(), ObjectLocks::default());
         let body = futures_util::stream::once(async { Ok("abc".into()) }).boxed();
         objects.put(&key, body, 3).await.unwrap();
@@ -99,7 +99,7 @@ mod tests {
         let is_there = async || objects.head(&key).await.unwrap().is_some();
         assert!(delete().await, "it is no longer garbage");
         assert!(is_there().await, "a record refers to it");
-        store.remove_attachment(By::Site, group, "x", now).await.unwrap();
+        store.remove_attachment(Actor::System, group, "x", now).await.unwrap();
         let upload = object_locks.lock(&key).unwrap();
         assert!(!delete().await, "the deletion must be retried");
         assert!(is_there().await, "a request is writing it");

@@ -129,7 +129,7 @@ mod tests {
     use mitosis_domain::tags::TagSet;
     use mitosis_domain::timeout::Timeout;
     use mitosis_protocol::{TaskSpec, Uuid};
-    use mitosis_store::ops::By;
+    use mitosis_store::ops::Actor;
     use mitosis_store::ops::accounts::{NewUser, UserCreation};
     use mitosis_store::ops::tasks::{IdempotencyKey, NewTask};
     use mitosis_store::sqlite::SqliteStore;
@@ -160,7 +160,8 @@ mod tests {
             run(&pass).await.unwrap()
         };
         let ann = NewUser { name: Name::new("ann").unwrap(), password_hash: String::new(), admin: false };
-        let UserCreation::Created(ann) = store.create_user(By::Site, &ann, clock.now()).await.unwrap() else {
+        let UserCreation::Created(ann) = store.create_user(Actor::System, &ann, clock.now()).await.unwrap()
+        else {
             panic!()
         };
         let key = IdempotencyKey { key: Uuid::nil().to_string(), digest: [0; 32], refused: Vec::new() };

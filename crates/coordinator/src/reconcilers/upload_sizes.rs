@@ -51,7 +51,7 @@ mod tests {
     use mitosis_domain::name::Name;
     use mitosis_domain::object::ObjectKey;
     use mitosis_objects::directory::DirectoryStore;
-    use mitosis_store::ops::By;
+    use mitosis_store::ops::Actor;
     use mitosis_store::ops::accounts::NewUser;
     use mitosis_store::ops::expected_uploads::NewLink;
     use mitosis_store::sqlite::SqliteStore;
@@ -68,7 +68,7 @@ mod tests {
             Arc::new(DirectoryStore::open(folder.path().join("objects"), Arc::new(OsEntropy)).await.unwrap());
         let (now, name) = (SystemClock.now(), Name::new("ann").unwrap());
         let ann = NewUser { name: name.clone(), password_hash: String::new(), admin: false };
-        store.create_user(By::Site, &ann, now).await.unwrap();
+        store.create_user(Actor::System, &ann, now).await.unwrap();
         let group = store.group("ann").await.unwrap().unwrap().id;
         for (nonce, key, stored, may_create) in
             [(1, "kept", Some("abc"), false), (2, "none", None, false), (3, "new", None, true)]
@@ -79,7 +79,7 @@ mod tests {
                 objects.put(&key, body, 3).await.unwrap();
             }
             let link = NewLink { nonce, until: now + HOUR, may_create };
-            store.reserve_attachment(By::Site, group, key, 9, Some(link), now).await.unwrap();
+            store.reserve_attachment(Actor::System, group, key, 9, Some(link), now).await.unwrap();
         }
         let sizes = async |now| {
             settle_ended(&*store, &*objects, now).await.unwrap();

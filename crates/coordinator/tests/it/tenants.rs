@@ -5,7 +5,7 @@ use std::time::Duration;
 use mitosis_domain::clock::Clock as _;
 use mitosis_protocol::TaskState;
 use mitosis_store::Store;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::query::TaskQuery;
 use mitosis_store::ops::tasks::CANCEL_BATCH;
 use serde_json::{Value, json};
@@ -134,7 +134,7 @@ pub(crate) async fn deletion_that_a_crash_cut_off_is_finished(mut harness: Harne
     harness.stop().await;
     let store = harness.store().await;
     let lab = store.group("lab").await.unwrap().unwrap().id;
-    let deleted = store.delete_group(By::Site, lab, harness.clock.now()).await.unwrap();
+    let deleted = store.delete_group(Actor::System, lab, harness.clock.now()).await.unwrap();
     deleted.discard("a pass of the coordinator continues the deletion");
     let waiting = TaskQuery { states: Some(vec![TaskState::Ready]), ..TaskQuery::all_of(lab) };
     let count = async |store: &dyn Store| {

@@ -11,7 +11,7 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::admin::AccountState;
 use uuid::Uuid;
 
-use super::{Administered, By, Changed};
+use super::{Actor, Administered, Changed};
 use crate::StoreError;
 
 /// A new user, which is created together with the personal group.
@@ -69,7 +69,12 @@ pub enum TokenRevocation {
 #[async_trait]
 pub trait Accounts {
     /// Creates an account, its personal group and its Admin membership in it.
-    async fn create_user(&self, by: By, new: &NewUser, now: Timestamp) -> Result<UserCreation, StoreError>;
+    async fn create_user(
+        &self,
+        actor: Actor,
+        new: &NewUser,
+        now: Timestamp,
+    ) -> Result<UserCreation, StoreError>;
 
     /// Creates the first administrator, once for each database (semantics §12). Several coordinators may do
     /// this at the same time.
@@ -104,7 +109,7 @@ pub trait Accounts {
     /// workers.
     async fn reset_password(
         &self,
-        by: By,
+        actor: Actor,
         user: UserId,
         password_hash: &str,
         session: i64,
@@ -116,7 +121,7 @@ pub trait Accounts {
     /// requeues their tasks. Returns the workers.
     async fn set_account_state(
         &self,
-        by: By,
+        actor: Actor,
         name: &str,
         state: AccountState,
         now: Timestamp,
@@ -125,7 +130,7 @@ pub trait Accounts {
     /// Changes the number of groups that a user may create; returns the new quota.
     async fn change_group_quota(
         &self,
-        by: By,
+        actor: Actor,
         name: &str,
         change: QuotaChange,
         now: Timestamp,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::StoreError;
 use crate::ops::dispatch::Holder;
 use crate::ops::expected_uploads::NewLink;
-use crate::ops::{By, Changed};
+use crate::ops::{Actor, Changed};
 
 /// A visible archive of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,7 +133,7 @@ pub trait Artifacts {
     /// and only growth is charged (HTTP contract §8, §10), until no more uploads are expected.
     async fn reserve_artifact(
         &self,
-        by: By,
+        actor: Actor,
         task: Uuid,
         kind: ArtifactKind,
         size: i64,
@@ -166,7 +166,7 @@ pub trait Artifacts {
     /// collected.
     async fn remove_artifact(
         &self,
-        by: By,
+        actor: Actor,
         task: Uuid,
         kind: ArtifactKind,
         untouched_since: Timestamp,

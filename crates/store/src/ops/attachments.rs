@@ -5,7 +5,7 @@ use mitosis_domain::ids::GroupId;
 use mitosis_protocol::Timestamp;
 
 use crate::StoreError;
-use crate::ops::By;
+use crate::ops::Actor;
 use crate::ops::artifacts::{Removal, Reservation};
 use crate::ops::expected_uploads::NewLink;
 
@@ -38,7 +38,7 @@ pub trait Attachments {
     /// conditional update, until no more uploads are expected.
     async fn reserve_attachment(
         &self,
-        by: By,
+        actor: Actor,
         group: GroupId,
         key: &str,
         size: i64,
@@ -64,7 +64,7 @@ pub trait Attachments {
     /// as garbage at once; the caller usually deletes it before the garbage is collected.
     async fn remove_attachment(
         &self,
-        by: By,
+        actor: Actor,
         group: GroupId,
         key: &str,
         untouched_since: Timestamp,

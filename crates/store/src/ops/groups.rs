@@ -11,7 +11,7 @@ use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::ops::{Administered, By, Changed};
+use crate::ops::{Actor, Administered, Changed};
 
 /// Outcome of [`Groups::create_group`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub trait Groups {
     /// the group any more; see [`Self::remove_members`].
     async fn set_members(
         &self,
-        by: By,
+        actor: Actor,
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
@@ -91,7 +91,7 @@ pub trait Groups {
     /// requeued.
     async fn remove_members(
         &self,
-        by: By,
+        actor: Actor,
         group: GroupId,
         names: &[String],
         now: Timestamp,
@@ -101,7 +101,7 @@ pub trait Groups {
     /// cancelled, and it doesn't count towards the quota of its creator. Its stored objects and its name stay.
     async fn delete_group(
         &self,
-        by: By,
+        actor: Actor,
         group: GroupId,
         now: Timestamp,
     ) -> Result<Changed<GroupDeletion>, StoreError>;
@@ -123,7 +123,7 @@ pub trait Groups {
     /// afterwards.
     async fn restore_group(
         &self,
-        by: By,
+        actor: Actor,
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
@@ -132,7 +132,7 @@ pub trait Groups {
     /// Changes the number of bytes that a group may store; returns the new quota.
     async fn change_storage_quota(
         &self,
-        by: By,
+        actor: Actor,
         name: &str,
         change: QuotaChange,
         now: Timestamp,

@@ -54,13 +54,13 @@ use crate::{PoolStatus, StoreError};
 
 /// The actor of an operation. Its rights are checked inside the operation's transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
+pub enum Actor {
     /// A user, who needs the required role in the group.
     User(UserId),
     /// An administrator, who must still be one.
     Administrator(UserId),
     /// The coordinator itself, or the worker that the operation is about.
-    Site,
+    System,
 }
 
 /// Outcome of an operation that only administrators may perform.
@@ -74,13 +74,13 @@ pub enum Administered<T> {
     Denied,
 }
 
-impl By {
+impl Actor {
     /// The id as a parameter of a statement; NULL needs no rights.
     pub(crate) fn code(self) -> Option<i64> {
         match self {
             // An administrator whose rights were not checked has no more rights than a user.
             Self::User(user) | Self::Administrator(user) => Some(user.0),
-            Self::Site => None,
+            Self::System => None,
         }
     }
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::StoreError;
 use crate::ops::query::{Count, Page, TaskPage, TaskQuery};
-use crate::ops::{By, Changed};
+use crate::ops::{Actor, Changed};
 
 /// A new task, which the caller has checked.
 #[derive(Debug, Clone)]
@@ -184,7 +184,7 @@ pub trait Tasks {
     /// group, and the right to see each task that the new spec refers to.
     async fn change_task(
         &self,
-        by: By,
+        actor: Actor,
         uuid: Uuid,
         change: &TaskChange,
         now: Timestamp,
@@ -194,7 +194,7 @@ pub trait Tasks {
     /// it.
     async fn set_task_labels(
         &self,
-        by: By,
+        actor: Actor,
         uuid: Uuid,
         labels: &TagSet,
         now: Timestamp,
@@ -204,7 +204,7 @@ pub trait Tasks {
     /// the user lacks Write are skipped.
     async fn cancel(
         &self,
-        by: By,
+        actor: Actor,
         selection: &CancelSelection,
         now: Timestamp,
     ) -> Result<Changed<Vec<Uuid>>, StoreError>;
@@ -212,7 +212,7 @@ pub trait Tasks {
     /// Requests the agent that runs a task to stop it; a repeated request changes nothing.
     async fn request_stop(
         &self,
-        by: By,
+        actor: Actor,
         uuid: Uuid,
         now: Timestamp,
     ) -> Result<Changed<StopRequested>, StoreError>;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::StoreError;
 use crate::ops::query::{FoundWorkers, WorkerPage, WorkerQuery};
-use crate::ops::{By, Changed};
+use crate::ops::{Actor, Changed};
 
 /// A new worker.
 #[derive(Debug, Clone)]
@@ -204,7 +204,7 @@ pub trait Workers {
     /// worker.
     async fn set_worker_tags(
         &self,
-        by: By,
+        actor: Actor,
         uuid: Uuid,
         tags: &TagSet,
         now: Timestamp,
@@ -213,7 +213,7 @@ pub trait Workers {
     /// Replaces the labels. A user needs the same right as for tags.
     async fn set_worker_labels(
         &self,
-        by: By,
+        actor: Actor,
         uuid: Uuid,
         labels: &TagSet,
         now: Timestamp,
@@ -223,7 +223,7 @@ pub trait Workers {
     /// group that is Admin on it), and have Write in each group that is added or gets a higher role.
     async fn set_worker_groups(
         &self,
-        by: By,
+        actor: Actor,
         uuid: Uuid,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
@@ -234,7 +234,7 @@ pub trait Workers {
     /// and then the tasks of these groups that it holds are requeued at once.
     async fn remove_worker_groups(
         &self,
-        by: By,
+        actor: Actor,
         uuid: Uuid,
         groups: &[String],
         now: Timestamp,
@@ -245,7 +245,7 @@ pub trait Workers {
     /// in a group that is Admin on the worker. The removal is recorded; see [`Self::departure`].
     async fn stop_worker(
         &self,
-        by: By,
+        actor: Actor,
         uuid: Uuid,
         op: ShutdownOp,
         now: Timestamp,

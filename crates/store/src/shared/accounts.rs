@@ -19,14 +19,19 @@ use crate::backend::Backend;
 use crate::db::{Db, Params, Row, Sql, only, sql};
 use crate::enum_codes::Code;
 use crate::ops::accounts::{Accounts, Bootstrap, NewUser, SessionChange, TokenRevocation, UserCreation};
-use crate::ops::{Administered, By, Changed, Effects};
+use crate::ops::{Actor, Administered, Changed, Effects};
 
 #[async_trait]
 impl<B: Backend> Accounts for B {
-    async fn create_user(&self, by: By, new: &NewUser, now: Timestamp) -> Result<UserCreation, StoreError> {
-        self.write((by, new.clone(), now), |db, (by, new, now)| {
+    async fn create_user(
+        &self,
+        actor: Actor,
+        new: &NewUser,
+        now: Timestamp,
+    ) -> Result<UserCreation, StoreError> {
+        self.write((actor, new.clone(), now), |db, (actor, new, now)| {
             Box::pin(async move {
-                match rights::is_administrator(db, *by).await? {
+                match rights::is_administrator(db, *actor).await? {
                     true => create_user(db, new, *now).await,
                     false => Ok(UserCreation::Denied),
                 }
@@ -76,7 +81,7 @@ impl<B: Backend> Accounts for B {
 
     async fn reset_password(
         &self,
-        by: By,
+        actor: Actor,
         user: UserId,
         password_hash: &str,
         session: i64,
@@ -84,10 +89,10 @@ impl<B: Backend> Accounts for B {
         now: Timestamp,
     ) -> Result<Changed<Administered<Vec<Uuid>>>, StoreError> {
         self.write(
-            (by, user, password_hash.to_owned(), session, tokens, now),
-            |db, (by, user, password_hash, session, tokens, now)| {
+            (actor, user, password_hash.to_owned(), session, tokens, now),
+            |db, (actor, user, password_hash, session, tokens, now)| {
                 let operation = reset_password(db, *user, password_hash, *session, *tokens, *now);
-                Box::pin(administered_change(db, *by, operation))
+                Box::pin(administered_change(db, *actor, operation))
             },
         )
         .await
@@ -95,26 +100,26 @@ impl<B: Backend> Accounts for B {
 
     async fn set_account_state(
         &self,
-        by: By,
+        actor: Actor,
         name: &str,
         state: AccountState,
         now: Timestamp,
     ) -> Result<Changed<Administered<Vec<Uuid>>>, StoreError> {
-        self.write((by, name.to_owned(), state, now), |db, (by, name, state, now)| {
-            Box::pin(administered_change(db, *by, set_state(db, name, *state, *now)))
+        self.write((actor, name.to_owned(), state, now), |db, (actor, name, state, now)| {
+            Box::pin(administered_change(db, *actor, set_state(db, name, *state, *now)))
         })
         .await
     }
 
     async fn change_group_quota(
         &self,
-        by: By,
+        actor: Actor,
         name: &str,
         change: QuotaChange,
         now: Timestamp,
     ) -> Result<Administered<i32>, StoreError> {
-        self.write((by, name.to_owned(), change, now), |db, (by, name, change, now)| {
-            Box::pin(administered(db, *by, change_group_quota(db, name, *change, *now)))
+        self.write((actor, name.to_owned(), change, now), |db, (actor, name, change, now)| {
+            Box::pin(administered(db, *actor, change_group_quota(db, name, *change, *now)))
         })
         .await
     }
@@ -123,10 +128,10 @@ impl<B: Backend> Accounts for B {
 /// Runs an operation that only administrators may perform. It returns nothing if its object does not exist.
 pub(super) async fn administered<T>(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     operation: impl Future<Output = Result<Option<T>, StoreError>>,
 ) -> Result<Administered<T>, StoreError> {
-    if !rights::is_administrator(db, by).await? {
+    if !rights::is_administrator(db, actor).await? {
         return Ok(Administered::Denied);
     }
     Ok(operation.await?.map_or(Administered::Unknown, Administered::Done))
@@ -135,10 +140,10 @@ pub(super) async fn administered<T>(
 /// Like [`administered`], for an operation with effects.
 async fn administered_change<T>(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     operation: impl Future<Output = Result<Option<Changed<T>>, StoreError>>,
 ) -> Result<Changed<Administered<T>>, StoreError> {
-    Ok(match administered(db, by, operation).await? {
+    Ok(match administered(db, actor, operation).await? {
         Administered::Done(changed) => changed.map(Administered::Done),
         Administered::Unknown => Changed::nothing(Administered::Unknown),
         Administered::Denied => Changed::nothing(Administered::Denied),

@@ -15,7 +15,7 @@ use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, Params, Row, Sql, read_count, sql};
 use crate::enum_codes::row_count;
-use crate::ops::By;
+use crate::ops::Actor;
 use crate::ops::artifacts::{Removal, Reservation};
 use crate::ops::attachments::{Attachment, AttachmentQuery, Attachments};
 use crate::ops::expected_uploads::NewLink;
@@ -25,16 +25,19 @@ use crate::ops::uploads::to_stored;
 impl<B: Backend> Attachments for B {
     async fn reserve_attachment(
         &self,
-        by: By,
+        actor: Actor,
         group: GroupId,
         key: &str,
         size: i64,
         link: Option<NewLink>,
         now: Timestamp,
     ) -> Result<Reservation, StoreError> {
-        self.write((by, group, key.to_owned(), size, link, now), |db, (by, group, key, size, link, now)| {
-            Box::pin(reserve(db, *by, *group, key, *size, *link, *now))
-        })
+        self.write(
+            (actor, group, key.to_owned(), size, link, now),
+            |db, (actor, group, key, size, link, now)| {
+                Box::pin(reserve(db, *actor, *group, key, *size, *link, *now))
+            },
+        )
         .await
     }
 
@@ -60,14 +63,17 @@ impl<B: Backend> Attachments for B {
 
     async fn remove_attachment(
         &self,
-        by: By,
+        actor: Actor,
         group: GroupId,
         key: &str,
         untouched_since: Timestamp,
     ) -> Result<Removal, StoreError> {
-        self.write((by, group, key.to_owned(), untouched_since), |db, (by, group, key, untouched_since)| {
-            Box::pin(remove(db, *by, *group, key, *untouched_since))
-        })
+        self.write(
+            (actor, group, key.to_owned(), untouched_since),
+            |db, (actor, group, key, untouched_since)| {
+                Box::pin(remove(db, *actor, *group, key, *untouched_since))
+            },
+        )
         .await
     }
 }
@@ -145,7 +151,7 @@ const PUT_ATTACHMENT: Sql = sql!(
 
 async fn reserve(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     id: GroupId,
     key: &str,
     size: i64,
@@ -156,7 +162,7 @@ async fn reserve(
     if group.state != AccountState::Active {
         return Ok(Reservation::GroupNotActive);
     }
-    if !rights::may(db, by, id, Action::ManageFiles).await? {
+    if !rights::may(db, actor, id, Action::ManageFiles).await? {
         return Ok(Reservation::Denied);
     }
     let existing = find(db, id, key).await?;
@@ -177,14 +183,14 @@ const RELEASE_STORAGE: Sql = sql!("UPDATE groups SET storage_used = storage_used
 
 async fn remove(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     id: GroupId,
     key: &str,
     untouched_since: Timestamp,
 ) -> Result<Removal, StoreError> {
     let group = lock_group(db, id).await?;
-    let by = rights::resolve(db, by).await?;
-    if !rights::may(db, by, id, Action::ManageFiles).await? {
+    let actor = rights::resolve(db, actor).await?;
+    if !rights::may(db, actor, id, Action::ManageFiles).await? {
         return Ok(Removal::Denied);
     }
     let Some(attachment) = find(db, id, key).await? else { return Ok(Removal::Unknown) };

@@ -24,7 +24,7 @@ use crate::enum_codes::Code;
 use crate::ops::groups::{GroupCreation, GroupDeletion, Groups, MembersChange};
 use crate::ops::query::TaskQuery;
 use crate::ops::tasks::CancelSelection;
-use crate::ops::{Administered, By, Changed, Effects};
+use crate::ops::{Actor, Administered, Changed, Effects};
 
 #[async_trait]
 impl<B: Backend> Groups for B {
@@ -75,38 +75,40 @@ impl<B: Backend> Groups for B {
 
     async fn set_members(
         &self,
-        by: By,
+        actor: Actor,
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
     ) -> Result<Changed<MembersChange>, StoreError> {
-        self.write((by, group, relations.clone(), now), |db, (by, group, relations, now)| {
-            Box::pin(set_members(db, *by, *group, relations, *now))
+        self.write((actor, group, relations.clone(), now), |db, (actor, group, relations, now)| {
+            Box::pin(set_members(db, *actor, *group, relations, *now))
         })
         .await
     }
 
     async fn remove_members(
         &self,
-        by: By,
+        actor: Actor,
         group: GroupId,
         names: &[String],
         now: Timestamp,
     ) -> Result<Changed<MembersChange>, StoreError> {
-        self.write((by, group, names.to_vec(), now), |db, (by, group, names, now)| {
-            Box::pin(remove_members(db, *by, *group, names, *now))
+        self.write((actor, group, names.to_vec(), now), |db, (actor, group, names, now)| {
+            Box::pin(remove_members(db, *actor, *group, names, *now))
         })
         .await
     }
 
     async fn delete_group(
         &self,
-        by: By,
+        actor: Actor,
         group: GroupId,
         now: Timestamp,
     ) -> Result<Changed<GroupDeletion>, StoreError> {
-        self.write((by, group, now), |db, (by, group, now)| Box::pin(delete_group(db, *by, *group, *now)))
-            .await
+        self.write((actor, group, now), |db, (actor, group, now)| {
+            Box::pin(delete_group(db, *actor, *group, *now))
+        })
+        .await
     }
 
     async fn unfinished_deletions(&self, limit: u32) -> Result<Vec<GroupId>, StoreError> {
@@ -126,26 +128,26 @@ impl<B: Backend> Groups for B {
 
     async fn restore_group(
         &self,
-        by: By,
+        actor: Actor,
         group: GroupId,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
     ) -> Result<Changed<MembersChange>, StoreError> {
-        self.write((by, group, relations.clone(), now), |db, (by, group, relations, now)| {
-            Box::pin(restore_group(db, *by, *group, relations, *now))
+        self.write((actor, group, relations.clone(), now), |db, (actor, group, relations, now)| {
+            Box::pin(restore_group(db, *actor, *group, relations, *now))
         })
         .await
     }
 
     async fn change_storage_quota(
         &self,
-        by: By,
+        actor: Actor,
         name: &str,
         change: QuotaChange,
         now: Timestamp,
     ) -> Result<Administered<i64>, StoreError> {
-        self.write((by, name.to_owned(), change, now), |db, (by, name, change, now)| {
-            Box::pin(administered(db, *by, change_storage_quota(db, name, *change, *now)))
+        self.write((actor, name.to_owned(), change, now), |db, (actor, name, change, now)| {
+            Box::pin(administered(db, *actor, change_storage_quota(db, name, *change, *now)))
         })
         .await
     }
@@ -298,7 +300,7 @@ const TOUCH_GROUP: Sql = sql!("UPDATE groups SET updated_at = $2 WHERE id = $1")
 
 async fn set_members(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     group: GroupId,
     relations: &BTreeMap<String, Role>,
     now: Timestamp,
@@ -314,7 +316,7 @@ async fn set_members(
         .collect();
     let demoted = lock_workers_of(db, group, &demoted).await?;
     db.lock(SERIALIZE, &[&group.0]).await?;
-    if !rights::may(db, by, group, Action::ManageMembers).await? {
+    if !rights::may(db, actor, group, Action::ManageMembers).await? {
         return Ok(Changed::nothing(MembersChange::Denied));
     }
     let mut after = members(db, group).await?;
@@ -352,7 +354,7 @@ const REMOVE_MEMBERS: Sql = sql!(
 
 async fn remove_members(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     group: GroupId,
     names: &[String],
     now: Timestamp,
@@ -363,7 +365,7 @@ async fn remove_members(
     let leaving: Vec<&str> = names.iter().map(String::as_str).collect();
     let leaving = lock_workers_of(db, group, &leaving).await?;
     db.lock(SERIALIZE, &[&group.0]).await?;
-    if !rights::may(db, by, group, Action::ManageMembers).await? {
+    if !rights::may(db, actor, group, Action::ManageMembers).await? {
         return Ok(Changed::nothing(MembersChange::Denied));
     }
     let mut after = members(db, group).await?;
@@ -419,13 +421,13 @@ const COUNT_FOR_CREATOR: Sql = sql!(
 
 async fn delete_group(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     group: GroupId,
     now: Timestamp,
 ) -> Result<Changed<GroupDeletion>, StoreError> {
     // Submissions and requeues lock the row, too, so no new task can be missed by the cancellation.
     db.lock(SERIALIZE, &[&group.0]).await?;
-    if !rights::may(db, by, group, Action::ManageMembers).await? {
+    if !rights::may(db, actor, group, Action::ManageMembers).await? {
         return Ok(Changed::nothing(GroupDeletion::Denied));
     }
     if db.one(IS_PERSONAL, &[&group.0], only).await? {
@@ -439,7 +441,7 @@ async fn delete_group(
     }
     // Workers that served it may run less than before.
     let mut effects = Effects { memberships: true, ..Effects::ready() };
-    let cancelled = effects.keep(cancel(db, By::Site, &waiting(group), now).await?);
+    let cancelled = effects.keep(cancel(db, Actor::System, &waiting(group), now).await?);
     Ok(effects.with(GroupDeletion::Deleted(cancelled)))
 }
 
@@ -463,7 +465,7 @@ async fn continue_deletion(
         return Ok(Changed::nothing(Vec::new()));
     }
     let mut effects = Effects::default();
-    let cancelled = effects.keep(cancel(db, By::Site, &waiting(group), now).await?);
+    let cancelled = effects.keep(cancel(db, Actor::System, &waiting(group), now).await?);
     if cancelled.is_empty() {
         db.run_one(HAS_ENDED, &[&group.0]).await?;
     }
@@ -489,16 +491,16 @@ async fn change_state(
 
 async fn restore_group(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     group: GroupId,
     relations: &BTreeMap<String, Role>,
     now: Timestamp,
 ) -> Result<Changed<MembersChange>, StoreError> {
-    if !rights::is_administrator(db, by).await? {
+    if !rights::is_administrator(db, actor).await? {
         return Ok(Changed::nothing(MembersChange::Denied));
     }
     let mut effects = Effects::default();
-    let change = effects.keep(set_members(db, By::Site, group, relations, now).await?);
+    let change = effects.keep(set_members(db, Actor::System, group, relations, now).await?);
     if matches!(change, MembersChange::Done(_))
         && change_state(db, group, AccountState::Active, now).await? == AccountState::Deleted
     {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::StoreError;
 use crate::db::{Db, List, Params, Sql, only, sql};
 use crate::enum_codes::Code;
-use crate::ops::By;
+use crate::ops::Actor;
 
 /// The membership of a user, locked until the end of the transaction. An account that is not active has none.
 const ROLE: Sql = sql!(
@@ -28,11 +28,11 @@ const IS_ADMINISTRATOR: Sql =
 const HOLD_USER: &str = "SELECT 1 FROM users WHERE id = $1 FOR SHARE";
 
 /// Whether the actor is the coordinator itself, or an administrator until the end of the transaction.
-pub(crate) async fn is_administrator(db: Db<'_>, by: By) -> Result<bool, StoreError> {
-    match by {
-        By::Site => Ok(true),
-        By::User(_) => Ok(false),
-        By::Administrator(user) => {
+pub(crate) async fn is_administrator(db: Db<'_>, actor: Actor) -> Result<bool, StoreError> {
+    match actor {
+        Actor::System => Ok(true),
+        Actor::User(_) => Ok(false),
+        Actor::Administrator(user) => {
             db.lock(HOLD_USER, &[&user.0]).await?;
             db.one(IS_ADMINISTRATOR, &[&user.0, &AccountState::Active.code()], only).await
         }
@@ -41,24 +41,29 @@ pub(crate) async fn is_administrator(db: Db<'_>, by: By) -> Result<bool, StoreEr
 
 /// Returns the actor whose rights count in this transaction: an administrator may do everything, and a former
 /// administrator has the rights of a user.
-pub(crate) async fn resolve(db: Db<'_>, by: By) -> Result<By, StoreError> {
-    match is_administrator(db, by).await? {
-        true => Ok(By::Site),
-        false => Ok(by),
+pub(crate) async fn resolve(db: Db<'_>, actor: Actor) -> Result<Actor, StoreError> {
+    match is_administrator(db, actor).await? {
+        true => Ok(Actor::System),
+        false => Ok(actor),
     }
 }
 
 /// The membership of an actor in a group, until the end of the transaction.
-pub(crate) async fn membership(db: Db<'_>, by: By, group: GroupId) -> Result<Membership, StoreError> {
-    let Some(user) = by.code() else { return Ok(Membership::Member(group, Role::Admin)) };
+pub(crate) async fn membership(db: Db<'_>, actor: Actor, group: GroupId) -> Result<Membership, StoreError> {
+    let Some(user) = actor.code() else { return Ok(Membership::Member(group, Role::Admin)) };
     let role =
         db.optional(ROLE, &[&user, &group.0, &AccountState::Active.code()], |row| row.code("role")).await?;
     Ok(role.map_or(Membership::Outsider(group), |role| Membership::Member(group, role)))
 }
 
 /// Whether an actor may perform an action in a group, until the end of the transaction.
-pub(crate) async fn may(db: Db<'_>, by: By, group: GroupId, action: Action) -> Result<bool, StoreError> {
-    let membership = membership(db, by, group).await?;
+pub(crate) async fn may(
+    db: Db<'_>,
+    actor: Actor,
+    group: GroupId,
+    action: Action,
+) -> Result<bool, StoreError> {
+    let membership = membership(db, actor, group).await?;
     Ok(matches!(membership, Membership::Member(_, role) if action.allowed_to(role)))
 }
 
@@ -73,20 +78,20 @@ const MAY_ON_WORKER: Sql = sql!(
 /// Whether an actor may perform an action in a group that has at least a given role on a locked worker.
 pub(crate) async fn may_on_worker(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     worker: WorkerId,
     action: Action,
     on_worker: Role,
 ) -> Result<bool, StoreError> {
-    let Some(user) = by.code() else { return Ok(true) };
+    let Some(user) = actor.code() else { return Ok(true) };
     let least = action.least_role().code();
     let params: Params<'_> = &[&worker.0, &on_worker.code(), &user, &least, &AccountState::Active.code()];
     db.one(MAY_ON_WORKER, params, only).await
 }
 
 /// Whether an actor controls a locked worker: Admin in a group that is Admin on it.
-pub(crate) async fn controls(db: Db<'_>, by: By, worker: WorkerId) -> Result<bool, StoreError> {
-    may_on_worker(db, by, worker, Action::ControlWorkers, Role::Admin).await
+pub(crate) async fn controls(db: Db<'_>, actor: Actor, worker: WorkerId) -> Result<bool, StoreError> {
+    may_on_worker(db, actor, worker, Action::ControlWorkers, Role::Admin).await
 }
 
 const REFERS_TO_INVISIBLE: Sql = sql!(
@@ -128,11 +133,11 @@ const PERMITTED_TASKS: Sql = sql!("
 /// Returns those of the tasks on which an actor may perform an action, in the given order.
 pub(crate) async fn permitted_tasks(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     tasks: &[Uuid],
     action: Action,
 ) -> Result<Vec<Uuid>, StoreError> {
-    let Some(user) = by.code() else { return Ok(tasks.to_vec()) };
+    let Some(user) = actor.code() else { return Ok(tasks.to_vec()) };
     let least = action.least_role().code();
     let allowed: HashSet<Uuid> =
         db.all(PERMITTED_TASKS, &[&List(tasks), &user, &least, &AccountState::Active.code()], only).await?;
@@ -140,8 +145,13 @@ pub(crate) async fn permitted_tasks(
 }
 
 /// Whether the task exists and an actor may perform an action on it.
-pub(crate) async fn may_with(db: Db<'_>, by: By, task: Uuid, action: Action) -> Result<bool, StoreError> {
-    Ok(!permitted_tasks(db, by, &[task], action).await?.is_empty())
+pub(crate) async fn may_with(
+    db: Db<'_>,
+    actor: Actor,
+    task: Uuid,
+    action: Action,
+) -> Result<bool, StoreError> {
+    Ok(!permitted_tasks(db, actor, &[task], action).await?.is_empty())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use mitosis_domain::name::Name;
 use mitosis_protocol::ErrorCode;
 use mitosis_protocol::admin::CreateUserRequest;
 use mitosis_protocol::audit::actions;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::accounts::{NewUser, UserCreation};
 
 use crate::api::body::Body;
@@ -32,7 +32,7 @@ async fn create_user(
     let name = Name::new(request.username).map_err(Rejection::bad_name)?;
     let password_hash = app.passwords.hash(non_empty(&request.md5_password)?).await?;
     let new = NewUser { name, password_hash, admin: request.admin };
-    match app.store.create_user(By::Administrator(admin.id), &new, app.now()).await? {
+    match app.store.create_user(Actor::Administrator(admin.id), &new, app.now()).await? {
         UserCreation::Created(_) => {
             let kind = if new.admin { "administrator" } else { "user" };
             let target = format!("{} ({kind})", new.name);

@@ -6,7 +6,7 @@ use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::{StorageQuotaReply, StorageQuotaRequest};
 use mitosis_protocol::audit::actions;
 use mitosis_protocol::group::RelationsRequest;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::groups::MembersChange;
 
 use super::done;
@@ -53,8 +53,8 @@ async fn storage_quota(
     let change = QuotaChange::parse_size(&request.storage_quota).map_err(|error| {
         Rejection::invalid(error).hint("use `10GB` to set the quota, `+10GB` or `-10GB` to change it")
     })?;
-    let by = By::Administrator(admin.id);
-    let changed = app.store.change_storage_quota(by, &group, change, app.now()).await?;
+    let actor = Actor::Administrator(admin.id);
+    let changed = app.store.change_storage_quota(actor, &group, change, app.now()).await?;
     let storage_quota = done(changed, ResourceKind::Group, &group)?;
     let target = format!("{group}: {storage_quota}");
     app.record(&admin.name, actions::STORAGE_QUOTA_SET, target, Some(client)).await?;
@@ -71,8 +71,8 @@ async fn restore(
 ) -> Result<Empty, ApiError> {
     let group =
         app.store.group(&name).await?.ok_or_else(|| Rejection::no_such(ResourceKind::Group, &name))?;
-    let by = By::Administrator(admin.id);
-    let restored = app.store.restore_group(by, group.id, &request.relations, app.now()).await?;
+    let actor = Actor::Administrator(admin.id);
+    let restored = app.store.restore_group(actor, group.id, &request.relations, app.now()).await?;
     let done = match app.publish(restored) {
         MembersChange::Denied => return Err(not_an_administrator().into()),
         restored => answer(restored)?,
@@ -91,7 +91,7 @@ async fn delete_attachment(
 ) -> Result<Empty, ApiError> {
     let group =
         app.store.group(&name).await?.ok_or_else(|| Rejection::no_such(ResourceKind::Group, &name))?;
-    removal::remove(&app, By::Administrator(admin.id), group.id, &key, app.now()).await?;
+    removal::remove(&app, Actor::Administrator(admin.id), group.id, &key, app.now()).await?;
     let target = format!("{name}/{key}");
     app.record(&admin.name, actions::ATTACHMENT_REMOVED, target, Some(client)).await?;
     Ok(Empty)

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use mitosis_protocol::audit::actions;
 use mitosis_protocol::{ArtifactKind, Uuid};
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 
 use crate::api::body::InPath;
 use crate::api::forwarded::Forwarded;
@@ -30,7 +30,7 @@ async fn delete_artifact(
     Forwarded { client, .. }: Forwarded,
     InPath((uuid, kind)): InPath<(Uuid, ArtifactKind)>,
 ) -> Result<Empty, ApiError> {
-    remove(&app, By::Administrator(admin.id), uuid, kind, app.now()).await?;
+    remove(&app, Actor::Administrator(admin.id), uuid, kind, app.now()).await?;
     app.record(&admin.name, actions::ARTIFACT_REMOVED, format!("{uuid} {kind}"), Some(client)).await?;
     Ok(Empty)
 }

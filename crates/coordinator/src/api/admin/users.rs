@@ -11,7 +11,7 @@ use mitosis_protocol::admin::{
 };
 use mitosis_protocol::audit::actions;
 
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::accounts::TokenRevocation;
 
 use super::done;
@@ -75,8 +75,8 @@ async fn set(
             .hint("ask another administrator")
             .into());
     }
-    let by = By::Administrator(admin.id);
-    let changed = app.publish(app.store.set_account_state(by, username, state, app.now()).await?);
+    let actor = Actor::Administrator(admin.id);
+    let changed = app.publish(app.store.set_account_state(actor, username, state, app.now()).await?);
     done(changed, ResourceKind::User, username)?;
     let target = format!("{username}: {state:?}");
     app.record(&admin.name, actions::USER_STATE_SET, target, Some(client)).await?;
@@ -97,8 +97,8 @@ async fn password(
     let hash = app.passwords.hash(non_empty(&request.new_md5_password)?).await?;
     let (session, revoke_tokens) = (app.entropy.number(), request.revoke_tokens);
     let tokens = if revoke_tokens { TokenRevocation::Revoke } else { TokenRevocation::Keep };
-    let by = By::Administrator(admin.id);
-    let ended = app.store.reset_password(by, user.id, &hash, session, tokens, app.now()).await?;
+    let actor = Actor::Administrator(admin.id);
+    let ended = app.store.reset_password(actor, user.id, &hash, session, tokens, app.now()).await?;
     done(app.publish(ended), ResourceKind::User, &username)?;
     let target = if revoke_tokens { format!("{username}, tokens revoked") } else { username };
     app.record(&admin.name, actions::USER_PASSWORD_SET, target, Some(client)).await?;
@@ -116,8 +116,8 @@ async fn group_quota(
     let change = QuotaChange::parse_count(&request.group_quota).map_err(|error| {
         Rejection::invalid(error).hint("use `5` to set the quota, `+5` or `-5` to change it")
     })?;
-    let by = By::Administrator(admin.id);
-    let changed = app.store.change_group_quota(by, &username, change, app.now()).await?;
+    let actor = Actor::Administrator(admin.id);
+    let changed = app.store.change_group_quota(actor, &username, change, app.now()).await?;
     let group_quota = done(changed, ResourceKind::User, &username)?;
     let target = format!("{username}: {group_quota}");
     app.record(&admin.name, actions::GROUP_QUOTA_SET, target, Some(client)).await?;

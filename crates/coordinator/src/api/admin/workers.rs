@@ -3,7 +3,7 @@
 use axum::extract::State;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::audit::actions;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 
 use crate::api::body::{InPath, InQuery};
 use crate::api::forwarded::Forwarded;
@@ -26,7 +26,7 @@ async fn cancel(
     InPath(uuid): InPath<Uuid>,
     InQuery(Op { op }): InQuery<Op>,
 ) -> Result<Empty, ApiError> {
-    let done = stop(&app, By::Administrator(admin.id), uuid, op).await?;
+    let done = stop(&app, Actor::Administrator(admin.id), uuid, op).await?;
     app.record(&admin.name, actions::WORKER_STOPPED, format!("{uuid} {op:?}"), Some(client)).await?;
     Ok(done)
 }

@@ -21,7 +21,7 @@ use crate::backend::Backend;
 use crate::ops::artifacts::{Artifact, Artifacts, Removal, Reservation, SmallArchive};
 use crate::ops::dispatch::Holder;
 use crate::ops::expected_uploads::NewLink;
-use crate::ops::{By, Changed};
+use crate::ops::{Actor, Changed};
 
 pub(super) use reserve::charge;
 
@@ -42,15 +42,15 @@ impl<B: Backend> Artifacts for B {
 
     async fn reserve_artifact(
         &self,
-        by: By,
+        actor: Actor,
         task: Uuid,
         kind: ArtifactKind,
         size: i64,
         link: Option<NewLink>,
         now: Timestamp,
     ) -> Result<Reservation, StoreError> {
-        self.write((by, task, kind, size, link, now), |db, (by, task, kind, size, link, now)| {
-            Box::pin(reserve::for_user(db, *by, *task, *kind, *size, *link, *now))
+        self.write((actor, task, kind, size, link, now), |db, (actor, task, kind, size, link, now)| {
+            Box::pin(reserve::for_user(db, *actor, *task, *kind, *size, *link, *now))
         })
         .await
     }
@@ -84,13 +84,13 @@ impl<B: Backend> Artifacts for B {
 
     async fn remove_artifact(
         &self,
-        by: By,
+        actor: Actor,
         task: Uuid,
         kind: ArtifactKind,
         untouched_since: Timestamp,
     ) -> Result<Removal, StoreError> {
-        self.write((by, task, kind, untouched_since), |db, (by, task, kind, untouched_since)| {
-            Box::pin(remove::remove(db, *by, *task, *kind, *untouched_since))
+        self.write((actor, task, kind, untouched_since), |db, (actor, task, kind, untouched_since)| {
+            Box::pin(remove::remove(db, *actor, *task, *kind, *untouched_since))
         })
         .await
     }

@@ -12,7 +12,7 @@ use super::records::{self, RELEASE_STORAGE};
 use crate::StoreError;
 use crate::db::{Db, Row, Sql, sql};
 use crate::enum_codes::Code;
-use crate::ops::By;
+use crate::ops::Actor;
 use crate::ops::artifacts::{Place, Removal};
 
 /// Locks the task and its group against uploads, other removals and changes of the members.
@@ -34,7 +34,7 @@ const DELETE_ARTIFACT: Sql =
 /// Removes the record unless it was touched after `untouched_since`.
 pub(super) async fn remove(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     task: Uuid,
     kind: ArtifactKind,
     untouched_since: Timestamp,
@@ -43,8 +43,8 @@ pub(super) async fn remove(
     let Some((task, group)) = db.optional(LOCK_TASK, &[&task], read).await? else {
         return Ok(Removal::Unknown);
     };
-    let by = rights::resolve(db, by).await?;
-    if !rights::may(db, by, group, Action::ManageFiles).await? {
+    let actor = rights::resolve(db, actor).await?;
+    if !rights::may(db, actor, group, Action::ManageFiles).await? {
         return Ok(Removal::Denied);
     }
     let read = |row: &Row<'_>| Ok((row.value::<i64>("id")?, row.time("updated_at")?));

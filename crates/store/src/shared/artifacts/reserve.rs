@@ -17,7 +17,7 @@ use crate::enum_codes::Code;
 use crate::ops::artifacts::{Place, Reservation, UploadRecord};
 use crate::ops::dispatch::Holder;
 use crate::ops::expected_uploads::NewLink;
-use crate::ops::{By, Changed, Effects};
+use crate::ops::{Actor, Changed, Effects};
 
 /// Charges only what fits, so the quota holds under concurrency. A growth of 0 is accepted even in a group
 /// beyond its quota.
@@ -127,7 +127,7 @@ const TOUCH_TASK: Sql = sql!("UPDATE task SET updated_at = $2 WHERE id = $1");
 /// Reserves an upload by a user; it is visible at once, in place of the current archive.
 pub(super) async fn for_user(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     task: Uuid,
     kind: ArtifactKind,
     size: i64,
@@ -137,7 +137,7 @@ pub(super) async fn for_user(
     let Some(target) = db.optional(TARGET_BY_UUID, &[&task], read_target).await? else {
         return Ok(Reservation::NoSuchTask);
     };
-    if !rights::may(db, by, target.group, Action::ManageFiles).await? {
+    if !rights::may(db, actor, target.group, Action::ManageFiles).await? {
         return Ok(Reservation::Denied);
     }
     let new =

@@ -15,7 +15,7 @@ use crate::db::{Db, Params, Sql, sql};
 use crate::enum_codes::{Code, neg_priority};
 use crate::ops::tasks::CancelSelection;
 use crate::ops::workers::Fate;
-use crate::ops::{By, Changed, Effects};
+use crate::ops::{Actor, Changed, Effects};
 
 /// Locks the group, so that its deletion comes either before or after.
 const PLACE_OF_TASK: Sql = sql!(
@@ -57,7 +57,7 @@ pub(crate) async fn requeue(
     follow_up::drop_pending(db, task, now).await?;
     let mut effects = Effects::ended(vec![uuid]);
     if stop_asked || group_is_gone {
-        let cancelled = cancel(db, By::Site, &CancelSelection::Ready(vec![uuid]), now).await?;
+        let cancelled = cancel(db, Actor::System, &CancelSelection::Ready(vec![uuid]), now).await?;
         return Ok(cancelled.map(|_| uuid));
     }
     if losses >= MAX_LOST_ATTEMPTS && fate == Fate::WorkerLost {

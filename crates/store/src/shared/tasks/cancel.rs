@@ -14,7 +14,7 @@ use crate::StoreError;
 use crate::db::{Db, List, Params, Row, Sql, only, sql};
 use crate::enum_codes::Code;
 use crate::ops::tasks::{CANCEL_BATCH, CancelSelection};
-use crate::ops::{By, Changed, Effects};
+use crate::ops::{Actor, Changed, Effects};
 
 /// The states in which a task may be cancelled.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,25 +26,25 @@ enum Reach {
 /// Cancels the selected tasks that wait; returns them in the order of the selection.
 pub(crate) async fn cancel(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     selection: &CancelSelection,
     now: Timestamp,
 ) -> Result<Changed<Vec<Uuid>>, StoreError> {
-    let cancelled = cancel_selected(db, by, selection, now).await?;
+    let cancelled = cancel_selected(db, actor, selection, now).await?;
     Ok(Effects::ended(cancelled.clone()).with(cancelled))
 }
 
 async fn cancel_selected(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     selection: &CancelSelection,
     now: Timestamp,
 ) -> Result<Vec<Uuid>, StoreError> {
     match selection {
-        CancelSelection::Ready(uuids) => cancel_listed(db, by, uuids, Reach::Ready, now).await,
-        CancelSelection::Waiting(uuids) => cancel_listed(db, by, uuids, Reach::ReadyAndPending, now).await,
+        CancelSelection::Ready(uuids) => cancel_listed(db, actor, uuids, Reach::Ready, now).await,
+        CancelSelection::Waiting(uuids) => cancel_listed(db, actor, uuids, Reach::ReadyAndPending, now).await,
         CancelSelection::Matching(query) => match query.waiting_part() {
-            Some(query) if !rights::may(db, by, query.group, Action::ManageTasks).await? => Ok(Vec::new()),
+            Some(query) if !rights::may(db, actor, query.group, Action::ManageTasks).await? => Ok(Vec::new()),
             Some(query) => {
                 let ids = query::newest_ids(db, &query, CANCEL_BATCH).await?;
                 cancel_all(db, &ids, Reach::ReadyAndPending, now).await
@@ -58,12 +58,12 @@ const IDS_OF_TASKS: Sql = sql!("SELECT id FROM task WHERE uuid = ANY($1::uuid[])
 
 async fn cancel_listed(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     uuids: &[Uuid],
     reach: Reach,
     now: Timestamp,
 ) -> Result<Vec<Uuid>, StoreError> {
-    let uuids = rights::permitted_tasks(db, by, uuids, Action::ManageTasks).await?;
+    let uuids = rights::permitted_tasks(db, actor, uuids, Action::ManageTasks).await?;
     let ids: Vec<i64> = db.all(IDS_OF_TASKS, &[&List(&uuids)], only).await?;
     let mut cancelled: HashSet<Uuid> = cancel_all(db, &ids, reach, now).await?.into_iter().collect();
     // A task that is listed twice is cancelled once.

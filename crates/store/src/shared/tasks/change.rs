@@ -12,7 +12,7 @@ use crate::StoreError;
 use crate::db::{Db, Json, Params, Sql, sql};
 use crate::enum_codes::{neg_priority, silence_limit};
 use crate::ops::tasks::TaskChange;
-use crate::ops::{By, Changed, Effects};
+use crate::ops::{Actor, Changed, Effects};
 use crate::references;
 
 struct Waiting {
@@ -50,7 +50,7 @@ const MOVE_READY: Sql = sql!("UPDATE ready SET lane_id = $2, neg_priority = $3 W
 /// Changes the task if it is Ready and the user may change it; otherwise returns false.
 pub(super) async fn change(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     uuid: Uuid,
     change: &TaskChange,
     now: Timestamp,
@@ -67,8 +67,8 @@ pub(super) async fn change(
         })
         .await?;
     let Some(task) = found else { return Ok(Changed::nothing(false)) };
-    if !rights::may(db, by, task.group, Action::ManageTasks).await?
-        || !may_refer(db, by, task.creator, change).await?
+    if !rights::may(db, actor, task.group, Action::ManageTasks).await?
+        || !may_refer(db, actor, task.creator, change).await?
     {
         return Ok(Changed::nothing(false));
     }
@@ -99,8 +99,13 @@ pub(super) async fn change(
 
 /// The creator stays the same, and the task uses the creator's rights when it runs. So the creator and the user
 /// who changes it must both be allowed to see the tasks that the new spec refers to.
-async fn may_refer(db: Db<'_>, by: By, creator: UserId, change: &TaskChange) -> Result<bool, StoreError> {
-    let (Some(spec), By::User(user)) = (&change.spec, by) else { return Ok(true) };
+async fn may_refer(
+    db: Db<'_>,
+    actor: Actor,
+    creator: UserId,
+    change: &TaskChange,
+) -> Result<bool, StoreError> {
+    let (Some(spec), Actor::User(user)) = (&change.spec, actor) else { return Ok(true) };
     let named: Vec<Uuid> = references::referenced_by(spec).into_iter().collect();
     Ok(rights::may_see_all(db, user, &named).await? && rights::may_see_all(db, creator, &named).await?)
 }

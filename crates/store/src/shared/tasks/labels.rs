@@ -10,7 +10,7 @@ use super::super::rights;
 use super::intern;
 use crate::StoreError;
 use crate::db::{Db, Json, Sql, sql};
-use crate::ops::By;
+use crate::ops::Actor;
 
 const SET_LABELS: Sql = sql!(
     "
@@ -24,12 +24,12 @@ const INSERT_TASK_LABEL: Sql = sql!("INSERT INTO task_label (label_id, task_id) 
 /// Replaces the labels; returns false if the task doesn't exist or the user may not change it.
 pub(super) async fn set(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     uuid: Uuid,
     labels: &TagSet,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    if !rights::may_with(db, by, uuid, Action::ManageTasks).await? {
+    if !rights::may_with(db, actor, uuid, Action::ManageTasks).await? {
         return Ok(false);
     }
     let found = db

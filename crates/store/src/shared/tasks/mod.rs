@@ -33,7 +33,7 @@ use crate::ops::sweeps::{OutcomePage, Repeat, RepeatMode, Repetition, Selection,
 use crate::ops::tasks::{
     CancelSelection, IdempotencyKey, NewTask, QueueDepth, StopRequested, Submission, TaskChange, Tasks,
 };
-use crate::ops::{By, Changed};
+use crate::ops::{Actor, Changed};
 
 use insert::NewRow;
 
@@ -114,39 +114,39 @@ impl<B: Backend> Tasks for B {
 
     async fn change_task(
         &self,
-        by: By,
+        actor: Actor,
         uuid: Uuid,
         change: &TaskChange,
         now: Timestamp,
     ) -> Result<Changed<bool>, StoreError> {
-        self.write((by, uuid, change.clone(), now), |db, (by, uuid, change, now)| {
-            Box::pin(change::change(db, *by, *uuid, change, *now))
+        self.write((actor, uuid, change.clone(), now), |db, (actor, uuid, change, now)| {
+            Box::pin(change::change(db, *actor, *uuid, change, *now))
         })
         .await
     }
 
     async fn set_task_labels(
         &self,
-        by: By,
+        actor: Actor,
         uuid: Uuid,
         labels: &TagSet,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.write((by, uuid, labels.clone(), now), |db, (by, uuid, labels, now)| {
-            Box::pin(labels::set(db, *by, *uuid, labels, *now))
+        self.write((actor, uuid, labels.clone(), now), |db, (actor, uuid, labels, now)| {
+            Box::pin(labels::set(db, *actor, *uuid, labels, *now))
         })
         .await
     }
 
     async fn cancel(
         &self,
-        by: By,
+        actor: Actor,
         selection: &CancelSelection,
         now: Timestamp,
     ) -> Result<Changed<Vec<Uuid>>, StoreError> {
         failpoints::point("cancel.marked:before");
-        let cancelled = self.write((by, selection.clone(), now), |db, (by, selection, now)| {
-            Box::pin(cancel::cancel(db, *by, selection, *now))
+        let cancelled = self.write((actor, selection.clone(), now), |db, (actor, selection, now)| {
+            Box::pin(cancel::cancel(db, *actor, selection, *now))
         });
         let cancelled = cancelled.await;
         failpoints::point("cancel.marked:after");
@@ -155,11 +155,12 @@ impl<B: Backend> Tasks for B {
 
     async fn request_stop(
         &self,
-        by: By,
+        actor: Actor,
         uuid: Uuid,
         now: Timestamp,
     ) -> Result<Changed<StopRequested>, StoreError> {
-        self.write((by, uuid, now), |db, (by, uuid, now)| Box::pin(stop::ask(db, *by, *uuid, *now))).await
+        self.write((actor, uuid, now), |db, (actor, uuid, now)| Box::pin(stop::ask(db, *actor, *uuid, *now)))
+            .await
     }
 }
 

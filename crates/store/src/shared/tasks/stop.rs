@@ -8,7 +8,7 @@ use super::super::rights;
 use crate::StoreError;
 use crate::db::{Db, Sql, sql};
 use crate::ops::tasks::StopRequested;
-use crate::ops::{By, Changed, Effects};
+use crate::ops::{Actor, Changed, Effects};
 
 /// Locks the lease of a native worker; a legacy worker has no slots and can't stop a task. It waits for a
 /// concurrent requeue, which would not see the request.
@@ -26,11 +26,11 @@ const ASK: Sql =
 /// Records the request on the lease, if a native worker holds it.
 pub(super) async fn ask(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     uuid: Uuid,
     now: Timestamp,
 ) -> Result<Changed<StopRequested>, StoreError> {
-    if !rights::may_with(db, by, uuid, Action::ManageTasks).await? {
+    if !rights::may_with(db, actor, uuid, Action::ManageTasks).await? {
         return Ok(Changed::nothing(StopRequested::NotRunning));
     }
     let found = db

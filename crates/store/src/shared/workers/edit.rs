@@ -11,7 +11,7 @@ use super::lock::lock_by_uuid;
 use crate::StoreError;
 use crate::db::{Db, Json, Sql, sql};
 use crate::ops::workers::WorkerChange;
-use crate::ops::{By, Changed, Effects};
+use crate::ops::{Actor, Changed, Effects};
 
 const SET_TAGS: Sql = sql!("UPDATE worker SET tags = $2, updated_at = $3 WHERE id = $1");
 
@@ -22,12 +22,12 @@ const TOUCH: Sql = sql!("UPDATE worker SET updated_at = $2 WHERE id = $1");
 /// Replaces the tags.
 pub(super) async fn set_tags(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     uuid: Uuid,
     tags: &TagSet,
     now: Timestamp,
 ) -> Result<Changed<WorkerChange>, StoreError> {
-    let change = set(db, by, uuid, SET_TAGS, tags, now).await?;
+    let change = set(db, actor, uuid, SET_TAGS, tags, now).await?;
     // It may run others now.
     Ok(Effects { ready: change == WorkerChange::Done, ..Effects::default() }.with(change))
 }
@@ -35,24 +35,24 @@ pub(super) async fn set_tags(
 /// Replaces the labels.
 pub(super) async fn set_labels(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     uuid: Uuid,
     labels: &TagSet,
     now: Timestamp,
 ) -> Result<WorkerChange, StoreError> {
-    set(db, by, uuid, SET_LABELS, labels, now).await
+    set(db, actor, uuid, SET_LABELS, labels, now).await
 }
 
 async fn set(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     uuid: Uuid,
     sql: Sql,
     words: &TagSet,
     now: Timestamp,
 ) -> Result<WorkerChange, StoreError> {
     let Some(worker) = lock_by_uuid(db, uuid).await? else { return Ok(WorkerChange::Unknown) };
-    if !rights::may_on_worker(db, by, worker, Action::LabelWorkers, Role::Write).await? {
+    if !rights::may_on_worker(db, actor, worker, Action::LabelWorkers, Role::Write).await? {
         return Ok(WorkerChange::Denied);
     }
     db.run_one(sql, &[&worker.0, &Json(words), &now.unix_micros()]).await?;

@@ -18,7 +18,7 @@ use crate::StoreError;
 use crate::db::{Db, List, Sql, only, sql};
 use crate::enum_codes::Code;
 use crate::ops::workers::{Fate, WorkerGroupsChange};
-use crate::ops::{By, Changed, Effects};
+use crate::ops::{Actor, Changed, Effects};
 
 const GROUPS_OF_WORKER: Sql = sql!(
     "
@@ -64,7 +64,7 @@ const SET_GROUP: Sql = sql!(
 /// Sets the role of each group; all or nothing.
 pub(super) async fn set(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     uuid: Uuid,
     relations: &BTreeMap<String, Role>,
     now: Timestamp,
@@ -72,7 +72,7 @@ pub(super) async fn set(
     let Some(worker) = lock_by_uuid(db, uuid).await? else {
         return Ok(Changed::nothing(WorkerGroupsChange::UnknownWorker));
     };
-    if !rights::controls(db, by, worker).await? {
+    if !rights::controls(db, actor, worker).await? {
         return Ok(Changed::nothing(WorkerGroupsChange::NotInControl));
     }
     let groups = match resolve(db, relations.keys().collect::<Vec<_>>()).await? {
@@ -82,13 +82,13 @@ pub(super) async fn set(
     for (group, (name, role)) in groups.iter().zip(relations) {
         let before: Option<Role> =
             db.optional(ROLE_ON_WORKER, &[&worker.0, &group.0], |row| row.code("role")).await?;
-        let membership = rights::membership(db, by, *group).await?;
+        let membership = rights::membership(db, actor, *group).await?;
         if before.is_none_or(|before| *role > before) && !may_serve(membership) {
             return Ok(Changed::nothing(WorkerGroupsChange::MayNotServe(name.clone(), membership)));
         }
     }
     for (group, role) in groups.into_iter().zip(relations.values()) {
-        db.run_one(SET_GROUP, &[&worker.0, &group.0, &role.code(), &by.code()]).await?;
+        db.run_one(SET_GROUP, &[&worker.0, &group.0, &role.code(), &actor.code()]).await?;
     }
     touch(db, worker, now).await?;
     Ok(Effects::ready().with(WorkerGroupsChange::Done))
@@ -103,7 +103,7 @@ const REMOVE_GROUP: Sql = sql!("DELETE FROM worker_group WHERE worker_id = $1 AN
 /// Removes each group from the worker; all or nothing.
 pub(super) async fn remove(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     uuid: Uuid,
     names: &[String],
     now: Timestamp,
@@ -115,9 +115,9 @@ pub(super) async fn remove(
         Ok(groups) => groups,
         Err(name) => return Ok(Changed::nothing(WorkerGroupsChange::UnknownGroup(name))),
     };
-    let controls = rights::controls(db, by, worker).await?;
+    let controls = rights::controls(db, actor, worker).await?;
     for group in &groups {
-        if !controls && !rights::may(db, by, *group, Action::ControlWorkers).await? {
+        if !controls && !rights::may(db, actor, *group, Action::ControlWorkers).await? {
             return Ok(Changed::nothing(WorkerGroupsChange::NotInControl));
         }
     }

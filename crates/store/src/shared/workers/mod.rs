@@ -28,7 +28,7 @@ use crate::ops::query::{FoundWorkers, WorkerPage, WorkerQuery};
 use crate::ops::workers::{
     Departure, Fate, HeldAttempts, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange, Workers,
 };
-use crate::ops::{By, Changed};
+use crate::ops::{Actor, Changed};
 
 pub(crate) use edit::touch;
 pub(crate) use groups::{lock_serving_workers, remove_serving_workers};
@@ -90,65 +90,65 @@ impl<B: Backend> Workers for B {
 
     async fn set_worker_tags(
         &self,
-        by: By,
+        actor: Actor,
         uuid: Uuid,
         tags: &TagSet,
         now: Timestamp,
     ) -> Result<Changed<WorkerChange>, StoreError> {
-        self.write((by, uuid, tags.clone(), now), |db, (by, uuid, tags, now)| {
-            Box::pin(edit::set_tags(db, *by, *uuid, tags, *now))
+        self.write((actor, uuid, tags.clone(), now), |db, (actor, uuid, tags, now)| {
+            Box::pin(edit::set_tags(db, *actor, *uuid, tags, *now))
         })
         .await
     }
 
     async fn set_worker_labels(
         &self,
-        by: By,
+        actor: Actor,
         uuid: Uuid,
         labels: &TagSet,
         now: Timestamp,
     ) -> Result<WorkerChange, StoreError> {
-        self.write((by, uuid, labels.clone(), now), |db, (by, uuid, labels, now)| {
-            Box::pin(edit::set_labels(db, *by, *uuid, labels, *now))
+        self.write((actor, uuid, labels.clone(), now), |db, (actor, uuid, labels, now)| {
+            Box::pin(edit::set_labels(db, *actor, *uuid, labels, *now))
         })
         .await
     }
 
     async fn set_worker_groups(
         &self,
-        by: By,
+        actor: Actor,
         uuid: Uuid,
         relations: &BTreeMap<String, Role>,
         now: Timestamp,
     ) -> Result<Changed<WorkerGroupsChange>, StoreError> {
-        self.write((by, uuid, relations.clone(), now), |db, (by, uuid, relations, now)| {
-            Box::pin(groups::set(db, *by, *uuid, relations, *now))
+        self.write((actor, uuid, relations.clone(), now), |db, (actor, uuid, relations, now)| {
+            Box::pin(groups::set(db, *actor, *uuid, relations, *now))
         })
         .await
     }
 
     async fn remove_worker_groups(
         &self,
-        by: By,
+        actor: Actor,
         uuid: Uuid,
         groups: &[String],
         now: Timestamp,
     ) -> Result<Changed<WorkerGroupsChange>, StoreError> {
-        self.write((by, uuid, groups.to_vec(), now), |db, (by, uuid, groups, now)| {
-            Box::pin(groups::remove(db, *by, *uuid, groups, *now))
+        self.write((actor, uuid, groups.to_vec(), now), |db, (actor, uuid, groups, now)| {
+            Box::pin(groups::remove(db, *actor, *uuid, groups, *now))
         })
         .await
     }
 
     async fn stop_worker(
         &self,
-        by: By,
+        actor: Actor,
         uuid: Uuid,
         op: ShutdownOp,
         now: Timestamp,
     ) -> Result<Changed<Stop>, StoreError> {
-        self.write((by, uuid, op, now), |db, (by, uuid, op, now)| {
-            Box::pin(stop::stop(db, *by, *uuid, *op, *now))
+        self.write((actor, uuid, op, now), |db, (actor, uuid, op, now)| {
+            Box::pin(stop::stop(db, *actor, *uuid, *op, *now))
         })
         .await
     }

@@ -13,7 +13,7 @@ use crate::StoreError;
 use crate::db::{Db, Sql, only, sql};
 use crate::enum_codes::Code;
 use crate::ops::workers::{Departure, Fate, Stop};
-use crate::ops::{By, Changed, Effects};
+use crate::ops::{Actor, Changed, Effects};
 
 const HOLDS_A_TASK: Sql = sql!("SELECT EXISTS (SELECT 1 FROM lease WHERE worker_id = $1)");
 
@@ -26,14 +26,14 @@ const SET_STATE: Sql = sql!("UPDATE worker SET state = $2, updated_at = $3 WHERE
 /// Removes the worker, or lets it drain if it may complete its tasks.
 pub(super) async fn stop(
     db: Db<'_>,
-    by: By,
+    actor: Actor,
     uuid: Uuid,
     op: ShutdownOp,
     now: Timestamp,
 ) -> Result<Changed<Stop>, StoreError> {
     let Some(worker) = lock_by_uuid(db, uuid).await? else { return Ok(Changed::nothing(Stop::Unknown)) };
-    let by = rights::resolve(db, by).await?;
-    if !rights::controls(db, by, worker).await? {
+    let actor = rights::resolve(db, actor).await?;
+    if !rights::controls(db, actor, worker).await? {
         return Ok(Changed::nothing(Stop::NotInControl));
     }
     if op == ShutdownOp::Graceful && holds_a_task(db, worker).await? {

@@ -7,7 +7,7 @@ use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::Role;
 use mitosis_protocol::admin::AccountState;
 use mitosis_store::ops::accounts::{Bootstrap, NewUser, SessionChange, TokenRevocation, UserCreation};
-use mitosis_store::ops::{Administered, By};
+use mitosis_store::ops::{Actor, Administered};
 
 use crate::backend::Backend;
 use crate::harness::Answer as _;
@@ -38,8 +38,11 @@ pub(crate) async fn name_of_a_user_or_group_is_taken<B: Backend>(harness: &mut H
     let ann = harness.person("ann").await;
     harness.group(&ann, "lab").await;
     for taken in ["ann", "lab"] {
-        let outcome =
-            harness.store().create_user(By::Site, &Harness::<B>::new_user(taken), harness.now).await.unwrap();
+        let outcome = harness
+            .store()
+            .create_user(Actor::System, &Harness::<B>::new_user(taken), harness.now)
+            .await
+            .unwrap();
         assert_eq!(outcome, UserCreation::NameTaken, "{taken}");
     }
     assert_eq!(user(harness, "ann").await.id, ann.user);
@@ -48,7 +51,7 @@ pub(crate) async fn name_of_a_user_or_group_is_taken<B: Backend>(harness: &mut H
 
 pub(crate) async fn concurrent_users_of_one_name_create_one_account<B: Backend>(harness: &mut Harness<B>) {
     let (store, new) = (harness.store(), Harness::<B>::new_user("ann"));
-    let outcomes = join_all((0..16).map(|_| store.create_user(By::Site, &new, harness.now))).await;
+    let outcomes = join_all((0..16).map(|_| store.create_user(Actor::System, &new, harness.now))).await;
     let created = outcomes.iter().filter(|outcome| matches!(outcome, Ok(UserCreation::Created(_)))).count();
     let taken = outcomes.iter().filter(|outcome| matches!(outcome, Ok(UserCreation::NameTaken))).count();
     assert_eq!((created, taken), (1, 15), "{outcomes:?}");
@@ -113,7 +116,7 @@ pub(crate) async fn new_password_starts_a_new_session<B: Backend>(harness: &mut 
     assert!(!store.set_password(unknown, "$argon2id$new", "$argon2id$newer", 13, harness.now).await.unwrap());
     // An administrator has reset it in the meantime.
     store
-        .reset_password(By::Site, ann.user, "$argon2id$reset", 14, TokenRevocation::Keep, harness.now)
+        .reset_password(Actor::System, ann.user, "$argon2id$reset", 14, TokenRevocation::Keep, harness.now)
         .await
         .answer();
     assert!(
@@ -128,14 +131,18 @@ pub(crate) async fn account_state_is_set_by_name<B: Backend>(harness: &mut Harne
     harness.person("bob").await;
     for state in [AccountState::Locked, AccountState::Deleted, AccountState::Active, AccountState::Locked] {
         assert_eq!(
-            harness.store().set_account_state(By::Site, "ann", state, harness.now).await.answer(),
+            harness.store().set_account_state(Actor::System, "ann", state, harness.now).await.answer(),
             Administered::Done(vec![])
         );
         assert_eq!(user(harness, "ann").await.state, state);
     }
     assert_eq!(user(harness, "bob").await.state, AccountState::Active);
     assert_eq!(
-        harness.store().set_account_state(By::Site, "eve", AccountState::Locked, harness.now).await.answer(),
+        harness
+            .store()
+            .set_account_state(Actor::System, "eve", AccountState::Locked, harness.now)
+            .await
+            .answer(),
         Administered::Unknown
     );
 }
@@ -149,12 +156,12 @@ pub(crate) async fn group_quota_is_clamped_to_its_range<B: Backend>(harness: &mu
         (QuotaChange::Subtract(100), 0),
         (QuotaChange::Add(i64::MAX), i32::MAX),
     ] {
-        let answer = store.change_group_quota(By::Site, "ann", change, harness.now).await.unwrap();
+        let answer = store.change_group_quota(Actor::System, "ann", change, harness.now).await.unwrap();
         assert_eq!(answer, Administered::Done(in_force), "{change:?}");
         assert_eq!(user(harness, "ann").await.group_quota, in_force);
     }
     assert_eq!(
-        store.change_group_quota(By::Site, "eve", QuotaChange::Set(1), harness.now).await.unwrap(),
+        store.change_group_quota(Actor::System, "eve", QuotaChange::Set(1), harness.now).await.unwrap(),
         Administered::Unknown
     );
 }
@@ -163,7 +170,7 @@ pub(crate) async fn concurrent_quota_changes_add_up<B: Backend>(harness: &mut Ha
     harness.person("ann").await;
     let store = harness.store();
     let changes =
-        (0..32).map(|_| store.change_group_quota(By::Site, "ann", QuotaChange::Add(1), harness.now));
+        (0..32).map(|_| store.change_group_quota(Actor::System, "ann", QuotaChange::Add(1), harness.now));
     for answer in join_all(changes).await {
         assert!(matches!(answer.unwrap(), Administered::Done(_)));
     }

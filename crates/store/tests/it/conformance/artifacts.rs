@@ -12,7 +12,7 @@ use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::ShutdownOp;
 use mitosis_store::ops::artifacts::{Artifact, Place, Removal, Reservation, UploadRecord};
 use mitosis_store::ops::dispatch::{Assignment, Completed, Holder};
-use mitosis_store::ops::{Administered, By};
+use mitosis_store::ops::{Actor, Administered};
 use uuid::Uuid;
 
 use crate::backend::Backend;
@@ -29,7 +29,7 @@ async fn announce<B: Backend>(
 }
 
 async fn upload<B: Backend>(harness: &Harness<B>, task: Uuid, kind: ArtifactKind, size: i64) -> Reservation {
-    harness.store().reserve_artifact(By::Site, task, kind, size, None, harness.now).await.unwrap()
+    harness.store().reserve_artifact(Actor::System, task, kind, size, None, harness.now).await.unwrap()
 }
 
 async fn visible<B: Backend>(harness: &Harness<B>, task: Uuid) -> Vec<Artifact> {
@@ -59,7 +59,8 @@ async fn garbage<B: Backend>(harness: &Harness<B>) -> Vec<String> {
 
 async fn limit<B: Backend>(harness: &Harness<B>, bytes: i64) {
     let change = QuotaChange::Set(bytes);
-    let changed = harness.store().change_storage_quota(By::Site, "ann", change, harness.now).await.unwrap();
+    let changed =
+        harness.store().change_storage_quota(Actor::System, "ann", change, harness.now).await.unwrap();
     assert!(matches!(changed, Administered::Done(_)));
 }
 
@@ -112,7 +113,7 @@ pub(crate) async fn repeated_reservation_charges_only_growth<B: Backend>(harness
 pub(crate) async fn each_attempt_has_its_own_object<B: Backend>(harness: &mut Harness<B>) {
     let (ann, worker, held, holder) = running(harness).await;
     let lost = object(announce(harness, holder, Output, 100).await);
-    harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.answer();
+    harness.store().stop_worker(Actor::System, worker.uuid, ShutdownOp::Force, harness.now).await.answer();
     assert_eq!(harness.used("ann").await, 0);
     let next = harness.worker(&ann).await;
     let holder = Holder::Lease(harness.claim_one(next).await.lease);
@@ -213,7 +214,7 @@ pub(crate) async fn removed_archive_releases_its_size<B: Backend>(harness: &mut 
     let path = object(upload(harness, uuid, Output, 100).await);
     let touched = harness.now;
     let remove = async |harness: &Harness<B>, kind, since| {
-        harness.store().remove_artifact(By::Site, uuid, kind, since).await.unwrap()
+        harness.store().remove_artifact(Actor::System, uuid, kind, since).await.unwrap()
     };
     assert_eq!(remove(harness, ExecLog, touched).await, Removal::Unknown);
     assert_eq!(remove(harness, Output, touched - TICK).await, Removal::TooYoung);
@@ -229,7 +230,8 @@ pub(crate) async fn removed_archive_releases_its_size<B: Backend>(harness: &mut 
     assert_eq!(harness.used("ann").await, 0);
     assert!(visible(harness, uuid).await.is_empty());
     assert_eq!(exist(&upload(harness, uuid, Output, 7).await), Some(false));
-    let unknown = harness.store().remove_artifact(By::Site, harness.uuid(), Output, touched).await.unwrap();
+    let unknown =
+        harness.store().remove_artifact(Actor::System, harness.uuid(), Output, touched).await.unwrap();
     assert_eq!(unknown, Removal::Unknown);
 }
 
@@ -237,7 +239,7 @@ pub(crate) async fn invisible_archive_can_not_be_removed<B: Backend>(harness: &m
     let (_, _, held, holder) = running(harness).await;
     announce(harness, holder, Output, 100).await;
     let removal =
-        harness.store().remove_artifact(By::Site, held.task.uuid, Output, harness.now).await.unwrap();
+        harness.store().remove_artifact(Actor::System, held.task.uuid, Output, harness.now).await.unwrap();
     assert_eq!(removal, Removal::Unknown);
     assert_eq!(harness.store().announced_artifacts(holder).await.unwrap().len(), 1);
 }
@@ -252,7 +254,7 @@ pub(crate) async fn garbage_is_read_in_batches_and_deleted_when_settled<B: Backe
     for held in harness.claim(worker, 5).await {
         announce(harness, Holder::Lease(held.lease), Output, 1).await;
     }
-    harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.answer();
+    harness.store().stop_worker(Actor::System, worker.uuid, ShutdownOp::Force, harness.now).await.answer();
     let store = harness.store();
     let mut seen = BTreeSet::new();
     for left in [5, 3, 1, 0] {
@@ -273,7 +275,7 @@ pub(crate) async fn object_of_a_new_record_is_not_garbage<B: Backend>(harness: &
     announce(harness, holder, Output, 20).await;
     harness.finish(&held).await;
     assert_eq!(garbage(harness).await, std::slice::from_ref(&by_user));
-    let removal = harness.store().remove_artifact(By::Site, uuid, Output, harness.now).await.unwrap();
+    let removal = harness.store().remove_artifact(Actor::System, uuid, Output, harness.now).await.unwrap();
     let Removal::Removed { object: Some(removed) } = removal else { panic!("{removal:?}") };
     assert_eq!(object(upload(harness, uuid, Output, 30).await), by_user);
     assert_eq!(garbage(harness).await, [removed]);
@@ -284,9 +286,12 @@ pub(crate) async fn archives_of_many_tasks_are_read_together<B: Backend>(harness
     let store = harness.store();
     let (with, without) = (harness.submit_one(&ann).await, harness.submit_one(&ann).await);
     for kind in [ArtifactKind::Result, ArtifactKind::StdLog] {
-        store.reserve_artifact(By::Site, with, kind, 7, None, harness.now).await.unwrap();
+        store.reserve_artifact(Actor::System, with, kind, 7, None, harness.now).await.unwrap();
     }
-    store.reserve_artifact(By::Site, without, ArtifactKind::ExecLog, 8, None, harness.now).await.unwrap();
+    store
+        .reserve_artifact(Actor::System, without, ArtifactKind::ExecLog, 8, None, harness.now)
+        .await
+        .unwrap();
     let ids = [harness.get(with).await.id, harness.get(without).await.id];
     let found = store.artifacts_of_kind(&ids, ArtifactKind::StdLog).await.unwrap();
     assert_eq!(found.len(), 1);

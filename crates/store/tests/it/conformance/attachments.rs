@@ -7,13 +7,13 @@ use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::AccountState;
 use mitosis_store::ops::artifacts::{Removal, Reservation, UploadRecord};
 use mitosis_store::ops::attachments::{Attachment, AttachmentQuery};
-use mitosis_store::ops::{Administered, By};
+use mitosis_store::ops::{Actor, Administered};
 
 use crate::backend::Backend;
 use crate::harness::{Harness, SECOND, TICK, name};
 
 async fn put<B: Backend>(harness: &Harness<B>, group: GroupId, key: &str, size: i64) -> Reservation {
-    harness.store().reserve_attachment(By::Site, group, key, size, None, harness.now).await.unwrap()
+    harness.store().reserve_attachment(Actor::System, group, key, size, None, harness.now).await.unwrap()
 }
 
 async fn keys<B: Backend>(harness: &Harness<B>, group: GroupId, part: Option<&str>) -> Vec<String> {
@@ -25,7 +25,8 @@ async fn keys<B: Backend>(harness: &Harness<B>, group: GroupId, part: Option<&st
 
 async fn limit<B: Backend>(harness: &Harness<B>, bytes: i64) {
     let change = QuotaChange::Set(bytes);
-    let changed = harness.store().change_storage_quota(By::Site, "ann", change, harness.now).await.unwrap();
+    let changed =
+        harness.store().change_storage_quota(Actor::System, "ann", change, harness.now).await.unwrap();
     assert!(matches!(changed, Administered::Done(_)));
 }
 
@@ -55,7 +56,8 @@ pub(crate) async fn keys_of_different_groups_are_independent<B: Backend>(harness
     assert!(harness.store().attachment(ann.group, "K").await.unwrap().is_none());
     put(harness, bob.group, "k", 7).await;
     assert_eq!((harness.used("ann").await, harness.used("bob").await), (5, 7));
-    let removal = harness.store().remove_attachment(By::Site, ann.group, "k", harness.now).await.unwrap();
+    let removal =
+        harness.store().remove_attachment(Actor::System, ann.group, "k", harness.now).await.unwrap();
     assert_eq!(removal, Removal::Removed { object: Some("ann/k".to_owned()) });
     let garbage = harness.store().garbage(10, harness.now).await.unwrap();
     assert_eq!(garbage, [ObjectKey::attachment(&name("ann"), "k").unwrap()], "a crash forgets nothing");
@@ -142,7 +144,7 @@ pub(crate) async fn removed_file_releases_its_size<B: Backend>(harness: &mut Har
     put(harness, ann.group, "k", 60).await;
     let touched = harness.now;
     let remove = async |harness: &Harness<B>, key: &str, since| {
-        harness.store().remove_attachment(By::Site, ann.group, key, since).await.unwrap()
+        harness.store().remove_attachment(Actor::System, ann.group, key, since).await.unwrap()
     };
     assert_eq!(remove(harness, "none", touched).await, Removal::Unknown);
     assert_eq!(remove(harness, "k", touched - TICK).await, Removal::TooYoung);

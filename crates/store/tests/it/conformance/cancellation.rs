@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use mitosis_domain::comparison::{Comparison, Operator};
 use mitosis_domain::task::{Ending, ExecEnd, Phase};
 use mitosis_protocol::{TaskResult, TaskResultMessage, TaskState, Timestamp, WaitStatus};
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::dispatch::{Completed, Completion, FollowUp, Holder};
 use mitosis_store::ops::query::TaskQuery;
 use mitosis_store::ops::tasks::{CANCEL_BATCH, CancelSelection, NewTask};
@@ -17,7 +17,7 @@ use crate::harness::Answer as _;
 use crate::harness::{Harness, SECOND, status, tag_set};
 
 async fn cancel<B: Backend>(harness: &Harness<B>, selection: CancelSelection) -> Vec<Uuid> {
-    harness.store().cancel(By::Site, &selection, harness.now).await.answer()
+    harness.store().cancel(Actor::System, &selection, harness.now).await.answer()
 }
 
 fn by_user(at: Timestamp) -> Phase {

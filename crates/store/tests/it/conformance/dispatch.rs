@@ -7,7 +7,7 @@ use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::{Attempt, Ending, ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::worker::ShutdownOp;
 use mitosis_protocol::{Epoch, LeaseToken, Role, TaskState};
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::dispatch::{Claim, Completed, Completion, EndReport, Holder};
 use mitosis_store::ops::tasks::NewTask;
 use mitosis_store::ops::workers::NewWorker;
@@ -74,7 +74,7 @@ pub(crate) async fn worker_claims_tasks_within_its_tags<B: Backend>(harness: &mu
     harness.submit(&ann, &batch).await;
     let got: Vec<TagSet> = harness.claim(worker, 10).await.into_iter().map(|held| held.task.tags).collect();
     assert_eq!(got, ["", "gpu", "gpu linux"].map(tag_set));
-    harness.store().set_worker_tags(By::Site, worker.uuid, &tag_set("arm"), harness.now).await.answer();
+    harness.store().set_worker_tags(Actor::System, worker.uuid, &tag_set("arm"), harness.now).await.answer();
     assert_eq!(harness.claim_one(worker).await.task.tags, tag_set("arm"));
 }
 
@@ -126,8 +126,12 @@ pub(crate) async fn gone_or_draining_worker_claims_nothing<B: Backend>(harness: 
     let (gone, stopping) = (harness.worker(&ann).await, harness.worker(&ann).await);
     harness.submit(&ann, &[harness.task(ann.group), harness.task(ann.group)]).await;
     harness.claim_one(stopping).await;
-    harness.store().stop_worker(By::Site, gone.uuid, ShutdownOp::Force, harness.now).await.answer();
-    harness.store().stop_worker(By::Site, stopping.uuid, ShutdownOp::Graceful, harness.now).await.answer();
+    harness.store().stop_worker(Actor::System, gone.uuid, ShutdownOp::Force, harness.now).await.answer();
+    harness
+        .store()
+        .stop_worker(Actor::System, stopping.uuid, ShutdownOp::Graceful, harness.now)
+        .await
+        .answer();
     for (worker, answer) in [(gone, Claimed::WorkerGone), (stopping, Claimed::Stopping)] {
         assert_eq!(harness.ask(worker, 1, harness.token()).await, answer);
     }

@@ -13,7 +13,7 @@ use mitosis_store::ops::dispatch::{Completion, Ended, Exchange, Holder};
 use mitosis_store::ops::personal_tokens::NewPersonalToken;
 use mitosis_store::ops::tasks::{CancelSelection, TaskChange};
 use mitosis_store::ops::workers::{Credential, Fate, NewWorker};
-use mitosis_store::ops::{By, Changed, Effects};
+use mitosis_store::ops::{Actor, Changed, Effects};
 use uuid::Uuid;
 
 use crate::backend::Backend;
@@ -54,8 +54,11 @@ pub(crate) async fn submitted_and_changed_tasks_are_ready<B: Backend>(harness: &
     assert_eq!(effects(store.submit(raj.user, &tasks, None, now).await), Effects::default(), "it is denied");
     assert_eq!(effects(store.submit(ann.user, &tasks, None, now).await), ready());
     let change = TaskChange { priority: Some(5), ..TaskChange::default() };
-    assert_eq!(effects(store.change_task(By::Site, tasks[0].uuid, &change, now).await), ready());
-    assert_eq!(effects(store.change_task(By::Site, harness.uuid(), &change, now).await), Effects::default());
+    assert_eq!(effects(store.change_task(Actor::System, tasks[0].uuid, &change, now).await), ready());
+    assert_eq!(
+        effects(store.change_task(Actor::System, harness.uuid(), &change, now).await),
+        Effects::default()
+    );
 }
 
 pub(crate) async fn claimed_task_has_moved_and_one_that_is_held_has_not<B: Backend>(
@@ -128,8 +131,8 @@ pub(crate) async fn cancelled_tasks_have_ended<B: Backend>(harness: &mut Harness
     let ann = harness.person("ann").await;
     let (store, now, uuid) = (harness.store(), harness.now, harness.submit_one(&ann).await);
     let selection = CancelSelection::Waiting(vec![uuid]);
-    assert_eq!(effects(store.cancel(By::Site, &selection, now).await), ended(&[uuid]));
-    assert_eq!(effects(store.cancel(By::Site, &selection, now).await), Effects::default());
+    assert_eq!(effects(store.cancel(Actor::System, &selection, now).await), ended(&[uuid]));
+    assert_eq!(effects(store.cancel(Actor::System, &selection, now).await), Effects::default());
 }
 
 pub(crate) async fn worker_is_woken_to_stop_a_task<B: Backend>(harness: &mut Harness<B>) {
@@ -138,10 +141,10 @@ pub(crate) async fn worker_is_woken_to_stop_a_task<B: Backend>(harness: &mut Har
     let (uuid, _) = held(harness, &ann, agent).await;
     let (store, now) = (harness.store(), harness.now);
     let woken = Effects { workers: vec![agent.uuid], ..Effects::default() };
-    assert_eq!(effects(store.request_stop(By::Site, uuid, now).await), woken);
-    assert_eq!(effects(store.request_stop(By::Site, harness.uuid(), now).await), Effects::default());
+    assert_eq!(effects(store.request_stop(Actor::System, uuid, now).await), woken);
+    assert_eq!(effects(store.request_stop(Actor::System, harness.uuid(), now).await), Effects::default());
     // The wish ends the task with the attempt: it is not Ready again.
-    let taken = effects(store.stop_worker(By::Site, agent.uuid, ShutdownOp::Force, now).await);
+    let taken = effects(store.stop_worker(Actor::System, agent.uuid, ShutdownOp::Force, now).await);
     assert_eq!(
         taken,
         Effects { workers: vec![agent.uuid], ..returned(uuid) },
@@ -160,24 +163,27 @@ pub(crate) async fn worker_taken_off_a_group_names_what_it_gives_back<B: Backend
     let uuid = harness.submit(&ann, &[harness.task(lab)]).await[0].uuid;
     harness.claim_one(worker).await;
     let (store, now, groups) = (harness.store(), harness.now, ["lab".to_owned()]);
-    let denied = store.remove_worker_groups(By::User(raj.user), harness.uuid(), &groups, now).await;
+    let denied = store.remove_worker_groups(Actor::User(raj.user), harness.uuid(), &groups, now).await;
     assert_eq!(effects(denied), Effects::default());
-    let taken = store.remove_worker_groups(By::User(ann.user), worker.uuid, &groups, now).await;
+    let taken = store.remove_worker_groups(Actor::User(ann.user), worker.uuid, &groups, now).await;
     assert_eq!(effects(taken), Effects { workers: vec![worker.uuid], ..returned(uuid) });
     let given = BTreeMap::from([("lab".to_owned(), Role::Read)]);
-    assert_eq!(effects(store.set_worker_groups(By::Site, worker.uuid, &given, now).await), ready());
+    assert_eq!(effects(store.set_worker_groups(Actor::System, worker.uuid, &given, now).await), ready());
 }
 
 pub(crate) async fn removed_worker_names_what_it_gives_back<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let (store, now, worker) = (harness.store(), harness.now, harness.worker(&ann).await);
     let (uuid, _) = held(harness, &ann, worker).await;
-    let by = By::User(ann.user);
+    let actor = Actor::User(ann.user);
     let marked = Effects { workers: vec![worker.uuid], ..ready() };
-    assert_eq!(effects(store.stop_worker(by, worker.uuid, ShutdownOp::Graceful, now).await), marked);
+    assert_eq!(effects(store.stop_worker(actor, worker.uuid, ShutdownOp::Graceful, now).await), marked);
     let removed = Effects { workers: vec![worker.uuid], ..returned(uuid) };
-    assert_eq!(effects(store.stop_worker(by, worker.uuid, ShutdownOp::Force, now).await), removed);
-    assert_eq!(effects(store.stop_worker(by, worker.uuid, ShutdownOp::Force, now).await), Effects::default());
+    assert_eq!(effects(store.stop_worker(actor, worker.uuid, ShutdownOp::Force, now).await), removed);
+    assert_eq!(
+        effects(store.stop_worker(actor, worker.uuid, ShutdownOp::Force, now).await),
+        Effects::default()
+    );
 
     let worker = harness.worker(&ann).await;
     harness.claim_one(worker).await;
@@ -213,32 +219,32 @@ pub(crate) async fn worker_of_a_closed_account_or_token_is_woken<B: Backend>(har
 
     let worker = harness.worker(&ann).await;
     assert_eq!(
-        effects(store.reset_password(By::Site, ann.user, "hash", 7, TokenRevocation::Keep, now).await),
+        effects(store.reset_password(Actor::System, ann.user, "hash", 7, TokenRevocation::Keep, now).await),
         woken(worker)
     );
     let worker = harness.worker(&ann).await;
-    let locked = store.set_account_state(By::Site, "ann", AccountState::Locked, now).await;
+    let locked = store.set_account_state(Actor::System, "ann", AccountState::Locked, now).await;
     assert_eq!(effects(locked), woken(worker));
-    let unknown = store.set_account_state(By::Site, "bob", AccountState::Locked, now).await;
+    let unknown = store.set_account_state(Actor::System, "bob", AccountState::Locked, now).await;
     assert_eq!(effects(unknown), Effects::default());
 }
 
 pub(crate) async fn members_who_leave_change_memberships_and_workers<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let lab = harness.group(&ann, "lab").await;
-    let (store, now, by) = (harness.store(), harness.now, By::User(ann.user));
+    let (store, now, actor) = (harness.store(), harness.now, Actor::User(ann.user));
     let relations = BTreeMap::from([("raj".to_owned(), Role::Write)]);
     let members = Effects { memberships: true, ..Effects::default() };
-    assert_eq!(effects(store.set_members(by, lab, &relations, now).await), members);
+    assert_eq!(effects(store.set_members(actor, lab, &relations, now).await), members);
     let mut new = harness.new_worker(&raj);
     new.groups.insert(lab, Role::Write);
     let worker = harness.register(&new).await;
     let uuid = harness.submit(&ann, &[harness.task(lab)]).await[0].uuid;
     harness.claim_one(worker).await;
     let names = ["raj".to_owned()];
-    let denied = store.remove_members(By::User(raj.user), lab, &names, now).await;
+    let denied = store.remove_members(Actor::User(raj.user), lab, &names, now).await;
     assert_eq!(effects(denied), Effects::default());
-    let left = effects(store.remove_members(by, lab, &names, now).await);
+    let left = effects(store.remove_members(actor, lab, &names, now).await);
     assert_eq!(left, Effects { memberships: true, workers: vec![worker.uuid], ..returned(uuid) });
 }
 
@@ -247,10 +253,10 @@ pub(crate) async fn deleted_group_changes_memberships_and_ends_tasks<B: Backend>
     let lab = harness.group(&ann, "lab").await;
     let uuid = harness.submit(&ann, &[harness.task(lab)]).await[0].uuid;
     let (store, now) = (harness.store(), harness.now);
-    let deleted = effects(store.delete_group(By::User(ann.user), lab, now).await);
+    let deleted = effects(store.delete_group(Actor::User(ann.user), lab, now).await);
     assert_eq!(deleted, Effects { memberships: true, ..returned(uuid) });
     assert_eq!(effects(store.continue_deletion(lab, now).await), Effects::default());
     let relations = BTreeMap::from([("ann".to_owned(), Role::Admin)]);
-    let restored = effects(store.restore_group(By::Site, lab, &relations, now).await);
+    let restored = effects(store.restore_group(Actor::System, lab, &relations, now).await);
     assert_eq!(restored, Effects { memberships: true, ..Effects::default() });
 }

@@ -9,7 +9,7 @@ use mitosis_domain::task::{Attempt, ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
 use mitosis_protocol::{Epoch, LeaseToken, Role, TaskResult, TaskResultMessage, TaskState, WaitStatus};
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::Effects;
 use mitosis_store::ops::dispatch::{
     Assigned, Completed, EndReport, Ended, Exchange, Exchanged, FollowUp, Holder, Verdict, Work,
@@ -92,7 +92,7 @@ pub(crate) async fn verdicts_of_agents_are_independent<B: Backend>(harness: &mut
     harness.submit(&ann, &[(); 4].map(|()| harness.task(ann.group))).await;
     let held = takes(harness, one, 3).await;
     let lost = takes(harness, gone, 1).await.remove(0);
-    harness.store().stop_worker(By::Site, gone.uuid, ShutdownOp::Force, harness.now).await.answer();
+    harness.store().stop_worker(Actor::System, gone.uuid, ShutdownOp::Force, harness.now).await.answer();
     let guessed = LeaseKey { token: LeaseToken(1), ..held[2].lease };
     let batch = [
         Exchange {
@@ -227,7 +227,7 @@ pub(crate) async fn draining_agent_is_removed_with_its_last_task<B: Backend>(har
     let worker = harness.worker(&ann).await;
     harness.submit(&ann, &[(); 4].map(|()| harness.task(ann.group))).await;
     let held = takes(harness, worker, 3).await;
-    harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Graceful, harness.now).await.answer();
+    harness.store().stop_worker(Actor::System, worker.uuid, ShutdownOp::Graceful, harness.now).await.answer();
     let first = Exchange { ended: vec![finished(held[0].lease)], want: 1, ..harness.nothing(worker) };
     assert_eq!(harness.exchange_one(first).await.assigned, Assigned::Stopping);
     let rest = Exchange {
@@ -248,7 +248,7 @@ pub(crate) async fn agent_of_a_locked_owner_is_gone<B: Backend>(harness: &mut Ha
     let worker = harness.worker(&ann).await;
     harness.submit(&ann, &[harness.task(ann.group), harness.task(ann.group)]).await;
     let held = takes(harness, worker, 1).await.remove(0);
-    harness.store().set_account_state(By::Site, "ann", AccountState::Locked, harness.now).await.answer();
+    harness.store().set_account_state(Actor::System, "ann", AccountState::Locked, harness.now).await.answer();
     let both = Exchange { ended: vec![finished(held.lease)], want: 1, ..harness.nothing(worker) };
     let exchanged = harness.exchange_one(both).await;
     assert_eq!((&exchanged.verdicts[..], exchanged.assigned), (&[Verdict::Stale][..], Assigned::WorkerGone));
@@ -309,7 +309,8 @@ pub(crate) async fn agent_reads_its_attempts_and_stop_requests<B: Backend>(harne
     let waiting = takes(harness, agent, 0).await;
     assert!(waiting.is_empty());
 
-    let ask = async |uuid: Uuid| harness.store().request_stop(By::Site, uuid, harness.now).await.answer();
+    let ask =
+        async |uuid: Uuid| harness.store().request_stop(Actor::System, uuid, harness.now).await.answer();
     assert_eq!(ask(held[1].uuid).await, StopRequested::Agent(agent.uuid));
     assert_eq!(ask(held[1].uuid).await, StopRequested::Agent(agent.uuid), "again changes nothing");
     assert_eq!(ask(old.uuid).await, StopRequested::LegacyWorker);
@@ -325,8 +326,8 @@ pub(crate) async fn agent_reads_its_attempts_and_stop_requests<B: Backend>(harne
     let expected = vec![attempt(&held[0], false), attempt(&held[1], true)];
     assert_eq!(known[&agent.id], HeldAttempts { state: WorkerState::Normal, attempts: expected });
     assert_eq!(known[&published.id].attempts, [attempt(&old, false)]);
-    harness.store().stop_worker(By::Site, agent.uuid, ShutdownOp::Graceful, harness.now).await.answer();
-    harness.store().stop_worker(By::Site, published.uuid, ShutdownOp::Force, harness.now).await.answer();
+    harness.store().stop_worker(Actor::System, agent.uuid, ShutdownOp::Graceful, harness.now).await.answer();
+    harness.store().stop_worker(Actor::System, published.uuid, ShutdownOp::Force, harness.now).await.answer();
     let known = harness.store().held_attempts(&[agent.id, published.id]).await.unwrap();
     assert_eq!(known[&agent.id].state, WorkerState::GracefulShutdown);
     assert!(!known.contains_key(&published.id));
@@ -401,13 +402,13 @@ pub(crate) async fn stop_request_outlives_the_worker<B: Backend>(harness: &mut H
     harness.submit(&ann, &[(); 3].map(|()| harness.task(ann.group))).await;
     let held = takes(harness, agent, 3).await;
     for stopped in &held[..2] {
-        let asked = harness.store().request_stop(By::Site, stopped.uuid, harness.now).await.answer();
+        let asked = harness.store().request_stop(Actor::System, stopped.uuid, harness.now).await.answer();
         assert_eq!(asked, StopRequested::Agent(agent.uuid));
     }
     // One task is returned before it started, one is requeued with its worker.
     let returned = vec![held[0].lease];
     harness.exchange_one(Exchange { returned, ..harness.nothing(agent) }).await;
-    harness.store().stop_worker(By::Site, agent.uuid, ShutdownOp::Force, harness.now).await.answer();
+    harness.store().stop_worker(Actor::System, agent.uuid, ShutdownOp::Force, harness.now).await.answer();
     for stopped in &held[..2] {
         let Phase::Ended(ending) = harness.phase(stopped.uuid).await else { panic!("it has not ended") };
         let user =

@@ -7,7 +7,7 @@ use mitosis_domain::lease::LeaseTerms;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
 use mitosis_protocol::{Epoch, ExecState, Role, TaskSpec, TaskState};
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::dispatch::{self, FollowUp};
 use mitosis_store::ops::tasks::{NewTask, TaskChange};
 use mitosis_store::ops::workers::NewWorker;
@@ -62,7 +62,11 @@ pub(crate) async fn workers_of_a_group_are_counted_by_eligibility<B: Backend>(ha
     harness.submit(&ann, &[urgent(), urgent()]).await;
     harness.claim(busy, 1).await;
     harness.claim(stopping, 1).await;
-    harness.store().stop_worker(By::Site, stopping.uuid, ShutdownOp::Graceful, harness.now).await.answer();
+    harness
+        .store()
+        .stop_worker(Actor::System, stopping.uuid, ShutdownOp::Graceful, harness.now)
+        .await
+        .answer();
     harness.pass(SECOND);
     let free = member(harness, &ann, Role::Write, "eu gpu").await;
     let counted = EligibleWorkers {
@@ -85,7 +89,7 @@ pub(crate) async fn workers_of_a_group_are_counted_by_eligibility<B: Backend>(ha
     harness.store().renew_leases(&[(busy.id, TERMS)], harness.now.into()).await.unwrap();
     let later = EligibleWorkers { heard_at: Some(harness.now), ..counted };
     assert_eq!(eligible_workers(harness, uuid).await, later);
-    harness.store().stop_worker(By::Site, free.uuid, ShutdownOp::Force, harness.now).await.answer();
+    harness.store().stop_worker(Actor::System, free.uuid, ShutdownOp::Force, harness.now).await.answer();
     let fewer = EligibleWorkers {
         listed: 4,
         serving: 3,
@@ -152,7 +156,7 @@ pub(crate) async fn tasks_ahead_are_those_of_the_lane<B: Backend>(harness: &mut 
     assert_eq!(places, [1, 0, 3, 0, 0, 2]);
 
     let last = TaskChange { priority: Some(-9), ..TaskChange::default() };
-    harness.store().change_task(By::Site, uuids[1], &last, harness.now).await.answer();
+    harness.store().change_task(Actor::System, uuids[1], &last, harness.now).await.answer();
     assert_eq!(ahead(harness, uuids[1]).await, 3);
     let worker = harness.worker(&ann).await;
     harness.claim(worker, 2).await;
@@ -207,7 +211,7 @@ pub(crate) async fn facts_of_a_held_task_include_holder_and_watched_task<B: Back
     }
     let uuid = harness.submit_one(&ann).await;
     let holder = dispatch::Holder::Lease(harness.claim_one(worker).await.lease);
-    harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Graceful, harness.now).await.answer();
+    harness.store().stop_worker(Actor::System, worker.uuid, ShutdownOp::Graceful, harness.now).await.answer();
     harness.report(holder, ExecEnd::Cancelled).await;
     let Standing::Held { reported, holder, watched, .. } = facts(harness, uuid).await.standing else {
         panic!("it is held")

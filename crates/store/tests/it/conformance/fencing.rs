@@ -5,7 +5,7 @@ use mitosis_domain::ids::WorkerId;
 use mitosis_domain::task::{ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::worker::ShutdownOp;
 use mitosis_protocol::{ArtifactKind, Epoch, LeaseToken, Role};
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::artifacts::Reservation;
 use mitosis_store::ops::dispatch::{Assignment, Completed, Completion, EndReport, FollowUp, Holder};
 use mitosis_store::ops::tasks::CancelSelection;
@@ -34,8 +34,11 @@ async fn is_shut_out<B: Backend>(harness: &Harness<B>, ann: &Person, holder: Hol
 
 /// Takes the task from its worker.
 async fn lose<B: Backend>(harness: &Harness<B>, worker: RegisteredWorker) {
-    let outcome =
-        harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.answer();
+    let outcome = harness
+        .store()
+        .stop_worker(Actor::System, worker.uuid, ShutdownOp::Force, harness.now)
+        .await
+        .answer();
     assert_eq!(outcome, Stop::Removed);
 }
 
@@ -157,7 +160,7 @@ pub(crate) async fn cancellation_matches_no_lease_key<B: Backend>(harness: &mut 
     let lost = harness.claim(worker, 2).await;
     lose(harness, worker).await;
     let selection = CancelSelection::Ready(vec![fresh, tried]);
-    assert_eq!(harness.store().cancel(By::Site, &selection, harness.now).await.answer().len(), 2);
+    assert_eq!(harness.store().cancel(Actor::System, &selection, harness.now).await.answer().len(), 2);
     for held in &lost {
         for epoch in [Epoch::ZERO, Epoch::FIRST, Epoch(2)] {
             let forged = Holder::Lease(LeaseKey { epoch, token: LeaseToken(0), ..held.lease });

@@ -4,7 +4,7 @@ use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::ShutdownOp;
 use mitosis_protocol::{ArtifactKind, Epoch, Role};
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::dispatch::{Completed, FollowUp, Holder};
 use mitosis_store::ops::tasks::{NewTask, TaskIds};
 use uuid::Uuid;
@@ -101,10 +101,10 @@ pub(crate) async fn lost_attempt_deletes_its_follow_up<B: Backend>(harness: &mut
     follow_up(harness, holder, &lost).await;
     harness
         .store()
-        .reserve_artifact(By::Site, lost.uuid, ArtifactKind::Result, 100, None, harness.now)
+        .reserve_artifact(Actor::System, lost.uuid, ArtifactKind::Result, 100, None, harness.now)
         .await
         .unwrap();
-    harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.answer();
+    harness.store().stop_worker(Actor::System, worker.uuid, ShutdownOp::Force, harness.now).await.answer();
     assert!(harness.store().task(lost.uuid).await.unwrap().is_none());
     assert_eq!(harness.get(upstream).await.downstream, None);
     assert_eq!(harness.used("ann").await, 0, "what was stored for it is given back");
@@ -148,18 +148,18 @@ pub(crate) async fn refused_follow_up_keeps_the_earlier_one<B: Backend>(harness:
     let worker = harness.worker(&bob).await;
     let may_write = |role| [("ann".to_owned(), role)].into();
     let store = harness.store();
-    store.set_worker_groups(By::Site, worker.uuid, &may_write(Role::Write), harness.now).await.answer();
+    store.set_worker_groups(Actor::System, worker.uuid, &may_write(Role::Write), harness.now).await.answer();
     let (upstream, holder) = reported(harness, &ann, worker).await;
     let kept = harness.task(ann.group);
     follow_up(harness, holder, &kept).await;
 
-    store.set_worker_groups(By::Site, worker.uuid, &may_write(Role::Read), harness.now).await.answer();
+    store.set_worker_groups(Actor::System, worker.uuid, &may_write(Role::Read), harness.now).await.answer();
     assert_eq!(follow_up(harness, holder, &harness.task(ann.group)).await, FollowUp::Forbidden);
-    store.remove_worker_groups(By::Site, worker.uuid, &["ann".to_owned()], harness.now).await.answer();
+    store.remove_worker_groups(Actor::System, worker.uuid, &["ann".to_owned()], harness.now).await.answer();
     assert_eq!(follow_up(harness, holder, &harness.task(ann.group)).await, FollowUp::Forbidden);
-    store.set_worker_groups(By::Site, worker.uuid, &may_write(Role::Write), harness.now).await.answer();
+    store.set_worker_groups(Actor::System, worker.uuid, &may_write(Role::Write), harness.now).await.answer();
     for state in [AccountState::Locked, AccountState::Deleted] {
-        store.set_account_state(By::Site, "ann", state, harness.now).await.answer();
+        store.set_account_state(Actor::System, "ann", state, harness.now).await.answer();
         let outcome = follow_up(harness, holder, &harness.task(ann.group)).await;
         assert_eq!(outcome, FollowUp::CreatorNotActive);
     }

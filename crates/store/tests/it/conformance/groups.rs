@@ -11,7 +11,7 @@ use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{Role, TaskState};
 use mitosis_store::ops::groups::{GroupCreation, GroupDeletion, MembersChange};
 use mitosis_store::ops::tasks::CANCEL_BATCH;
-use mitosis_store::ops::{Administered, By};
+use mitosis_store::ops::{Actor, Administered};
 
 use crate::backend::Backend;
 use crate::harness::Answer as _;
@@ -22,12 +22,12 @@ fn roles(relations: &[(&str, Role)]) -> BTreeMap<String, Role> {
 }
 
 async fn set<B: Backend>(harness: &Harness<B>, group: GroupId, relations: &[(&str, Role)]) -> MembersChange {
-    harness.store().set_members(By::Site, group, &roles(relations), harness.now).await.answer()
+    harness.store().set_members(Actor::System, group, &roles(relations), harness.now).await.answer()
 }
 
 async fn remove<B: Backend>(harness: &Harness<B>, group: GroupId, names: &[&str]) -> MembersChange {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    harness.store().remove_members(By::Site, group, &names, harness.now).await.answer()
+    harness.store().remove_members(Actor::System, group, &names, harness.now).await.answer()
 }
 
 pub(crate) async fn creator_of_a_group_is_its_admin<B: Backend>(harness: &mut Harness<B>) {
@@ -142,12 +142,12 @@ pub(crate) async fn storage_quota_is_set_by_name<B: Backend>(harness: &mut Harne
         (QuotaChange::Add(i64::MAX), i64::MAX),
         (QuotaChange::Add(1), i64::MAX),
     ] {
-        let answer = store.change_storage_quota(By::Site, "ann", change, harness.now).await.unwrap();
+        let answer = store.change_storage_quota(Actor::System, "ann", change, harness.now).await.unwrap();
         assert_eq!(answer, Administered::Done(in_force), "{change:?}");
         assert_eq!(store.group("ann").await.unwrap().unwrap().storage_quota, in_force);
     }
     assert_eq!(
-        store.change_storage_quota(By::Site, "none", QuotaChange::Set(1), harness.now).await.unwrap(),
+        store.change_storage_quota(Actor::System, "none", QuotaChange::Set(1), harness.now).await.unwrap(),
         Administered::Unknown
     );
 }
@@ -163,8 +163,11 @@ pub(crate) async fn deleted_group_has_no_members_and_no_waiting_tasks<B: Backend
     let held = harness.claim_one(worker).await;
 
     let store = harness.store();
-    assert_eq!(store.delete_group(By::Site, ann.group, harness.now).await.answer(), GroupDeletion::Personal);
-    let deletion = store.delete_group(By::Site, lab, harness.now).await.answer();
+    assert_eq!(
+        store.delete_group(Actor::System, ann.group, harness.now).await.answer(),
+        GroupDeletion::Personal
+    );
+    let deletion = store.delete_group(Actor::System, lab, harness.now).await.answer();
     assert_eq!(deletion, GroupDeletion::Deleted(vec![tasks[1].uuid]));
     assert_eq!(store.membership(ann.user, "lab").await.unwrap(), Membership::Outsider(lab));
     assert!(!store.worker_groups(worker.id).await.unwrap().contains_key("lab"));
@@ -176,12 +179,12 @@ pub(crate) async fn deleted_group_has_no_members_and_no_waiting_tasks<B: Backend
     harness.finish(&held).await;
 
     let without_admin = BTreeMap::from([("ann".to_owned(), Role::Write)]);
-    let change = store.restore_group(By::Site, lab, &without_admin, harness.now).await.answer();
+    let change = store.restore_group(Actor::System, lab, &without_admin, harness.now).await.answer();
     assert_eq!(change, MembersChange::LastAdmin);
     assert_eq!(store.group("lab").await.unwrap().unwrap().state, AccountState::Deleted);
     let with_admin = BTreeMap::from([("ann".to_owned(), Role::Admin)]);
     assert_eq!(
-        store.restore_group(By::Site, lab, &with_admin, harness.now).await.answer(),
+        store.restore_group(Actor::System, lab, &with_admin, harness.now).await.answer(),
         MembersChange::Done(vec![])
     );
     assert_eq!(store.membership(ann.user, "lab").await.unwrap(), Membership::Member(lab, Role::Admin));
@@ -195,7 +198,7 @@ pub(crate) async fn interrupted_deletion_continues<B: Backend>(harness: &mut Har
     harness.submit(&ann, &batch).await;
     let others = harness.submit_one(&ann).await;
     assert!(harness.store().unfinished_deletions(10).await.unwrap().is_empty());
-    harness.store().delete_group(By::Site, lab, harness.now).await.answer();
+    harness.store().delete_group(Actor::System, lab, harness.now).await.answer();
     harness.restart().await;
     let store = harness.store();
     assert_eq!(store.unfinished_deletions(10).await.unwrap(), [lab]);
@@ -211,8 +214,8 @@ pub(crate) async fn restored_group_keeps_its_waiting_tasks<B: Backend>(harness: 
     let ann = harness.person("ann").await;
     let lab = harness.group(&ann, "lab").await;
     let store = harness.store();
-    store.delete_group(By::Site, lab, harness.now).await.answer();
-    store.restore_group(By::Site, lab, &roles(&[("ann", Role::Admin)]), harness.now).await.answer();
+    store.delete_group(Actor::System, lab, harness.now).await.answer();
+    store.restore_group(Actor::System, lab, &roles(&[("ann", Role::Admin)]), harness.now).await.answer();
     let task = harness.task(lab);
     harness.submit(&ann, std::slice::from_ref(&task)).await;
     assert!(store.unfinished_deletions(10).await.unwrap().is_empty());
@@ -234,7 +237,7 @@ pub(crate) async fn groups_of_a_user_are_listed_by_id_and_name<B: Backend>(harne
     assert_eq!(ids(ann.user).await, [ann.group, lab]);
     assert_eq!(ids(raj.user).await, [raj.group]);
     store
-        .set_members(By::Site, lab, &BTreeMap::from([("raj".to_owned(), Role::Read)]), harness.now)
+        .set_members(Actor::System, lab, &BTreeMap::from([("raj".to_owned(), Role::Read)]), harness.now)
         .await
         .answer();
     assert_eq!(ids(raj.user).await, [raj.group, lab]);

@@ -9,7 +9,7 @@ use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::{LeaseToken, ResultWarning, WarningCode};
 use mitosis_store::ops::artifacts::{Artifact, Place, Removal, Reservation, SmallArchive, UploadRecord};
 use mitosis_store::ops::dispatch::{Ended, Exchange, Holder, InlineArchive, Verdict, Work};
-use mitosis_store::ops::{Administered, By};
+use mitosis_store::ops::{Actor, Administered};
 use uuid::Uuid;
 
 use super::exchange::takes;
@@ -59,7 +59,8 @@ async fn bytes<B: Backend>(harness: &Harness<B>, artifact: &Artifact) -> Option<
 
 async fn limit<B: Backend>(harness: &Harness<B>, bytes: i64) {
     let change = QuotaChange::Set(bytes);
-    let changed = harness.store().change_storage_quota(By::Site, "ann", change, harness.now).await.unwrap();
+    let changed =
+        harness.store().change_storage_quota(Actor::System, "ann", change, harness.now).await.unwrap();
     assert!(matches!(changed, Administered::Done(_)));
 }
 
@@ -122,7 +123,7 @@ pub(crate) async fn archive_replaces_the_upload_of_a_user<B: Backend>(harness: &
     let (_, worker, work) = running(harness, 1).await;
     let uuid = work[0].uuid;
     let store = harness.store();
-    store.reserve_artifact(By::Site, uuid, Output, 40, None, harness.now).await.unwrap();
+    store.reserve_artifact(Actor::System, uuid, Output, 40, None, harness.now).await.unwrap();
     let holder = Holder::Lease(work[0].lease);
     store.reserve_attempt_artifact(holder, ExecLog, 50, harness.now).await.answer();
     assert_eq!(harness.used("ann").await, 90);
@@ -141,7 +142,7 @@ pub(crate) async fn inline_archive_moves_before_a_user_replaces_it<B: Backend>(h
     let artifact = visible(harness, uuid).await.remove(0);
     let store = harness.store();
     let reserve =
-        async || store.reserve_artifact(By::Site, uuid, Output, 40, None, harness.now).await.unwrap();
+        async || store.reserve_artifact(Actor::System, uuid, Output, 40, None, harness.now).await.unwrap();
     assert_eq!(reserve().await, Reservation::HasNoObject { object: artifact.object.clone() });
     assert_eq!(harness.used("ann").await, 6);
     store.archive_moved(&key(&artifact), harness.now).await.unwrap();
@@ -157,7 +158,7 @@ pub(crate) async fn removed_inline_archive_leaves_nothing<B: Backend>(harness: &
     ends(harness, worker, report).await;
     let [first, second] = [visible(harness, work[0].uuid).await, visible(harness, work[1].uuid).await];
     let store = harness.store();
-    let removed = store.remove_artifact(By::Site, work[0].uuid, Output, harness.now).await.unwrap();
+    let removed = store.remove_artifact(Actor::System, work[0].uuid, Output, harness.now).await.unwrap();
     assert_eq!(removed, Removal::Removed { object: None });
     assert_eq!((bytes(harness, &first[0]).await, harness.used("ann").await), (None, 6));
 

@@ -7,7 +7,7 @@ use futures_util::future::{join, join_all};
 use mitosis_domain::ids::PackedId;
 use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::ArtifactKind::{self, ExecLog, Result as Output, StdLog};
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::artifacts::{
     Artifact, PackedRange, Place, Removal, Reservation, SmallArchive, UploadRecord,
 };
@@ -170,10 +170,10 @@ pub(crate) async fn archives_changed_meanwhile_are_not_packed<B: Backend>(harnes
     let tasks = ended_with(harness, &ann, 3, &[StdLog]).await;
     let archives = laid_out(packable(harness).await);
     let store = harness.store();
-    store.remove_artifact(By::Site, tasks[0], StdLog, harness.now).await.unwrap();
+    store.remove_artifact(Actor::System, tasks[0], StdLog, harness.now).await.unwrap();
     store.archive_moved(&key(&visible(harness, tasks[1]).await[0]), harness.now).await.unwrap();
     // On SQLite, its record has the id of the removed one.
-    store.remove_artifact(By::Site, tasks[2], StdLog, harness.now).await.unwrap();
+    store.remove_artifact(Actor::System, tasks[2], StdLog, harness.now).await.unwrap();
     let other = ended_with(harness, &ann, 1, &[ExecLog]).await[0];
     let (object, key, outcome) = pack(harness, PackedFrom::Inline, archives).await;
     assert_eq!(outcome, PackOutcome::Moved(0));
@@ -209,7 +209,7 @@ pub(crate) async fn object_is_garbage_with_its_last_archive<B: Backend>(harness:
     let tasks = ended_with(harness, &ann, 3, &[StdLog]).await;
     let (_, packed) = pack_all(harness).await;
     let store = harness.store();
-    let removed = store.remove_artifact(By::Site, tasks[0], StdLog, harness.now).await.unwrap();
+    let removed = store.remove_artifact(Actor::System, tasks[0], StdLog, harness.now).await.unwrap();
     assert_eq!(removed, Removal::Removed { object: None });
     store.archive_moved(&key(&visible(harness, tasks[1]).await[0]), harness.now).await.unwrap();
     assert!(garbage(harness).await.is_empty());
@@ -231,7 +231,7 @@ pub(crate) async fn packed_archive_moves_before_a_user_replaces_it<B: Backend>(h
     let artifact = visible(harness, task).await.remove(0);
     let store = harness.store();
     let reserve =
-        async || store.reserve_artifact(By::Site, task, Output, 400, None, harness.now).await.unwrap();
+        async || store.reserve_artifact(Actor::System, task, Output, 400, None, harness.now).await.unwrap();
     assert_eq!(reserve().await, Reservation::HasNoObject { object: artifact.object.clone() });
     store.archive_moved(&key(&artifact), harness.now).await.unwrap();
     assert_eq!(small(harness, &artifact).await, None);
@@ -269,17 +269,17 @@ pub(crate) async fn sparse_objects_are_packed_again<B: Backend>(harness: &mut Ha
     let store = harness.store();
     let now = harness.now;
     for task in &tasks[..6] {
-        store.remove_artifact(By::Site, *task, StdLog, now).await.unwrap();
+        store.remove_artifact(Actor::System, *task, StdLog, now).await.unwrap();
     }
     assert!(store.sparse_objects(now, None, 10).await.unwrap().is_empty(), "a third is left");
-    store.remove_artifact(By::Site, tasks[6], StdLog, now).await.unwrap();
+    store.remove_artifact(Actor::System, tasks[6], StdLog, now).await.unwrap();
     assert!(store.sparse_objects(now - SECOND, None, 10).await.unwrap().is_empty(), "it is too young");
     let sparse = store.sparse_objects(now, None, 10).await.unwrap().remove(0);
     assert_eq!((sparse.id, &sparse.key, sparse.archives.len()), (old, &packed, 2));
     assert!(store.sparse_objects(now, Some(old), 10).await.unwrap().is_empty());
 
     // One of the archives goes before it moves.
-    store.remove_artifact(By::Site, tasks[8], StdLog, now).await.unwrap();
+    store.remove_artifact(Actor::System, tasks[8], StdLog, now).await.unwrap();
     let archives: Vec<SmallRecord> = sparse.archives.into_iter().map(|packed| packed.archive).collect();
     let (_, new, outcome) = pack(harness, PackedFrom::Object(old), laid_out(archives)).await;
     assert_eq!(outcome, PackOutcome::Moved(1));
@@ -301,7 +301,7 @@ pub(crate) async fn archive_removed_during_packing_is_in_no_object<B: Backend>(h
         let pack = pack(harness, PackedFrom::Inline, archives);
         let remove = async {
             match round % 3 {
-                0 => drop(store.remove_artifact(By::Site, task, StdLog, harness.now).await.unwrap()),
+                0 => drop(store.remove_artifact(Actor::System, task, StdLog, harness.now).await.unwrap()),
                 1 => store.archive_moved(&key(&visible(harness, task).await[0]), harness.now).await.unwrap(),
                 _ => drop(store.delete_ended_tasks(harness.now, None, 10, harness.now).await.unwrap()),
             }
@@ -328,7 +328,7 @@ async fn sqlite_counts_inline_archives_exactly() {
         sizes.inline_archives
     };
     assert_eq!(sizes().await, 6);
-    store.remove_artifact(By::Site, tasks[0], StdLog, harness.now).await.unwrap();
+    store.remove_artifact(Actor::System, tasks[0], StdLog, harness.now).await.unwrap();
     assert_eq!(sizes().await, 5, "deleted with its record");
     store.archive_moved(&key(&visible(harness, tasks[0]).await[0]), harness.now).await.unwrap();
     assert_eq!(sizes().await, 4);

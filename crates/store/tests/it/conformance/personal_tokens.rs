@@ -1,7 +1,7 @@
 //! Personal tokens.
 
 use mitosis_protocol::tokens::TokenScope;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::accounts::{SessionChange, TokenRevocation};
 use mitosis_store::ops::personal_tokens::NewPersonalToken;
 
@@ -63,7 +63,10 @@ pub(crate) async fn ended_session_creates_no_token<B: Backend>(harness: &mut Har
     let store = harness.store();
     let session = store.record_login(ann.user, SessionChange::Replace(7), None, harness.now).await.unwrap();
     let new = NewPersonalToken { session: Some(session), ..token(&ann, 1) };
-    store.reset_password(By::Site, ann.user, "hash", 8, TokenRevocation::Revoke, harness.now).await.answer();
+    store
+        .reset_password(Actor::System, ann.user, "hash", 8, TokenRevocation::Revoke, harness.now)
+        .await
+        .answer();
     assert_eq!(store.create_personal_token(&new, harness.now).await.unwrap(), None);
     assert!(store.personal_tokens(ann.user).await.unwrap().is_empty());
     let new = NewPersonalToken { session: Some(8), ..new };

@@ -6,7 +6,7 @@ use mitosis_domain::comparison::{Comparison, Operator};
 use mitosis_domain::filter::{Condition, Moment};
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::{TaskState, WaitStatus};
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::dispatch::{Completed, Completion, Holder};
 use mitosis_store::ops::query::{Page, TaskPage, TaskQuery};
 use mitosis_store::ops::tasks::{CancelSelection, NewTask, QueueDepth};
@@ -51,7 +51,7 @@ pub(crate) async fn queue_depth_counts_ready_tasks_of_the_longest_queues<B: Back
     assert_eq!(depth(9).await, QueueDepth { groups: all.clone(), others: 0 });
     assert_eq!(depth(1).await, QueueDepth { groups: all[..1].to_vec(), others: 3 });
     let ready = CancelSelection::Ready(vec![add(harness, &people[2], harness.task(people[2].group)).await]);
-    harness.store().cancel(By::User(people[2].user), &ready, harness.now).await.answer();
+    harness.store().cancel(Actor::User(people[2].user), &ready, harness.now).await.answer();
     assert_eq!(depth(9).await, QueueDepth { groups: all, others: 0 });
 }
 
@@ -154,7 +154,7 @@ pub(crate) async fn every_walk_is_paged<B: Backend>(harness: &mut Harness<B>) {
             2 => drop(
                 harness
                     .store()
-                    .cancel(By::Site, &CancelSelection::Ready(vec![uuid]), harness.now)
+                    .cancel(Actor::System, &CancelSelection::Ready(vec![uuid]), harness.now)
                     .await
                     .answer(),
             ),
@@ -292,7 +292,11 @@ async fn every_state<B: Backend>(harness: &Harness<B>, ann: &Person) -> EverySta
     let finished = add(harness, ann, labelled()).await;
     end_with(harness, worker, 0).await;
     let cancelled = add(harness, ann, labelled()).await;
-    harness.store().cancel(By::Site, &CancelSelection::Ready(vec![cancelled]), harness.now).await.answer();
+    harness
+        .store()
+        .cancel(Actor::System, &CancelSelection::Ready(vec![cancelled]), harness.now)
+        .await
+        .answer();
     let reported = add(harness, ann, labelled()).await;
     let holder = Holder::Lease(harness.claim_one(worker).await.lease);
     harness.report(holder, ExecEnd::Cancelled).await;
@@ -414,8 +418,11 @@ pub(crate) async fn exit_codes_compare_as_in_a_shell<B: Backend>(harness: &mut H
         }
     }
     let waiting = also(ann.group, Condition::ExitCode(Comparison { operator: Operator::Equal, number: 0 }));
-    let cancelled =
-        harness.store().cancel(By::Site, &CancelSelection::Matching(waiting), harness.now).await.answer();
+    let cancelled = harness
+        .store()
+        .cancel(Actor::System, &CancelSelection::Matching(waiting), harness.now)
+        .await
+        .answer();
     assert!(cancelled.is_empty(), "a task that waits has no code");
 }
 

@@ -4,7 +4,7 @@ use futures_util::future::join;
 use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_protocol::ArtifactKind;
 use mitosis_protocol::worker::ShutdownOp;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::dispatch::{Completed, Completion, FollowUp, Holder};
 use mitosis_store::ops::tasks::{CancelSelection, TaskChange};
 use mitosis_store::ops::workers::Stop;
@@ -41,7 +41,7 @@ pub(crate) async fn worker_removed_during_a_claim_keeps_no_task<B: Backend>(harn
         let worker = harness.worker(&ann).await;
         let store = harness.store();
         let claim = harness.ask(worker, 1, harness.token());
-        let stop = store.stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now);
+        let stop = store.stop_worker(Actor::System, worker.uuid, ShutdownOp::Force, harness.now);
         let (claim, stop) = meet(round, claim, stop).await;
         assert_eq!(stop.answer(), Stop::Removed);
         assert!(matches!(&claim, Claimed::WorkerGone) || matches!(&claim, Claimed::Assigned(_)), "{claim:?}");
@@ -59,14 +59,14 @@ pub(crate) async fn worker_drained_during_a_claim_is_removed_or_ends_its_task<B:
         let uuid = harness.submit_one(&ann).await;
         let store = harness.store();
         let claim = harness.ask(worker, 1, harness.token());
-        let stop = store.stop_worker(By::Site, worker.uuid, ShutdownOp::Graceful, harness.now);
+        let stop = store.stop_worker(Actor::System, worker.uuid, ShutdownOp::Graceful, harness.now);
         let (claim, stop) = meet(round, claim, stop).await;
         match (claim, stop.answer()) {
             (Claimed::Assigned(held), Stop::Marked) => harness.finish(&held[0]).await,
             (Claimed::WorkerGone, Stop::Removed) => {
                 assert_eq!(harness.phase(uuid).await, Phase::Ready);
                 let selection = CancelSelection::Ready(vec![uuid]);
-                harness.store().cancel(By::Site, &selection, harness.now).await.answer();
+                harness.store().cancel(Actor::System, &selection, harness.now).await.answer();
             }
             other => panic!("{other:?}"),
         }
@@ -82,7 +82,7 @@ pub(crate) async fn worker_drained_during_its_last_commit_is_removed<B: Backend>
         let holder = Holder::Lease(harness.claim_one(worker).await.lease);
         let store = harness.store();
         let commit = harness.complete(finished(holder));
-        let stop = store.stop_worker(By::Site, worker.uuid, ShutdownOp::Graceful, harness.now);
+        let stop = store.stop_worker(Actor::System, worker.uuid, ShutdownOp::Graceful, harness.now);
         let (commit, stop) = meet(round, commit, stop).await;
         assert_eq!(commit, Completed::Committed);
         assert!(matches!(stop.answer(), Stop::Marked | Stop::Removed));
@@ -97,7 +97,7 @@ pub(crate) async fn concurrent_last_commits_remove_a_draining_worker<B: Backend>
         harness.submit(&ann, &[harness.task(ann.group), harness.task(ann.group)]).await;
         let held = harness.claim(worker, 2).await;
         let stop =
-            harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Graceful, harness.now).await;
+            harness.store().stop_worker(Actor::System, worker.uuid, ShutdownOp::Graceful, harness.now).await;
         assert_eq!(stop.answer(), Stop::Marked);
         let [one, other] = [0, 1].map(|at| harness.complete(finished(Holder::Lease(held[at].lease))));
         let outcomes = meet(round, one, other).await;
@@ -139,7 +139,7 @@ pub(crate) async fn follow_up_cancelled_during_the_commit_never_runs<B: Backend>
         let (store, next) = (harness.store(), harness.task(ann.group));
         store.submit_follow_up(holder, &next, harness.now).await.answer();
         let selection = CancelSelection::Waiting(vec![next.uuid]);
-        let cancellation = store.cancel(By::Site, &selection, harness.now);
+        let cancellation = store.cancel(Actor::System, &selection, harness.now);
         let (cancelled, commit) = meet(round, cancellation, harness.commit(holder, status(0))).await;
         assert_eq!(commit, Completed::Committed);
         assert_eq!(cancelled.answer(), [next.uuid], "Pending or Ready, it waits");
@@ -175,7 +175,11 @@ pub(crate) async fn heartbeat_during_the_reap_counts_or_is_refused<B: Backend>(h
         let survived = reaped.is_empty();
         assert_eq!(gone.is_empty(), survived, "the renewal agrees with the outcome");
         assert_eq!(is_there(harness, worker).await, survived);
-        harness.store().stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.answer();
+        harness
+            .store()
+            .stop_worker(Actor::System, worker.uuid, ShutdownOp::Force, harness.now)
+            .await
+            .answer();
     }
 }
 
@@ -186,7 +190,7 @@ pub(crate) async fn change_during_a_claim_is_complete_or_refused<B: Backend>(har
     for round in 0..ROUNDS {
         let uuid = harness.submit_one(&ann).await;
         let store = harness.store();
-        let changing = store.change_task(By::Site, uuid, &change, harness.now);
+        let changing = store.change_task(Actor::System, uuid, &change, harness.now);
         let (changed, held) = meet(round, changing, harness.claim(worker, 1)).await;
         let changed = changed.answer();
         assert_eq!(held.is_empty(), changed, "a worker without the tag gets it only unchanged");

@@ -9,7 +9,7 @@ use mitosis_domain::limits::{MAX_LOST_ATTEMPTS, OVERDUE_GRACE, PREPARATION_ALLOW
 use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_protocol::worker::Machine;
 use mitosis_protocol::{ArtifactKind, Epoch, TaskResultMessage, TaskSpec, Timestamp};
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::dispatch::{Completed, Holder};
 use mitosis_store::ops::reaper::{LeaseObservation, LeaseStatus, ReapReason, Reaped};
 use mitosis_store::ops::sweeps::{Repeat, RepeatMode};
@@ -427,10 +427,10 @@ pub(crate) async fn change_and_repetition_keep_the_limit_of_a_task<B: Backend>(h
     let uuid = harness.submit_one(&ann).await;
     assert_eq!(harness.scalar(limits).await, 0);
     let change = TaskChange { spec: Some(spec), ..TaskChange::default() };
-    assert!(harness.store().change_task(By::Site, uuid, &change, harness.now).await.answer());
+    assert!(harness.store().change_task(Actor::System, uuid, &change, harness.now).await.answer());
     assert_eq!(harness.scalar(limits).await, 1);
     let change = TaskChange { priority: Some(3), ..TaskChange::default() };
-    assert!(harness.store().change_task(By::Site, uuid, &change, harness.now).await.answer());
+    assert!(harness.store().change_task(Actor::System, uuid, &change, harness.now).await.answer());
     assert_eq!(harness.scalar(limits).await, 1, "another change leaves it");
     let worker = harness.worker(&ann).await;
     let held = harness.claim_one(worker).await;

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use mitosis_protocol::{ArtifactKind, ExecState, TaskSpec};
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::artifacts::Reservation;
 use mitosis_store::ops::dispatch::{Exchange, FollowUp, Holder, InlineArchive};
 use mitosis_store::ops::query::TaskQuery;
@@ -75,7 +75,11 @@ pub(crate) async fn old_ended_tasks_are_deleted<B: Backend>(harness: &mut Harnes
     let labelled = harness.submit(&ann, &[labelled]).await[0].uuid;
     harness.finish(&harness.claim_one(worker).await).await;
     let cancelled = harness.submit_one(&ann).await;
-    harness.store().cancel(By::Site, &CancelSelection::Ready(vec![cancelled]), harness.now).await.answer();
+    harness
+        .store()
+        .cancel(Actor::System, &CancelSelection::Ready(vec![cancelled]), harness.now)
+        .await
+        .answer();
     let long = harness.submit_one(&ann).await;
     let held = harness.claim_one(worker).await;
     harness.pass(HOUR);
@@ -134,7 +138,7 @@ pub(crate) async fn task_with_recent_archives_is_kept<B: Backend>(harness: &mut 
     harness.pass(DAY);
     harness
         .store()
-        .reserve_artifact(By::Site, uuid, ArtifactKind::Result, 5, None, harness.now)
+        .reserve_artifact(Actor::System, uuid, ArtifactKind::Result, 5, None, harness.now)
         .await
         .unwrap();
     harness.pass(HOUR);
@@ -175,9 +179,9 @@ pub(crate) async fn references_change_with_the_spec<B: Backend>(harness: &mut Ha
     harness.submit(&ann, std::slice::from_ref(&waiting)).await;
     let change =
         TaskChange { spec: Some(needing(harness, &ann, &[after], None).spec), ..TaskChange::default() };
-    assert!(harness.store().change_task(By::Site, waiting.uuid, &change, harness.now).await.answer());
+    assert!(harness.store().change_task(Actor::System, waiting.uuid, &change, harness.now).await.answer());
     let priority = TaskChange { priority: Some(5), ..TaskChange::default() };
-    assert!(harness.store().change_task(By::Site, waiting.uuid, &priority, harness.now).await.answer());
+    assert!(harness.store().change_task(Actor::System, waiting.uuid, &priority, harness.now).await.answer());
     harness.pass(DAY + SECOND);
     assert_eq!(delete_ended(harness, 100).await, 1);
     assert!(!exists(harness, before).await);
@@ -242,11 +246,11 @@ pub(crate) async fn concurrent_rounds_delete_each_task_once<B: Backend>(harness:
     for uuid in &uuids {
         harness
             .store()
-            .reserve_artifact(By::Site, *uuid, ArtifactKind::Result, 10, None, harness.now)
+            .reserve_artifact(Actor::System, *uuid, ArtifactKind::Result, 10, None, harness.now)
             .await
             .unwrap();
     }
-    harness.store().cancel(By::Site, &CancelSelection::Ready(uuids), harness.now).await.answer();
+    harness.store().cancel(Actor::System, &CancelSelection::Ready(uuids), harness.now).await.answer();
     harness.pass(DAY + SECOND);
     let deleted: u64 = join_all((0..6).map(|_| delete_ended(harness, 7))).await.into_iter().sum();
     let rest = delete_ended(harness, 7).await;
@@ -300,7 +304,7 @@ async fn run_with_archives<B: Backend>(harness: &Harness<B>, ann: &Person) -> Uu
     let ended = vec![ended(work.lease, vec![archive])];
     harness.exchange_one(Exchange { ended, ..harness.nothing(worker) }).await;
     let store = harness.store();
-    store.reserve_artifact(By::Site, uuid, ArtifactKind::Result, 5, None, harness.now).await.unwrap();
+    store.reserve_artifact(Actor::System, uuid, ArtifactKind::Result, 5, None, harness.now).await.unwrap();
     uuid
 }
 
@@ -317,9 +321,9 @@ pub(crate) async fn archives_go_before_their_tasks<B: Backend>(harness: &mut Har
     let young = run_with_archives(harness, &ann).await;
     let running = harness.submit_one(&ann).await;
     let store = harness.store();
-    store.reserve_artifact(By::Site, running, ArtifactKind::Result, 5, None, harness.now).await.unwrap();
+    store.reserve_artifact(Actor::System, running, ArtifactKind::Result, 5, None, harness.now).await.unwrap();
     let store = harness.store();
-    store.reserve_artifact(By::Site, changed, ArtifactKind::Result, 9, None, harness.now).await.unwrap();
+    store.reserve_artifact(Actor::System, changed, ArtifactKind::Result, 9, None, harness.now).await.unwrap();
     harness.pass(DAY);
     assert_eq!(delete_archives(harness, 100).await, 2);
     assert_eq!(kinds(harness, old).await, []);

@@ -25,7 +25,7 @@ use mitosis_store::ops::tasks::{
 use mitosis_store::ops::workers::{
     Credential, NewWorker, Registration, Stop, WorkerChange, WorkerGroupsChange,
 };
-use mitosis_store::ops::{Administered, By};
+use mitosis_store::ops::{Actor, Administered};
 use uuid::Uuid;
 
 use crate::backend::Backend;
@@ -42,7 +42,7 @@ async fn lab<B: Backend>(harness: &Harness<B>, ann: &Person, raj: Option<Role>) 
     if let Some(role) = raj {
         let relations = roles(&[("raj", role)]);
         let change =
-            harness.store().set_members(By::User(ann.user), lab, &relations, harness.now).await.answer();
+            harness.store().set_members(Actor::User(ann.user), lab, &relations, harness.now).await.answer();
         assert_eq!(change, MembersChange::Done(vec![]));
     }
     lab
@@ -67,29 +67,29 @@ pub(crate) async fn adding_a_group_to_a_worker_requires_write_in_it<B: Backend>(
     let lab = lab(harness, &ann, None).await;
     let worker = harness.worker(&raj).await;
     let store = harness.store();
-    let by_raj = By::User(raj.user);
+    let by_raj = Actor::User(raj.user);
     let set = async |role| {
         let relations = roles(&[("lab", role), ("raj", Role::Admin)]);
         store.set_worker_groups(by_raj, worker.uuid, &relations, harness.now).await.answer()
     };
     let refused = |membership| WorkerGroupsChange::MayNotServe("lab".to_owned(), membership);
     assert_eq!(set(Role::Read).await, refused(Membership::Outsider(lab)));
-    store.set_members(By::Site, lab, &roles(&[("raj", Role::Read)]), harness.now).await.answer();
+    store.set_members(Actor::System, lab, &roles(&[("raj", Role::Read)]), harness.now).await.answer();
     assert_eq!(set(Role::Write).await, refused(Membership::Member(lab, Role::Read)));
     assert_eq!(store.worker_groups(worker.id).await.unwrap().len(), 1);
 
-    store.set_members(By::Site, lab, &roles(&[("raj", Role::Write)]), harness.now).await.answer();
+    store.set_members(Actor::System, lab, &roles(&[("raj", Role::Write)]), harness.now).await.answer();
     assert_eq!(set(Role::Write).await, WorkerGroupsChange::Done);
     // A user who may not add the group may not raise its role either, but may lower it.
     let hers = harness.worker(&ann).await;
     let relations = roles(&[("lab", Role::Write), ("raj", Role::Admin)]);
-    store.set_worker_groups(By::Site, hers.uuid, &relations, harness.now).await.answer();
+    store.set_worker_groups(Actor::System, hers.uuid, &relations, harness.now).await.answer();
     let by_raj = |role| {
         let relations = roles(&[("lab", role)]);
         let (store, now) = (store.clone(), harness.now);
         async move { store.set_worker_groups(by_raj, hers.uuid, &relations, now).await.answer() }
     };
-    store.remove_members(By::Site, lab, &["raj".to_owned()], harness.now).await.answer();
+    store.remove_members(Actor::System, lab, &["raj".to_owned()], harness.now).await.answer();
     assert_eq!(by_raj(Role::Admin).await, refused(Membership::Outsider(lab)));
     assert_eq!(by_raj(Role::Read).await, WorkerGroupsChange::Done);
 }
@@ -98,27 +98,27 @@ pub(crate) async fn only_its_controllers_change_a_worker<B: Backend>(harness: &m
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     lab(harness, &ann, Some(Role::Admin)).await;
     let worker = harness.worker(&ann).await;
-    let (store, by) = (harness.store(), By::User(raj.user));
+    let (store, actor) = (harness.store(), Actor::User(raj.user));
     let relations = roles(&[("lab", Role::Write)]);
-    let set = store.set_worker_groups(by, worker.uuid, &relations, harness.now).await.answer();
+    let set = store.set_worker_groups(actor, worker.uuid, &relations, harness.now).await.answer();
     assert_eq!(set, WorkerGroupsChange::NotInControl);
     let removed =
-        store.remove_worker_groups(by, worker.uuid, &["ann".to_owned()], harness.now).await.answer();
+        store.remove_worker_groups(actor, worker.uuid, &["ann".to_owned()], harness.now).await.answer();
     assert_eq!(removed, WorkerGroupsChange::NotInControl);
     for op in [ShutdownOp::Graceful, ShutdownOp::Force] {
-        assert_eq!(store.stop_worker(by, worker.uuid, op, harness.now).await.answer(), Stop::NotInControl);
+        assert_eq!(store.stop_worker(actor, worker.uuid, op, harness.now).await.answer(), Stop::NotInControl);
     }
-    let tags = store.set_worker_tags(by, worker.uuid, &tag_set("x"), harness.now).await.answer();
-    let labels = store.set_worker_labels(by, worker.uuid, &tag_set("x"), harness.now).await.unwrap();
+    let tags = store.set_worker_tags(actor, worker.uuid, &tag_set("x"), harness.now).await.answer();
+    let labels = store.set_worker_labels(actor, worker.uuid, &tag_set("x"), harness.now).await.unwrap();
     assert_eq!((tags, labels), (WorkerChange::Denied, WorkerChange::Denied));
     let worker = store.worker(worker.uuid).await.unwrap().unwrap();
     assert!(worker.tags.is_empty() && worker.labels.is_empty());
 
-    let by = By::User(ann.user);
-    let tags = store.set_worker_tags(by, worker.uuid, &tag_set("x"), harness.now).await.answer();
+    let actor = Actor::User(ann.user);
+    let tags = store.set_worker_tags(actor, worker.uuid, &tag_set("x"), harness.now).await.answer();
     assert_eq!(tags, WorkerChange::Done);
     assert_eq!(
-        store.stop_worker(by, worker.uuid, ShutdownOp::Force, harness.now).await.answer(),
+        store.stop_worker(actor, worker.uuid, ShutdownOp::Force, harness.now).await.answer(),
         Stop::Removed
     );
 }
@@ -131,21 +131,21 @@ pub(crate) async fn group_admin_removes_any_worker_with_its_tasks<B: Backend>(ha
     let own = harness.submit_one(&raj).await;
     assert_eq!(harness.claim(worker, 2).await.len(), 2);
     let store = harness.store();
-    let remove = async |by| {
-        store.remove_worker_groups(by, worker.uuid, &["lab".to_owned()], harness.now).await.answer()
+    let remove = async |actor| {
+        store.remove_worker_groups(actor, worker.uuid, &["lab".to_owned()], harness.now).await.answer()
     };
-    assert_eq!(remove(By::User(ann.user)).await, WorkerGroupsChange::Done);
+    assert_eq!(remove(Actor::User(ann.user)).await, WorkerGroupsChange::Done);
     assert_eq!(harness.phase(ids[0].uuid).await, Phase::Ready);
     assert!(matches!(harness.phase(own).await, Phase::Running(_)));
     assert!(!serves(&store.worker_groups(worker.id).await.unwrap(), "lab"));
 
     // The user who controls the worker lets it end its tasks.
     store
-        .set_worker_groups(By::User(raj.user), worker.uuid, &roles(&[("lab", Role::Write)]), harness.now)
+        .set_worker_groups(Actor::User(raj.user), worker.uuid, &roles(&[("lab", Role::Write)]), harness.now)
         .await
         .answer();
     harness.claim_one(worker).await;
-    assert_eq!(remove(By::User(raj.user)).await, WorkerGroupsChange::Done);
+    assert_eq!(remove(Actor::User(raj.user)).await, WorkerGroupsChange::Done);
     assert!(matches!(harness.phase(ids[0].uuid).await, Phase::Running(_)));
 }
 
@@ -156,16 +156,19 @@ pub(crate) async fn leaving_member_removes_own_workers<B: Backend>(harness: &mut
     // A worker of another user, to which raj has added the group.
     let lent = harness.worker(&harness.person("eve").await).await;
     let store = harness.store();
-    store.set_worker_groups(By::Site, lent.uuid, &roles(&[("raj", Role::Admin)]), harness.now).await.answer();
+    store
+        .set_worker_groups(Actor::System, lent.uuid, &roles(&[("raj", Role::Admin)]), harness.now)
+        .await
+        .answer();
     let relations = roles(&[("lab", Role::Write)]);
-    store.set_worker_groups(By::User(raj.user), lent.uuid, &relations, harness.now).await.answer();
+    store.set_worker_groups(Actor::User(raj.user), lent.uuid, &relations, harness.now).await.answer();
     let ids = harness.submit(&ann, &[harness.task(lab), harness.task(lab)]).await;
     let own = harness.submit_one(&raj).await;
     harness.claim_one(lent).await;
     assert_eq!(harness.claim(worker, 2).await.len(), 2);
 
     let names = ["raj".to_owned()];
-    let change = store.remove_members(By::User(ann.user), lab, &names, harness.now).await.answer();
+    let change = store.remove_members(Actor::User(ann.user), lab, &names, harness.now).await.answer();
     let MembersChange::Done(mut workers) = change else { panic!("{change:?}") };
     workers.sort_unstable();
     let mut expected = vec![worker.uuid, lent.uuid];
@@ -190,10 +193,10 @@ pub(crate) async fn leaving_member_holds_no_task_on_removed_workers<B: Backend>(
     let held = harness.submit(&ann, &[harness.task(lab)]).await[0].uuid;
     harness.claim_one(worker).await;
     let (store, names, groups) = (harness.store(), ["raj".to_owned()], ["lab".to_owned()]);
-    let off = store.remove_worker_groups(By::User(raj.user), worker.uuid, &groups, harness.now);
+    let off = store.remove_worker_groups(Actor::User(raj.user), worker.uuid, &groups, harness.now);
     assert_eq!(off.await.answer(), WorkerGroupsChange::Done);
     assert!(matches!(harness.phase(held).await, Phase::Running(_)));
-    let change = store.remove_members(By::User(ann.user), lab, &names, harness.now).await.answer();
+    let change = store.remove_members(Actor::User(ann.user), lab, &names, harness.now).await.answer();
     assert_eq!(change, MembersChange::Done(vec![worker.uuid]));
     assert_eq!(harness.phase(held).await, Phase::Ready);
 }
@@ -204,7 +207,7 @@ pub(crate) async fn member_reduced_to_read_serves_no_more<B: Backend>(harness: &
     let worker = worker_for(harness, &raj, lab).await;
     let store = harness.store();
     let set = async |role| {
-        store.set_members(By::User(ann.user), lab, &roles(&[("raj", role)]), harness.now).await.answer()
+        store.set_members(Actor::User(ann.user), lab, &roles(&[("raj", role)]), harness.now).await.answer()
     };
     assert_eq!(set(Role::Write).await, MembersChange::Done(vec![]));
     assert!(serves(&store.worker_groups(worker.id).await.unwrap(), "lab"));
@@ -215,12 +218,12 @@ pub(crate) async fn member_reduced_to_read_serves_no_more<B: Backend>(harness: &
 pub(crate) async fn only_admins_change_members<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let lab = lab(harness, &ann, Some(Role::Write)).await;
-    let (store, by) = (harness.store(), By::User(raj.user));
-    let set = store.set_members(by, lab, &roles(&[("raj", Role::Admin)]), harness.now).await.answer();
+    let (store, actor) = (harness.store(), Actor::User(raj.user));
+    let set = store.set_members(actor, lab, &roles(&[("raj", Role::Admin)]), harness.now).await.answer();
     assert_eq!(set, MembersChange::Denied);
-    let removed = store.remove_members(by, lab, &["raj".to_owned()], harness.now).await.answer();
+    let removed = store.remove_members(actor, lab, &["raj".to_owned()], harness.now).await.answer();
     assert_eq!(removed, MembersChange::Denied);
-    assert_eq!(store.delete_group(by, lab, harness.now).await.answer(), GroupDeletion::Denied);
+    assert_eq!(store.delete_group(actor, lab, harness.now).await.answer(), GroupDeletion::Denied);
     let members = store.members(lab).await.unwrap();
     assert_eq!(members, roles(&[("ann", Role::Admin), ("raj", Role::Write)]));
     assert_eq!(store.group("lab").await.unwrap().unwrap().state, AccountState::Active);
@@ -234,24 +237,24 @@ pub(crate) async fn reader_and_outsider_change_no_task<B: Backend>(harness: &mut
     harness.claim_one(worker).await;
     let waits = harness.submit(&ann, &[harness.task(lab)]).await[0].uuid;
     let (eve, store) = (harness.person("eve").await, harness.store());
-    for by in [By::User(raj.user), By::User(eve.user)] {
+    for actor in [Actor::User(raj.user), Actor::User(eve.user)] {
         let change = TaskChange { priority: Some(5), ..TaskChange::default() };
-        assert!(!store.change_task(by, waits, &change, harness.now).await.answer());
-        assert!(!store.set_task_labels(by, waits, &tag_set("x"), harness.now).await.unwrap());
+        assert!(!store.change_task(actor, waits, &change, harness.now).await.answer());
+        assert!(!store.set_task_labels(actor, waits, &tag_set("x"), harness.now).await.unwrap());
         let all = mitosis_store::ops::query::TaskQuery::all_of(lab);
         for selection in [
             CancelSelection::Ready(vec![waits]),
             CancelSelection::Waiting(vec![waits]),
             CancelSelection::Matching(all),
         ] {
-            assert!(store.cancel(by, &selection, harness.now).await.answer().is_empty());
+            assert!(store.cancel(actor, &selection, harness.now).await.answer().is_empty());
         }
-        assert_eq!(store.request_stop(by, held, harness.now).await.answer(), StopRequested::NotRunning);
+        assert_eq!(store.request_stop(actor, held, harness.now).await.answer(), StopRequested::NotRunning);
     }
-    let by = By::User(ann.user);
-    assert_eq!(store.request_stop(by, held, harness.now).await.answer(), StopRequested::LegacyWorker);
-    assert!(store.set_task_labels(by, waits, &tag_set("x"), harness.now).await.unwrap());
-    let cancelled = store.cancel(by, &CancelSelection::Ready(vec![waits]), harness.now).await.answer();
+    let actor = Actor::User(ann.user);
+    assert_eq!(store.request_stop(actor, held, harness.now).await.answer(), StopRequested::LegacyWorker);
+    assert!(store.set_task_labels(actor, waits, &tag_set("x"), harness.now).await.unwrap());
+    let cancelled = store.cancel(actor, &CancelSelection::Ready(vec![waits]), harness.now).await.answer();
     assert_eq!(cancelled, [waits]);
 }
 
@@ -260,30 +263,30 @@ pub(crate) async fn reader_and_outsider_change_no_file<B: Backend>(harness: &mut
     let lab = lab(harness, &ann, Some(Role::Read)).await;
     let task = harness.submit(&ann, &[harness.task(lab)]).await[0].uuid;
     let (eve, store, kind) = (harness.person("eve").await, harness.store(), ArtifactKind::Result);
-    let reserve = async |by, size| {
-        let attachment = store.reserve_attachment(by, lab, "x", size, None, harness.now).await.unwrap();
-        (attachment, store.reserve_artifact(by, task, kind, size, None, harness.now).await.unwrap())
+    let reserve = async |actor, size| {
+        let attachment = store.reserve_attachment(actor, lab, "x", size, None, harness.now).await.unwrap();
+        (attachment, store.reserve_artifact(actor, task, kind, size, None, harness.now).await.unwrap())
     };
-    let remove = async |by| {
-        let attachment = store.remove_attachment(by, lab, "x", harness.now).await.unwrap();
-        (attachment, store.remove_artifact(by, task, kind, harness.now).await.unwrap())
+    let remove = async |actor| {
+        let attachment = store.remove_attachment(actor, lab, "x", harness.now).await.unwrap();
+        (attachment, store.remove_artifact(actor, task, kind, harness.now).await.unwrap())
     };
     let (denied, not_removed) = (Reservation::Denied, Removal::Denied);
-    let others = [By::User(raj.user), By::User(eve.user)];
-    for by in others {
-        assert_eq!(reserve(by, 5).await, (denied.clone(), denied.clone()));
-        assert_eq!(remove(by).await, (not_removed.clone(), not_removed.clone()));
+    let others = [Actor::User(raj.user), Actor::User(eve.user)];
+    for actor in others {
+        assert_eq!(reserve(actor, 5).await, (denied.clone(), denied.clone()));
+        assert_eq!(remove(actor).await, (not_removed.clone(), not_removed.clone()));
     }
     assert_eq!(harness.used("lab").await, 0);
-    let (attachment, artifact) = reserve(By::User(ann.user), 5).await;
+    let (attachment, artifact) = reserve(Actor::User(ann.user), 5).await;
     assert!(matches!(attachment, Reservation::Reserved { record: UploadRecord::New, .. }), "{attachment:?}");
     assert!(matches!(artifact, Reservation::Reserved { record: UploadRecord::New, .. }), "{artifact:?}");
-    for by in others {
-        assert_eq!(reserve(by, 6).await, (denied.clone(), denied.clone()));
-        assert_eq!(remove(by).await, (not_removed.clone(), not_removed.clone()));
+    for actor in others {
+        assert_eq!(reserve(actor, 6).await, (denied.clone(), denied.clone()));
+        assert_eq!(remove(actor).await, (not_removed.clone(), not_removed.clone()));
     }
     assert_eq!(harness.used("lab").await, 10);
-    store.set_members(By::Site, lab, &roles(&[("raj", Role::Write)]), harness.now).await.answer();
+    store.set_members(Actor::System, lab, &roles(&[("raj", Role::Write)]), harness.now).await.answer();
     let (attachment, artifact) = remove(others[0]).await;
     assert!(matches!(attachment, Removal::Removed { .. }), "{attachment:?}");
     assert!(matches!(artifact, Removal::Removed { .. }), "{artifact:?}");
@@ -296,39 +299,40 @@ pub(crate) async fn locked_account_has_no_rights<B: Backend>(harness: &mut Harne
     let groups = [(raj.group, Role::Admin), (ann.group, Role::Admin)].into();
     let worker = harness.register(&NewWorker { groups, ..harness.new_worker(&raj) }).await;
     let task = harness.submit_one(&ann).await;
-    let (store, by) = (harness.store(), By::User(ann.user));
+    let (store, actor) = (harness.store(), Actor::User(ann.user));
     for state in [AccountState::Locked, AccountState::Deleted] {
         assert_eq!(
-            store.set_account_state(By::Site, "ann", state, harness.now).await.answer(),
+            store.set_account_state(Actor::System, "ann", state, harness.now).await.answer(),
             Administered::Done(vec![])
         );
-        let reservation = store.reserve_attachment(by, ann.group, "x", 5, None, harness.now).await.unwrap();
+        let reservation =
+            store.reserve_attachment(actor, ann.group, "x", 5, None, harness.now).await.unwrap();
         assert_eq!(reservation, Reservation::Denied);
-        assert!(!store.set_task_labels(by, task, &tag_set("x"), harness.now).await.unwrap());
-        let tags = store.set_worker_tags(by, worker.uuid, &tag_set("x"), harness.now).await.answer();
+        assert!(!store.set_task_labels(actor, task, &tag_set("x"), harness.now).await.unwrap());
+        let tags = store.set_worker_tags(actor, worker.uuid, &tag_set("x"), harness.now).await.answer();
         assert_eq!(tags, WorkerChange::Denied);
         let new = [harness.task(ann.group)];
         assert_eq!(store.submit(ann.user, &new, None, harness.now).await.answer(), Submission::Denied);
     }
     assert_eq!(
-        store.set_account_state(By::Site, "ann", AccountState::Active, harness.now).await.answer(),
+        store.set_account_state(Actor::System, "ann", AccountState::Active, harness.now).await.answer(),
         Administered::Done(vec![])
     );
-    assert!(store.set_task_labels(by, task, &tag_set("x"), harness.now).await.unwrap());
+    assert!(store.set_task_labels(actor, task, &tag_set("x"), harness.now).await.unwrap());
 }
 
 pub(crate) async fn upload_is_refused_after_the_end_of_a_membership<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let lab = lab(harness, &ann, None).await;
     let task = harness.submit(&ann, &[harness.task(lab)]).await[0].uuid;
-    let (store, by, names) = (harness.store(), By::User(raj.user), ["raj".to_owned()]);
+    let (store, actor, names) = (harness.store(), Actor::User(raj.user), ["raj".to_owned()]);
     let mut announced = 0;
     for round in 1..=20 {
-        store.set_members(By::Site, lab, &roles(&[("raj", Role::Write)]), harness.now).await.answer();
+        store.set_members(Actor::System, lab, &roles(&[("raj", Role::Write)]), harness.now).await.answer();
         let (left, artifact, attachment) = tokio::join!(
-            store.remove_members(By::Site, lab, &names, harness.now),
-            store.reserve_artifact(by, task, ArtifactKind::Result, round, None, harness.now),
-            store.reserve_attachment(by, lab, "x", round, None, harness.now),
+            store.remove_members(Actor::System, lab, &names, harness.now),
+            store.reserve_artifact(actor, task, ArtifactKind::Result, round, None, harness.now),
+            store.reserve_attachment(actor, lab, "x", round, None, harness.now),
         );
         assert!(matches!(left.answer(), MembersChange::Done(_)));
         for reservation in [artifact.unwrap(), attachment.unwrap()] {
@@ -337,7 +341,7 @@ pub(crate) async fn upload_is_refused_after_the_end_of_a_membership<B: Backend>(
                 denied => assert_eq!(denied, Reservation::Denied, "round {round}"),
             }
         }
-        let late = store.reserve_attachment(by, lab, "x", round + 100, None, harness.now).await.unwrap();
+        let late = store.reserve_attachment(actor, lab, "x", round + 100, None, harness.now).await.unwrap();
         assert_eq!(late, Reservation::Denied, "round {round}, {announced} announced");
     }
     assert!(harness.used("lab").await <= 40);
@@ -364,13 +368,13 @@ pub(crate) async fn task_refers_only_to_tasks_visible_to_its_creator<B: Backend>
         let outcome = store.submit(raj.user, &both, Some(&key), harness.now).await.answer();
         assert_eq!(outcome, Submission::Denied);
         let change = TaskChange { spec: Some(task.spec), ..TaskChange::default() };
-        assert!(!store.change_task(By::User(raj.user), his, &change, harness.now).await.answer());
+        assert!(!store.change_task(Actor::User(raj.user), his, &change, harness.now).await.answer());
     }
     assert_eq!(harness.scalar("SELECT count(*) FROM task").await, 2, "nothing was submitted");
     let seen = store.tasks_seen_by(raj.user, &[hers, his, harness.uuid()]).await.unwrap();
     assert_eq!((seen.len(), seen[&hers], seen[&his]), (2, false, true));
 
-    store.set_members(By::Site, ann.group, &roles(&[("raj", Role::Read)]), harness.now).await.answer();
+    store.set_members(Actor::System, ann.group, &roles(&[("raj", Role::Read)]), harness.now).await.answer();
     for task in naming(harness, raj.group, hers) {
         let outcome = store.submit(raj.user, &[task], None, harness.now).await.answer();
         assert!(matches!(outcome, Submission::Accepted(_)), "{outcome:?}");
@@ -388,7 +392,8 @@ pub(crate) async fn change_refers_only_to_tasks_visible_to_both<B: Backend>(harn
     for (other, allowed) in [(hers, false), (his, false), (shared, true)] {
         for task in naming(harness, lab, other) {
             let change = TaskChange { spec: Some(task.spec), ..TaskChange::default() };
-            let changed = store.change_task(By::User(raj.user), shared, &change, harness.now).await.answer();
+            let changed =
+                store.change_task(Actor::User(raj.user), shared, &change, harness.now).await.answer();
             assert_eq!(changed, allowed, "{other}");
         }
     }
@@ -421,7 +426,7 @@ pub(crate) async fn follow_up_refers_to_its_group_or_as_its_upstream<B: Backend>
         }
     }
     let creator_gone = roles(&[("raj", Role::Admin), ("ann", Role::Read)]);
-    store.set_members(By::Site, lab, &creator_gone, harness.now).await.answer();
+    store.set_members(Actor::System, lab, &creator_gone, harness.now).await.answer();
     let outcome = store.submit_follow_up(holder, &harness.task(lab), harness.now).await.answer();
     assert_eq!(outcome, FollowUp::CreatorDenied);
 }
@@ -429,7 +434,7 @@ pub(crate) async fn follow_up_refers_to_its_group_or_as_its_upstream<B: Backend>
 pub(crate) async fn follow_up_refers_only_to_tasks_still_visible<B: Backend>(harness: &mut Harness<B>) {
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let store = harness.store();
-    store.set_members(By::Site, raj.group, &roles(&[("ann", Role::Read)]), harness.now).await.answer();
+    store.set_members(Actor::System, raj.group, &roles(&[("ann", Role::Read)]), harness.now).await.answer();
     let his = harness.submit_one(&raj).await;
     let [upstream, _] = naming(harness, ann.group, his);
     harness.submit(&ann, &[upstream]).await;
@@ -439,7 +444,7 @@ pub(crate) async fn follow_up_refers_only_to_tasks_still_visible<B: Backend>(har
     let [follow_up, _] = naming(harness, ann.group, his);
     let submit = async || store.submit_follow_up(holder, &follow_up, harness.now).await.answer();
     assert!(matches!(submit().await, FollowUp::Created(_)));
-    store.remove_members(By::Site, raj.group, &["ann".to_owned()], harness.now).await.answer();
+    store.remove_members(Actor::System, raj.group, &["ann".to_owned()], harness.now).await.answer();
     assert_eq!(submit().await, FollowUp::ForbiddenReference);
 }
 
@@ -451,7 +456,7 @@ pub(crate) async fn repetition_skips_tasks_of_foreign_groups<B: Backend>(harness
     let ids = harness.submit(&ann, &[names_hers, harness.task(lab), harness.task(ann.group)]).await;
     let uuids: Vec<Uuid> = ids.iter().map(|ids| ids.uuid).collect();
     let store = harness.store();
-    store.cancel(By::Site, &CancelSelection::Ready(uuids.clone()), harness.now).await.answer();
+    store.cancel(Actor::System, &CancelSelection::Ready(uuids.clone()), harness.now).await.answer();
     let repeats: Vec<Repeat> = uuids.iter().map(|of| Repeat { of: *of, uuid: harness.uuid() }).collect();
     let repeat =
         async |user| match store.repeat(user, &repeats, RepeatMode::Once, None, harness.now).await.answer() {
@@ -474,17 +479,17 @@ pub(crate) async fn deleted_group_gets_no_waiting_tasks<B: Backend>(harness: &mu
     harness.claim_one(worker).await;
     let store = harness.store();
     for _ in 0..2 {
-        let deletion = store.delete_group(By::Site, lab, harness.now).await.answer();
+        let deletion = store.delete_group(Actor::System, lab, harness.now).await.answer();
         assert_eq!(deletion, GroupDeletion::Deleted(vec![]));
         assert_eq!(count(harness).await, 1, "given back once");
     }
     // A membership alone does not restore the group on the worker.
-    store.set_members(By::Site, lab, &roles(&[("ann", Role::Admin)]), harness.now).await.answer();
+    store.set_members(Actor::System, lab, &roles(&[("ann", Role::Admin)]), harness.now).await.answer();
     let outcome = store.submit(ann.user, &[harness.task(lab)], None, harness.now).await.answer();
     assert_eq!(outcome, Submission::Denied);
-    store.stop_worker(By::Site, worker.uuid, ShutdownOp::Force, harness.now).await.answer();
+    store.stop_worker(Actor::System, worker.uuid, ShutdownOp::Force, harness.now).await.answer();
     assert!(matches!(harness.phase(held).await, Phase::Ended(_)), "it does not go back in line");
-    store.restore_group(By::Site, lab, &roles(&[("ann", Role::Admin)]), harness.now).await.answer();
+    store.restore_group(Actor::System, lab, &roles(&[("ann", Role::Admin)]), harness.now).await.answer();
     assert_eq!(count(harness).await, 2);
 }
 
@@ -516,7 +521,7 @@ pub(crate) async fn registration_requires_a_valid_credential<B: Backend>(harness
     assert_eq!(revoked, Some(vec![with_token]), "a worker ends with the token that registered it");
     assert_eq!(register(Credential::PersonalToken(token)).await.0, ended);
     let reset = store
-        .reset_password(By::Site, ann.user, "hash", 9, TokenRevocation::Keep, harness.now)
+        .reset_password(Actor::System, ann.user, "hash", 9, TokenRevocation::Keep, harness.now)
         .await
         .answer();
     assert_eq!(reset, Administered::Done(vec![with_session]));
@@ -539,10 +544,16 @@ pub(crate) async fn password_reset_ends_workers_and_revokes_tokens<B: Backend>(h
         session: None,
     };
     store.create_personal_token(&token, harness.now).await.unwrap().unwrap();
-    store.reset_password(By::Site, ann.user, "one", 1, TokenRevocation::Keep, harness.now).await.answer();
+    store
+        .reset_password(Actor::System, ann.user, "one", 1, TokenRevocation::Keep, harness.now)
+        .await
+        .answer();
     assert_eq!(store.personal_tokens(ann.user).await.unwrap().len(), 1);
     assert_eq!((harness.phase(held).await, harness.losses_in_line().await), (Phase::Ready, 0));
-    store.reset_password(By::Site, ann.user, "two", 2, TokenRevocation::Revoke, harness.now).await.answer();
+    store
+        .reset_password(Actor::System, ann.user, "two", 2, TokenRevocation::Revoke, harness.now)
+        .await
+        .answer();
     assert!(store.personal_tokens(ann.user).await.unwrap().is_empty());
     let user = store.user("ann").await.unwrap().unwrap();
     assert_eq!((user.password_hash.as_str(), user.session), ("two", Some(2)));
@@ -555,7 +566,7 @@ pub(crate) async fn locked_account_loses_its_workers<B: Backend>(harness: &mut H
     let task = harness.submit_one(&ann).await;
     harness.claim_one(worker).await;
     let store = harness.store();
-    let set = async |state| store.set_account_state(By::Site, "ann", state, harness.now).await.answer();
+    let set = async |state| store.set_account_state(Actor::System, "ann", state, harness.now).await.answer();
     assert_eq!(set(AccountState::Active).await, Administered::Done(vec![]));
     assert_eq!(store.held_attempts(&[worker.id]).await.unwrap().len(), 1);
     assert_eq!(set(AccountState::Locked).await, Administered::Done(vec![worker.uuid]));
@@ -572,11 +583,11 @@ pub(crate) async fn claim_is_refused_after_the_end_of_a_membership<B: Backend>(h
     let lab = lab(harness, &ann, Some(Role::Write)).await;
     let store = harness.store();
     for round in 0..20 {
-        store.set_members(By::Site, lab, &roles(&[("raj", Role::Write)]), harness.now).await.answer();
+        store.set_members(Actor::System, lab, &roles(&[("raj", Role::Write)]), harness.now).await.answer();
         let worker = worker_for(harness, &raj, lab).await;
         let uuid = harness.submit(&ann, &[harness.task(lab)]).await[0].uuid;
         let names = ["raj".to_owned()];
-        let leave = store.remove_members(By::Site, lab, &names, harness.now);
+        let leave = store.remove_members(Actor::System, lab, &names, harness.now);
         let mut late = harness.new_worker(&raj);
         late.groups.insert(lab, Role::Write);
         let register = store.register_worker(&late, TERMS, harness.now.into());
@@ -589,7 +600,7 @@ pub(crate) async fn claim_is_refused_after_the_end_of_a_membership<B: Backend>(h
         for worker in [worker.id, late] {
             assert!(!store.worker_groups(worker).await.unwrap().contains_key("lab"), "round {round}");
         }
-        store.cancel(By::Site, &CancelSelection::Ready(vec![uuid]), harness.now).await.answer();
+        store.cancel(Actor::System, &CancelSelection::Ready(vec![uuid]), harness.now).await.answer();
     }
 }
 
@@ -601,7 +612,7 @@ pub(crate) async fn submission_into_a_deleted_group_is_refused<B: Backend>(harne
         let tasks: Vec<_> = (0..4).map(|_| [harness.task(group)]).collect();
         let submissions = join_all(tasks.iter().map(|task| store.submit(ann.user, task, None, harness.now)));
         let (deleted, submitted) =
-            tokio::join!(store.delete_group(By::Site, group, harness.now), submissions);
+            tokio::join!(store.delete_group(Actor::System, group, harness.now), submissions);
         assert!(matches!(deleted.answer(), GroupDeletion::Deleted(_)));
         for (task, outcome) in tasks.iter().zip(submitted) {
             match outcome.answer() {
@@ -618,7 +629,7 @@ pub(crate) async fn submission_into_a_deleted_group_is_refused<B: Backend>(harne
 /// An administrator whose account is locked during a request.
 pub(crate) async fn former_administrator_changes_nothing<B: Backend>(harness: &mut Harness<B>) {
     let root = NewUser { admin: true, ..Harness::<B>::new_user("root") };
-    let created = harness.store().create_user(By::Site, &root, harness.now).await.unwrap();
+    let created = harness.store().create_user(Actor::System, &root, harness.now).await.unwrap();
     let UserCreation::Created(root) = created else { panic!("{created:?}") };
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let lab = lab(harness, &ann, None).await;
@@ -628,32 +639,32 @@ pub(crate) async fn former_administrator_changes_nothing<B: Backend>(harness: &m
     let admins = roles(&[("ann", Role::Admin)]);
     let (quota, kind) = (QuotaChange::Add(1), ArtifactKind::Result);
     let lock = AccountState::Locked;
-    store.set_account_state(By::Site, "root", lock, now).await.answer();
+    store.set_account_state(Actor::System, "root", lock, now).await.answer();
     // Neither of them is an administrator.
-    for by in [By::Administrator(root), By::Administrator(raj.user), By::User(ann.user)] {
+    for actor in [Actor::Administrator(root), Actor::Administrator(raj.user), Actor::User(ann.user)] {
         let new = Harness::<B>::new_user("eve");
-        assert_eq!(store.create_user(by, &new, now).await.unwrap(), UserCreation::Denied);
-        assert_eq!(store.set_account_state(by, "ann", lock, now).await.answer(), Administered::Denied);
+        assert_eq!(store.create_user(actor, &new, now).await.unwrap(), UserCreation::Denied);
+        assert_eq!(store.set_account_state(actor, "ann", lock, now).await.answer(), Administered::Denied);
         let reset =
-            store.reset_password(by, ann.user, "hash", 9, TokenRevocation::Revoke, now).await.answer();
+            store.reset_password(actor, ann.user, "hash", 9, TokenRevocation::Revoke, now).await.answer();
         assert_eq!(reset, Administered::Denied);
-        assert_eq!(store.change_group_quota(by, "ann", quota, now).await.unwrap(), Administered::Denied);
-        assert_eq!(store.change_storage_quota(by, "ann", quota, now).await.unwrap(), Administered::Denied);
-        let restored = store.restore_group(by, lab, &admins, now).await.answer();
+        assert_eq!(store.change_group_quota(actor, "ann", quota, now).await.unwrap(), Administered::Denied);
+        assert_eq!(store.change_storage_quota(actor, "ann", quota, now).await.unwrap(), Administered::Denied);
+        let restored = store.restore_group(actor, lab, &admins, now).await.answer();
         assert_eq!(restored, MembersChange::Denied);
     }
-    for by in [By::Administrator(root), By::Administrator(raj.user)] {
-        let stop = store.stop_worker(by, worker.uuid, ShutdownOp::Force, now).await.answer();
+    for actor in [Actor::Administrator(root), Actor::Administrator(raj.user)] {
+        let stop = store.stop_worker(actor, worker.uuid, ShutdownOp::Force, now).await.answer();
         assert_eq!(stop, Stop::NotInControl);
-        assert_eq!(store.remove_artifact(by, task, kind, now).await.unwrap(), Removal::Denied);
-        assert_eq!(store.remove_attachment(by, ann.group, "x", now).await.unwrap(), Removal::Denied);
+        assert_eq!(store.remove_artifact(actor, task, kind, now).await.unwrap(), Removal::Denied);
+        assert_eq!(store.remove_attachment(actor, ann.group, "x", now).await.unwrap(), Removal::Denied);
     }
-    store.set_account_state(By::Site, "root", AccountState::Active, now).await.answer();
-    let by = By::Administrator(root);
-    assert_eq!(store.remove_artifact(by, task, kind, now).await.unwrap(), Removal::Unknown);
-    assert_eq!(store.remove_attachment(by, ann.group, "x", now).await.unwrap(), Removal::Unknown);
-    assert_eq!(store.restore_group(by, lab, &admins, now).await.answer(), MembersChange::Done(vec![]));
-    let stop = store.stop_worker(by, worker.uuid, ShutdownOp::Force, now).await.answer();
+    store.set_account_state(Actor::System, "root", AccountState::Active, now).await.answer();
+    let actor = Actor::Administrator(root);
+    assert_eq!(store.remove_artifact(actor, task, kind, now).await.unwrap(), Removal::Unknown);
+    assert_eq!(store.remove_attachment(actor, ann.group, "x", now).await.unwrap(), Removal::Unknown);
+    assert_eq!(store.restore_group(actor, lab, &admins, now).await.answer(), MembersChange::Done(vec![]));
+    let stop = store.stop_worker(actor, worker.uuid, ShutdownOp::Force, now).await.answer();
     assert_eq!(stop, Stop::Removed);
-    assert_eq!(store.set_account_state(by, "ann", lock, now).await.answer(), Administered::Done(vec![]));
+    assert_eq!(store.set_account_state(actor, "ann", lock, now).await.answer(), Administered::Done(vec![]));
 }

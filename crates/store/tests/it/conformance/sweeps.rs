@@ -7,7 +7,7 @@ use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_protocol::{
     ArtifactKind, ResultWarning, TaskResult, TaskResultMessage, TaskState, Timestamp, WaitStatus, WarningCode,
 };
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::dispatch::{Completed, Completion, Ended, Exchange, Holder, Verdict};
 use mitosis_store::ops::events::{ChangeQuery, Cursor};
 use mitosis_store::ops::query::{Page, TaskQuery};
@@ -72,7 +72,11 @@ pub(crate) async fn results_have_a_row_for_each_task_in_any_state<B: Backend>(ha
         harness.submit(&ann, &[task]).await;
     }
     let cancelled = harness.submit_one(&ann).await;
-    harness.store().cancel(By::Site, &CancelSelection::Ready(vec![cancelled]), harness.now).await.answer();
+    harness
+        .store()
+        .cancel(Actor::System, &CancelSelection::Ready(vec![cancelled]), harness.now)
+        .await
+        .answer();
     harness.pass(SECOND);
     let started = harness.now;
     let held = harness.claim_one(worker).await;

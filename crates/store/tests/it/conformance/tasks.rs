@@ -8,7 +8,7 @@ use mitosis_domain::limits;
 use mitosis_domain::task::{Phase, Task};
 use mitosis_domain::timeout::Timeout;
 use mitosis_protocol::TaskSpec;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::query::TaskQuery;
 use mitosis_store::ops::tasks::{IdempotencyKey, NewTask, Submission, TaskChange, TaskIds};
 use uuid::Uuid;
@@ -182,7 +182,7 @@ pub(crate) async fn waiting_task_can_be_changed<B: Backend>(harness: &mut Harnes
     let before = harness.get(uuid).await;
     harness.pass(SECOND);
     let change = TaskChange { priority: Some(9), ..TaskChange::default() };
-    assert!(harness.store().change_task(By::Site, uuid, &change, harness.now).await.answer());
+    assert!(harness.store().change_task(Actor::System, uuid, &change, harness.now).await.answer());
     let after = harness.get(uuid).await;
     assert_eq!(after, Task { priority: 9, updated_at: harness.now, ..before });
 
@@ -193,7 +193,7 @@ pub(crate) async fn waiting_task_can_be_changed<B: Backend>(harness: &mut Harnes
         priority: None,
         spec: Some(elaborate.spec.clone()),
     };
-    assert!(harness.store().change_task(By::Site, uuid, &change, harness.now).await.answer());
+    assert!(harness.store().change_task(Actor::System, uuid, &change, harness.now).await.answer());
     let expected = Task { tags: elaborate.tags, timeout: timeout(12), spec: elaborate.spec, ..after };
     assert_eq!(harness.get(uuid).await, expected);
 }
@@ -205,8 +205,8 @@ pub(crate) async fn changed_task_moves_to_its_new_lane<B: Backend>(harness: &mut
         (harness.submit_one(&ann).await, harness.submit_one(&ann).await, harness.submit_one(&ann).await);
     let ahead = TaskChange { priority: Some(1), ..TaskChange::default() };
     let elsewhere = TaskChange { tags: Some(tag_set("gpu")), ..TaskChange::default() };
-    assert!(harness.store().change_task(By::Site, third, &ahead, harness.now).await.answer());
-    assert!(harness.store().change_task(By::Site, first, &elsewhere, harness.now).await.answer());
+    assert!(harness.store().change_task(Actor::System, third, &ahead, harness.now).await.answer());
+    assert!(harness.store().change_task(Actor::System, first, &elsewhere, harness.now).await.answer());
     let order: Vec<_> = harness.claim(worker, 3).await.iter().map(|held| held.task.uuid).collect();
     assert_eq!(order, [third, second]);
 }
@@ -217,13 +217,14 @@ pub(crate) async fn only_a_waiting_task_can_be_changed<B: Backend>(harness: &mut
     let uuid = harness.submit_one(&ann).await;
     let held = harness.claim_one(worker).await;
     let change = TaskChange { priority: Some(9), ..TaskChange::default() };
-    let try_it = async || harness.store().change_task(By::Site, uuid, &change, harness.now).await.answer();
+    let try_it =
+        async || harness.store().change_task(Actor::System, uuid, &change, harness.now).await.answer();
     assert!(!try_it().await, "Running");
     harness.finish(&held).await;
     assert!(!try_it().await, "Finished");
     assert_eq!(harness.get(uuid).await.priority, 0);
     assert!(
-        !harness.store().change_task(By::Site, harness.uuid(), &change, harness.now).await.answer(),
+        !harness.store().change_task(Actor::System, harness.uuid(), &change, harness.now).await.answer(),
         "unknown"
     );
 }
@@ -233,7 +234,9 @@ pub(crate) async fn labels_can_be_replaced_in_any_state<B: Backend>(harness: &mu
     let worker = harness.worker(&ann).await;
     let uuid = harness.submit_one(&ann).await;
     let relabel = async |harness: &Harness<B>, text: &str| {
-        assert!(harness.store().set_task_labels(By::Site, uuid, &tag_set(text), harness.now).await.unwrap());
+        assert!(
+            harness.store().set_task_labels(Actor::System, uuid, &tag_set(text), harness.now).await.unwrap()
+        );
         assert_eq!(harness.get(uuid).await.labels, tag_set(text));
         let query = TaskQuery { labels: tag_set(text), ..TaskQuery::all_of(ann.group) };
         assert_eq!(harness.store().count_tasks(&query, u64::MAX, LONG).await.unwrap().at_least, 1, "{text}");
@@ -248,7 +251,11 @@ pub(crate) async fn labels_can_be_replaced_in_any_state<B: Backend>(harness: &mu
     let old = TaskQuery { labels: tag_set("running"), ..TaskQuery::all_of(ann.group) };
     assert_eq!(harness.store().count_tasks(&old, u64::MAX, LONG).await.unwrap().at_least, 0);
     assert!(
-        !harness.store().set_task_labels(By::Site, harness.uuid(), &tag_set("x"), harness.now).await.unwrap()
+        !harness
+            .store()
+            .set_task_labels(Actor::System, harness.uuid(), &tag_set("x"), harness.now)
+            .await
+            .unwrap()
     );
 }
 

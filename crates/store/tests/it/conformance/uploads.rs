@@ -5,7 +5,7 @@ use std::time::Duration;
 use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::ArtifactKind::Result as Output;
 use mitosis_protocol::Timestamp;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::artifacts::{Reservation, UploadRecord};
 use mitosis_store::ops::dispatch::Holder;
 use mitosis_store::ops::expected_uploads::{EndedUploads, NewLink};
@@ -39,15 +39,15 @@ pub(crate) async fn upload_target_follows_the_record<B: Backend>(harness: &mut H
     assert_eq!(found(harness, &of_attempt).await, target(7, AwaitedUpload::OfAttempt));
     harness.finish(&held).await;
     assert_eq!(found(harness, &of_attempt).await, target(7, AwaitedUpload::None));
-    harness.store().remove_artifact(By::Site, held.task.uuid, Output, harness.now).await.unwrap();
+    harness.store().remove_artifact(Actor::System, held.task.uuid, Output, harness.now).await.unwrap();
     assert_eq!(found(harness, &of_attempt).await, None);
 
     let other = harness.submit_one(&ann).await;
     let by_user = artifact(
-        harness.store().reserve_artifact(By::Site, other, Output, 5, None, harness.now).await.unwrap(),
+        harness.store().reserve_artifact(Actor::System, other, Output, 5, None, harness.now).await.unwrap(),
     );
     assert_eq!(found(harness, &by_user).await, target(5, AwaitedUpload::OfUser));
-    harness.store().reserve_attachment(By::Site, ann.group, "in/x", 9, None, harness.now).await.unwrap();
+    harness.store().reserve_attachment(Actor::System, ann.group, "in/x", 9, None, harness.now).await.unwrap();
     let attachment = ObjectKey::from_stored(ObjectClass::Attachments, "ann/in/x".to_owned());
     assert_eq!(found(harness, &attachment).await, target(9, AwaitedUpload::OfUser));
     for path in ["ann/in/y", "bob/in/x", "ann", "", &format!("{}/x", Uuid::from_u128(7))] {
@@ -108,10 +108,10 @@ pub(crate) async fn size_is_reconciled_after_the_last_upload<B: Backend>(harness
     for (nonce, size) in [(7, 100), (-3, 40)] {
         let link = Some(link(nonce, until, false));
         store
-            .reserve_attachment(By::User(ann.user), ann.group, "in/x", size, link, harness.now)
+            .reserve_attachment(Actor::User(ann.user), ann.group, "in/x", size, link, harness.now)
             .await
             .unwrap();
-        store.reserve_artifact(By::User(ann.user), task, Output, size, link, harness.now).await.unwrap();
+        store.reserve_artifact(Actor::User(ann.user), task, Output, size, link, harness.now).await.unwrap();
     }
     assert_eq!(harness.used("ann").await, 200);
     for key in [&attachment, &archive] {
@@ -143,7 +143,7 @@ pub(crate) async fn size_stays_while_an_upload_is_expected<B: Backend>(harness: 
     let key = ObjectKey::from_stored(ObjectClass::Attachments, "ann/x".to_owned());
     let announce = async |nonce, size| {
         let link = Some(link(nonce, until, false));
-        store.reserve_attachment(By::Site, ann.group, "x", size, link, harness.now).await.unwrap()
+        store.reserve_attachment(Actor::System, ann.group, "x", size, link, harness.now).await.unwrap()
     };
     announce(1, 9).await;
     store.end_upload(&key, 1, harness.now).await.unwrap();
@@ -165,7 +165,7 @@ pub(crate) async fn link_ends_with_its_record_unless_it_may_create<B: Backend>(h
     let key = ObjectKey::from_stored(ObjectClass::Attachments, "ann/x".to_owned());
     let announce = async |nonce, size, may_create, now| {
         let link = Some(link(nonce, now + HOUR, may_create));
-        match store.reserve_attachment(By::Site, ann.group, "x", size, link, now).await.unwrap() {
+        match store.reserve_attachment(Actor::System, ann.group, "x", size, link, now).await.unwrap() {
             Reservation::Reserved { record, .. } => record,
             other => panic!("{other:?}"),
         }
@@ -173,7 +173,7 @@ pub(crate) async fn link_ends_with_its_record_unless_it_may_create<B: Backend>(h
     assert_eq!(announce(1, 100, true, now).await, UploadRecord::NewDirect);
     assert_eq!(announce(2, 100, true, now).await, UploadRecord::Existing);
     assert!(!store.begin_upload(&key, 1, now + HOUR, now).await.unwrap(), "it is not for the coordinator");
-    store.remove_attachment(By::Site, ann.group, "x", now).await.unwrap();
+    store.remove_attachment(Actor::System, ann.group, "x", now).await.unwrap();
     assert!(!store.begin_upload(&key, 2, now + HOUR, now).await.unwrap(), "it ended with its record");
 
     // The first link may still create an object of its size.
@@ -184,8 +184,8 @@ pub(crate) async fn link_ends_with_its_record_unless_it_may_create<B: Backend>(h
     assert_eq!(ended, EndedUploads { nonces: vec![1, 3], may_appear: true });
     store.settle_size(&key, &ended, 4, now).await.unwrap();
     assert_eq!(harness.used("ann").await, 4);
-    store.remove_attachment(By::Site, ann.group, "x", now).await.unwrap();
+    store.remove_attachment(Actor::System, ann.group, "x", now).await.unwrap();
     assert_eq!(announce(4, 4, true, now).await, UploadRecord::New, "it is not forgotten");
-    store.remove_attachment(By::Site, ann.group, "x", now).await.unwrap();
+    store.remove_attachment(Actor::System, ann.group, "x", now).await.unwrap();
     assert_eq!(announce(5, 4, true, now + HOUR).await, UploadRecord::NewDirect);
 }

@@ -7,7 +7,7 @@ use mitosis_domain::task::Phase;
 use mitosis_protocol::Role;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::query::{FoundWorkers, WorkerPage, WorkerQuery};
 use mitosis_store::ops::workers::{Departure, Fate, NewWorker, Stop, WorkerChange, WorkerGroupsChange};
 use uuid::Uuid;
@@ -21,7 +21,7 @@ fn relations(relations: &[(&str, Role)]) -> BTreeMap<String, Role> {
 }
 
 async fn stop<B: Backend>(harness: &Harness<B>, uuid: Uuid, op: ShutdownOp) -> Stop {
-    harness.store().stop_worker(By::Site, uuid, op, harness.now).await.answer()
+    harness.store().stop_worker(Actor::System, uuid, op, harness.now).await.answer()
 }
 
 async fn is_there<B: Backend>(harness: &Harness<B>, worker: RegisteredWorker) -> bool {
@@ -86,10 +86,10 @@ pub(crate) async fn tags_and_labels_are_replaced<B: Backend>(harness: &mut Harne
     let store = harness.store();
     harness.pass(SECOND);
     let set_tags = async |uuid, tags: &str| {
-        store.set_worker_tags(By::Site, uuid, &tag_set(tags), harness.now).await.answer()
+        store.set_worker_tags(Actor::System, uuid, &tag_set(tags), harness.now).await.answer()
     };
     let set_labels = async |uuid, labels: &str| {
-        store.set_worker_labels(By::Site, uuid, &tag_set(labels), harness.now).await.unwrap()
+        store.set_worker_labels(Actor::System, uuid, &tag_set(labels), harness.now).await.unwrap()
     };
     assert_eq!(set_tags(worker.uuid, "x y").await, WorkerChange::Done);
     assert_eq!(set_labels(worker.uuid, "z").await, WorkerChange::Done);
@@ -107,11 +107,11 @@ pub(crate) async fn worker_groups_change_all_or_nothing<B: Backend>(harness: &mu
     let worker = harness.worker(&ann).await;
     let store = harness.store();
     let set = async |harness: &Harness<B>, roles: &[(&str, Role)]| {
-        store.set_worker_groups(By::Site, worker.uuid, &relations(roles), harness.now).await.answer()
+        store.set_worker_groups(Actor::System, worker.uuid, &relations(roles), harness.now).await.answer()
     };
     let remove = async |harness: &Harness<B>, names: &[&str]| {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        store.remove_worker_groups(By::Site, worker.uuid, &names, harness.now).await.answer()
+        store.remove_worker_groups(Actor::System, worker.uuid, &names, harness.now).await.answer()
     };
     let unknown = WorkerGroupsChange::UnknownGroup("none".to_owned());
 
@@ -127,10 +127,10 @@ pub(crate) async fn worker_groups_change_all_or_nothing<B: Backend>(harness: &mu
     assert_eq!(store.worker_groups(worker.id).await.unwrap(), relations(&[("lab", Role::Read)]));
 
     let unknown = harness.uuid();
-    let outcome = store.set_worker_groups(By::Site, unknown, &both, harness.now).await.answer();
+    let outcome = store.set_worker_groups(Actor::System, unknown, &both, harness.now).await.answer();
     assert_eq!(outcome, WorkerGroupsChange::UnknownWorker);
     let outcome =
-        store.remove_worker_groups(By::Site, unknown, &["lab".to_owned()], harness.now).await.answer();
+        store.remove_worker_groups(Actor::System, unknown, &["lab".to_owned()], harness.now).await.answer();
     assert_eq!(outcome, WorkerGroupsChange::UnknownWorker);
 }
 

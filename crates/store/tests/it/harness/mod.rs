@@ -24,7 +24,7 @@ use mitosis_store::ops::dispatch::{
 use mitosis_store::ops::groups::GroupCreation;
 use mitosis_store::ops::tasks::{NewTask, Submission, TaskIds};
 use mitosis_store::ops::workers::{NewWorker, Registration};
-use mitosis_store::ops::{By, Changed};
+use mitosis_store::ops::{Actor, Changed};
 use mitosis_store::{Store, StoreError};
 use uuid::Uuid;
 
@@ -180,7 +180,7 @@ impl<B: Backend> Harness<B> {
 
     /// Creates an account.
     pub(crate) async fn person(&self, text: &str) -> Person {
-        let created = self.store().create_user(By::Site, &Self::new_user(text), self.now).await.unwrap();
+        let created = self.store().create_user(Actor::System, &Self::new_user(text), self.now).await.unwrap();
         let UserCreation::Created(user) = created else { panic!("{text}: {created:?}") };
         let Membership::Member(group, Role::Admin) = self.store().membership(user, text).await.unwrap()
         else {

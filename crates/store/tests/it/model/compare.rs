@@ -5,12 +5,12 @@ use mitosis_protocol::{TaskResult, WaitStatus};
 use mitosis_store::ops::query::TaskQuery;
 use uuid::Uuid;
 
-use super::actor::Actor;
+use super::driver::Driver;
 use super::world::{ModelPhase, World};
 use crate::backend::Backend;
 use crate::harness::{LONG, status};
 
-impl<B: Backend> Actor<B> {
+impl<B: Backend> Driver<B> {
     /// Compares every task and worker with the model.
     pub(super) async fn agrees_with(&self, world: &World) {
         for at in 0..world.tasks.len() {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use tokio::runtime::Runtime;
 
-use super::actor::Actor;
+use super::driver::Driver;
 use super::moves::Move;
 use super::world::World;
 use crate::backend::Backend;
@@ -15,7 +15,7 @@ pub(super) struct Machine<B>(PhantomData<B>);
 
 /// The store under test, and its runtime.
 pub(super) struct Setup<B> {
-    actor: Actor<B>,
+    driver: Driver<B>,
     runtime: Runtime,
 }
 
@@ -26,8 +26,8 @@ impl<B: Backend> StateMachineTest for Machine<B> {
     fn init_test(_: &World) -> Setup<B> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let actor = runtime.block_on(Actor::set_up());
-        Setup { actor, runtime }
+        let driver = runtime.block_on(Driver::set_up());
+        Setup { driver, runtime }
     }
 
     fn apply(mut cast: Setup<B>, world: &World, next: Move) -> Setup<B> {
@@ -36,7 +36,7 @@ impl<B: Backend> StateMachineTest for Machine<B> {
     }
 
     fn check_invariants(cast: &Setup<B>, world: &World) {
-        cast.runtime.block_on(cast.actor.agrees_with(world));
+        cast.runtime.block_on(cast.driver.agrees_with(world));
     }
 
     /// Checks that the remaining tasks are claimed in order, also after a restart.
@@ -46,18 +46,18 @@ impl<B: Backend> StateMachineTest for Machine<B> {
             world = World::apply(world, &next);
             cast.make(&next, &world);
         }
-        let Setup { actor, runtime } = cast;
+        let Setup { driver, runtime } = cast;
         runtime.block_on(async move {
-            actor.agrees_with(&world).await;
-            actor.harness.check_invariants().await;
+            driver.agrees_with(&world).await;
+            driver.harness.check_invariants().await;
         });
     }
 }
 
 impl<B: Backend> Setup<B> {
     fn make(&mut self, next: &Move, world: &World) {
-        self.actor.harness.now = world.now;
-        let answer = self.runtime.block_on(self.actor.make(next));
+        self.driver.harness.now = world.now;
+        let answer = self.runtime.block_on(self.driver.make(next));
         assert_eq!(answer, world.answer, "the store's answer, and the model's, to {next:?}");
     }
 }

@@ -1,13 +1,13 @@
 //! Random histories, applied to a store and to a plain model of it.
 //!
 //! The model ([`world`]) keeps everything in lists and knows the outcome of each move ([`moves`]); the
-//! [`actor`] makes the same move in the store. They must agree on every outcome, and after every move on every
+//! [`driver`] makes the same move in the store. They must agree on every outcome, and after every move on every
 //! task and worker. So a task ends once, a stale attempt never wins, nothing acknowledged is lost, and tasks
 //! are claimed in order.
 
-mod actor;
 mod attempts;
 mod compare;
+mod driver;
 mod exchange;
 mod machine;
 mod moves;

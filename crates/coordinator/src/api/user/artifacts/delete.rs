@@ -4,7 +4,7 @@ use axum::extract::State;
 use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::{ArtifactKind, Timestamp, Uuid};
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::artifacts::Removal;
 
 use super::{DELETION_DELAY, not_permitted, recently_uploaded};
@@ -32,19 +32,19 @@ async fn delete(
     InPath((uuid, kind)): InPath<(Uuid, ArtifactKind)>,
 ) -> Result<Empty, ApiError> {
     find(&app, &user, uuid, Action::ManageFiles).await?;
-    remove(&app, By::User(user.id), uuid, kind, app.now() - DELETION_DELAY).await
+    remove(&app, Actor::User(user.id), uuid, kind, app.now() - DELETION_DELAY).await
 }
 
 /// Deletes the record, then the object. The object is deleted again later, in case the deletion fails now or a link to it
 /// is still valid.
 pub(in crate::api) async fn remove(
     app: &App,
-    by: By,
+    actor: Actor,
     task: Uuid,
     kind: ArtifactKind,
     untouched_since: Timestamp,
 ) -> Result<Empty, ApiError> {
-    match app.store.remove_artifact(by, task, kind, untouched_since).await? {
+    match app.store.remove_artifact(actor, task, kind, untouched_since).await? {
         Removal::Removed { object } => {
             if let Some(object) = object {
                 app.discard(&ObjectKey::from_stored(ObjectClass::Artifacts, object)).await?;

@@ -9,7 +9,7 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::artifact::{
     ArtifactsByFilterRequest, ArtifactsByListRequest, DeletedArtifactsListReply, DeletedArtifactsReply,
 };
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 
 use super::delete::remove;
 use super::{DELETION_DELAY, of_each, passed_over};
@@ -39,7 +39,7 @@ async fn by_filter(
     if Action::ManageFiles.allowed_to(role) {
         let untouched_since = app.now() - DELETION_DELAY;
         for (uuid, _) in of_each(&app, &tasks, content_type).await? {
-            if !passed_over(remove(&app, By::User(user.id), uuid, content_type, untouched_since).await)? {
+            if !passed_over(remove(&app, Actor::User(user.id), uuid, content_type, untouched_since).await)? {
                 deleted_count += 1;
             }
         }
@@ -63,7 +63,7 @@ async fn by_list(
     for uuid in request.uuids {
         let removed = allowed.contains(&uuid)
             && !passed_over(
-                remove(&app, By::User(user.id), uuid, request.content_type, untouched_since).await,
+                remove(&app, Actor::User(user.id), uuid, request.content_type, untouched_since).await,
             )?;
         match removed {
             true => reply.deleted_count += 1,

@@ -8,7 +8,7 @@ use mitosis_objects::Right;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::artifact::UploadArtifactRequest;
 use mitosis_protocol::storage::UploadReply;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::artifacts::{Reservation, UploadRecord};
 
 use super::{Reserved, announced, reserved};
@@ -37,10 +37,10 @@ async fn upload(
 ) -> Result<Json<UploadReply>, ApiError> {
     find(&app, &user, uuid, Action::ManageFiles).await?;
     let size = announced(request.content_length)?;
-    let by = By::User(user.id);
+    let actor = Actor::User(user.id);
     let (length, kind) = (request.content_length, request.content_type);
     let new = conditions.announce(&app, &ObjectKey::artifact(uuid, kind), length)?;
-    let reserve = async || app.store.reserve_artifact(by, uuid, kind, size, Some(new), app.now()).await;
+    let reserve = async || app.store.reserve_artifact(actor, uuid, kind, size, Some(new), app.now()).await;
     let mut reservation = reserve().await?;
     if let Reservation::HasNoObject { object } = reservation {
         let key = ObjectKey::from_stored(ObjectClass::Artifacts, object);

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use mitosis_domain::account::User;
 use mitosis_domain::permission::Action;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 
 use super::removal::remove;
 use crate::api::body::InPath;
@@ -47,6 +47,6 @@ async fn delete_query(
 
 async fn delete_as(app: &App, user: &User, group: &str, key: &str) -> Result<Empty, ApiError> {
     let id = require(app, user, group, Action::ManageFiles).await?;
-    remove(app, By::User(user.id), id, key, app.now() - DELETION_DELAY).await?;
+    remove(app, Actor::User(user.id), id, key, app.now() - DELETION_DELAY).await?;
     Ok(Empty)
 }

@@ -7,7 +7,7 @@ use mitosis_protocol::attachment::{
     AttachmentsByFilterRequest, AttachmentsByListRequest, DeletedAttachmentsListReply,
     DeletedAttachmentsReply,
 };
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 
 use super::listed;
 use super::query::page;
@@ -43,7 +43,7 @@ async fn by_filter(
     let untouched_since = app.now() - DELETION_DELAY;
     let mut deleted_count = 0;
     for attachment in found {
-        if !passed_over(remove(&app, By::User(user.id), group, &attachment.key, untouched_since).await)? {
+        if !passed_over(remove(&app, Actor::User(user.id), group, &attachment.key, untouched_since).await)? {
             deleted_count += 1;
         }
     }
@@ -61,7 +61,7 @@ async fn by_list(
     let untouched_since = app.now() - DELETION_DELAY;
     let mut reply = DeletedAttachmentsListReply { deleted_count: 0, failed_keys: Vec::new(), group_name };
     for key in listed(request.keys)? {
-        match passed_over(remove(&app, By::User(user.id), group, &key, untouched_since).await)? {
+        match passed_over(remove(&app, Actor::User(user.id), group, &key, untouched_since).await)? {
             true => reply.failed_keys.push(key),
             false => reply.deleted_count += 1,
         }

@@ -3,7 +3,7 @@
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_protocol::Timestamp;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::artifacts::Removal;
 
 use crate::api::user::artifacts::{not_permitted, recently_uploaded};
@@ -14,12 +14,12 @@ use crate::error::{ApiError, Rejection, ResourceKind};
 /// or a link to it is still valid.
 pub(in crate::api) async fn remove(
     app: &App,
-    by: By,
+    actor: Actor,
     group: GroupId,
     key: &str,
     untouched_since: Timestamp,
 ) -> Result<(), ApiError> {
-    match app.store.remove_attachment(by, group, key, untouched_since).await? {
+    match app.store.remove_attachment(actor, group, key, untouched_since).await? {
         Removal::Removed { object: Some(object) } => {
             Ok(app.discard(&ObjectKey::from_stored(ObjectClass::Attachments, object)).await?)
         }

@@ -6,7 +6,7 @@ use mitosis_domain::permission::Action;
 use mitosis_objects::Right;
 use mitosis_protocol::attachment::UploadAttachmentRequest;
 use mitosis_protocol::storage::UploadReply;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::artifacts::UploadRecord;
 
 use super::object;
@@ -41,10 +41,11 @@ async fn upload(
     let key = object(&group, &request.key)?;
     let size = announced(request.content_length)?;
     let id = require(&app, &user, &group, Action::ManageFiles).await?;
-    let by = By::User(user.id);
+    let actor = Actor::User(user.id);
     let length = request.content_length;
     let new = conditions.announce(&app, &key, length)?;
-    let reservation = app.store.reserve_attachment(by, id, &request.key, size, Some(new), app.now()).await?;
+    let reservation =
+        app.store.reserve_attachment(actor, id, &request.key, size, Some(new), app.now()).await?;
     let Reserved { record, .. } = reserved(reservation)?;
     let right = Right::Replace { length, nonce: new.nonce };
     let link = conditions.link(&app, &key, record, right, Some(&authentication.encode()))?;

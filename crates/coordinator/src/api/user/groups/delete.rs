@@ -5,7 +5,7 @@ use mitosis_domain::ids::GroupId;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::audit::actions;
 use mitosis_store::StoreError;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::groups::GroupDeletion;
 
 use super::update_users::not_admin;
@@ -36,7 +36,7 @@ async fn delete(
     InPath(group): InPath<String>,
 ) -> Result<Empty, ApiError> {
     let id = require(&app, &user, &group, Action::ManageMembers).await?;
-    match app.publish(app.store.delete_group(By::User(user.id), id, app.now()).await?) {
+    match app.publish(app.store.delete_group(Actor::User(user.id), id, app.now()).await?) {
         GroupDeletion::Deleted(_) => {
             app.record(&user.name, actions::GROUP_DELETED, group, Some(client)).await?;
             cancel_remaining(&app, id).await?;

@@ -5,7 +5,7 @@ use axum::extract::{RawQuery, State};
 use mitosis_domain::account::User;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::group::RemoveUsersRequest;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 
 use super::update_users::answer;
 use crate::api::body::{Body, InPath, repeated};
@@ -57,5 +57,5 @@ async fn remove(app: &App, user: &User, group: &str, users: &[String]) -> Result
             .hint("`mito client groups get` shows the members")
             .into());
     }
-    answer(app.publish(app.store.remove_members(By::User(user.id), id, users, app.now()).await?))
+    answer(app.publish(app.store.remove_members(Actor::User(user.id), id, users, app.now()).await?))
 }

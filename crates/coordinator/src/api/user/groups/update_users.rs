@@ -4,7 +4,7 @@ use axum::extract::State;
 use http::StatusCode;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::group::RelationsRequest;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::groups::MembersChange;
 
 use crate::api::body::{Body, InPath};
@@ -37,7 +37,7 @@ async fn update_users(
             .hint("for example `mito client groups update-user lab ann:write`")
             .into());
     }
-    answer(app.publish(app.store.set_members(By::User(user.id), id, &request.relations, app.now()).await?))
+    answer(app.publish(app.store.set_members(Actor::User(user.id), id, &request.relations, app.now()).await?))
 }
 
 /// The rejection of a user without the role Admin.

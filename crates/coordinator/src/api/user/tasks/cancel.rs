@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use mitosis_protocol::Uuid;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::tasks::CancelSelection;
 
 use super::{find_own, not_waiting};
@@ -25,6 +25,6 @@ async fn cancel(
 ) -> Result<Empty, ApiError> {
     find_own(&app, &user, uuid).await?;
     let cancelled =
-        app.store.cancel(By::User(user.id), &CancelSelection::Ready(vec![uuid]), app.now()).await?;
+        app.store.cancel(Actor::User(user.id), &CancelSelection::Ready(vec![uuid]), app.now()).await?;
     if app.publish(cancelled).is_empty() { Err(not_waiting(uuid).into()) } else { Ok(Empty) }
 }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::{CancelTasksListRequest, CancelledTasksListReply};
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::tasks::CancelSelection;
 
 use super::batches::{BATCH_SIZE, Pacer, interrupted};
@@ -34,7 +34,7 @@ async fn cancel_list(
     for batch in request.uuids.chunks(BATCH_SIZE) {
         let pacer = Pacer::begin(&app.request_counter);
         let selection = CancelSelection::Waiting(batch.to_vec());
-        let ended = app.store.cancel(By::User(user.id), &selection, app.now()).await;
+        let ended = app.store.cancel(Actor::User(user.id), &selection, app.now()).await;
         let ended = ended.map_err(|error| interrupted(error.into(), cancelled.len(), "cancelled"))?;
         cancelled.extend(app.publish(ended));
         pacer.pause().await;

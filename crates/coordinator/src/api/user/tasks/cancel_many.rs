@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::task::{CancelledTasksReply, TaskFilter};
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::tasks::CancelSelection;
 
 use super::batches::{Pacer, interrupted};
@@ -32,7 +32,7 @@ async fn cancel_many(
     let (selection, mut count) = (CancelSelection::Matching(query), 0);
     loop {
         let pacer = Pacer::begin(&app.request_counter);
-        let cancelled = app.store.cancel(By::User(user.id), &selection, app.now()).await;
+        let cancelled = app.store.cancel(Actor::User(user.id), &selection, app.now()).await;
         let cancelled =
             app.publish(cancelled.map_err(|error| interrupted(error.into(), count, "cancelled"))?);
         if cancelled.is_empty() {

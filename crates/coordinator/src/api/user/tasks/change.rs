@@ -3,7 +3,7 @@
 use axum::extract::State;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::ChangeTaskRequest;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::tasks::TaskChange;
 
 use super::{find_own, not_waiting, references, submission};
@@ -31,7 +31,7 @@ async fn change(
     if let Some(spec) = &change.spec {
         references::check(&app, &user, spec).await?;
     }
-    match app.publish(app.store.change_task(By::User(user.id), uuid, &change, app.now()).await?) {
+    match app.publish(app.store.change_task(Actor::User(user.id), uuid, &change, app.now()).await?) {
         true => Ok(Empty),
         false => Err(not_waiting(uuid).into()),
     }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::LabelsRequest;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 
 use super::{find_own, submission};
 use crate::api::body::{Body, InPath};
@@ -26,7 +26,7 @@ async fn labels(
 ) -> Result<Empty, ApiError> {
     find_own(&app, &user, uuid).await?;
     let labels = submission::words(request.labels)?;
-    match app.store.set_task_labels(By::User(user.id), uuid, &labels, app.now()).await? {
+    match app.store.set_task_labels(Actor::User(user.id), uuid, &labels, app.now()).await? {
         true => Ok(Empty),
         false => Err(Rejection::no_such(ResourceKind::Task, uuid).into()),
     }

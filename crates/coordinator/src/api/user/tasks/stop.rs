@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use mitosis_protocol::{ErrorCode, Uuid};
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::tasks::StopRequested;
 
 use super::find_own;
@@ -25,7 +25,7 @@ async fn stop(
     InPath(uuid): InPath<Uuid>,
 ) -> Result<Empty, ApiError> {
     find_own(&app, &user, uuid).await?;
-    match app.publish(app.store.request_stop(By::User(user.id), uuid, app.now()).await?) {
+    match app.publish(app.store.request_stop(Actor::User(user.id), uuid, app.now()).await?) {
         StopRequested::Agent(_) => Ok(Empty),
         StopRequested::LegacyWorker => {
             Err(Rejection::invalid("the worker of this task does not support stopping single tasks")

@@ -4,7 +4,7 @@ use axum::extract::State;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::worker::ShutdownOp;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::workers::Stop;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -36,12 +36,17 @@ async fn cancel(
     InPath(uuid): InPath<Uuid>,
     InQuery(Op { op }): InQuery<Op>,
 ) -> Result<Empty, ApiError> {
-    stop(&app, By::User(user.id), uuid, op).await
+    stop(&app, Actor::User(user.id), uuid, op).await
 }
 
 /// Stops a worker, and announces a task that it returns.
-pub(in crate::api) async fn stop(app: &App, by: By, uuid: Uuid, op: ShutdownOp) -> Result<Empty, ApiError> {
-    match app.publish(app.store.stop_worker(by, uuid, op, app.now()).await?) {
+pub(in crate::api) async fn stop(
+    app: &App,
+    actor: Actor,
+    uuid: Uuid,
+    op: ShutdownOp,
+) -> Result<Empty, ApiError> {
+    match app.publish(app.store.stop_worker(actor, uuid, op, app.now()).await?) {
         Stop::Removed | Stop::Marked => Ok(Empty),
         Stop::NotInControl => Err(not_in_control(Action::ControlWorkers).into()),
         Stop::Unknown => Err(Rejection::no_such(ResourceKind::Worker, uuid).into()),

@@ -6,7 +6,7 @@ use mitosis_domain::tags::TagSet;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::LabelsRequest;
 use mitosis_protocol::worker::TagsRequest;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::workers::WorkerChange;
 
 use super::get::not_in_control;
@@ -35,7 +35,7 @@ async fn tags(
     Body(request): Body<TagsRequest>,
 ) -> Result<Empty, ApiError> {
     let tags = named(request.tags)?;
-    let change = app.store.set_worker_tags(By::User(user.id), uuid, &tags, app.now()).await?;
+    let change = app.store.set_worker_tags(Actor::User(user.id), uuid, &tags, app.now()).await?;
     answer(app.publish(change), uuid)
 }
 
@@ -46,7 +46,7 @@ async fn labels(
     Body(request): Body<LabelsRequest>,
 ) -> Result<Empty, ApiError> {
     let labels = named(request.labels)?;
-    answer(app.store.set_worker_labels(By::User(user.id), uuid, &labels, app.now()).await?, uuid)
+    answer(app.store.set_worker_labels(Actor::User(user.id), uuid, &labels, app.now()).await?, uuid)
 }
 
 /// Replies 400 for an empty set: the protocol does not support it.

@@ -8,7 +8,7 @@ use mitosis_domain::permission::Action;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::group::RelationsRequest;
 use mitosis_protocol::worker::RemoveGroupsRequest;
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::workers::WorkerGroupsChange;
 
 use super::get::not_in_control;
@@ -44,8 +44,8 @@ async fn set(
     if request.relations.is_empty() {
         return Err(no_groups().into());
     }
-    let by = By::User(user.id);
-    let change = app.store.set_worker_groups(by, uuid, &request.relations, app.now()).await?;
+    let actor = Actor::User(user.id);
+    let change = app.store.set_worker_groups(actor, uuid, &request.relations, app.now()).await?;
     answer(app.publish(change), uuid)
 }
 
@@ -75,7 +75,7 @@ async fn remove(app: &App, user: &User, uuid: Uuid, groups: &[String]) -> Result
     if groups.is_empty() {
         return Err(no_groups().into());
     }
-    let change = app.store.remove_worker_groups(By::User(user.id), uuid, groups, app.now()).await?;
+    let change = app.store.remove_worker_groups(Actor::User(user.id), uuid, groups, app.now()).await?;
     answer(app.publish(change), uuid)
 }
 

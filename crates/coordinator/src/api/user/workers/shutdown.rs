@@ -9,7 +9,7 @@ use mitosis_protocol::worker::{
     ShutdownWorkersRequest,
 };
 use mitosis_protocol::{Role, Uuid};
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::query::WorkerPage;
 use mitosis_store::ops::workers::Stop;
 
@@ -79,6 +79,6 @@ async fn by_list(
 
 /// Stops a worker. Returns false if it does not exist or the user does not control it.
 async fn stop(app: &App, user: &User, uuid: Uuid, op: ShutdownOp) -> Result<bool, ApiError> {
-    let stop = app.publish(app.store.stop_worker(By::User(user.id), uuid, op, app.now()).await?);
+    let stop = app.publish(app.store.stop_worker(Actor::User(user.id), uuid, op, app.now()).await?);
     Ok(matches!(stop, Stop::Removed | Stop::Marked))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mitosis_domain::task::{ExecEnd, LeaseKey};
 use mitosis_protocol::{ArtifactKind, LeaseToken};
-use mitosis_store::ops::By;
+use mitosis_store::ops::Actor;
 use mitosis_store::ops::artifacts::Reservation;
 use mitosis_store::ops::dispatch::{
     Assigned, Assignment, Completed, Completion, EndReport, Ended, Exchange, FollowUp, Holder, Verdict,
@@ -21,7 +21,7 @@ use crate::harness::Answer as _;
 use crate::harness::{Claimed, Harness, Person, RegisteredWorker, TERMS, status, tag_set};
 
 /// A store, and the model's names of its tasks, workers and attempts.
-pub(super) struct Actor<B> {
+pub(super) struct Driver<B> {
     pub(super) harness: Harness<B>,
     pub(super) ann: Person,
     pub(super) tasks: Vec<Uuid>,
@@ -29,7 +29,7 @@ pub(super) struct Actor<B> {
     pub(super) attempts: Vec<(LeaseKey, RegisteredWorker)>,
 }
 
-impl<B: Backend> Actor<B> {
+impl<B: Backend> Driver<B> {
     pub(super) async fn set_up() -> Self {
         let harness = Harness::set_up().await;
         let ann = harness.person("ann").await;
@@ -61,7 +61,11 @@ impl<B: Backend> Actor<B> {
             Move::Stop { worker, op } => {
                 let uuid = self.workers[*worker].uuid;
                 Outcome::Stopped(
-                    self.harness.store().stop_worker(By::Site, uuid, *op, self.harness.now).await.answer(),
+                    self.harness
+                        .store()
+                        .stop_worker(Actor::System, uuid, *op, self.harness.now)
+                        .await
+                        .answer(),
                 )
             }
             Move::Pass { .. } => Outcome::Done,
@@ -195,8 +199,12 @@ impl<B: Backend> Actor<B> {
     }
 
     async fn request_stop(&self, task: usize) -> Outcome {
-        let asked =
-            self.harness.store().request_stop(By::Site, self.tasks[task], self.harness.now).await.answer();
+        let asked = self
+            .harness
+            .store()
+            .request_stop(Actor::System, self.tasks[task], self.harness.now)
+            .await
+            .answer();
         match asked {
             StopRequested::Agent(uuid) => Outcome::StopRequested(self.worker_at(uuid)),
             StopRequested::LegacyWorker => Outcome::LegacyWorker,
@@ -266,7 +274,8 @@ impl<B: Backend> Actor<B> {
         let named = tasks.iter().map(|at| self.tasks[*at]).collect();
         let selection =
             if pending_too { CancelSelection::Waiting(named) } else { CancelSelection::Ready(named) };
-        let cancelled = self.harness.store().cancel(By::Site, &selection, self.harness.now).await.answer();
+        let cancelled =
+            self.harness.store().cancel(Actor::System, &selection, self.harness.now).await.answer();
         Outcome::Cancelled(self.tasks_at(cancelled))
     }
 
@@ -274,7 +283,7 @@ impl<B: Backend> Actor<B> {
         let change = TaskChange { priority: Some(priority), ..TaskChange::default() };
         let store = self.harness.store();
         Outcome::Changed(
-            store.change_task(By::Site, self.tasks[task], &change, self.harness.now).await.answer(),
+            store.change_task(Actor::System, self.tasks[task], &change, self.harness.now).await.answer(),
         )
     }
 
