@@ -37,6 +37,7 @@ use crate::events::feed::Feed;
 use crate::events::output_hub::OutputHub;
 use crate::events::states::States;
 use crate::failure_log::FailureLog;
+use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::metrics::scrape::QueueReader;
 use crate::publish::Publisher;
@@ -76,6 +77,7 @@ pub(crate) struct Parts {
     pub(crate) output: Arc<OutputHub>,
     pub(crate) feed: Feed,
     pub(crate) states: States,
+    pub(crate) jobs: Jobs,
     pub(crate) announcer: Announcer,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) queue_reader: QueueReader,

@@ -91,6 +91,12 @@ impl Rejection {
         Self::new(ErrorCode::NotFound, format!("there is no {} `{name}`", what.word())).hint(what.hint())
     }
 
+    /// Prefixes the message with the item of the request that it is about.
+    pub(crate) fn about(mut self, item: impl std::fmt::Display) -> Self {
+        self.msg = format!("{item}: {}", self.msg);
+        self
+    }
+
     pub(crate) fn forbidden(msg: impl Into<String>) -> Self {
         Self::new(ErrorCode::Forbidden, msg)
     }
@@ -110,6 +116,7 @@ impl Rejection {
 pub(crate) enum ResourceKind {
     User,
     Group,
+    Job,
     Task,
     Attachment,
     Worker,
@@ -121,6 +128,7 @@ impl ResourceKind {
         match self {
             Self::User => "user",
             Self::Group => "group",
+            Self::Job => "job",
             Self::Task => "task",
             Self::Attachment => "attachment",
             Self::Worker => "worker",
@@ -135,6 +143,7 @@ impl ResourceKind {
             Self::Group => {
                 "`mito client users groups` lists your groups; `mito client groups create` creates one"
             }
+            Self::Job => "`mito ls` lists the jobs of your groups; old jobs may have been deleted",
             Self::Task => {
                 "`mito client tasks query` lists the tasks of your group; old tasks may have been deleted"
             }
@@ -304,6 +313,7 @@ mod tests {
         for what in [
             ResourceKind::User,
             ResourceKind::Group,
+            ResourceKind::Job,
             ResourceKind::Task,
             ResourceKind::Attachment,
             ResourceKind::Worker,

@@ -2,8 +2,8 @@
 //!
 //! [`Coordinator::start`] turns [`Settings`] into a running service. Requests come in through `api`
 //! (one file per operation), are authenticated by `auth`, and end in an operation of the store.
-//! `dispatch` assigns tasks to waiting workers; `events` forwards changes and live output; `reconcilers` repair the effects
-//! of failures. Nothing here holds state that would be lost after a `kill -9`.
+//! `dispatch` assigns tasks to waiting workers; `jobs` writes the tasks of jobs when they can run soon; `events` forwards
+//! changes and live output; `reconcilers` repair the effects of failures. Nothing here holds state that would be lost after a `kill -9`.
 
 mod api;
 mod app;
@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod failure_log;
 mod http2_detect;
+mod jobs;
 mod metrics;
 mod observed_objects;
 mod publish;

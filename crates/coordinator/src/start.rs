@@ -43,6 +43,7 @@ use crate::events::feed::{self, Feed};
 use crate::events::relay;
 use crate::events::states::States;
 use crate::failure_log::FailureLog;
+use crate::jobs;
 use crate::metrics::scrape::QueueReader;
 use crate::metrics::{self, Metrics};
 use crate::observed_objects::ObservedObjects;
@@ -232,7 +233,8 @@ impl Coordinator {
         let metrics_listener = listen_for_metrics(settings.metrics_addr).await?;
         let retry = Retry::new(entropy.clone(), stopping.clone());
         let (publisher, audience, outbox) = Publisher::start();
-        let Audience { ready, changed, agents, output, memberships: membership_cache, peers } = audience;
+        let Audience { ready, changed, agents, output, memberships: membership_cache, jobs, peers } =
+            audience;
         let dependencies = exchange_batcher::Dependencies {
             store: store.clone(),
             cluster_clock: cluster_clock.clone(),
@@ -264,6 +266,7 @@ impl Coordinator {
             output,
             feed: Feed::new(),
             states: States::default(),
+            jobs,
             announcer,
             object_locks: ObjectLocks::default(),
             query_limiter: QueryLimiter::new(matches!(settings.database, Database::Sqlite(_))),
@@ -292,10 +295,8 @@ impl Coordinator {
         tracing::warn!(secret = app.shutdown_secret.expose_secret(), "secret for `client admin shutdown`");
         reconcilers::start(&app, &background);
         start_peer_notifier(&app, outbox);
-        background.spawn_restarting("event-feed", {
-            let app = app.clone();
-            move || feed::serve(app.clone())
-        });
+        jobs::start(&app);
+        start_event_feed(&app);
         let metrics_address = start_metrics(&app, metrics_listener);
         let serving = serve::serve(listener, api::router(app.clone()), app);
         let server = mitosis_background::spawn(HTTP_SERVER, serving);
@@ -396,6 +397,11 @@ fn start_exchange_batcher(
     let (batcher, requests) = ExchangeBatcher::new();
     background.spawn_critical("exchange-batcher", exchange_batcher::serve(dependencies, requests));
     batcher
+}
+
+fn start_event_feed(app: &App) {
+    let (background, app) = (app.background.clone(), app.clone());
+    background.spawn_restarting("event-feed", move || feed::serve(app.clone()));
 }
 
 fn start_peer_notifier(app: &App, outbox: HintQueue) {

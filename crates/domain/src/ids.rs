@@ -22,6 +22,8 @@ ids! {
     WorkerId,
     /// The record of an artifact. SQLite may use the number of a deleted record again.
     ArtifactId,
+    /// A job; users see this number.
+    JobId,
     /// A packed object, which contains many archives.
     PackedId,
     /// A lane, which is a group and a tag set: its tasks run on exactly the same workers.

@@ -71,8 +71,7 @@ mod tests {
 
     /// Waiting, blocked, running, succeeded, failed, cancelled and timed-out tasks.
     fn counts([waiting, blocked, running, succeeded, failed, cancelled, timed_out]: [u64; 7]) -> JobCounts {
-        let size = waiting + blocked + running + succeeded + failed + cancelled + timed_out;
-        JobCounts { size, waiting, blocked, running, succeeded, failed, cancelled, timed_out }
+        JobCounts { waiting, blocked, running, succeeded, failed, cancelled, timed_out }
     }
 
     #[test]
@@ -114,8 +113,7 @@ mod tests {
     prop_compose! {
         fn any_counts()(tasks in prop::array::uniform7(any_count())) -> JobCounts {
             let [waiting, blocked, running, succeeded, failed, cancelled, timed_out] = tasks;
-            let size = tasks.into_iter().fold(0, u64::saturating_add);
-            JobCounts { size, waiting, blocked, running, succeeded, failed, cancelled, timed_out }
+            JobCounts { waiting, blocked, running, succeeded, failed, cancelled, timed_out }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Tasks and their attempts.
 
+use mitosis_protocol::job::{TaskCondition, TaskOutcome};
 use mitosis_protocol::{
     Epoch, LeaseToken, ResultWarning, TaskResult, TaskResultMessage, TaskSpec, TaskState, Timestamp,
 };
@@ -108,6 +109,32 @@ impl Ending {
             Some(TaskResultMessage::UploadResultTimeout) => true,
             _ => matches!(self.end, ExecEnd::Cancelled) || !self.result.exit_status.is_success(),
         }
+    }
+}
+
+/// The state of a task within its job. The result is that of an ended task.
+pub const fn condition(state: TaskState, result: Option<TaskResult>) -> TaskCondition {
+    let end = if matches!(state, TaskState::Cancelled) { ExecEnd::Cancelled } else { ExecEnd::Finished };
+    match (result, state) {
+        (Some(result), _) => match outcome(end, result) {
+            TaskOutcome::Succeeded => TaskCondition::Succeeded,
+            TaskOutcome::Failed => TaskCondition::Failed,
+            TaskOutcome::TimedOut => TaskCondition::TimedOut,
+            TaskOutcome::Cancelled => TaskCondition::Cancelled,
+        },
+        (None, TaskState::Running) => TaskCondition::Running,
+        (None, _) => TaskCondition::Waiting,
+    }
+}
+
+/// How a task counts in its job.
+pub const fn outcome(end: ExecEnd, result: TaskResult) -> TaskOutcome {
+    match (result.msg, end) {
+        (Some(TaskResultMessage::UserCancellation), _) => TaskOutcome::Cancelled,
+        (Some(TaskResultMessage::ExecTimeout), _) => TaskOutcome::TimedOut,
+        (Some(TaskResultMessage::UploadResultTimeout), _) | (_, ExecEnd::Cancelled) => TaskOutcome::Failed,
+        (_, ExecEnd::Finished) if result.exit_status.is_success() => TaskOutcome::Succeeded,
+        (_, ExecEnd::Finished) => TaskOutcome::Failed,
     }
 }
 

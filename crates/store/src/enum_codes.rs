@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::job::{NeedKind, StopCause, TaskCondition, TaskOutcome};
 use mitosis_protocol::tokens::TokenScope;
 use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{ArtifactKind, Role, TaskResultMessage, TaskSpec, TaskState};
@@ -90,6 +91,12 @@ codes! {
     // The same numbers as the states they lead to.
     ExecEnd { Finished = 3, Cancelled = 4 }
     TokenScope { Read = 0, Write = 1, Admin = 2 }
+    StopCause { Cancelled = 0, MaxFailures = 1, Expired = 2, DependencyFailed = 3 }
+    NeedKind { Succeeded = 0, Ended = 1 }
+    // In no row: computed from the columns of `done`.
+    TaskCondition { Waiting = 0, Running = 1, Succeeded = 2, Failed = 3, TimedOut = 4, Cancelled = 5 }
+    // The same numbers as the conditions.
+    TaskOutcome { Succeeded = 2, Failed = 3, TimedOut = 4, Cancelled = 5 }
     Place { ObjectStore = 0, Inline = 1, Packed = 2 }
     ArtifactKind { Result = 0, ExecLog = 1, StdLog = 2 }
     TaskResultMessage {

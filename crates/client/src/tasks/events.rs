@@ -1,17 +1,11 @@
 //! Streams changes of task states.
 
-use std::time::Duration;
-
 use mitosis_protocol::Uuid;
 use mitosis_protocol::events::TaskEvent;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Method, Response};
 
+use crate::event_stream::{Block, EventStream};
 use crate::{ClientError, UserClient};
-
-/// The coordinator sends something at least every 15 s; after this long without data the connection is
-/// considered dead.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// The scope of an event stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,11 +20,7 @@ pub enum EventScope {
 
 /// An open stream of events.
 #[derive(Debug)]
-pub struct TaskEvents {
-    response: Response,
-    address: String,
-    unread: Vec<u8>,
-}
+pub struct TaskEvents(EventStream);
 
 impl UserClient {
     /// `GET /v1/events` or `GET /v1/tasks/{uuid}/events`. With the id of the last received event, from this
@@ -44,15 +34,7 @@ impl UserClient {
             }
             EventScope::Own => "/v1/events".to_owned(),
         };
-        let call = self.stream(Method::GET, &path).header("accept", "text/event-stream");
-        let call = match after {
-            Some(id) => call.header("last-event-id", id),
-            None => call,
-        };
-        let response = tokio::time::timeout(IDLE_TIMEOUT, call.send()).await.map_err(|_| {
-            ClientError::Silent { address: self.client().address().to_owned(), after: IDLE_TIMEOUT }
-        })??;
-        Ok(TaskEvents { response, address: self.client().address().to_owned(), unread: Vec::new() })
+        Ok(TaskEvents(self.event_stream(&path, after).await?))
     }
 }
 
@@ -60,35 +42,14 @@ impl TaskEvents {
     /// The next event and its id; none once the stream has ended, because the task has ended, the coordinator
     /// is stopping, or nothing has been received for too long.
     pub async fn next(&mut self) -> Result<Option<(String, TaskEvent)>, ClientError> {
-        loop {
-            while let Some(end) = self.unread.windows(2).position(|pair| pair == b"\n\n") {
-                let block: Vec<u8> = self.unread.drain(..end + 2).collect();
-                if let Some(event) = read(&String::from_utf8_lossy(&block)) {
-                    return Ok(Some(event));
-                }
-            }
-            let Ok(chunk) = tokio::time::timeout(IDLE_TIMEOUT, self.response.chunk()).await else {
-                return Ok(None);
-            };
-            let unreachable = |error: reqwest::Error| ClientError::Unreachable {
-                address: self.address.clone(),
-                source: error.into(),
-            };
-            match chunk.map_err(unreachable)? {
-                Some(bytes) => self.unread.extend_from_slice(&bytes),
-                None => return Ok(None),
-            }
-        }
+        self.0.next(read).await
     }
 }
 
-/// Parses a block of lines as an event of a task; returns none for anything else.
-fn read(block: &str) -> Option<(String, TaskEvent)> {
-    let field = |name: &str| {
-        block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim_start))
-    };
-    match field("event")? {
-        "task" => Some((field("id")?.to_owned(), serde_json::from_str(field("data")?).ok()?)),
+/// Parses a block as an event of a task; returns none for anything else.
+fn read(block: &Block) -> Option<(String, TaskEvent)> {
+    match block.field("event")? {
+        "task" => Some((block.field("id")?.to_owned(), serde_json::from_str(block.field("data")?).ok()?)),
         _ => None,
     }
 }
@@ -100,11 +61,12 @@ mod tests {
     #[test]
     fn event_is_parsed_and_other_blocks_skipped() {
         let data = r#"{"uuid":"3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a","group_name":"lab","task_id":17,"state":"Ready","result":null,"at":"2031-02-09 17:04:05.25 +00:00:00"}"#;
-        let (id, event) = read(&format!("event: task\nid:1-17-4\ndata: {data}\n\n")).unwrap();
+        let event = format!("event: task\nid:1-17-4\ndata: {data}\n\n");
+        let (id, event) = read(&Block::new(event.as_bytes())).unwrap();
         assert_eq!((id.as_str(), event.task_id), ("1-17-4", 17));
         for other in [":\n\n", "event: moon\nid: 1\ndata: {}\n\n", "event: task\nid: 1\ndata: {\n\n", "\n\n"]
         {
-            assert!(read(other).is_none(), "{other}");
+            assert!(read(&Block::new(other.as_bytes())).is_none(), "{other}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Tasks (HTTP contract §9) and their artifacts (§10).
 
 mod artifacts;
+mod attempts;
 mod cancel;
 mod change;
 mod events;

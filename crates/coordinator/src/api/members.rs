@@ -1,5 +1,7 @@
 //! Checks of the permissions of a user in a group, for handlers.
 
+use std::collections::HashMap;
+
 use http::StatusCode;
 use mitosis_domain::account::{Membership, User};
 use mitosis_domain::ids::GroupId;
@@ -44,6 +46,21 @@ pub(crate) async fn role_for_filter(
         }
         membership @ Membership::Member(_, role) => Ok((permit(membership, group, action)?, role)),
     }
+}
+
+/// The membership of the user in each of the groups.
+pub(crate) async fn of_groups<'a>(
+    app: &App,
+    user: &User,
+    groups: impl Iterator<Item = &'a String> + Send,
+) -> Result<HashMap<String, Membership>, ApiError> {
+    let mut memberships = HashMap::new();
+    for group in groups {
+        if !memberships.contains_key(group) {
+            memberships.insert(group.clone(), app.store.membership(user.id, group).await?);
+        }
+    }
+    Ok(memberships)
 }
 
 /// Decides whether a membership permits an action.

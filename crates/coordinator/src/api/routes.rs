@@ -77,7 +77,7 @@ impl Access {
 /// A declared route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
-    /// `GET`, `PUT`, `POST` or `DELETE`.
+    /// `GET`, `PUT`, `POST`, `PATCH` or `DELETE`.
     pub method: &'static str,
     /// The path, with its parameters in braces.
     pub path: &'static str,
@@ -136,6 +136,7 @@ impl Routes {
     declare!(get, "GET");
     declare!(put, "PUT");
     declare!(post, "POST");
+    declare!(patch, "PATCH");
     declare!(delete, "DELETE");
 
     fn described<H: Verb<T>, T>(

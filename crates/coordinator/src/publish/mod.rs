@@ -1,5 +1,5 @@
 //! The one place that acts on the effects of a commit: wakes who waits for tasks, streams of events, followers of
-//! output and agents, here and at the other coordinators.
+//! output, agents and the planner of jobs, here and at the other coordinators.
 //!
 //! An operation of the store answers [`Changed`], whose value comes out here. No handler wakes anyone by hand.
 
@@ -14,6 +14,7 @@ use crate::auth::revalidation::MembershipCache;
 use crate::dispatch::agents::Agents;
 use crate::dispatch::peer_notifier::{Hint, HintQueue, PeerNotifier};
 use crate::events::output_hub::OutputHub;
+use crate::jobs::Jobs;
 use notifier::Notifier;
 
 /// Publishes effects; cheap to clone.
@@ -30,6 +31,7 @@ pub(crate) struct Audience {
     pub(crate) agents: Arc<Agents>,
     pub(crate) output: Arc<OutputHub>,
     pub(crate) memberships: Arc<MembershipCache>,
+    pub(crate) jobs: Jobs,
     pub(crate) peers: PeerNotifier,
 }
 
@@ -54,6 +56,7 @@ impl Publisher {
             agents: Arc::default(),
             output: Arc::default(),
             memberships: Arc::default(),
+            jobs: Jobs::default(),
             peers,
         };
         (Self(Arc::new(audience.clone())), audience, hints)
@@ -62,7 +65,7 @@ impl Publisher {
     /// Publishes the effects of a commit; returns the value of the operation.
     pub(crate) fn publish<T>(&self, changed: Changed<T>) -> T {
         let (value, effects) = changed.into_parts();
-        let Effects { ready, moved, ended, workers, memberships } = effects;
+        let Effects { ready, moved, ended, workers, memberships, jobs } = effects;
         let audience = &*self.0;
         if memberships {
             audience.memberships.clear();
@@ -80,6 +83,7 @@ impl Publisher {
             audience.agents.wake(worker, MayWake(()));
             audience.peers.send(Hint::WakeAgent(worker));
         }
+        audience.jobs.changed(&jobs, MayWake(()));
         value
     }
 
@@ -110,7 +114,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use futures_util::FutureExt as _;
-    use mitosis_domain::ids::{UserId, WorkerId};
+    use mitosis_domain::ids::{JobId, UserId, WorkerId};
     use mitosis_domain::worker::WorkerKind;
     use mitosis_store::StoreError;
 
@@ -120,6 +124,7 @@ mod tests {
 
     const TASK: Uuid = Uuid::from_u128(1);
     const AGENT: Uuid = Uuid::from_u128(2);
+    const JOB: JobId = JobId(3);
 
     /// A publisher, and everyone who may be woken.
     struct Everyone {
@@ -129,6 +134,7 @@ mod tests {
         output: Arc<OutputHub>,
         agents: Arc<Agents>,
         memberships: Arc<MembershipCache>,
+        jobs: Jobs,
         asked: Arc<AtomicU64>,
         outbox: HintQueue,
     }
@@ -136,10 +142,11 @@ mod tests {
     impl Everyone {
         fn new() -> Self {
             let (publisher, audience, outbox) = Publisher::start();
-            let Audience { ready, changed, agents, output, memberships, .. } = audience;
+            let Audience { ready, changed, agents, output, memberships, jobs, .. } = audience;
             agents.insert(AGENT, WorkerId(1), WorkerKind::Agent, None);
             let (ready, changed) = (ready.subscribe(), changed.subscribe());
-            Self { publisher, ready, changed, output, agents, memberships, asked: Arc::default(), outbox }
+            let asked = Arc::default();
+            Self { publisher, ready, changed, output, agents, memberships, jobs, asked, outbox }
         }
 
         /// How often the store was asked for memberships.
@@ -159,12 +166,13 @@ mod tests {
     async fn each_effect_wakes_those_who_wait_for_it() {
         let none = Effects::default;
         for (effects, expected) in [
-            (none(), [false; 5]),
-            (Effects { ready: true, ..none() }, [true, false, false, false, false]),
-            (Effects { moved: true, ..none() }, [false, true, false, false, false]),
-            (Effects { ended: vec![TASK], ..none() }, [false, false, true, false, false]),
-            (Effects { workers: vec![AGENT], ..none() }, [false, false, false, true, false]),
-            (Effects { memberships: true, ..none() }, [false, false, false, false, true]),
+            (none(), [false; 6]),
+            (Effects { ready: true, ..none() }, [true, false, false, false, false, false]),
+            (Effects { moved: true, ..none() }, [false, true, false, false, false, false]),
+            (Effects { ended: vec![TASK], ..none() }, [false, false, true, false, false, false]),
+            (Effects { workers: vec![AGENT], ..none() }, [false, false, false, true, false, false]),
+            (Effects { memberships: true, ..none() }, [false, false, false, false, true, false]),
+            (Effects { jobs: vec![JOB], ..none() }, [false, false, false, false, false, true]),
         ] {
             let mut everyone = Everyone::new();
             let output = everyone.output.clone();
@@ -177,6 +185,7 @@ mod tests {
                 follower.woken().now_or_never() == Some(Wake::Changed),
                 everyone.agents.take_message(AGENT, || 1).0.compare,
                 everyone.asked().await > before,
+                everyone.jobs.plan_queue.take().now_or_never().is_some_and(|jobs| jobs.contains(&JOB)),
             ];
             assert_eq!(woken, expected, "{effects:?}");
             let hint = everyone.outbox.take().await;

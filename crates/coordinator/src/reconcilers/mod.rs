@@ -4,6 +4,7 @@
 //! failed pass is logged and repeated in its next period; a pass that panics is restarted. [`Passes`] keeps the last
 //! outcome of each.
 
+mod active_jobs;
 mod garbage;
 mod group_deletions;
 mod lost_workers;
@@ -37,6 +38,7 @@ struct Schedule {
 pub(crate) fn start(app: &App, background: &Background) {
     let every = |name, period| Schedule { name, period, at_start: false };
     let at_start = |name, period| Schedule { name, period, at_start: true };
+    repeat(app, background, at_start("jobs", active_jobs::PERIOD), active_jobs::pass);
     repeat(app, background, every("lost-workers", lost_workers::period(app)), lost_workers::pass);
     repeat(app, background, every("garbage", garbage::PERIOD), garbage::pass);
     repeat(app, background, every("uploads", upload_sizes::PERIOD), upload_sizes::pass);

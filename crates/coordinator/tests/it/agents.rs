@@ -8,19 +8,19 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, Harness, LEASE, Someone, changed, eventually};
 
 /// Registers an agent.
-async fn agent<'a>(owner: &'a Someone<'a>, slots: u32) -> Someone<'a> {
+pub(crate) async fn agent<'a>(owner: &'a Someone<'a>, slots: u32) -> Someone<'a> {
     owner.worker(&json!({"slots": slots})).await
 }
 
 impl Someone<'_> {
-    async fn polls(&self, want: u32, held: &[&Value], wait: &str) -> Value {
+    pub(crate) async fn polls(&self, want: u32, held: &[&Value], wait: &str) -> Value {
         let held: Vec<Value> = held.iter().map(|task| named(task)).collect();
         let body = json!({"want": want, "held": held, "wait": wait});
         self.post("/v1/agents/poll", &body).await.expect(200).json()
     }
 
     /// Reports these tasks as successful, and requests more.
-    async fn ends(&self, tasks: &[&Value], want: u32) -> Value {
+    pub(crate) async fn ends(&self, tasks: &[&Value], want: u32) -> Value {
         let ended: Vec<Value> = tasks.iter().map(|task| ended(task)).collect();
         self.post("/v1/agents/report", &json!({"ended": ended, "want": want})).await.expect(200).json()
     }
@@ -30,7 +30,7 @@ fn named(task: &Value) -> Value {
     json!({"id": task["task"]["id"], "epoch": task["epoch"]})
 }
 
-fn key(task: &Value) -> Value {
+pub(crate) fn key(task: &Value) -> Value {
     json!({"id": task["task"]["id"], "epoch": task["epoch"], "token": task["token"]})
 }
 
@@ -38,7 +38,7 @@ fn ended(task: &Value) -> Value {
     json!({"key": key(task), "cancelled": false, "result": {"exit_status": 0, "msg": null}})
 }
 
-fn tasks(reply: &Value) -> Vec<Value> {
+pub(crate) fn tasks(reply: &Value) -> Vec<Value> {
     reply["tasks"].as_array().unwrap().clone()
 }
 

@@ -52,6 +52,21 @@ impl Listening {
         }
     }
 
+    /// The data of the next event, which needs no id, or `None` when the stream has ended.
+    pub(crate) async fn next_data(&mut self) -> Option<Value> {
+        loop {
+            if let Some(end) = self.read.find("\n\n") {
+                let event: String = self.read.drain(..end + 2).collect();
+                match event.lines().find_map(|line| line.strip_prefix("data:")) {
+                    Some(data) => return Some(serde_json::from_str(data).unwrap()),
+                    None => continue,
+                }
+            }
+            let chunk = tokio::time::timeout(LIMIT, self.response.chunk()).await.expect("an event arrives");
+            self.read.push_str(std::str::from_utf8(&chunk.unwrap()?).unwrap());
+        }
+    }
+
     async fn states(&mut self, count: usize) -> Vec<(String, String)> {
         let mut states = Vec::new();
         while states.len() < count {

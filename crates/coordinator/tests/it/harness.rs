@@ -347,6 +347,10 @@ impl Someone<'_> {
         self.harness.send(Method::PUT, path, Some(&self.token), Some(body)).await
     }
 
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.harness.send(Method::PATCH, path, Some(&self.token), Some(body)).await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.harness.send(Method::DELETE, path, Some(&self.token), None).await
     }

@@ -16,6 +16,7 @@ mod explain;
 mod golden;
 mod harness;
 mod input;
+mod jobs;
 mod live_output;
 mod live_states;
 mod openapi;
@@ -152,6 +153,33 @@ macro_rules! scenarios {
                 names_are_letters_digits_dashes_and_underscores,
                 unknown_input_is_ignored_and_cors_allows_all,
             }
+            jobs {
+                job_of_a_single_task_runs,
+                submission_of_jobs_can_be_repeated,
+                many_jobs_are_submitted_at_once,
+                tasks_of_a_sweep_are_written_late_and_run_in_order,
+                listed_tasks_include_those_that_are_not_written,
+                job_continues_after_a_restart,
+                paused_job_starts_no_task,
+                priority_of_a_job_can_be_changed,
+                cancelled_job_of_a_million_tasks_ends_quickly,
+                selected_tasks_are_cancelled_and_stopped,
+                no_more_tasks_run_than_a_job_allows,
+                failures_beyond_the_limit_cancel_the_rest,
+                failed_tasks_run_again_as_further_attempts,
+                part_of_a_stopped_job_runs_again,
+                ended_job_can_be_deleted,
+                chain_of_jobs_runs_in_order,
+                job_that_needs_an_end_runs_after_a_failure,
+                failure_is_passed_on_with_its_cause,
+                needed_job_must_be_visible,
+                stream_of_a_job_ends_with_the_job,
+                stream_of_a_job_shows_changes_of_the_job,
+                stream_of_a_job_ends_with_the_membership,
+                waiting_request_returns_when_a_job_ends,
+                job_of_others_is_like_none,
+                reader_can_view_jobs_and_writer_can_change_them,
+            }
             live_output {
                 follower_gets_the_requested_bytes,
                 follower_is_notified_of_the_end,
@@ -275,6 +303,11 @@ mod with_time_passing {
             conversation_of_a_legacy_worker_is_unchanged,
             conversation_of_a_legacy_client_is_unchanged,
         }
+        jobs {
+            invalid_jobs_are_refused,
+            job_with_an_invalid_later_task_is_cancelled,
+            job_starts_and_expires_at_its_time,
+        }
         openapi {
             routes_and_descriptions_agree,
             description_matches_its_snapshot,
@@ -309,6 +342,7 @@ mod with_time_passing {
             account_routes_check_permissions,
             group_routes_check_permissions,
             task_routes_check_permissions,
+            job_routes_check_permissions,
             worker_routes_check_permissions,
             worker_side_routes_check_permissions,
         }
@@ -354,6 +388,9 @@ mod with_a_server {
         }
         agents {
             coordinators_of_one_database_act_as_one,
+        }
+        jobs {
+            coordinators_plan_the_same_job,
         }
         watches {
             watched_state_is_forwarded_across_coordinators,

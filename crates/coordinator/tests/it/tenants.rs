@@ -18,6 +18,8 @@ pub(crate) async fn outsider_sees_and_changes_nothing(harness: Harness) {
     let artifact = json!({"content_type": "result", "content_length": 5});
     ann.post(&format!("/tasks/{uuid}/artifacts"), &artifact).await.expect(200);
     let worker = ann.worker(&json!({})).await;
+    let jobs = json!({"jobs": [{"task": task("ann", &json!({}))}]});
+    let job = ann.post("/v1/jobs", &jobs).await.expect(200).json()["jobs"][0]["job"].clone();
 
     raj.post("/tasks", &task("ann", &json!({}))).await.expect_refused(403, "not_found");
     for answer in [
@@ -30,6 +32,14 @@ pub(crate) async fn outsider_sees_and_changes_nothing(harness: Harness) {
         raj.delete(&format!("/tasks/{uuid}/artifacts/result")).await,
         raj.get(&format!("/v1/tasks/{uuid}/output")).await,
         raj.get(&format!("/v1/tasks/{uuid}/logs")).await,
+        raj.post("/v1/jobs", &jobs).await,
+        raj.get(&format!("/v1/jobs/{job}")).await,
+        raj.patch(&format!("/v1/jobs/{job}"), &json!({"paused": true})).await,
+        raj.delete(&format!("/v1/jobs/{job}")).await,
+        raj.post(&format!("/v1/jobs/{job}/tasks"), &json!({})).await,
+        raj.post(&format!("/v1/jobs/{job}/cancel"), &json!({})).await,
+        raj.post(&format!("/v1/jobs/{job}/retry"), &json!({})).await,
+        raj.get(&format!("/v1/jobs/{job}/events")).await,
         raj.get("/groups/ann").await,
         raj.put("/groups/ann/users", &json!({"relations": {"raj": "Admin"}})).await,
         raj.get(&format!("/workers/{}", worker.name)).await,
@@ -50,6 +60,7 @@ pub(crate) async fn outsider_sees_and_changes_nothing(harness: Harness) {
         "/v1/tasks/ID/explain",
         "/v1/tasks/ID/output",
         "/v1/tasks/ID/logs",
+        "/v1/tasks/ID/attempts",
         "/tasks/ID/download/artifacts/result",
     ] {
         let answer = raj.get(&path.replace("ID", &uuid)).await;

@@ -3,6 +3,7 @@
 //! Effects are collected where rows change, inside the transaction, so that no caller has to know which operation
 //! wakes whom. They are hints, and no part of the truth: one that gets lost costs a wait.
 
+use mitosis_domain::ids::JobId;
 use uuid::Uuid;
 
 /// The answer of an operation that changed something, together with the effects of its commit. The coordinator
@@ -28,6 +29,8 @@ pub struct Effects {
     pub workers: Vec<Uuid>,
     /// Memberships changed: what is remembered of them does not count any more.
     pub memberships: bool,
+    /// Jobs whose counts or settings changed: their next step is planned, and their streams are read again.
+    pub jobs: Vec<JobId>,
 }
 
 impl<T> Changed<T> {
@@ -78,6 +81,11 @@ impl Effects {
         Self { moved: !tasks.is_empty(), ended: tasks, ..Self::default() }
     }
 
+    /// These jobs changed.
+    pub(crate) fn jobs(jobs: Vec<JobId>) -> Self {
+        Self { jobs, ..Self::default() }
+    }
+
     /// Keeps the effects of a part of the operation; answers its value.
     pub(crate) fn keep<T>(&mut self, part: Changed<T>) -> T {
         self.add(part.effects);
@@ -85,12 +93,13 @@ impl Effects {
     }
 
     /// Adds the effects of a part of the operation.
-    pub(crate) fn add(&mut self, Self { ready, moved, mut ended, mut workers, memberships }: Self) {
+    pub(crate) fn add(&mut self, Self { ready, moved, mut ended, mut workers, memberships, mut jobs }: Self) {
         self.ready |= ready;
         self.moved |= moved;
         self.memberships |= memberships;
         self.ended.append(&mut ended);
         self.workers.append(&mut workers);
+        self.jobs.append(&mut jobs);
     }
 
     /// Together with the answer of the operation.
@@ -109,9 +118,10 @@ mod tests {
         let mut effects = Effects::ended(vec![one]);
         assert_eq!(effects.keep(Effects::ready().with(7)), 7);
         effects.add(Effects { workers: vec![two], ..Effects::ended(vec![two]) });
-        effects.add(Effects { memberships: true, ..Effects::default() });
+        effects.add(Effects { memberships: true, ..Effects::jobs(vec![JobId(3)]) });
         let (ended, workers) = (vec![one, two], vec![two]);
-        let all = Effects { ready: true, moved: true, ended, workers, memberships: true };
+        let all =
+            Effects { ready: true, moved: true, ended, workers, memberships: true, jobs: vec![JobId(3)] };
         assert_eq!(effects, all);
         effects.keep(Changed::nothing(()));
         assert_eq!(effects, all);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
+use mitosis_domain::ids::{GroupId, JobId, TaskId, WorkerId};
 use mitosis_domain::lease::Moment;
 use mitosis_domain::task::{ExecEnd, LeaseKey, Task};
 use mitosis_domain::timeout::Timeout;
@@ -142,6 +142,8 @@ pub struct Work {
     pub timeout: Timeout,
     /// The task that requested this one.
     pub upstream: Option<Uuid>,
+    /// The job that it belongs to.
+    pub job: Option<JobId>,
     /// The command and its environment.
     pub spec: TaskSpec,
 }

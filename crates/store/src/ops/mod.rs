@@ -14,6 +14,7 @@ pub mod events;
 pub mod expected_uploads;
 pub mod explain;
 pub mod groups;
+pub mod jobs;
 pub mod notifications;
 pub mod outputs;
 pub mod packing;
@@ -39,6 +40,7 @@ pub use events::Events;
 pub use expected_uploads::ExpectedUploads;
 pub use explain::Explain;
 pub use groups::Groups;
+pub use jobs::Jobs;
 pub use notifications::Notifications;
 pub use outputs::Outputs;
 pub use packing::Packing;
@@ -99,6 +101,7 @@ pub struct SchemaVersion {
 pub trait Store:
     Accounts
     + Groups
+    + Jobs
     + Tasks
     + Dispatch
     + Reaper

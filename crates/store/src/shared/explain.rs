@@ -158,7 +158,7 @@ const AHEAD: Sql = sql!(
     "
     SELECT count(*) FROM (
         SELECT 1 FROM ready
-        WHERE lane_id = $1 AND (neg_priority, task_id) < ($2, $3)
+        WHERE lane_id = $1 AND held = FALSE AND (neg_priority, task_id) < ($2, $3)
         ORDER BY neg_priority, task_id LIMIT $4) ahead"
 );
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use mitosis_domain::account::{Group, Membership};
-use mitosis_domain::ids::{GroupId, UserId};
+use mitosis_domain::ids::{GroupId, JobId, UserId};
 use mitosis_domain::limits;
 use mitosis_domain::name::Name;
 use mitosis_domain::permission::Action;
 use mitosis_domain::quota::QuotaChange;
 use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::job::StopCause;
 use mitosis_protocol::{Role, Timestamp};
 use uuid::Uuid;
 
@@ -413,6 +414,14 @@ const DELETE_RELATIONS: [Sql; 2] = [
 
 const STATE: Sql = sql!("SELECT state FROM groups WHERE id = $1");
 
+/// No more tasks are written for the jobs of a deleted group.
+const STOP_JOBS: Sql = sql!(
+    "
+    UPDATE job SET stop_cause = $2, updated_at = $3
+    WHERE group_id = $1 AND ended_at IS NULL AND stop_cause IS NULL
+    RETURNING id"
+);
+
 /// The personal group is never deleted, so the count stays above 0.
 const COUNT_FOR_CREATOR: Sql = sql!(
     "
@@ -441,6 +450,8 @@ async fn delete_group(
     }
     // Workers that served it may run less than before.
     let mut effects = Effects { memberships: true, ..Effects::ready() };
+    let stop: Params<'_> = &[&group.0, &StopCause::Cancelled.code(), &now.unix_micros()];
+    effects.jobs = db.all(STOP_JOBS, stop, |row| row.get(0).map(JobId)).await?;
     let cancelled = effects.keep(cancel(db, Actor::System, &waiting(group), now).await?);
     Ok(effects.with(GroupDeletion::Deleted(cancelled)))
 }

@@ -9,6 +9,7 @@ mod events;
 mod expected_uploads;
 mod explain;
 mod groups;
+pub(crate) mod jobs;
 mod outputs;
 mod packing;
 mod personal_tokens;

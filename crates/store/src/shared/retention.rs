@@ -60,7 +60,7 @@ impl<B: Backend> Retention for B {
         let archives = self.write((old, ended_before, now), |db, (old, ended_before, now)| {
             Box::pin(async move {
                 let groups = lock_deletable(db, old, *ended_before).await?;
-                delete_archives(db, &groups, *now).await
+                Ok(delete_archives(db, &groups, *now).await?.count)
             })
         });
         Ok(DeletedArchives { archives: archives.await?, next })
@@ -123,6 +123,8 @@ const LOCK_DELETABLE: Sql = sql!(
     postgres: "
     SELECT t.id, t.group_id FROM task t
     WHERE t.id = ANY($1)
+      -- Its job has ended.
+      AND NOT EXISTS (SELECT 1 FROM job j WHERE j.id = t.job_id AND j.ended_at IS NULL OFFSET 0)
       -- None of its archives was changed lately or awaits an upload.
       AND NOT EXISTS (
           SELECT 1 FROM artifact a WHERE a.task_id = t.id AND a.updated_at >= $2 OFFSET 0)
@@ -138,6 +140,7 @@ const LOCK_DELETABLE: Sql = sql!(
     sqlite: "
     SELECT t.id, t.group_id FROM task t
     WHERE t.id IN (SELECT value FROM json_each(?1))
+      AND NOT EXISTS (SELECT 1 FROM job j WHERE j.id = t.job_id AND j.ended_at IS NULL)
       AND NOT EXISTS (SELECT 1 FROM artifact a WHERE a.task_id = t.id AND a.updated_at >= ?2)
       AND NOT EXISTS (
           SELECT 1 FROM task f WHERE f.uuid = t.downstream_uuid
@@ -157,7 +160,8 @@ const DELETE_ARTIFACTS: Sql = sql!(
 const RELEASE_STORAGE: Sql = sql!("UPDATE groups SET storage_used = storage_used - $2 WHERE id = $1");
 
 /// The deletions; `$1` are the tasks.
-const DELETE_TASK: [Sql; 4] = [
+const DELETE_TASK: [Sql; 5] = [
+    sql!("DELETE FROM attempt WHERE task_id = ANY($1)"),
     sql!("DELETE FROM task_label WHERE task_id = ANY($1)"),
     sql!("DELETE FROM task_need WHERE task_id = ANY($1)"),
     sql!("DELETE FROM done WHERE task_id = ANY($1)"),
@@ -180,17 +184,49 @@ async fn delete_tasks(
     ended_before: Timestamp,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
-    let groups = lock_deletable(db, old, ended_before).await?;
+    Ok(delete_unneeded(db, old, ended_before, now).await?.tasks)
+}
+
+/// What a deletion freed.
+pub(super) struct Deleted {
+    /// The number of deleted tasks.
+    pub(super) tasks: u64,
+    /// The sizes of their archives.
+    pub(super) freed: u64,
+}
+
+/// Deletes those of the ended tasks that nothing needs, however long ago they ended.
+pub(super) async fn delete_now(db: Db<'_>, tasks: &[i64], now: Timestamp) -> Result<Deleted, StoreError> {
+    delete_unneeded(db, tasks, Timestamp::from_unix_micros(i64::MAX), now).await
+}
+
+async fn delete_unneeded(
+    db: Db<'_>,
+    tasks: &[i64],
+    ended_before: Timestamp,
+    now: Timestamp,
+) -> Result<Deleted, StoreError> {
+    let groups = lock_deletable(db, tasks, ended_before).await?;
     let tasks: Vec<i64> = groups.keys().copied().collect();
-    delete_archives(db, &groups, now).await?;
+    let archives = delete_archives(db, &groups, now).await?;
     for delete in DELETE_TASK {
         db.run(delete, &[&List(&tasks)]).await?;
     }
-    Ok(tasks.len() as u64)
+    Ok(Deleted { tasks: tasks.len() as u64, freed: archives.bytes })
+}
+
+/// Deleted archives.
+struct DeletedBytes {
+    count: u64,
+    bytes: u64,
 }
 
 /// Deletes all archives of locked tasks, given with their groups, and releases their storage.
-async fn delete_archives(db: Db<'_>, groups: &BTreeMap<i64, i64>, now: Timestamp) -> Result<u64, StoreError> {
+async fn delete_archives(
+    db: Db<'_>,
+    groups: &BTreeMap<i64, i64>,
+    now: Timestamp,
+) -> Result<DeletedBytes, StoreError> {
     let tasks: Vec<i64> = groups.keys().copied().collect();
     let deleted: Vec<DeletedRecord> =
         db.all(DELETE_ARTIFACTS, &[&List(&tasks)], records::read_deleted).await?;
@@ -202,8 +238,9 @@ async fn delete_archives(db: Db<'_>, groups: &BTreeMap<i64, i64>, now: Timestamp
         db.run_one(RELEASE_STORAGE, &[&group.0, &size]).await?;
     }
     let count = deleted.len() as u64;
+    let bytes = deleted.iter().map(|record| record.size.unsigned_abs()).sum();
     records::free(db, deleted, now).await?;
-    Ok(count)
+    Ok(DeletedBytes { count, bytes })
 }
 
 const DELETE_SUBMISSIONS: Sql = sql!(

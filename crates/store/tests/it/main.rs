@@ -9,6 +9,7 @@ mod backend;
 mod conformance;
 mod connection;
 mod harness;
+mod job_histories;
 mod model;
 mod server;
 

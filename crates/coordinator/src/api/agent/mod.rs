@@ -37,7 +37,7 @@ fn assigned(app: &App, agent: Agent, work: Vec<Work>) -> Vec<AssignedTask> {
     let announces = app.announcer.is_on();
     let reports_states = announces && app.agents.reports_states(agent.uuid);
     let assigned = work.into_iter().map(|work| {
-        let Work { lease, uuid, group, priority, timeout, upstream, spec } = work;
+        let Work { lease, uuid, group, priority, timeout, upstream, spec, job: _ } = work;
         let limit = Duration::from(timeout);
         match reports_states {
             true => {

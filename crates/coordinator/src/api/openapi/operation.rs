@@ -100,6 +100,7 @@ pub(super) fn method(route: &Route) -> HttpMethod {
         "GET" => HttpMethod::Get,
         "POST" => HttpMethod::Post,
         "PUT" => HttpMethod::Put,
+        "PATCH" => HttpMethod::Patch,
         "DELETE" => HttpMethod::Delete,
         other => unreachable!("no route has the method {other}"),
     }
@@ -121,7 +122,7 @@ fn in_path(name: &str) -> Parameter {
     let schema = ObjectBuilder::new().schema_type(Type::String);
     let schema = match name {
         "uuid" => schema.format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid))),
-        "id" => ObjectBuilder::new().schema_type(Type::Integer),
+        "id" | "job" => ObjectBuilder::new().schema_type(Type::Integer),
         "content_type" => schema.enum_values(Some(["result", "exec-log", "std-log"])),
         _ => schema,
     };

@@ -221,7 +221,7 @@ impl Reply for String {
     }
 }
 
-/// Each event has the name `task`, an id to resume from, and a `TaskEvent` as data.
+/// Each event has a name, `task` or `job`, and JSON as data.
 impl<S> Reply for Sse<S> {
     fn describe(signature: &mut Signature) {
         signature.reply_text("text/event-stream");

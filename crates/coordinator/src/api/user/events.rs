@@ -21,7 +21,7 @@ use crate::api::routes::Routes;
 use crate::error::Rejection;
 
 /// How often a stream revalidates its caller. Lookups are cached.
-const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The interval of keep-alive comments, so that proxies keep the connection open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -30,7 +30,7 @@ pub(super) fn routes() -> Routes {
 }
 
 /// Wraps a stream of events in a response.
-fn response(
+pub(super) fn response(
     stream: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))

@@ -5,6 +5,7 @@ pub(super) mod artifacts;
 pub(super) mod attachments;
 mod events;
 pub(super) mod groups;
+mod jobs;
 pub(super) mod tasks;
 pub(super) mod workers;
 
@@ -15,6 +16,7 @@ pub(super) fn routes() -> Routes {
         .merge(account::routes())
         .merge(groups::routes())
         .merge(tasks::routes())
+        .merge(jobs::routes())
         .merge(artifacts::routes())
         .merge(attachments::routes())
         .merge(workers::routes())
@@ -23,5 +25,5 @@ pub(super) fn routes() -> Routes {
 
 /// Routes whose bodies may be large.
 pub(super) fn batch_routes() -> Routes {
-    tasks::batch_routes()
+    tasks::batch_routes().merge(jobs::batch_routes())
 }

@@ -118,6 +118,25 @@ pub(super) const TASKS: &[Row] = &[
     ("POST", "/tasks/delete/artifacts/list", "{old archive list}", Counted(Write, "deleted_count")),
 ];
 
+/// `{job}` is a waiting job of the group.
+#[rustfmt::skip]
+pub(super) const JOBS: &[Row] = &[
+    ("POST", "/v1/jobs", "{submission of a job}", Member(Write, 403)),
+    ("POST", "/v1/jobs", "{job that fetches}", Member(Read, 403)),
+    ("POST", "/v1/jobs", "{job that needs}", Member(Read, 404)),
+    ("POST", "/v1/jobs/query", r#"{"group": "{group}"}"#, Member(Read, 403)),
+    ("POST", "/v1/jobs/query", r#"{"jobs": [{job}]}"#, Counted(Read, "jobs/0")),
+    ("POST", "/v1/jobs/wait", r#"{"jobs": [{job}]}"#, Counted(Read, "jobs/0")),
+    ("GET", "/v1/jobs/{job}", "", Member(Read, 404)),
+    ("PATCH", "/v1/jobs/{job}", r#"{"priority": 5}"#, Member(Write, 404)),
+    ("DELETE", "/v1/jobs/{job}", "", MemberBut(Write, 404, 400)),
+    ("POST", "/v1/jobs/{job}/tasks", "{}", Member(Read, 404)),
+    ("POST", "/v1/jobs/{job}/cancel", "{}", Member(Write, 404)),
+    ("POST", "/v1/jobs/{job}/retry", "{}", Member(Write, 404)),
+    ("GET", "/v1/jobs/{job}/events", "", Member(Read, 404)),
+    ("GET", "/v1/tasks/{task}/attempts", "", Member(Read, 403)),
+];
+
 /// `{mine}` is a worker that the caller has registered, without the group.
 #[rustfmt::skip]
 pub(super) const WORKERS: &[Row] = &[
@@ -168,12 +187,17 @@ pub(super) const WORKER_SIDE: &[Row] = &[
 
 /// All rows.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
-    [ACCOUNTS, GROUPS, TASKS, WORKERS, WORKER_SIDE].into_iter().flatten().copied()
+    [ACCOUNTS, GROUPS, TASKS, JOBS, WORKERS, WORKER_SIDE].into_iter().flatten().copied()
 }
 
 /// The long bodies by their short names.
 pub(super) fn expand(body: &str) -> String {
-    body.replace("{archive list}", LIST)
+    let mine = TASK.replace("{group}", "{me}");
+    let needs = r#"[{"on": {"job": {job}}, "kind": "ended"}]"#;
+    body.replace("{submission of a job}", &format!("{{\"jobs\": [{{\"task\": {TASK}}}]}}"))
+        .replace("{job that fetches}", &format!("{{\"jobs\": [{{\"task\": {FETCHES}}}]}}"))
+        .replace("{job that needs}", &format!("{{\"jobs\": [{{\"task\": {mine}, \"needs\": {needs}}}]}}"))
+        .replace("{archive list}", LIST)
         .replace("{old archive list}", LIST)
         .replace("{submission that fetches}", &format!("{{\"tasks\": [{FETCHES}]}}"))
         .replace("{submission that watches}", &format!("{{\"tasks\": [{WATCHES}]}}"))

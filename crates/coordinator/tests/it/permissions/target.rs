@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::table::{Row, expand};
 use super::{ALL_ASKERS, Asker};
-use crate::harness::{ADMIN, Answer, Harness, Someone};
+use crate::harness::{ADMIN, Answer, Harness, Someone, task};
 
 /// The tokens of all callers.
 pub(super) struct Cast<'a> {
@@ -125,6 +125,7 @@ struct Target {
     group: String,
     task: String,
     my_task: String,
+    job: String,
     /// A worker on which the group is Admin.
     worker: String,
     /// A worker of another user on which the group has Write.
@@ -175,6 +176,11 @@ impl Target {
                 true => target.held.clone(),
                 false => owner.submits_to(&target.group, &json!({})).await,
             };
+        }
+        if about("{job}") {
+            let jobs = json!({"jobs": [{"task": task(&target.group, &json!({}))}]});
+            let reply = owner.post("/v1/jobs", &jobs).await.expect(200).json();
+            target.job = reply["jobs"][0]["job"].to_string();
         }
         if about("{ended}") {
             owner.delete(&format!("/tasks/{}", target.task)).await.expect(200);
@@ -247,6 +253,7 @@ impl Target {
             .replace("{task}", &self.task)
             .replace("{my task}", &self.my_task)
             .replace("{ended}", &self.task)
+            .replace("{job}", &self.job)
             .replace("{worker}", &self.worker)
             .replace("{lent}", &self.lent)
             .replace("{mine}", &self.mine)

@@ -14,10 +14,12 @@ use super::participants;
 use crate::StoreError;
 use crate::fairness::SharedRoundRobin;
 use crate::ops::dispatch::{Assignment, Claim, Work};
+use crate::ops::jobs::CountChange;
 use crate::ops::{Changed, Effects};
 use crate::postgres::session::{Params, Session};
 use crate::shared::dispatch::ready::{Ready, select_ready};
 use crate::shared::dispatch::{assignment, lease};
+use crate::shared::jobs::counts::CountChanges;
 use crate::shared::tasks::get;
 use crate::shared::workers;
 
@@ -53,7 +55,11 @@ pub(crate) async fn claim_or_resume(
     };
     // Both statements are sent before either reply has arrived.
     let ((), claim) = tokio::try_join!(workers::touch(db.into(), worker, at.now), with_task(db, work.lease))?;
-    Ok(Effects::moved().with(claim))
+    let mut counts = CountChanges::default();
+    counts.add(work.job, CountChange::CLAIMED);
+    let mut effects = counts.write(db.into()).await?;
+    effects.add(Effects::moved());
+    Ok(effects.with(claim))
 }
 
 async fn with_task(db: Session<'_>, lease: LeaseKey) -> Result<Claim, StoreError> {
@@ -67,12 +73,12 @@ const ASSIGN: &str = "
         DELETE FROM ready
         USING unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[])
             AS first (lane_id, neg_priority, task_id, worker_id, token)
-        WHERE ready.lane_id = first.lane_id AND ready.neg_priority = first.neg_priority
+        WHERE ready.lane_id = first.lane_id AND ready.held = FALSE AND ready.neg_priority = first.neg_priority
           AND ready.task_id = first.task_id
         RETURNING ready.task_id, ready.epoch, ready.losses, first.worker_id, first.token),
     work AS (
         SELECT taken.*, task.uuid, task.group_id, task.priority, task.timeout_seconds, task.upstream_uuid,
-               task.spec, task.lost_after
+               task.job_id, task.spec, task.lost_after
         FROM taken JOIN task ON task.id = taken.task_id),
     leased AS (
         INSERT INTO lease (task_id, worker_id, epoch, token, losses, claimed_at, overdue_at, updated_at,
@@ -81,7 +87,7 @@ const ASSIGN: &str = "
                $7::bigint + timeout_seconds * 1000000, $6, lost_after
         FROM work)
     SELECT task_id, worker_id, epoch + 1 AS epoch, token, uuid, group_id, priority, timeout_seconds,
-           upstream_uuid, spec
+           upstream_uuid, job_id, spec
     FROM work";
 
 /// Leases each task to the given worker with the given token; returns the leased tasks in order.

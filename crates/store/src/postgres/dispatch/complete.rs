@@ -1,5 +1,7 @@
 //! The end of a task: the result, its artifacts and its follow-up become visible together.
 
+use mitosis_domain::ids::JobId;
+use mitosis_domain::task::{ExecEnd, outcome};
 use mitosis_protocol::{Epoch, Timestamp};
 use uuid::Uuid;
 
@@ -7,10 +9,12 @@ use crate::StoreError;
 use crate::db::{Row, only};
 use crate::enum_codes::Code;
 use crate::ops::dispatch::{Completed, Completion, Holder};
+use crate::ops::jobs::CountChange;
 use crate::ops::{Changed, Effects};
 use crate::postgres::session::{Params, Session};
 use crate::shared::artifacts::records;
 use crate::shared::dispatch::{follow_up, lease};
+use crate::shared::jobs::counts::CountChanges;
 use crate::shared::workers::{self, LockedWorker};
 
 /// Ends the attempts that still hold their tasks.
@@ -81,7 +85,8 @@ const END: &str = "
     INSERT INTO done (task_id, state, exit_status, message, reporter_uuid, reporter_worker_id,
                       epoch, token, claimed_at, finished_at)
     SELECT task_id, coalesce(reported_end, $5), $6, $7, $8, worker_id, epoch, token, claimed_at, $9 FROM ended
-    RETURNING epoch, (SELECT uuid FROM task WHERE id = task_id) AS uuid";
+    RETURNING epoch, state, (SELECT uuid FROM task WHERE id = task_id) AS uuid,
+              (SELECT job_id FROM task WHERE id = task_id) AS job_id";
 
 /// Checks for artifacts and a follow-up, which most attempts don't have.
 const LEFT: &str = "
@@ -110,11 +115,18 @@ async fn complete_of(
         &worker.uuid,
         &now.unix_micros(),
     ];
-    let read = |row: &Row<'_>| Ok((Epoch(row.value("epoch")?), row.value::<Uuid>("uuid")?));
-    let Some((epoch, uuid)) = db.optional(END, params, read).await? else {
+    let read = |row: &Row<'_>| {
+        let job = row.value::<Option<_>>("job_id")?.map(JobId);
+        Ok((Epoch(row.value("epoch")?), row.value::<Uuid>("uuid")?, job, row.code::<ExecEnd>("state")?))
+    };
+    let Some((epoch, uuid, job, end)) = db.optional(END, params, read).await? else {
         return refusal(db, completion.holder).await.map(Changed::nothing);
     };
-    let mut effects = Effects::ended(vec![uuid]);
+    let mut counts = CountChanges::default();
+    let outcome = outcome(end, completion.result);
+    counts.add(job, CountChange { running: -1, ..CountChange::ended(outcome, 1) });
+    let mut effects = counts.write(db.into()).await?;
+    effects.add(Effects::ended(vec![uuid]));
     let (archives, follow_up) = db
         .one(LEFT, &[&task.0, &epoch.0], |row| {
             Ok((row.value::<bool>("archives")?, row.value::<bool>("follow_up")?))

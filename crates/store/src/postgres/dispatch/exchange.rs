@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use mitosis_domain::failpoints;
-use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
+use mitosis_domain::ids::{GroupId, JobId, TaskId, WorkerId};
 use mitosis_domain::lease::Moment;
-use mitosis_domain::task::LeaseKey;
+use mitosis_domain::task::{ExecEnd, LeaseKey, outcome};
 use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{Epoch, LeaseToken, Timestamp};
 use uuid::Uuid;
@@ -20,6 +20,7 @@ use crate::enum_codes::Code;
 use crate::exchange_plan::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
 use crate::fairness::SharedRoundRobin;
 use crate::ops::dispatch::{Assigned, Ended, Exchange, Exchanged, Holder, Verdict, Work};
+use crate::ops::jobs::CountChange;
 use crate::ops::workers::Fate;
 use crate::ops::{Changed, Effects};
 use crate::postgres::session::{Params, Session};
@@ -27,6 +28,7 @@ use crate::shared::artifacts::inline::{self, EndedWithArchives};
 use crate::shared::artifacts::records;
 use crate::shared::dispatch::ready::select_ready;
 use crate::shared::dispatch::{follow_up, lease, requeue};
+use crate::shared::jobs::counts::CountChanges;
 use crate::shared::workers::{self};
 
 type Participants = HashMap<WorkerId, Participant>;
@@ -42,7 +44,8 @@ pub(crate) async fn exchange(
     let workers: Vec<WorkerId> = batch.iter().map(|one| one.worker).collect();
     let participants = participants::lock(db, &workers).await?;
     let mut effects = Effects::default();
-    let mut verdicts = effects.keep(end_all(db, batch, &participants, now).await?);
+    let mut counts = CountChanges::default();
+    let mut verdicts = effects.keep(end_all(db, batch, &participants, &mut counts, now).await?);
     if batch.iter().any(|one| !one.ended.is_empty()) {
         failpoints::point("complete.delete:after");
     }
@@ -53,7 +56,9 @@ pub(crate) async fn exchange(
     }
     let mut work = assign_all(db, turns, batch, &participants, at).await?;
     effects.moved |= !work.is_empty();
+    work.values().flatten().for_each(|work| counts.add(work.job, CountChange::CLAIMED));
     effects.add(update_workers(db, batch, &participants, &verdicts, &work, now).await?);
+    effects.add(counts.write(db.into()).await?);
     let each = batch.iter().enumerate().map(|(place, one)| Exchanged {
         verdicts: std::mem::take(&mut verdicts[place]),
         assigned: match participants.get(&one.worker) {
@@ -76,8 +81,17 @@ pub(crate) async fn exchange(
     Ok(effects.with(each))
 }
 
-/// The attempts that ended now, each with its worker, and the UUID and group of its task.
-type Committed = HashMap<(WorkerId, LeaseKey), (Uuid, GroupId)>;
+/// The attempts that ended now, each with its worker.
+type Committed = HashMap<(WorkerId, LeaseKey), CommittedTask>;
+
+/// The task of an attempt that ended now.
+#[derive(Debug, Clone, Copy)]
+struct CommittedTask {
+    uuid: Uuid,
+    group: GroupId,
+    job: Option<JobId>,
+    end: ExecEnd,
+}
 
 /// Deletes the leases and inserts the ends in one statement, so that no earlier read can be outdated.
 const END_ALL: &str = "
@@ -99,7 +113,8 @@ const END_ALL: &str = "
         SELECT task_id, state, exit_status, message, reporter_uuid, worker_id,
                epoch, token, claimed_at, $10, data::json, warnings
         FROM ended)
-    SELECT ended.task_id, ended.worker_id, ended.epoch, ended.token, task.uuid, task.group_id
+    SELECT ended.task_id, ended.worker_id, ended.epoch, ended.token, task.uuid, task.group_id, task.job_id,
+           ended.state
     FROM ended JOIN task ON task.id = ended.task_id";
 
 /// Checks for artifacts and follow-ups, which most attempts don't have.
@@ -123,6 +138,7 @@ async fn end_all(
     db: Session<'_>,
     batch: &[Arc<Exchange>],
     participants: &Participants,
+    counts: &mut CountChanges,
     now: Timestamp,
 ) -> Result<Changed<Vec<Vec<Verdict>>>, StoreError> {
     if batch.iter().any(|one| !one.ended.is_empty()) {
@@ -139,7 +155,8 @@ async fn end_all(
         return Ok(Changed::nothing(vec![Vec::new(); batch.len()]));
     }
     let committed = end(db, &reported, now).await?;
-    let mut effects = Effects::ended(committed.values().map(|(uuid, _)| *uuid).collect());
+    count_ended(&reported, &committed, counts);
+    let mut effects = Effects::ended(committed.values().map(|task| task.uuid).collect());
     for (task, epoch) in with_outputs(db, &reported).await? {
         if committed.keys().any(|(_, key)| key.task == task && key.epoch == epoch) {
             records::publish_attempt(db.into(), task, epoch, now).await?;
@@ -153,7 +170,7 @@ async fn end_all(
     let mut decided: HashSet<LeaseKey> = HashSet::new();
     let ended_now: HashSet<LeaseKey> = committed.keys().map(|(_, key)| *key).collect();
     let mut verdict = |worker: WorkerId, key: LeaseKey| match committed.get(&(worker, key)) {
-        Some((uuid, _)) if decided.insert(key) => Verdict::Committed(*uuid),
+        Some(task) if decided.insert(key) => Verdict::Committed(task.uuid),
         _ if decided.contains(&key) => Verdict::Replayed,
         _ if before.contains(&key) && !ended_now.contains(&key) => Verdict::Replayed,
         _ => Verdict::Stale,
@@ -207,10 +224,33 @@ async fn end(
         &warnings,
     ];
     db.all(END_ALL, params, |row| {
-        let task = (row.value("uuid")?, GroupId(row.value("group_id")?));
+        let task = CommittedTask {
+            uuid: row.value("uuid")?,
+            group: GroupId(row.value("group_id")?),
+            job: row.value::<Option<_>>("job_id")?.map(JobId),
+            end: row.code("state")?,
+        };
         Ok(((WorkerId(row.value("worker_id")?), lease::read_key(row)?), task))
     })
     .await
+}
+
+/// Counts the attempts that ended now in their jobs. If an attempt is reported twice, the first report counts.
+fn count_ended(
+    reported: &[(WorkerId, Option<Uuid>, &Ended)],
+    committed: &Committed,
+    counts: &mut CountChanges,
+) {
+    let mut first = HashSet::new();
+    for (worker, _, ended) in reported {
+        let key = (*worker, ended.lease);
+        if let Some(task) = committed.get(&key)
+            && first.insert(key)
+        {
+            let outcome = outcome(task.end, ended.result);
+            counts.add(task.job, CountChange { running: -1, ..CountChange::ended(outcome, 1) });
+        }
+    }
 }
 
 async fn with_outputs(
@@ -235,7 +275,7 @@ async fn store_archives(
         .iter()
         .filter(|(worker, _, ended)| first.insert((*worker, ended.lease)) && !ended.archives.is_empty())
         .filter_map(|(worker, _, ended)| {
-            let (uuid, group) = *committed.get(&(*worker, ended.lease))?;
+            let CommittedTask { uuid, group, .. } = *committed.get(&(*worker, ended.lease))?;
             Some(EndedWithArchives { uuid, group, ended })
         })
         .collect();

@@ -11,13 +11,31 @@ use crate::StoreError;
 use crate::db::only;
 use crate::enum_codes::neg_priority;
 use crate::postgres::session::{Params, Session};
-use crate::shared::tasks::insert::{NewRow, Origin, Placed};
+use crate::shared::tasks::insert::{NewRow, Origin, Placed, Slot};
 
 /// The number of tasks per statement: large enough to hide the round trip, small enough to bound memory.
 const BATCH_SIZE: usize = 5_000;
 
-/// The ids may have gaps, since other transactions draw ids at the same time.
-const DRAW_IDS: &str = "SELECT nextval('task_id') AS id FROM generate_series(1, $1) ORDER BY id";
+/// The ids may have gaps, since other transactions draw ids at the same time. The lock excludes [`RESERVE_IDS`]; its
+/// number has no meaning.
+const DRAW_IDS: &str = "
+    WITH shared AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(7305790132211926))
+    SELECT id FROM (SELECT nextval('task_id') AS id FROM shared, generate_series(1, $1)) AS drawn ORDER BY id";
+
+const LOCK_IDS: &str = "SELECT pg_advisory_xact_lock(7305790132211926)";
+
+/// Reads and sets the sequence in two steps, so that nothing else may draw ids meanwhile.
+const RESERVE_IDS: &str = "SELECT setval('task_id', nextval('task_id') + $1::bigint - 1) - $1::bigint + 1";
+
+/// Reserves consecutive ids; returns the first. The lock is held until the end of the transaction, so a single id is
+/// drawn without it.
+pub(crate) async fn reserve_ids(db: Session<'_>, count: i64) -> Result<i64, StoreError> {
+    if count == 1 {
+        return Ok(draw_ids(db, 1).await?[0]);
+    }
+    db.run(LOCK_IDS, &[]).await?;
+    db.one(RESERVE_IDS, &[&count], only).await
+}
 
 /// Draws ids for tasks, in increasing order.
 pub(crate) async fn draw_ids(db: Session<'_>, count: usize) -> Result<Vec<i64>, StoreError> {
@@ -26,12 +44,12 @@ pub(crate) async fn draw_ids(db: Session<'_>, count: usize) -> Result<Vec<i64>, 
 
 const INSERT_TASKS: &str = "
     INSERT INTO task (id, uuid, group_id, number, creator_id, lane_id, priority, labels, spec,
-                      timeout_seconds, created_at, updated_at, upstream_uuid, lost_after)
+                      timeout_seconds, created_at, updated_at, upstream_uuid, lost_after, job_id)
     SELECT id, uuid, group_id, number, $10, lane_id, priority, labels::jsonb, spec::json,
-           timeout_seconds, $11, $11, $12, lost_after
+           timeout_seconds, $11, $11, $12, lost_after, job_id
     FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[],
-                $7::text[], $8::text[], $9::bigint[], $13::bigint[])
-        AS new (id, uuid, group_id, number, lane_id, priority, labels, spec, timeout_seconds, lost_after)";
+                $7::text[], $8::text[], $9::bigint[], $13::bigint[], $14::bigint[])
+        AS new (id, uuid, group_id, number, lane_id, priority, labels, spec, timeout_seconds, lost_after, job_id)";
 
 const INSERT_TASK_LABELS: &str = "
     INSERT INTO task_label (label_id, task_id) SELECT * FROM unnest($1::bigint[], $2::bigint[])";
@@ -41,12 +59,12 @@ pub(crate) async fn insert(
     db: Session<'_>,
     origin: Origin,
     rows: &[NewRow],
-    numbers: &[i64],
+    slots: &[Slot],
     now: Timestamp,
 ) -> Result<Vec<Placed>, StoreError> {
     let wanted: BTreeSet<(GroupId, &str)> = rows.iter().map(|row| (row.group, &*row.tags)).collect();
     let lanes = intern::lanes(db, &wanted).await?;
-    let ids = draw_ids(db, rows.len()).await?;
+    let ids = ids_of(db, slots).await?;
     let placed: Vec<Placed> = rows
         .iter()
         .zip(ids)
@@ -54,22 +72,33 @@ pub(crate) async fn insert(
         .collect();
     for from in (0..rows.len()).step_by(BATCH_SIZE) {
         let some = from..rows.len().min(from + BATCH_SIZE);
-        insert_batch(db, origin, &rows[some.clone()], &numbers[some.clone()], &placed[some], now).await?;
+        insert_batch(db, origin, &rows[some.clone()], &slots[some.clone()], &placed[some], now).await?;
     }
     Ok(placed)
+}
+
+/// The ids of new tasks: reserved ones, and new ones for the others.
+async fn ids_of(db: Session<'_>, slots: &[Slot]) -> Result<Vec<i64>, StoreError> {
+    let missing = slots.iter().filter(|slot| slot.reserved.is_none()).count();
+    let drawn = if missing == 0 { Vec::new() } else { draw_ids(db, missing).await? };
+    let mut drawn = drawn.into_iter();
+    let id = |slot: &Slot| slot.reserved.map_or_else(|| drawn.next(), |(task, _)| Some(task.0));
+    Ok(slots.iter().filter_map(id).collect())
 }
 
 async fn insert_batch(
     db: Session<'_>,
     origin: Origin,
     rows: &[NewRow],
-    numbers: &[i64],
+    slots: &[Slot],
     placed: &[Placed],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let ids: Vec<i64> = placed.iter().map(|placed| placed.task.0).collect();
     let uuids: Vec<Uuid> = rows.iter().map(|row| row.uuid).collect();
     let groups: Vec<i64> = rows.iter().map(|row| row.group.0).collect();
+    let numbers: Vec<i64> = slots.iter().map(|slot| slot.number).collect();
+    let jobs: Vec<Option<i64>> = slots.iter().map(Slot::job).collect();
     let lanes: Vec<i64> = placed.iter().map(|placed| placed.lane.0).collect();
     let priorities: Vec<i32> = rows.iter().map(|row| row.priority).collect();
     let labels: Vec<&str> = rows.iter().map(|row| &*row.labels_json).collect();
@@ -90,6 +119,7 @@ async fn insert_batch(
         &now.unix_micros(),
         &origin.upstream,
         &limits,
+        &jobs,
     ];
     db.run(INSERT_TASKS, params).await?;
     insert_references(db, rows, &ids).await?;

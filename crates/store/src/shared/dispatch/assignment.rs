@@ -1,6 +1,6 @@
 //! Tasks in the form that agents need to run them.
 
-use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
+use mitosis_domain::ids::{GroupId, JobId, TaskId, WorkerId};
 
 use super::lease;
 use crate::StoreError;
@@ -10,7 +10,7 @@ use crate::ops::dispatch::Work;
 const HELD_WORK: Sql = sql!(
     "
     SELECT l.task_id, l.epoch, l.token, t.uuid, t.group_id, t.priority, t.timeout_seconds, t.upstream_uuid,
-           t.spec
+           t.job_id, t.spec
     FROM lease l INNER JOIN task t ON t.id = l.task_id
     WHERE l.worker_id = $1 AND l.task_id = ANY($2)
     ORDER BY l.claimed_at, l.task_id"
@@ -30,6 +30,7 @@ pub(crate) fn read(row: &Row<'_>) -> Result<Work, StoreError> {
         priority: row.value("priority")?,
         timeout: row.timeout("timeout_seconds")?,
         upstream: row.value("upstream_uuid")?,
+        job: row.value::<Option<_>>("job_id")?.map(JobId),
         spec: row.json("spec")?,
     })
 }

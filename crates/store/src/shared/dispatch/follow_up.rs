@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::super::artifacts::records;
 use super::super::rights;
-use super::super::tasks::insert::{NewRow, Origin, draw_numbers, insert};
+use super::super::tasks::insert::{NewRow, Origin, Slot, draw_numbers, insert};
 use super::lease;
 use crate::StoreError;
 use crate::db::{Db, List, Params, Sql, only, sql};
@@ -79,7 +79,7 @@ pub(crate) async fn submit(
     };
     drop_pending(db, lease.key.task, now).await?;
     let origin = Origin { creator: upstream.creator, upstream: Some(upstream.uuid) };
-    for new in insert(db, origin, std::slice::from_ref(row), &[number], now).await? {
+    for new in insert(db, origin, std::slice::from_ref(row), &[Slot::single(number)], now).await? {
         db.run_one(INSERT_PENDING, &[&new.task.0, &lease.key.task.0, &lease.key.epoch.0]).await?;
     }
     db.run_one(LINK_DOWNSTREAM, &[&lease.key.task.0, &row.uuid]).await?;

@@ -29,7 +29,7 @@ const LANES: Sql = sql!(
     FROM lane
     JOIN tag_set ON tag_set.id = lane.tag_set_id
     CROSS JOIN LATERAL (
-        SELECT neg_priority, task_id FROM ready WHERE ready.lane_id = lane.id
+        SELECT neg_priority, task_id FROM ready WHERE ready.lane_id = lane.id AND ready.held = FALSE
         ORDER BY neg_priority, task_id LIMIT 1) head
     WHERE lane.group_id = ANY($1)
       -- The worker has all tags of the lane.
@@ -40,7 +40,7 @@ const LANES: Sql = sql!(
     FROM json_each(?1) AS wanted
     CROSS JOIN lane ON lane.group_id = wanted.value
     CROSS JOIN tag_set ON tag_set.id = lane.tag_set_id
-    WHERE EXISTS (SELECT 1 FROM ready WHERE ready.lane_id = lane.id)
+    WHERE EXISTS (SELECT 1 FROM ready WHERE ready.lane_id = lane.id AND ready.held = FALSE)
       -- The worker has all tags of the lane.
       AND (tag_set.tags = ?2 OR NOT EXISTS (
           SELECT value FROM json_each(tag_set.tags) EXCEPT SELECT value FROM json_each(?2)))",
@@ -102,7 +102,7 @@ const FIRST_OF_LANE: Sql = sql!(
     "
     SELECT neg_priority, task_id, epoch, losses
     FROM ready
-    WHERE lane_id = $1 AND (neg_priority, task_id) < ($2, $3)
+    WHERE lane_id = $1 AND held = FALSE AND (neg_priority, task_id) < ($2, $3)
     ORDER BY neg_priority, task_id
     LIMIT $4
     FOR UPDATE SKIP LOCKED"
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn sqlite_starts_at_the_groups_and_reads_lanes_by_their_keys() {
-        assert_searches(LANES, &["lane", "tag_set", "ready"]);
+        assert_searches(LANES, &["lane", "ready", "tag_set"]);
         assert_searches(FIRST_OF_LANE, &["ready"]);
     }
 }

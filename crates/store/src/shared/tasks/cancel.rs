@@ -2,17 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use mitosis_domain::ids::TaskId;
+use mitosis_domain::ids::{JobId, TaskId};
 use mitosis_domain::permission::Action;
-use mitosis_domain::task::ExecEnd;
-use mitosis_protocol::{TaskResultMessage, Timestamp};
+use mitosis_domain::task::{ExecEnd, outcome};
+use mitosis_protocol::{TaskResult, TaskResultMessage, Timestamp, WaitStatus};
 use uuid::Uuid;
 
+use super::super::jobs::counts::CountChanges;
 use super::super::rights;
 use super::query;
 use crate::StoreError;
 use crate::db::{Db, List, Params, Row, Sql, only, sql};
 use crate::enum_codes::Code;
+use crate::ops::jobs::CountChange;
 use crate::ops::tasks::{CANCEL_BATCH, CancelSelection};
 use crate::ops::{Actor, Changed, Effects};
 
@@ -30,8 +32,10 @@ pub(crate) async fn cancel(
     selection: &CancelSelection,
     now: Timestamp,
 ) -> Result<Changed<Vec<Uuid>>, StoreError> {
-    let cancelled = cancel_selected(db, actor, selection, now).await?;
-    Ok(Effects::ended(cancelled.clone()).with(cancelled))
+    let mut effects = Effects::default();
+    let cancelled = effects.keep(cancel_selected(db, actor, selection, now).await?);
+    effects.add(Effects::ended(cancelled.clone()));
+    Ok(effects.with(cancelled))
 }
 
 async fn cancel_selected(
@@ -39,17 +43,19 @@ async fn cancel_selected(
     actor: Actor,
     selection: &CancelSelection,
     now: Timestamp,
-) -> Result<Vec<Uuid>, StoreError> {
+) -> Result<Changed<Vec<Uuid>>, StoreError> {
     match selection {
         CancelSelection::Ready(uuids) => cancel_listed(db, actor, uuids, Reach::Ready, now).await,
         CancelSelection::Waiting(uuids) => cancel_listed(db, actor, uuids, Reach::ReadyAndPending, now).await,
         CancelSelection::Matching(query) => match query.waiting_part() {
-            Some(query) if !rights::may(db, actor, query.group, Action::ManageTasks).await? => Ok(Vec::new()),
+            Some(query) if !rights::may(db, actor, query.group, Action::ManageTasks).await? => {
+                Ok(Changed::nothing(Vec::new()))
+            }
             Some(query) => {
                 let ids = query::newest_ids(db, &query, CANCEL_BATCH).await?;
                 cancel_all(db, &ids, Reach::ReadyAndPending, now).await
             }
-            None => Ok(Vec::new()),
+            None => Ok(Changed::nothing(Vec::new())),
         },
     }
 }
@@ -62,12 +68,15 @@ async fn cancel_listed(
     uuids: &[Uuid],
     reach: Reach,
     now: Timestamp,
-) -> Result<Vec<Uuid>, StoreError> {
+) -> Result<Changed<Vec<Uuid>>, StoreError> {
     let uuids = rights::permitted_tasks(db, actor, uuids, Action::ManageTasks).await?;
     let ids: Vec<i64> = db.all(IDS_OF_TASKS, &[&List(&uuids)], only).await?;
-    let mut cancelled: HashSet<Uuid> = cancel_all(db, &ids, reach, now).await?.into_iter().collect();
+    let cancelled = cancel_all(db, &ids, reach, now).await?;
     // A task that is listed twice is cancelled once.
-    Ok(uuids.iter().filter(|uuid| cancelled.remove(*uuid)).copied().collect())
+    Ok(cancelled.map(|cancelled| {
+        let mut cancelled: HashSet<Uuid> = cancelled.into_iter().collect();
+        uuids.iter().filter(|uuid| cancelled.remove(*uuid)).copied().collect()
+    }))
 }
 
 /// The statements for one state: how to insert the end, and how to delete the state.
@@ -83,7 +92,8 @@ const READY: Place = Place {
     INSERT INTO done (task_id, state, exit_status, message, epoch, token, finished_at)
     SELECT task_id, $2::smallint, 0, $3::smallint, epoch, 0, $4::bigint
     FROM (SELECT task_id, epoch FROM ready WHERE task_id = ANY($1) FOR UPDATE) AS taken
-    RETURNING task_id, (SELECT uuid FROM task WHERE id = task_id) AS uuid"
+    RETURNING task_id, (SELECT uuid FROM task WHERE id = task_id) AS uuid,
+        (SELECT job_id FROM task WHERE id = task_id) AS job_id"
     ),
     delete: sql!("DELETE FROM ready WHERE task_id = ANY($1)"),
 };
@@ -94,48 +104,84 @@ const PENDING: Place = Place {
     INSERT INTO done (task_id, state, exit_status, message, epoch, token, finished_at)
     SELECT task_id, $2::smallint, 0, $3::smallint, 0, 0, $4::bigint
     FROM (SELECT task_id FROM pending WHERE task_id = ANY($1) FOR UPDATE) AS taken
-    RETURNING task_id, (SELECT uuid FROM task WHERE id = task_id) AS uuid"
+    RETURNING task_id, (SELECT uuid FROM task WHERE id = task_id) AS uuid,
+        (SELECT job_id FROM task WHERE id = task_id) AS job_id"
     ),
     delete: sql!("DELETE FROM pending WHERE task_id = ANY($1)"),
 };
 
 /// Cancels a Ready task that has lost too many attempts.
-pub(crate) async fn cancel_lost(db: Db<'_>, task: TaskId, now: Timestamp) -> Result<(), StoreError> {
-    end_all(db, READY, &[task.0], TaskResultMessage::WorkersLost, now).await.map(drop)
+pub(crate) async fn cancel_lost(db: Db<'_>, task: TaskId, now: Timestamp) -> Result<Effects, StoreError> {
+    Ok(end_all(db, READY, &[task.0], TaskResultMessage::WorkersLost, now).await?.into_parts().1)
+}
+
+/// Ends those of the tasks that are Ready.
+pub(crate) async fn end_ready(
+    db: Db<'_>,
+    ids: &[i64],
+    message: TaskResultMessage,
+    now: Timestamp,
+) -> Result<Changed<u64>, StoreError> {
+    let (ended, mut effects) = end_all(db, READY, ids, message, now).await?.into_parts();
+    effects.add(Effects::ended(ended.values().copied().collect()));
+    Ok(effects.with(ended.len() as u64))
 }
 
 /// Cancels the waiting tasks; returns them in the order of `ids`.
-async fn cancel_all(db: Db<'_>, ids: &[i64], reach: Reach, now: Timestamp) -> Result<Vec<Uuid>, StoreError> {
+async fn cancel_all(
+    db: Db<'_>,
+    ids: &[i64],
+    reach: Reach,
+    now: Timestamp,
+) -> Result<Changed<Vec<Uuid>>, StoreError> {
     let message = TaskResultMessage::UserCancellation;
-    let mut cancelled = HashMap::new();
+    let (mut cancelled, mut effects) = (HashMap::new(), Effects::default());
     // A task goes from Pending to Ready and never back, so in this order none is missed.
     if reach == Reach::ReadyAndPending {
-        cancelled = end_all(db, PENDING, ids, message, now).await?;
+        cancelled = effects.keep(end_all(db, PENDING, ids, message, now).await?);
     }
-    cancelled.extend(end_all(db, READY, ids, message, now).await?);
-    Ok(ids.iter().filter_map(|id| cancelled.remove(id)).collect())
+    cancelled.extend(effects.keep(end_all(db, READY, ids, message, now).await?));
+    Ok(effects.with(ids.iter().filter_map(|id| cancelled.remove(id)).collect()))
 }
 
-/// Cancels the tasks in one state. They are locked before they are deleted, so tasks that enter the state in
-/// the meantime stay.
+/// Cancels the tasks in one state, and counts them in their jobs. They are locked before they are deleted, so tasks that
+/// enter the state in the meantime stay.
 async fn end_all(
     db: Db<'_>,
     place: Place,
     ids: &[i64],
     message: TaskResultMessage,
     now: Timestamp,
-) -> Result<HashMap<i64, Uuid>, StoreError> {
+) -> Result<Changed<HashMap<i64, Uuid>>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Changed::nothing(HashMap::new()));
+    }
     let params: Params<'_> = &[&List(ids), &ExecEnd::Cancelled.code(), &message.code(), &now.unix_micros()];
-    let ended: HashMap<i64, Uuid> = db.all(place.end, params, read_cancelled).await?;
-    let ids: Vec<i64> = ended.keys().copied().collect();
+    let ended: Vec<Cancelled> = db.all(place.end, params, read_cancelled).await?;
+    let ids: Vec<i64> = ended.iter().map(|one| one.id).collect();
     if !ids.is_empty() {
         db.run(place.delete, &[&List(&ids)]).await?;
     }
-    Ok(ended)
+    let outcome = outcome(ExecEnd::Cancelled, TaskResult { exit_status: WaitStatus(0), msg: Some(message) });
+    let change = CountChange { waiting: -1, ..CountChange::ended(outcome, 1) };
+    let mut counts = CountChanges::default();
+    for one in &ended {
+        counts.add(one.job, change);
+    }
+    let effects = counts.write(db).await?;
+    Ok(effects.with(ended.into_iter().map(|one| (one.id, one.uuid)).collect()))
 }
 
-fn read_cancelled(row: &Row<'_>) -> Result<(i64, Uuid), StoreError> {
-    Ok((row.value("task_id")?, row.value("uuid")?))
+/// A cancelled task.
+struct Cancelled {
+    id: i64,
+    uuid: Uuid,
+    job: Option<JobId>,
+}
+
+fn read_cancelled(row: &Row<'_>) -> Result<Cancelled, StoreError> {
+    let job = row.value::<Option<_>>("job_id")?.map(JobId);
+    Ok(Cancelled { id: row.value("task_id")?, uuid: row.value("uuid")?, job })
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Insertion of new tasks. Each database has its own way to insert many rows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mitosis_domain::ids::{GroupId, LaneId, TaskId, UserId};
+use mitosis_domain::ids::{GroupId, JobId, LaneId, TaskId, UserId};
 use mitosis_domain::permission::Action;
 use mitosis_domain::timeout::Timeout;
 use mitosis_protocol::admin::AccountState;
@@ -89,6 +89,25 @@ pub(crate) struct Origin {
     pub(crate) upstream: Option<Uuid>,
 }
 
+/// The number of a new task within its group, and the id that was reserved for it as a task of a job.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slot {
+    pub(crate) number: i64,
+    pub(crate) reserved: Option<(TaskId, JobId)>,
+}
+
+impl Slot {
+    /// A task that belongs to no job, and gets the next id.
+    pub(crate) const fn single(number: i64) -> Self {
+        Self { number, reserved: None }
+    }
+
+    /// The job of the task.
+    pub(crate) fn job(&self) -> Option<i64> {
+        self.reserved.map(|(_, job)| job.0)
+    }
+}
+
 /// The ids of a new task that the database assigns.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Placed {
@@ -121,30 +140,48 @@ pub(crate) async fn draw_numbers(
     db.optional(DRAW_NUMBERS, params, |row| Ok(row.get::<i64>(0)? - count + 1)).await
 }
 
-/// Inserts tasks with their labels and references, but without the row that holds their state. `numbers` are
-/// their numbers within their groups.
+/// Draws the numbers of each group at once; returns the first number of each, or nothing if the creator may not submit
+/// to one of them. The order of the groups prevents deadlocks.
+pub(crate) async fn draw_all_numbers(
+    db: Db<'_>,
+    creator: UserId,
+    counts: impl IntoIterator<Item = (GroupId, i64)>,
+) -> Result<Option<BTreeMap<GroupId, i64>>, StoreError> {
+    let mut totals: BTreeMap<GroupId, i64> = BTreeMap::new();
+    for (group, count) in counts {
+        *totals.entry(group).or_default() += count;
+    }
+    let mut first = BTreeMap::new();
+    for (group, count) in totals {
+        let Some(number) = draw_numbers(db, creator, group, count).await? else { return Ok(None) };
+        first.insert(group, number);
+    }
+    Ok(Some(first))
+}
+
+/// Inserts tasks with their labels and references, but without the row that holds their state.
 pub(crate) async fn insert(
     db: Db<'_>,
     origin: Origin,
     rows: &[NewRow],
-    numbers: &[i64],
+    slots: &[Slot],
     now: Timestamp,
 ) -> Result<Vec<Placed>, StoreError> {
     match db {
-        Db::Postgres(db) => postgres::tasks::insert::insert(db, origin, rows, numbers, now).await,
-        Db::Sqlite(db) => sqlite::tasks::insert::insert(db, origin, rows, numbers, now),
+        Db::Postgres(db) => postgres::tasks::insert::insert(db, origin, rows, slots, now).await,
+        Db::Sqlite(db) => sqlite::tasks::insert::insert(db, origin, rows, slots, now),
     }
 }
 
 /// Inserts Ready tasks.
-pub(super) async fn insert_ready(
+pub(crate) async fn insert_ready(
     db: Db<'_>,
     creator: UserId,
     rows: &[NewRow],
-    numbers: &[i64],
+    slots: &[Slot],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let placed = insert(db, Origin { creator, upstream: None }, rows, numbers, now).await?;
+    let placed = insert(db, Origin { creator, upstream: None }, rows, slots, now).await?;
     match db {
         Db::Postgres(db) => postgres::tasks::insert::insert_ready(db, rows, &placed, now).await,
         Db::Sqlite(db) => sqlite::tasks::insert::insert_ready(db, rows, &placed, now),

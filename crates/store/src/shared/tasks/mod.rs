@@ -12,7 +12,7 @@ mod query;
 mod queue_depth;
 mod repeat;
 mod stop;
-mod submit;
+pub(crate) mod submit;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -37,7 +37,7 @@ use crate::ops::{Actor, Changed};
 
 use insert::NewRow;
 
-pub(crate) use cancel::{cancel, cancel_lost};
+pub(crate) use cancel::{cancel, cancel_lost, end_ready};
 
 #[async_trait]
 impl<B: Backend> Tasks for B {

@@ -1,6 +1,6 @@
 //! Submission of tasks, all or none.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use mitosis_domain::failpoints;
 use mitosis_domain::ids::{GroupId, UserId};
@@ -8,7 +8,7 @@ use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
 use super::super::rights;
-use super::insert::{NewRow, draw_numbers, insert_ready};
+use super::insert::{NewRow, Slot, draw_all_numbers, insert_ready};
 use crate::StoreError;
 use crate::db::{Db, Json, Params, Sql, sql};
 use crate::ops::tasks::{IdempotencyKey, Submission, TaskIds};
@@ -50,7 +50,7 @@ pub(super) async fn submit(
                 Ok(accepted(Some(ids)))
             }
             nothing => {
-                db.run_one(DELETE_KEY, &[&creator.0, &key.key]).await?;
+                delete_key(db, creator, key).await?;
                 Ok(accepted(nothing))
             }
         },
@@ -129,7 +129,7 @@ async fn accept(
 }
 
 /// The owner of an idempotency key.
-pub(super) enum Reserved {
+pub(crate) enum Reserved {
     /// This transaction has just stored it.
     New,
     /// The same request has used it before, with these ids by their position in it.
@@ -139,7 +139,7 @@ pub(super) enum Reserved {
 }
 
 /// Stores the key, unless it exists.
-pub(super) async fn reserve_key(
+pub(crate) async fn reserve_key(
     db: Db<'_>,
     creator: UserId,
     key: &IdempotencyKey,
@@ -153,7 +153,7 @@ pub(super) async fn reserve_key(
 }
 
 /// Stores the ids of the tasks under the key, by their position in the request.
-pub(super) async fn store_ids(
+pub(crate) async fn store_ids(
     db: Db<'_>,
     creator: UserId,
     key: &IdempotencyKey,
@@ -161,6 +161,11 @@ pub(super) async fn store_ids(
 ) -> Result<(), StoreError> {
     let handed_out: Vec<_> = ids.iter().map(|ids| ids.map(|ids| (ids.uuid, ids.number))).collect();
     db.run_one(RECORD_IDS, &[&creator.0, &key.key, &Json(&handed_out)]).await
+}
+
+/// Deletes a key whose request was refused, so that it can be used again.
+pub(crate) async fn delete_key(db: Db<'_>, creator: UserId, key: &IdempotencyKey) -> Result<(), StoreError> {
+    db.run_one(DELETE_KEY, &[&creator.0, &key.key]).await
 }
 
 async fn find_earlier(db: Db<'_>, creator: UserId, key: &IdempotencyKey) -> Result<Reserved, StoreError> {
@@ -181,32 +186,15 @@ async fn insert_all(
     rows: &[NewRow],
     now: Timestamp,
 ) -> Result<Option<Vec<TaskIds>>, StoreError> {
-    let Some(mut numbers) = reserve_numbers(db, creator, rows).await? else { return Ok(None) };
+    let counts = rows.iter().map(|row| (row.group, 1));
+    let Some(mut numbers) = draw_all_numbers(db, creator, counts).await? else { return Ok(None) };
     let mut next_number = |group: GroupId| {
         let next = numbers.get_mut(&group).expect("every group of the batch has numbers");
         *next += 1;
         *next - 1
     };
     let numbers: Vec<i64> = rows.iter().map(|row| next_number(row.group)).collect();
-    insert_ready(db, creator, rows, &numbers, now).await?;
+    let slots: Vec<Slot> = numbers.iter().copied().map(Slot::single).collect();
+    insert_ready(db, creator, rows, &slots, now).await?;
     Ok(Some(rows.iter().zip(numbers).map(|(row, number)| TaskIds { uuid: row.uuid, number }).collect()))
-}
-
-/// Draws the numbers of each group at once; returns the first number of each group, or nothing if the creator
-/// may not submit to one of them. The order of the groups prevents deadlocks.
-async fn reserve_numbers(
-    db: Db<'_>,
-    creator: UserId,
-    rows: &[NewRow],
-) -> Result<Option<BTreeMap<GroupId, i64>>, StoreError> {
-    let mut counts: BTreeMap<GroupId, i64> = BTreeMap::new();
-    for row in rows {
-        *counts.entry(row.group).or_default() += 1;
-    }
-    let mut first = BTreeMap::new();
-    for (group, count) in counts {
-        let Some(number) = draw_numbers(db, creator, group, count).await? else { return Ok(None) };
-        first.insert(group, number);
-    }
-    Ok(Some(first))
 }

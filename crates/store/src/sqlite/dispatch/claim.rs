@@ -18,9 +18,11 @@ use crate::enum_codes::Code;
 use crate::exchange_plan::{Eligibility, Participant};
 use crate::fairness::SharedRoundRobin;
 use crate::ops::dispatch::{Assignment, Claim, Work};
+use crate::ops::jobs::CountChange;
 use crate::ops::{Changed, Effects};
 use crate::shared::dispatch::ready::{Ready, select_ready};
 use crate::shared::dispatch::{assignment, lease};
+use crate::shared::jobs::counts::CountChanges;
 use crate::shared::tasks::get;
 use crate::shared::workers::{self, LockedWorker};
 use crate::sqlite::connection::Connection;
@@ -77,10 +79,15 @@ pub(crate) fn claim_or_resume(
     };
     let work = assign(db, worker, first, token, at)?;
     finish(workers::touch(db.into(), worker, at.now))?;
-    Ok(Effects::moved().with(given(work.lease)?))
+    let mut counts = CountChanges::default();
+    counts.add(work.job, CountChange::CLAIMED);
+    let mut effects = finish(counts.write(db.into()))?;
+    effects.add(Effects::moved());
+    Ok(effects.with(given(work.lease)?))
 }
 
-const DEQUEUE: &str = "DELETE FROM ready WHERE lane_id = ?1 AND neg_priority = ?2 AND task_id = ?3";
+const DEQUEUE: &str = "
+    DELETE FROM ready WHERE lane_id = ?1 AND held = FALSE AND neg_priority = ?2 AND task_id = ?3";
 
 const INSERT_LEASE: &str = "
     INSERT INTO lease (task_id, worker_id, epoch, token, losses, claimed_at, overdue_at, updated_at, lost_after)
@@ -90,7 +97,7 @@ const LIMITS_OF_TASK: &str = "SELECT timeout_seconds, lost_after FROM task WHERE
 
 const WORK: &str = "
     SELECT l.task_id, l.epoch, l.token, t.uuid, t.group_id, t.priority, t.timeout_seconds, t.upstream_uuid,
-           t.spec
+           t.job_id, t.spec
     FROM lease l CROSS JOIN task t ON t.id = l.task_id WHERE l.task_id = ?1";
 
 /// Leases a Ready task to a worker.

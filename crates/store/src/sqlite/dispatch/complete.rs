@@ -1,8 +1,8 @@
 //! The end of a task: the result, its artifacts and its follow-up become visible together.
 
 use mitosis_domain::failpoints;
-use mitosis_domain::ids::WorkerId;
-use mitosis_domain::task::ExecEnd;
+use mitosis_domain::ids::{JobId, WorkerId};
+use mitosis_domain::task::{ExecEnd, outcome};
 use mitosis_protocol::{ResultWarning, TaskResult, Timestamp};
 use rusqlite::params;
 use uuid::Uuid;
@@ -11,10 +11,12 @@ use crate::StoreError;
 use crate::db::{only, warnings_to_json};
 use crate::enum_codes::Code;
 use crate::ops::dispatch::{Completed, Completion, Holder};
+use crate::ops::jobs::CountChange;
 use crate::ops::{Changed, Effects};
 use crate::shared::artifacts::records;
 use crate::shared::dispatch::follow_up;
 use crate::shared::dispatch::lease::{self, Lease};
+use crate::shared::jobs::counts::CountChanges;
 use crate::shared::workers;
 use crate::sqlite::connection::Connection;
 use crate::sqlite::finish;
@@ -25,9 +27,10 @@ pub(crate) fn complete(
     completions: &[Completion],
     now: Timestamp,
 ) -> Result<Changed<Vec<Completed>>, StoreError> {
-    let mut effects = Effects::default();
-    let outcomes = completions.iter().map(|one| complete_one(db, one, &mut effects, now));
+    let (mut effects, mut counts) = (Effects::default(), CountChanges::default());
+    let outcomes = completions.iter().map(|one| complete_one(db, one, &mut effects, &mut counts, now));
     let outcomes = outcomes.collect::<Result<_, _>>()?;
+    effects.add(finish(counts.write(db.into()))?);
     Ok(effects.with(outcomes))
 }
 
@@ -35,6 +38,7 @@ fn complete_one(
     db: &Connection,
     completion: &Completion,
     effects: &mut Effects,
+    counts: &mut CountChanges,
     now: Timestamp,
 ) -> Result<Completed, StoreError> {
     let Some(lease) = finish(lease::find(db.into(), completion.holder))? else {
@@ -47,7 +51,7 @@ fn complete_one(
     let Some(end) = lease.reported_end.or(completion.end) else { return Ok(Completed::NotReported) };
     let ended = AttemptEnd { result: completion.result, data: None, warnings: &[] };
     let Some(worker) = finish(workers::lock(db.into(), lease.worker))? else { return Ok(Completed::Stale) };
-    effects.keep(self::end(db, &lease, worker.uuid, end, ended, now)?);
+    effects.keep(self::end(db, &lease, worker.uuid, end, ended, counts, now)?);
     effects.add(finish(workers::after_commit(db.into(), &worker, now))?);
     Ok(Completed::Committed)
 }
@@ -59,7 +63,7 @@ pub(super) struct AttemptEnd<'a> {
     pub(super) warnings: &'a [ResultWarning],
 }
 
-const UUID_OF_TASK: &str = "SELECT uuid FROM task WHERE id = ?1";
+const UUID_AND_JOB: &str = "SELECT uuid, job_id FROM task WHERE id = ?1";
 
 /// Ends an attempt that holds its task, and makes its follow-up Ready; returns the task.
 pub(super) fn end(
@@ -68,15 +72,20 @@ pub(super) fn end(
     reporter: Uuid,
     end: ExecEnd,
     ended: AttemptEnd<'_>,
+    counts: &mut CountChanges,
     now: Timestamp,
 ) -> Result<Changed<Uuid>, StoreError> {
+    let outcome = outcome(end, ended.result);
     // A request to stop that comes after the end has no effect.
     failpoints::point("complete.delete:before");
     let _stop_asked = finish(lease::end(db.into(), lease.key.task))?;
     failpoints::point("complete.delete:after");
     insert_done(db, lease, reporter, end, ended, now)?;
     finish(records::publish_attempt(db.into(), lease.key.task, lease.key.epoch, now))?;
-    let uuid: Uuid = db.one(UUID_OF_TASK, [lease.key.task.0], only)?;
+    let (uuid, job) = db.one(UUID_AND_JOB, [lease.key.task.0], |row| {
+        Ok((row.get::<Uuid>(0)?, row.get::<Option<i64>>(1)?.map(JobId)))
+    })?;
+    counts.add(job, CountChange { running: -1, ..CountChange::ended(outcome, 1) });
     let mut effects = Effects::ended(vec![uuid]);
     effects.add(finish(follow_up::release(db.into(), lease.key.task, lease.key.epoch, now))?);
     Ok(effects.with(uuid))

@@ -17,11 +17,13 @@ use crate::db::only;
 use crate::exchange_plan::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
 use crate::fairness::SharedRoundRobin;
 use crate::ops::dispatch::{Assigned, Ended, Exchange, Exchanged, Holder, Verdict, Work};
+use crate::ops::jobs::CountChange;
 use crate::ops::workers::Fate;
 use crate::ops::{Changed, Effects};
 use crate::shared::artifacts::inline::{self, EndedWithArchives};
 use crate::shared::dispatch::ready::select_ready;
 use crate::shared::dispatch::{lease, requeue};
+use crate::shared::jobs::counts::CountChanges;
 use crate::shared::workers::{self, LockedWorker};
 use crate::sqlite::connection::Connection;
 use crate::sqlite::finish;
@@ -41,11 +43,12 @@ pub(crate) fn exchange(
         participants.extend(claim::participant(db, one.worker)?.map(|found| (one.worker, found)));
     }
     let (mut verdicts, mut effects) = (Vec::with_capacity(batch.len()), Effects::default());
+    let mut counts = CountChanges::default();
     for one in batch {
         let worker = participants.get(&one.worker).map(|participant| participant.worker);
         let mut of_one = Vec::with_capacity(one.ended.len());
         for ended in &one.ended {
-            of_one.push(effects.keep(end(db, worker, ended, now)?));
+            of_one.push(effects.keep(end(db, worker, ended, &mut counts, now)?));
         }
         verdicts.push(of_one);
     }
@@ -56,6 +59,8 @@ pub(crate) fn exchange(
     }
     let mut work = assign_all(db, turns, batch, &participants, at)?;
     effects.moved |= !work.is_empty();
+    work.values().flatten().for_each(|work| counts.add(work.job, CountChange::CLAIMED));
+    effects.add(finish(counts.write(db.into()))?);
     effects.add(update_workers(db, batch, &participants, &verdicts, &work, now)?);
     let each = batch.iter().zip(verdicts).enumerate();
     let each = each.map(|(place, (one, verdicts))| Exchanged {
@@ -86,13 +91,14 @@ fn end(
     db: &Connection,
     worker: Option<LockedWorker>,
     ended: &Ended,
+    counts: &mut CountChanges,
     now: Timestamp,
 ) -> Result<Changed<Verdict>, StoreError> {
     let holder = Holder::Lease(ended.lease);
     match (finish(lease::find(db.into(), holder))?, worker) {
         (Some(lease), Some(worker)) if lease.worker == worker.id => {
             let end = lease.reported_end.unwrap_or(ended.end);
-            let committed = complete::end(db, &lease, worker.uuid, end, attempt_end(ended), now)?;
+            let committed = complete::end(db, &lease, worker.uuid, end, attempt_end(ended), counts, now)?;
             if !ended.archives.is_empty() {
                 let group = GroupId(db.one(GROUP_OF_TASK, [ended.lease.task.0], only)?);
                 let attempt = EndedWithArchives { uuid: *committed.value(), group, ended };

@@ -10,13 +10,13 @@ use uuid::Uuid;
 use super::intern::Interned;
 use crate::StoreError;
 use crate::enum_codes::neg_priority;
-use crate::shared::tasks::insert::{NewRow, Origin, Placed};
+use crate::shared::tasks::insert::{NewRow, Origin, Placed, Slot};
 use crate::sqlite::connection::Connection;
 
 const INSERT_TASK: &str = "
     INSERT INTO task (uuid, group_id, number, creator_id, lane_id, priority, labels, spec,
-                      timeout_seconds, created_at, updated_at, upstream_uuid, lost_after)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12)";
+                      timeout_seconds, created_at, updated_at, upstream_uuid, lost_after, id, job_id)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12, ?13, ?14)";
 
 pub(crate) const INSERT_TASK_LABEL: &str = "INSERT INTO task_label (label_id, task_id) VALUES (?1, ?2)";
 
@@ -25,12 +25,12 @@ pub(crate) fn insert(
     db: &Connection,
     origin: Origin,
     rows: &[NewRow],
-    numbers: &[i64],
+    slots: &[Slot],
     now: Timestamp,
 ) -> Result<Vec<Placed>, StoreError> {
     let mut interned = Interned::default();
-    let one = |(row, number): (&NewRow, &i64)| insert_one(db, &mut interned, origin, row, *number, now);
-    rows.iter().zip(numbers).map(one).collect()
+    let one = |(row, slot): (&NewRow, &Slot)| insert_one(db, &mut interned, origin, row, *slot, now);
+    rows.iter().zip(slots).map(one).collect()
 }
 
 fn insert_one(
@@ -38,7 +38,7 @@ fn insert_one(
     interned: &mut Interned,
     origin: Origin,
     row: &NewRow,
-    number: i64,
+    slot: Slot,
     now: Timestamp,
 ) -> Result<Placed, StoreError> {
     let lane = interned.lane(db, row.group, &row.tags)?;
@@ -47,7 +47,7 @@ fn insert_one(
         params![
             row.uuid,
             row.group.0,
-            number,
+            slot.number,
             origin.creator.0,
             lane.0,
             row.priority,
@@ -57,6 +57,8 @@ fn insert_one(
             now.unix_micros(),
             origin.upstream,
             row.silence_limit,
+            slot.reserved.map(|(task, _)| task.0),
+            slot.job(),
         ],
     )?;
     insert_references(db, id, &row.references)?;
@@ -94,4 +96,20 @@ pub(crate) fn insert_ready(
     rows.iter().zip(placed).try_for_each(|(row, Placed { task, lane })| {
         db.run_one(INSERT_READY, params![lane.0, neg_priority(row.priority), task.0, now.unix_micros()])
     })
+}
+
+const LAST_ID: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'task'";
+
+const ADVANCE_IDS: &str = "UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'task'";
+
+/// The table has no row before the first insertion.
+const FIRST_IDS: &str = "INSERT INTO sqlite_sequence (name, seq) VALUES ('task', ?1)";
+
+/// Reserves consecutive ids; returns the first.
+pub(crate) fn reserve_ids(db: &Connection, count: i64) -> Result<i64, StoreError> {
+    let last: i64 = db.one(LAST_ID, [], crate::db::only)?;
+    if db.run(ADVANCE_IDS, [count])? == 0 {
+        db.run_one(FIRST_IDS, [count])?;
+    }
+    Ok(last + 1)
 }

@@ -18,6 +18,7 @@ pub(crate) mod fencing;
 pub(crate) mod follow_ups;
 pub(crate) mod groups;
 pub(crate) mod inline_archives;
+pub(crate) mod jobs;
 pub(crate) mod lifecycle;
 pub(crate) mod notifications;
 pub(crate) mod packing;
@@ -56,6 +57,26 @@ macro_rules! conformance {
                     link_ends_with_its_record_unless_it_may_create,
                     used_links_are_kept_until_they_expire,
                     garbage_is_due_again_after_its_links_expire,
+                }
+                jobs {
+                    later_tasks_of_a_job_go_before_later_jobs,
+                    counts_equal_the_rows_at_every_step,
+                    tasks_are_written_once,
+                    concurrent_submissions_reserve_different_tasks,
+                    submission_of_jobs_is_repeatable_and_checked,
+                    paused_job_starts_no_task,
+                    priority_of_a_job_moves_its_tasks,
+                    limit_of_a_job_is_never_exceeded,
+                    limit_set_later_holds_returned_tasks,
+                    cancelled_job_writes_nothing_more,
+                    tasks_cancelled_before_they_are_written_never_run,
+                    job_waits_for_the_success_of_another,
+                    failure_stops_the_jobs_that_need_success,
+                    stopped_job_cancels_its_waiting_tasks_in_batches,
+                    retried_tasks_keep_their_attempts,
+                    removed_job_leaves_nothing,
+                    deleted_group_ends_its_jobs,
+                    counts_of_concurrent_claims_add_up,
                 }
                 inline_archives {
                     archives_are_visible_with_the_end_and_charged_once,

@@ -4,7 +4,7 @@ use super::Harness;
 use crate::backend::Backend;
 
 /// The name of each rule, and a query that counts the rows that violate it.
-const RULES: [(&str, &str); 12] = [
+const RULES: [(&str, &str); 14] = [
     (
         "a task is in exactly one state table",
         "SELECT count(*) FROM task t WHERE
@@ -32,7 +32,31 @@ const RULES: [(&str, &str); 12] = [
     (
         "an invisible archive belongs to a running attempt",
         "SELECT count(*) FROM artifact a WHERE NOT visible AND NOT EXISTS
-            (SELECT 1 FROM lease l WHERE l.task_id = a.task_id AND l.epoch = a.epoch)",
+            (SELECT 1 FROM lease l WHERE l.task_id = a.task_id AND l.epoch = a.epoch)
+            AND NOT EXISTS (SELECT 1 FROM attempt t WHERE t.task_id = a.task_id AND t.epoch = a.epoch)",
+    ),
+    (
+        "a job counts its tasks",
+        "SELECT count(*) FROM job j WHERE
+            (SELECT coalesce(sum(waiting), 0) FROM job_count c WHERE c.job_id = j.id) <>
+                (SELECT count(*) FROM ready r JOIN task t ON t.id = r.task_id WHERE t.job_id = j.id)
+            OR (SELECT coalesce(sum(running), 0) FROM job_count c WHERE c.job_id = j.id) <>
+                (SELECT count(*) FROM lease l JOIN task t ON t.id = l.task_id WHERE t.job_id = j.id)
+            OR (SELECT coalesce(sum(succeeded), 0) FROM job_count c WHERE c.job_id = j.id) <>
+                (SELECT count(*) FROM done d JOIN task t ON t.id = d.task_id WHERE t.job_id = j.id
+                 AND d.state = 3 AND d.exit_status = 0 AND coalesce(d.message, -1) NOT IN (1, 2, 6))
+            OR (SELECT coalesce(sum(cancelled), 0) FROM job_count c WHERE c.job_id = j.id) <>
+                (SELECT count(*) FROM done d JOIN task t ON t.id = d.task_id WHERE t.job_id = j.id AND d.message = 6)
+            OR (SELECT coalesce(sum(failed + timed_out + succeeded + cancelled), 0) FROM job_count c
+                WHERE c.job_id = j.id) <>
+                (SELECT count(*) FROM done d JOIN task t ON t.id = d.task_id WHERE t.job_id = j.id)",
+    ),
+    (
+        "a job has written its first tasks, in the range that it reserved",
+        "SELECT count(*) FROM job j WHERE
+            j.written <> (SELECT count(*) FROM task t WHERE t.job_id = j.id)
+            OR EXISTS (SELECT 1 FROM task t WHERE t.job_id = j.id AND (t.id < j.first_id OR t.id >= j.first_id + j.written
+                OR t.number - j.first_number <> t.id - j.first_id OR t.group_id <> j.group_id))",
     ),
     ("garbage has no record", "SELECT count(*) FROM garbage g JOIN artifact a ON a.object = g.object"),
     ("a packed object is not garbage", "SELECT count(*) FROM garbage g JOIN packed_object o ON o.object = g.object"),

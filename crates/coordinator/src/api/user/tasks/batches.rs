@@ -37,7 +37,7 @@ impl<'a> Pacer<'a> {
 }
 
 /// The error when the database fails after some batches. `done` is what happened to `count` tasks before.
-pub(super) fn interrupted(error: ApiError, count: usize, done: &str) -> ApiError {
+pub(in crate::api::user) fn interrupted(error: ApiError, count: usize, done: &str) -> ApiError {
     if count == 0 || !error.is_outage() {
         return error;
     }

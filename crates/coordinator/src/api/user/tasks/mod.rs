@@ -1,5 +1,6 @@
 //! Tasks, for users.
 
+mod attempts;
 pub(super) mod batches;
 mod cancel;
 mod cancel_list;
@@ -16,7 +17,7 @@ mod live;
 mod logs;
 mod outputs;
 mod query;
-mod references;
+pub(super) mod references;
 mod results;
 mod retry;
 mod states;
@@ -49,6 +50,7 @@ pub(super) fn routes() -> Routes {
         .merge(cancel_many::routes())
         .merge(cancel_list::routes())
         .merge(get::routes())
+        .merge(attempts::routes())
         .merge(change::routes())
         .merge(cancel::routes())
         .merge(labels::routes())

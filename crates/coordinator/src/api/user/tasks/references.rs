@@ -12,17 +12,16 @@ use crate::app::App;
 use crate::error::{ApiError, Rejection, ResourceKind};
 
 /// The existing tasks that a request refers to, and whether the user may view each.
-pub(super) struct TaskReferences(HashMap<Uuid, bool>);
+pub(in crate::api::user) struct TaskReferences(HashMap<Uuid, bool>);
 
 impl TaskReferences {
     /// Loads the tasks that the requests refer to.
-    pub(super) async fn load(
+    pub(in crate::api::user) async fn load<'a>(
         app: &App,
         user: &User,
-        requests: &[SubmitTaskRequest],
+        requests: impl Iterator<Item = &'a SubmitTaskRequest>,
     ) -> Result<Self, ApiError> {
-        Self::find(app, user, requests.iter().flat_map(|request| spec::referenced_tasks(&request.task_spec)))
-            .await
+        Self::find(app, user, requests.flat_map(|request| spec::referenced_tasks(&request.task_spec))).await
     }
 
     async fn find(app: &App, user: &User, named: impl Iterator<Item = Uuid>) -> Result<Self, ApiError> {
@@ -35,7 +34,7 @@ impl TaskReferences {
     }
 
     /// 404 for a task that does not exist, 403 for one in a group that the user is not in.
-    pub(super) fn check(&self, spec: &TaskSpec) -> Result<(), Rejection> {
+    pub(in crate::api::user) fn check(&self, spec: &TaskSpec) -> Result<(), Rejection> {
         spec::referenced_tasks(spec).try_for_each(|task| match self.0.get(&task) {
             Some(true) => Ok(()),
             Some(false) => Err(Rejection::forbidden(format!(

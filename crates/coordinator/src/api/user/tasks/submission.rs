@@ -14,11 +14,7 @@ use serde::Serialize;
 use crate::error::Rejection;
 
 /// Checks a request for a known group.
-pub(in crate::api) fn check(
-    request: SubmitTaskRequest,
-    group: GroupId,
-    uuid: Uuid,
-) -> Result<NewTask, Rejection> {
+pub(crate) fn check(request: SubmitTaskRequest, group: GroupId, uuid: Uuid) -> Result<NewTask, Rejection> {
     checked_spec(&request.task_spec)?;
     Ok(NewTask {
         uuid,
@@ -51,7 +47,10 @@ pub(super) fn checked_timeout(timeout: Duration) -> Result<Timeout, Rejection> {
 }
 
 /// The idempotency key with a digest of the request.
-pub(super) fn idempotency(key: String, request: &impl Serialize) -> Result<IdempotencyKey, Rejection> {
+pub(in crate::api::user) fn idempotency(
+    key: String,
+    request: &impl Serialize,
+) -> Result<IdempotencyKey, Rejection> {
     if key.is_empty() || key.len() > limits::MAX_IDEMPOTENCY_KEY_BYTES || key.contains('\0') {
         return Err(Rejection::invalid(format!(
             "an idempotency key must have 1 to {} bytes and no NUL",
@@ -65,13 +64,13 @@ pub(super) fn idempotency(key: String, request: &impl Serialize) -> Result<Idemp
 }
 
 /// The rejection of a key that was used for a different request.
-pub(super) fn key_reused() -> Rejection {
+pub(in crate::api::user) fn key_reused() -> Rejection {
     Rejection::new(ErrorCode::KeyReused, "the idempotency key was used for a different submission")
         .hint("use a new key for a new submission")
 }
 
 /// The rejection of a user who has lost the permission since the check, or since the first submission.
-pub(super) fn denied() -> Rejection {
+pub(in crate::api::user) fn denied() -> Rejection {
     Rejection::forbidden(
         "you no longer have access to a group of this submission or to a task that it refers to",
     )

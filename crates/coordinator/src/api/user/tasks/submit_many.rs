@@ -1,10 +1,10 @@
 //! `POST /tasks/submit`: submits many tasks.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use mitosis_domain::account::{Membership, User};
+use mitosis_domain::account::User;
 use mitosis_domain::failpoints;
 use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
@@ -17,7 +17,7 @@ use mitosis_store::ops::tasks::{IdempotencyKey, NewTask, Submission, TaskIds};
 use super::references::TaskReferences;
 use super::submission;
 use crate::api::body::Body;
-use crate::api::members::permit;
+use crate::api::members::{self, permit};
 use crate::api::openapi::Op;
 use crate::api::routes::{Access, Routes};
 use crate::app::App;
@@ -82,8 +82,9 @@ struct Checked {
 }
 
 async fn check_all(app: &App, user: &User, requests: Vec<SubmitTaskRequest>) -> Result<Checked, ApiError> {
-    let memberships = memberships(app, user, &requests).await?;
-    let references = TaskReferences::load(app, user, &requests).await?;
+    let memberships =
+        members::of_groups(app, user, requests.iter().map(|request| &request.group_name)).await?;
+    let references = TaskReferences::load(app, user, requests.iter()).await?;
     let mut rejected = BTreeMap::new();
     // Collects in place, so that the tasks reuse the memory of the requests.
     let accepted = requests
@@ -99,20 +100,4 @@ async fn check_all(app: &App, user: &User, requests: Vec<SubmitTaskRequest>) -> 
         })
         .collect();
     Ok(Checked { accepted, rejected })
-}
-
-/// The membership of the user in each group of the requests.
-async fn memberships(
-    app: &App,
-    user: &User,
-    requests: &[SubmitTaskRequest],
-) -> Result<HashMap<String, Membership>, ApiError> {
-    let mut memberships = HashMap::new();
-    for SubmitTaskRequest { group_name, .. } in requests {
-        if !memberships.contains_key(group_name) {
-            let membership = app.store.membership(user.id, group_name).await?;
-            memberships.insert(group_name.clone(), membership);
-        }
-    }
-    Ok(memberships)
 }

@@ -1,0 +1,17 @@
+//! Jobs: what one submission creates. Native.
+
+mod cancel;
+mod change;
+mod events;
+mod get;
+mod query;
+mod remove;
+mod retry;
+mod submit;
+mod tasks;
+mod wait;
+
+pub use events::JobEvents;
+
+/// What an older coordinator lacks.
+const FEATURE: &str = "jobs";

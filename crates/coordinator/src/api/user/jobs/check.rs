@@ -1,0 +1,208 @@
+//! Converts a submission to jobs to store. These checks need no database.
+
+use mitosis_blueprint::{Blueprint, MAX_TASKS, Plan};
+use mitosis_domain::entropy::Entropy;
+use mitosis_domain::ids::GroupId;
+use mitosis_domain::job_plan::CHUNK;
+use mitosis_domain::selector::JobName;
+use mitosis_domain::spec;
+use mitosis_protocol::job::{self, JobOptions, MAX_JOBS, MAX_NEEDS, NeededJob, NewNeed};
+use mitosis_protocol::{ErrorCode, Timestamp};
+use mitosis_store::ops::jobs::NewJob;
+
+use crate::api::user::tasks::submission;
+use crate::error::Rejection;
+use crate::jobs::blueprints::{CHUNK_BYTES, JobBlueprint, UnusableBlueprint};
+
+/// Tasks that are written together with their jobs: one for each job of the largest submission.
+const FIRST_TASKS: u64 = MAX_JOBS as u64;
+
+/// A job to store, and the name of its group.
+#[derive(Debug)]
+pub(super) struct CheckedJob {
+    pub(super) group_name: String,
+    pub(super) job: NewJob,
+}
+
+/// A job in the form of an error: nothing for the only one of a request.
+pub(super) fn item(jobs: usize, position: usize) -> Option<String> {
+    (jobs > 1).then(|| format!("jobs[{position}]"))
+}
+
+/// Adds the job to an error about one of several.
+pub(super) fn about(item: Option<String>, rejection: Rejection) -> Rejection {
+    match item {
+        Some(item) => rejection.about(item),
+        None => rejection,
+    }
+}
+
+/// Checks the number of jobs.
+pub(super) fn check_count(jobs: &[job::NewJob]) -> Result<(), Rejection> {
+    match jobs.len() {
+        0 => Err(Rejection::empty_list("jobs")),
+        count if count > MAX_JOBS => Err(Rejection::invalid(format!(
+            "a submission can have at most {MAX_JOBS} jobs, this one has {count}"
+        ))
+        .hint("use parameters for tasks that differ in values only")),
+        _ => Ok(()),
+    }
+}
+
+/// Checks all jobs, each for its group.
+pub(super) fn check_all(
+    jobs: Vec<job::NewJob>,
+    groups: &[GroupId],
+    now: Timestamp,
+    entropy: &dyn Entropy,
+) -> Result<Vec<CheckedJob>, Rejection> {
+    let count = jobs.len();
+    let checks = Checks { share: Share::of(count), now, entropy };
+    let mut checked = Vec::with_capacity(count);
+    let mut tasks = 0;
+    for ((position, job), group) in jobs.into_iter().enumerate().zip(groups) {
+        let job = checks.job(job, *group, position);
+        let job = job.map_err(|rejection| about(item(count, position), rejection))?;
+        tasks += job.job.size;
+        if tasks > MAX_TASKS {
+            return Err(too_many_tasks());
+        }
+        checked.push(job);
+    }
+    Ok(checked)
+}
+
+fn too_many_tasks() -> Rejection {
+    Rejection::invalid(format!("a submission can have at most {MAX_TASKS} tasks"))
+        .hint("split it into several submissions")
+}
+
+/// What one job of a submission may use, so that many jobs take as much as one.
+#[derive(Debug, Clone, Copy)]
+struct Share {
+    /// Tasks that are written with it.
+    first: u64,
+    /// Their bytes.
+    bytes: u64,
+    /// Tasks that are checked without being written.
+    sample: u64,
+}
+
+impl Share {
+    fn of(jobs: usize) -> Self {
+        let jobs = (jobs as u64).max(1);
+        Self { first: (FIRST_TASKS / jobs).clamp(1, CHUNK), bytes: CHUNK_BYTES / jobs, sample: CHUNK / jobs }
+    }
+}
+
+/// Checks the jobs of one submission.
+struct Checks<'a> {
+    share: Share,
+    now: Timestamp,
+    entropy: &'a dyn Entropy,
+}
+
+impl Checks<'_> {
+    fn job(&self, new: job::NewJob, group: GroupId, position: usize) -> Result<CheckedJob, Rejection> {
+        let job::NewJob { name, task, plan, needs, options } = new;
+        let name = name.map(JobName::try_from).transpose().map_err(invalid_name)?.map(String::from);
+        self.check_options(&options)?;
+        check_needs(&needs, position)?;
+        let plan = plan.as_deref().map(|plan| serde_json::from_str(plan.get()));
+        let plan: Plan = plan.transpose().map_err(|error| invalid_plan(&error))?.unwrap_or_default();
+        let (group_name, priority) = (task.group_name.clone(), task.priority);
+        let labels = submission::words(task.labels.clone())?;
+        let references = spec::referenced_tasks(&task.task_spec).collect();
+        let blueprint = JobBlueprint::new(group, Blueprint { task, plan }).map_err(unusable)?;
+        let place = |error| of_task(error, blueprint.size());
+        let first = self.first_tasks(&blueprint, &needs, &options);
+        let first = blueprint.tasks(0, first, priority, self.entropy).map_err(place)?;
+        let size = blueprint.size();
+        if size > first.len() as u64 {
+            blueprint.check_sample(self.share.sample).map_err(place)?;
+        }
+        let blueprint = blueprint.to_json().map_err(unusable)?;
+        let job =
+            NewJob { group, name, labels, priority, blueprint, size, options, needs, references, first };
+        Ok(CheckedJob { group_name, job })
+    }
+
+    /// How many tasks to write with the job.
+    fn first_tasks(&self, blueprint: &JobBlueprint, needs: &[NewNeed], options: &JobOptions) -> u64 {
+        let is_due = options.start_after.is_none_or(|at| at <= self.now);
+        if !needs.is_empty() || options.paused || !is_due {
+            return 0;
+        }
+        let most = options.max_running.unwrap_or(u64::MAX);
+        self.share.first.min(most).min(blueprint.tasks_within(self.share.bytes))
+    }
+
+    fn check_options(&self, options: &JobOptions) -> Result<(), Rejection> {
+        let JobOptions { start_after, expires_at, max_running, .. } = *options;
+        if max_running == Some(0) {
+            return Err(Rejection::invalid("max_running is 0, so no task could run")
+                .hint("leave it out for no limit; `paused` begins without running tasks"));
+        }
+        let Some(expires_at) = expires_at else { return Ok(()) };
+        if expires_at <= self.now {
+            return Err(Rejection::invalid(format!("expires_at ({expires_at}) has passed")));
+        }
+        if start_after.is_some_and(|start_after| expires_at <= start_after) {
+            return Err(Rejection::invalid("expires_at is not later than start_after")
+                .hint("the tasks would expire before they may start"));
+        }
+        Ok(())
+    }
+}
+
+fn check_needs(needs: &[NewNeed], position: usize) -> Result<(), Rejection> {
+    if needs.len() > MAX_NEEDS {
+        let count = needs.len();
+        return Err(Rejection::invalid(format!(
+            "a job can need at most {MAX_NEEDS} jobs, this one needs {count}"
+        ))
+        .hint("add a job between them that needs some of them"));
+    }
+    let later = needs.iter().find_map(|need| match need.on {
+        NeededJob::Position(needed) if needed >= position => Some(needed),
+        NeededJob::Position(_) | NeededJob::Job(_) => None,
+    });
+    match later {
+        Some(needed) => {
+            Err(Rejection::invalid(format!("it needs jobs[{needed}], which does not come before it"))
+                .hint("list jobs after those that they need"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn invalid_name(error: impl std::fmt::Display) -> Rejection {
+    Rejection::invalid(error).hint("choose a name such as `train-2`, or leave it out")
+}
+
+fn invalid_plan(error: &serde_json::Error) -> Rejection {
+    Rejection::invalid(format!("invalid plan: {error}"))
+        .hint("a plan is an object with `factors`, each with `columns` of the same number of values")
+}
+
+/// The rejection of a blueprint that can't be used.
+fn unusable(error: UnusableBlueprint) -> Rejection {
+    match error {
+        UnusableBlueprint::Invalid(error) => Rejection::invalid(error),
+        UnusableBlueprint::TooLarge(_) => {
+            Rejection::invalid(error).hint("pass large values in a file, as an attachment")
+        }
+        UnusableBlueprint::Task { index, why } => why.about(format_args!("task {index}")),
+        UnusableBlueprint::Json(_) | UnusableBlueprint::Panicked(_) => {
+            Rejection::new(ErrorCode::Internal, error.to_string())
+        }
+    }
+}
+
+/// Like [`unusable`]; the only task of a job needs no index.
+fn of_task(error: UnusableBlueprint, size: u64) -> Rejection {
+    match error {
+        UnusableBlueprint::Task { why, .. } if size == 1 => why,
+        error => unusable(error),
+    }
+}

@@ -1,0 +1,88 @@
+//! `POST /v1/jobs`: submits jobs.
+
+use std::panic::resume_unwind;
+
+use axum::Json;
+use axum::extract::State;
+use mitosis_domain::account::User;
+use mitosis_domain::failpoints;
+use mitosis_domain::ids::{GroupId, JobId};
+use mitosis_domain::permission::Action;
+use mitosis_protocol::ErrorCode;
+use mitosis_protocol::job::{self, SubmitJobsReply, SubmitJobsRequest, SubmittedJob};
+use mitosis_store::ops::jobs::{JobSubmission, NewJob};
+
+use super::check::{self, CheckedJob, about, item};
+use super::find::no_such;
+use crate::api::body::Body;
+use crate::api::members;
+use crate::api::openapi::Op;
+use crate::api::routes::{Access, Routes};
+use crate::api::user::tasks::references::TaskReferences;
+use crate::api::user::tasks::submission;
+use crate::app::App;
+use crate::auth::caller::Caller;
+use crate::error::{ApiError, Rejection};
+use crate::jobs::blueprints::blocking;
+
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/v1/jobs", Access::Write, submit, Op::new("Submit jobs").or(409))
+}
+
+/// Accepts all jobs, or none. Needs Write in the group of each. When this replies, the jobs are stored durably, and the
+/// first tasks of those that may start are Ready. With an idempotency key, a repeated request returns the jobs of the
+/// first one.
+async fn submit(
+    State(app): State<App>,
+    Caller(user): Caller,
+    Body(request): Body<SubmitJobsRequest>,
+) -> Result<Json<SubmitJobsReply>, ApiError> {
+    check::check_count(&request.jobs)?;
+    let key = request.idempotency_key.map(|key| submission::idempotency(key, &request.jobs)).transpose()?;
+    let groups = groups(&app, &user, &request.jobs).await?;
+    let (now, entropy) = (app.now(), app.entropy.clone());
+    let checked = blocking(move || check::check_all(request.jobs, &groups, now, &*entropy)).await;
+    let checked = checked.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))?;
+    let (names, jobs) = split(checked);
+    let submitted = app.store.submit_jobs(user.id, &jobs, key.as_ref(), now).await?;
+    failpoints::point("submit.commit:after");
+    failpoints::point("submit.reply:before");
+    match app.publish(submitted) {
+        JobSubmission::Accepted(ids) => Ok(Json(reply(ids, names, false)?)),
+        JobSubmission::Replayed(ids) => Ok(Json(reply(ids, names, true)?)),
+        JobSubmission::KeyReused => Err(submission::key_reused().into()),
+        JobSubmission::Denied => Err(submission::denied().into()),
+        JobSubmission::UnknownJob(job) => Err(no_such(job).into()),
+    }
+}
+
+/// The group of each job, in which the user may submit, after a check of the tasks that each refers to.
+async fn groups(app: &App, user: &User, jobs: &[job::NewJob]) -> Result<Vec<GroupId>, ApiError> {
+    let memberships = members::of_groups(app, user, jobs.iter().map(|job| &job.task.group_name)).await?;
+    let references = TaskReferences::load(app, user, jobs.iter().map(|job| &job.task)).await?;
+    let groups = jobs.iter().enumerate().map(|(position, job)| {
+        let group = &job.task.group_name;
+        members::permit(memberships[group], group, Action::Submit)
+            .and_then(|group| references.check(&job.task.task_spec).map(|()| group))
+            .map_err(|rejection| about(item(jobs.len(), position), rejection))
+    });
+    Ok(groups.collect::<Result<_, _>>()?)
+}
+
+/// What the reply says about each job besides its number, and the jobs to store.
+fn split(checked: Vec<CheckedJob>) -> (Vec<SubmittedJob>, Vec<NewJob>) {
+    let each = checked.into_iter().map(|CheckedJob { group_name, job }| {
+        let shown = SubmittedJob { job: 0, name: job.name.clone(), tasks: job.size, group: group_name };
+        (shown, job)
+    });
+    each.unzip()
+}
+
+fn reply(ids: Vec<JobId>, jobs: Vec<SubmittedJob>, replayed: bool) -> Result<SubmitJobsReply, Rejection> {
+    if ids.len() != jobs.len() {
+        let message = "the store returned the numbers of another number of jobs";
+        return Err(Rejection::new(ErrorCode::Internal, message));
+    }
+    let jobs = ids.into_iter().zip(jobs).map(|(id, job)| SubmittedJob { job: id.0, ..job });
+    Ok(SubmitJobsReply { jobs: jobs.collect(), replayed })
+}

@@ -1,0 +1,328 @@
+//! Reading of jobs and of their written tasks.
+
+use mitosis_domain::ids::{GroupId, JobId, TaskId, UserId};
+use mitosis_domain::job_plan::{Snapshot, WrittenCounts};
+use mitosis_domain::task::outcome;
+use mitosis_protocol::Timestamp;
+use mitosis_protocol::job::{AttemptInfo, JobNeed, JobOptions};
+use uuid::Uuid;
+
+use super::ranges;
+use crate::StoreError;
+use crate::db::{Db, List, Params, Row, Sql, sql};
+use crate::enum_codes::{Code, row_count};
+use crate::ops::jobs::{Job, JobQuery, JobTaskRow, JobTasks, StoredBlueprint};
+
+/// The number of written tasks in one state.
+macro_rules! count_of {
+    ($column:literal) => {
+        concat!(
+            "coalesce((SELECT sum(",
+            $column,
+            ") FROM job_count c WHERE c.job_id = j.id), 0)::bigint AS ",
+            $column
+        )
+    };
+}
+
+/// All counts of a job; `j` is its row.
+macro_rules! counts {
+    () => {
+        concat!(
+            count_of!("waiting"),
+            ", ",
+            count_of!("running"),
+            ", ",
+            count_of!("succeeded"),
+            ", ",
+            count_of!("failed"),
+            ", ",
+            count_of!("timed_out"),
+            ", ",
+            count_of!("cancelled")
+        )
+    };
+}
+pub(super) use {count_of, counts};
+
+macro_rules! select_job {
+    () => {
+        concat!(
+            "
+    SELECT j.id, j.group_id, g.name AS group_name, j.creator_id, u.username AS creator, j.name, j.labels, j.priority,
+           j.size, j.first_id, j.first_number, j.written, j.paused, j.skipped, j.stop_cause, j.stop_job_id, j.unmet,
+           j.start_after, j.expires_at, j.max_running, j.max_failures, j.created_at, j.ended_at, ",
+            counts!(),
+            "
+    FROM job j INNER JOIN groups g ON g.id = j.group_id INNER JOIN users u ON u.id = j.creator_id"
+        )
+    };
+}
+
+const JOB: Sql = sql!(concat!(select_job!(), " WHERE j.id = $1"));
+
+const JOBS: Sql = sql!(concat!(
+    select_job!(),
+    "
+    WHERE j.group_id = ANY($1) AND ($2::text IS NULL OR u.username = $2) AND ($3::text IS NULL OR j.name = $3)
+      AND (j.ended_at IS NULL OR NOT $4::boolean) AND j.id < $5
+    ORDER BY j.id DESC LIMIT $6"
+));
+
+const JOBS_BY_ID: Sql = sql!(concat!(
+    select_job!(),
+    "
+    WHERE j.id = ANY($1) AND j.id < $2 ORDER BY j.id DESC LIMIT $3"
+));
+
+/// The job with this number.
+pub(super) async fn job(db: Db<'_>, id: JobId) -> Result<Option<Job>, StoreError> {
+    db.optional(JOB, &[&id.0], read).await
+}
+
+/// A page of jobs, newest first.
+pub(super) async fn jobs(db: Db<'_>, query: &JobQuery) -> Result<Vec<Job>, StoreError> {
+    let before = query.before.map_or(i64::MAX, |job| job.0);
+    let groups: Vec<i64> = query.groups.iter().map(|group| group.0).collect();
+    let Some(ids) = &query.ids else {
+        let params: Params<'_> =
+            &[&List(&groups), &query.creator, &query.name, &query.active, &before, &row_count(query.limit)];
+        return db.all(JOBS, params, read).await;
+    };
+    let mut found: Vec<Job> =
+        db.all(JOBS_BY_ID, &[&List(ids), &before, &row_count(query.limit)], read).await?;
+    found.retain(|job| {
+        query.groups.contains(&job.group)
+            && query.creator.as_ref().is_none_or(|creator| job.creator_name == *creator)
+            && (query.name.is_none() || query.name == job.name)
+            && !(query.active && job.ended_at.is_some())
+    });
+    Ok(found)
+}
+
+fn read(row: &Row<'_>) -> Result<Job, StoreError> {
+    let stop_cause = row.optional_code("stop_cause")?;
+    let stop_job = row.value::<Option<i64>>("stop_job_id")?.map(JobId);
+    Ok(Job {
+        id: JobId(row.value("id")?),
+        group: GroupId(row.value("group_id")?),
+        group_name: row.value("group_name")?,
+        creator: UserId(row.value("creator_id")?),
+        creator_name: row.value("creator")?,
+        name: row.value("name")?,
+        labels: row.tag_set("labels")?,
+        priority: row.value("priority")?,
+        size: unsigned(row, "size")?,
+        written: unsigned(row, "written")?,
+        first_id: TaskId(row.value("first_id")?),
+        first_number: row.value("first_number")?,
+        counts: read_counts(row)?,
+        skipped: row.optional_json("skipped")?.unwrap_or_default(),
+        stopped: stop_cause.map(|cause| (cause, stop_job)),
+        unmet: unsigned(row, "unmet")?,
+        options: read_options(row)?,
+        created_at: row.time("created_at")?,
+        ended_at: row.optional_time("ended_at")?,
+    })
+}
+
+/// The counts that [`counts!`] selects.
+pub(super) fn read_counts(row: &Row<'_>) -> Result<WrittenCounts, StoreError> {
+    Ok(WrittenCounts {
+        waiting: unsigned(row, "waiting")?,
+        running: unsigned(row, "running")?,
+        succeeded: unsigned(row, "succeeded")?,
+        failed: unsigned(row, "failed")?,
+        timed_out: unsigned(row, "timed_out")?,
+        cancelled: unsigned(row, "cancelled")?,
+    })
+}
+
+fn read_options(row: &Row<'_>) -> Result<JobOptions, StoreError> {
+    let limit = |column| Ok::<_, StoreError>(row.value::<Option<i64>>(column)?.map(i64::unsigned_abs));
+    Ok(JobOptions {
+        paused: row.value("paused")?,
+        start_after: row.optional_time("start_after")?,
+        expires_at: row.optional_time("expires_at")?,
+        max_running: limit("max_running")?,
+        max_failures: limit("max_failures")?,
+    })
+}
+
+fn unsigned(row: &Row<'_>, column: &str) -> Result<u64, StoreError> {
+    Ok(row.value::<i64>(column)?.unsigned_abs())
+}
+
+const NEEDS: Sql = sql!(
+    "SELECT job_id, needed_id, kind, met FROM job_dependency WHERE job_id = ANY($1) ORDER BY job_id, needed_id"
+);
+
+/// What the jobs wait for.
+pub(super) async fn needs(db: Db<'_>, ids: &[i64]) -> Result<Vec<(JobId, JobNeed)>, StoreError> {
+    db.all(NEEDS, &[&List(ids)], |row| {
+        let need = JobNeed { job: row.value("needed_id")?, kind: row.code("kind")?, met: row.value("met")? };
+        Ok((JobId(row.value("job_id")?), need))
+    })
+    .await
+}
+
+const BLUEPRINT: Sql = sql!("SELECT blueprint, group_id, priority FROM job WHERE id = $1");
+
+/// What is needed to write tasks of the job.
+pub(super) async fn blueprint(db: Db<'_>, id: JobId) -> Result<Option<StoredBlueprint>, StoreError> {
+    db.optional(BLUEPRINT, &[&id.0], |row| {
+        Ok(StoredBlueprint {
+            blueprint: row.value::<String>("blueprint")?.into(),
+            group: GroupId(row.value("group_id")?),
+            priority: row.value("priority")?,
+        })
+    })
+    .await
+}
+
+const ACTIVE: Sql = sql!("SELECT id FROM job WHERE ended_at IS NULL AND id > $1 ORDER BY id LIMIT $2");
+
+/// Jobs that have not ended.
+pub(super) async fn active(db: Db<'_>, after: JobId, limit: u64) -> Result<Vec<JobId>, StoreError> {
+    db.all(ACTIVE, &[&after.0, &row_count(limit)], |row| row.get(0).map(JobId)).await
+}
+
+const SNAPSHOT: Sql = sql!(concat!(
+    "
+    SELECT j.size, j.written, j.priority, j.paused, j.stop_cause, j.unmet, j.start_after, j.expires_at, j.max_running,
+           j.max_failures, ",
+    counts!(),
+    ",
+           (SELECT count(*) FROM ready r WHERE r.held AND r.task_id BETWEEN j.first_id AND j.first_id + j.size - 1
+                AND (r.held_until IS NULL OR r.held_until <= $2)) AS held,
+           (SELECT min(held_until) FROM ready r WHERE r.held
+                AND r.task_id BETWEEN j.first_id AND j.first_id + j.size - 1 AND r.held_until > $2) AS deferred_until
+    FROM job j WHERE j.id = $1 AND j.ended_at IS NULL"
+));
+
+/// The state for planning.
+pub(super) async fn snapshot(db: Db<'_>, id: JobId, now: Timestamp) -> Result<Option<Snapshot>, StoreError> {
+    db.optional(SNAPSHOT, &[&id.0, &now.unix_micros()], |row| {
+        Ok(Snapshot {
+            size: unsigned(row, "size")?,
+            written: unsigned(row, "written")?,
+            counts: read_counts(row)?,
+            held: unsigned(row, "held")?,
+            deferred_until: row.optional_time("deferred_until")?,
+            stopped: row.value::<Option<i16>>("stop_cause")?.is_some(),
+            unmet: unsigned(row, "unmet")?,
+            priority: row.value("priority")?,
+            options: read_options(row)?,
+        })
+    })
+    .await
+}
+
+/// How a task ended, as a number of [`TaskOutcome`](mitosis_protocol::job::TaskOutcome); `d` is its row in `done`. It
+/// follows [`mitosis_domain::task::outcome`].
+macro_rules! outcome_code {
+    () => {
+        "CASE WHEN d.message = 6 THEN 5 WHEN d.message = 1 THEN 4
+              WHEN d.message = 2 OR d.state = 4 OR d.exit_status <> 0 THEN 3 ELSE 2 END"
+    };
+}
+pub(super) use outcome_code;
+
+const TASKS: Sql = sql!(concat!(
+    "
+    SELECT id, uuid, attempt FROM (
+        SELECT t.id, t.uuid, coalesce(l.epoch, d.epoch, r.epoch, 0) AS attempt,
+            CASE WHEN d.task_id IS NOT NULL THEN ",
+    outcome_code!(),
+    " WHEN l.task_id IS NOT NULL THEN 1 ELSE 0 END AS condition
+        FROM task t
+        LEFT JOIN done d ON d.task_id = t.id
+        LEFT JOIN lease l ON l.task_id = t.id
+        LEFT JOIN ready r ON r.task_id = t.id
+        WHERE t.id BETWEEN $1 AND $2 AND t.job_id = $3) AS found
+    WHERE $4::boolean OR condition = ANY($5)
+    ORDER BY id LIMIT $6"
+));
+
+/// The range of ids that a job reserved.
+pub(super) struct Reserved {
+    pub(super) first: i64,
+    pub(super) size: u64,
+}
+
+const RESERVED: Sql = sql!("SELECT first_id, size FROM job WHERE id = $1");
+
+/// Written tasks after an index, in order.
+pub(super) async fn tasks(
+    db: Db<'_>,
+    id: JobId,
+    tasks: &JobTasks,
+    after: u64,
+    limit: u64,
+) -> Result<Vec<JobTaskRow>, StoreError> {
+    let reserved = db
+        .optional(RESERVED, &[&id.0], |row| {
+            Ok(Reserved { first: row.value("first_id")?, size: unsigned(row, "size")? })
+        })
+        .await?;
+    let Some(reserved) = reserved else { return Ok(Vec::new()) };
+    let states: Vec<i32> = tasks.states.iter().map(|state| i32::from(state.code())).collect();
+    let mut found: Vec<JobTaskRow> = Vec::new();
+    for (from, to) in ranges::ids(&reserved, tasks, after) {
+        let missing = limit - found.len() as u64;
+        if missing == 0 {
+            break;
+        }
+        let params: Params<'_> =
+            &[&from, &to, &id.0, &states.is_empty(), &List(&states), &row_count(missing)];
+        let rows: Vec<JobTaskRow> = db
+            .all(TASKS, params, |row| {
+                let index = (row.value::<i64>("id")? - reserved.first + 1).unsigned_abs();
+                Ok(JobTaskRow { index, uuid: row.value("uuid")?, attempt: row.value("attempt")? })
+            })
+            .await?;
+        found.extend(rows);
+    }
+    Ok(found)
+}
+
+/// A cancellation of a waiting task is no attempt: it has no reporter.
+const ATTEMPTS: Sql = sql!(
+    "
+    SELECT epoch, state, exit_status, message, reporter_uuid, claimed_at, finished_at
+    FROM attempt a WHERE a.task_id = (SELECT id FROM task WHERE uuid = $1)
+    UNION ALL
+    SELECT epoch, state, exit_status, message, reporter_uuid, claimed_at, finished_at
+    FROM done d WHERE d.task_id = (SELECT id FROM task WHERE uuid = $1) AND d.reporter_uuid IS NOT NULL
+    ORDER BY epoch"
+);
+
+/// The ended attempts of a task, oldest first.
+pub(super) async fn attempts(db: Db<'_>, task: Uuid) -> Result<Vec<AttemptInfo>, StoreError> {
+    db.all(ATTEMPTS, &[&task], |row| {
+        let result = row.result()?;
+        Ok(AttemptInfo {
+            attempt: row.value("epoch")?,
+            worker: row.value("reporter_uuid")?,
+            started_at: row.optional_time("claimed_at")?,
+            ended_at: row.time("finished_at")?,
+            outcome: outcome(row.code("state")?, result),
+            exit_code: i32::from(result.exit_status.shell_code().0),
+        })
+    })
+    .await
+}
+
+const JOBS_OF_TASKS: Sql = sql!(
+    "
+    SELECT t.uuid, j.id, t.id - j.first_id + 1 AS task_index
+    FROM task t INNER JOIN job j ON j.id = t.job_id WHERE t.uuid = ANY($1::uuid[])"
+);
+
+/// The job and the index of each task that belongs to one.
+pub(super) async fn jobs_of_tasks(db: Db<'_>, tasks: &[Uuid]) -> Result<Vec<(Uuid, JobId, u64)>, StoreError> {
+    db.all(JOBS_OF_TASKS, &[&List(tasks)], |row| {
+        Ok((row.value("uuid")?, JobId(row.value("id")?), unsigned(row, "task_index")?))
+    })
+    .await
+}

@@ -1,0 +1,197 @@
+//! Further attempts of ended tasks.
+
+use mitosis_domain::ids::JobId;
+use mitosis_domain::permission::Action;
+use mitosis_protocol::Timestamp;
+use mitosis_protocol::job::{StopCause, TaskCondition, TaskOutcome};
+
+use super::super::rights;
+use super::counts::CountChanges;
+use super::ranges;
+use super::read::outcome_code;
+use super::steps::{self, Locked};
+use crate::StoreError;
+use crate::db::{Db, List, Params, Row, Sql, only, sql};
+use crate::enum_codes::{Code, row_count};
+use crate::ops::jobs::{CountChange, JOB_BATCH, JobRetry, JobTasks};
+use crate::ops::{Actor, Changed, Effects};
+
+/// What a retry without states selects.
+const UNSUCCESSFUL: [TaskCondition; 3] =
+    [TaskCondition::Failed, TaskCondition::TimedOut, TaskCondition::Cancelled];
+
+/// Makes the selected tasks wait for their next attempt.
+pub(super) async fn retry(
+    db: Db<'_>,
+    by: Actor,
+    id: JobId,
+    tasks: &JobTasks,
+    now: Timestamp,
+) -> Result<Changed<JobRetry>, StoreError> {
+    let Some(job) = steps::lock(db, id).await? else { return Ok(Changed::nothing(JobRetry::Denied)) };
+    if job.group_is_gone || !rights::may(db, by, job.group, Action::Submit).await? {
+        return Ok(Changed::nothing(JobRetry::Denied));
+    }
+    let states = if tasks.states.is_empty() { &UNSUCCESSFUL[..] } else { &tasks.states };
+    let mut effects = Effects::jobs(vec![id]);
+    let ended = ended_tasks(db, &job, tasks, states).await?;
+    effects.add(reopen_tasks(db, id, &job, &ended, now).await?);
+    let unwritten = match tasks.indices.is_empty() && states.contains(&TaskCondition::Cancelled) {
+        true => resume_writing(db, id, &job, now).await?,
+        false => 0,
+    };
+    let retried = ended.len() as u64 + unwritten;
+    if retried > 0 {
+        db.run_one(REOPEN, &[&id.0, &now.unix_micros()]).await?;
+        effects.jobs.extend(reopen_dependents(db, id, now).await?);
+    }
+    let more = ended.len() as u64 == JOB_BATCH;
+    Ok(effects.with(JobRetry::Done { retried, more }))
+}
+
+const REOPEN: Sql = sql!("UPDATE job SET ended_at = NULL, updated_at = $2 WHERE id = $1");
+
+/// Locks the tasks, so that they are not deleted meanwhile.
+const ENDED: Sql = sql!(concat!(
+    "
+    SELECT d.task_id, ",
+    outcome_code!(),
+    " AS outcome
+    FROM done d INNER JOIN task t ON t.id = d.task_id
+    WHERE d.task_id BETWEEN $1 AND $2 AND (",
+    outcome_code!(),
+    ") = ANY($3)
+    ORDER BY d.task_id LIMIT $4 FOR NO KEY UPDATE OF t"
+));
+
+/// An ended task.
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    id: i64,
+    outcome: TaskOutcome,
+}
+
+fn read_ended(row: &Row<'_>) -> Result<Ended, StoreError> {
+    let code = i16::try_from(row.value::<i32>("outcome")?).unwrap_or(i16::MAX);
+    Ok(Ended { id: row.value("task_id")?, outcome: TaskOutcome::from_code(code)? })
+}
+
+/// The first of the selected tasks that have ended.
+async fn ended_tasks(
+    db: Db<'_>,
+    job: &Locked,
+    tasks: &JobTasks,
+    states: &[TaskCondition],
+) -> Result<Vec<Ended>, StoreError> {
+    let states: Vec<i32> = states.iter().map(|state| i32::from(state.code())).collect();
+    let mut ended: Vec<Ended> = Vec::new();
+    for (first, last) in ranges::ids(&job.reserved(), tasks, 0) {
+        let missing = row_count(JOB_BATCH) - row_count(ended.len());
+        if missing == 0 {
+            break;
+        }
+        let params: Params<'_> = &[&first, &last, &List(&states), &missing];
+        ended.extend(db.all::<Vec<Ended>, _>(ENDED, params, read_ended).await?);
+    }
+    Ok(ended)
+}
+
+/// Keeps the attempts. A cancellation of a waiting task is no attempt: it has no reporter.
+const KEEP_ATTEMPTS: Sql = sql!(
+    "
+    INSERT INTO attempt (task_id, epoch, state, exit_status, message, reporter_uuid, claimed_at, finished_at, data,
+                         warnings)
+    SELECT task_id, epoch, state, exit_status, message, reporter_uuid, claimed_at, finished_at, data, warnings
+    FROM done WHERE task_id = ANY($1) AND reporter_uuid IS NOT NULL"
+);
+
+/// The archives of earlier attempts are kept, and are not those of the task any more. What a user uploaded stays.
+const HIDE_ARCHIVES: Sql =
+    sql!("UPDATE artifact SET visible = FALSE WHERE task_id = ANY($1) AND visible AND epoch > 0");
+
+const QUEUE: Sql = sql!(
+    "
+    INSERT INTO ready (lane_id, held, neg_priority, task_id, epoch, losses, queued_at)
+    SELECT t.lane_id, $2, ~t.priority, t.id, d.epoch, 0, $3
+    FROM done d INNER JOIN task t ON t.id = d.task_id
+    WHERE d.task_id = ANY($1)"
+);
+
+const DELETE_ENDS: Sql = sql!("DELETE FROM done WHERE task_id = ANY($1)");
+
+/// Moves ended tasks to the queue. Their epochs continue, so a late report of an earlier attempt finds nothing.
+async fn reopen_tasks(
+    db: Db<'_>,
+    id: JobId,
+    job: &Locked,
+    ended: &[Ended],
+    now: Timestamp,
+) -> Result<Effects, StoreError> {
+    if ended.is_empty() {
+        return Ok(Effects::default());
+    }
+    let ids: Vec<i64> = ended.iter().map(|task| task.id).collect();
+    db.run(KEEP_ATTEMPTS, &[&List(&ids)]).await?;
+    db.run(HIDE_ARCHIVES, &[&List(&ids)]).await?;
+    let held = job.paused || job.max_running.is_some();
+    db.run(QUEUE, &[&List(&ids), &held, &now.unix_micros()]).await?;
+    db.run(DELETE_ENDS, &[&List(&ids)]).await?;
+    let mut counts = CountChanges::default();
+    for Ended { outcome, .. } in ended {
+        counts.add(Some(id), CountChange { waiting: 1, ..CountChange::ended(*outcome, -1) });
+    }
+    let mut effects = counts.write(db).await?;
+    effects.add(Effects { ready: true, ..Effects::moved() });
+    Ok(effects)
+}
+
+const RESUME: Sql = sql!(
+    "
+    UPDATE job SET stop_cause = NULL, stop_job_id = NULL, skipped = NULL, updated_at = $2,
+        expires_at = CASE WHEN expires_at <= $2 THEN NULL ELSE expires_at END
+    WHERE id = $1"
+);
+
+/// Lets a stopped job write its remaining tasks; returns their number. A job whose dependency failed stays stopped until
+/// that one is retried.
+async fn resume_writing(db: Db<'_>, id: JobId, job: &Locked, now: Timestamp) -> Result<u64, StoreError> {
+    match job.stopped {
+        None | Some(StopCause::DependencyFailed) => Ok(0),
+        Some(StopCause::Cancelled | StopCause::MaxFailures | StopCause::Expired) => {
+            db.run_one(RESUME, &[&id.0, &now.unix_micros()]).await?;
+            Ok(job.size - job.written)
+        }
+    }
+}
+
+const REOPEN_DEPENDENTS: Sql = sql!(
+    "
+    UPDATE job SET stop_cause = NULL, stop_job_id = NULL, ended_at = NULL, updated_at = $2
+    WHERE stop_cause = $3 AND stop_job_id = ANY($1)
+      AND id IN (SELECT job_id FROM job_dependency WHERE needed_id = ANY($1) AND NOT met)
+    RETURNING id"
+);
+
+/// Lets jobs wait again that were stopped because this one failed, and those that were stopped because of them.
+async fn reopen_dependents(db: Db<'_>, id: JobId, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
+    let (mut reopened, mut level) = (Vec::new(), vec![id.0]);
+    while !level.is_empty() {
+        let params: Params<'_> = &[&List(&level), &now.unix_micros(), &StopCause::DependencyFailed.code()];
+        level = db.all(REOPEN_DEPENDENTS, params, only).await?;
+        reopened.extend(level.iter().copied().map(JobId));
+    }
+    Ok(reopened)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::query_plan::assert_searches;
+
+    #[test]
+    fn sqlite_reads_ends_by_their_key() {
+        assert_searches(ENDED, &["d", "t"]);
+        assert_searches(QUEUE, &["d", "t"]);
+        assert_searches(REOPEN_DEPENDENTS, &["job", "job_dependency"]);
+    }
+}

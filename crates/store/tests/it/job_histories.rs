@@ -1,0 +1,368 @@
+//! Random histories of jobs, with every rule checked after every move.
+//!
+//! The moves are those of users, workers and coordinators, in any order, with restarts between them. After each, the
+//! counts of every job equal its rows, no job exceeds its limit, and no task was claimed that may not start. At the end,
+//! everything is resumed and drained: every task of every job has ended once, and nothing is left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mitosis_domain::ids::JobId;
+use mitosis_domain::job_plan::Step;
+use mitosis_domain::tags::TagSet;
+use mitosis_domain::task::ExecEnd;
+use mitosis_protocol::job::{JobChange, JobOptions, NeedKind, NeededJob, NewNeed, StopCause, TaskCondition};
+use mitosis_store::ops::Actor;
+use mitosis_store::ops::dispatch::{Completed, Completion, Exchange, Holder};
+use mitosis_store::ops::jobs::{Job, JobCancellation, JobQuery, JobRetry, JobSubmission, JobTasks, NewJob};
+use mitosis_store::ops::tasks::NewTask;
+use mitosis_store::ops::workers::Fate;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use crate::backend::Backend;
+use crate::harness::{Answer as _, Harness, Person, RegisteredWorker, status};
+
+/// The number of histories on each backend.
+const CASES: u32 = 8;
+/// The number of moves in the longest history.
+const LONGEST: usize = 50;
+/// The number of workers.
+const WORKERS: usize = 2;
+
+/// A move. Numbers select a job, an attempt or a worker among those that exist.
+#[derive(Debug, Clone)]
+enum Move {
+    Submit {
+        size: u64,
+        paused: bool,
+        max_running: Option<u64>,
+        max_failures: Option<u64>,
+        need: Option<(usize, NeedKind)>,
+    },
+    /// The coordinator does what is due for a job.
+    Plan(usize),
+    /// Another coordinator acts on an old snapshot.
+    StaleWrite(usize, u64),
+    Claim(usize, usize),
+    Finish(usize, i32),
+    Return(usize),
+    LoseWorker(usize),
+    Pause(usize, bool),
+    Limit(usize, u64),
+    Priority(usize, i32),
+    Cancel(usize, Option<(u64, u64)>),
+    Retry(usize, Option<(u64, u64)>),
+    Restart,
+}
+
+fn one_move() -> impl Strategy<Value = Move> {
+    let range = || proptest::option::of((1u64..12, 1u64..12).prop_map(|(a, b)| (a.min(b), a.max(b))));
+    let kind = prop_oneof![Just(NeedKind::Succeeded), Just(NeedKind::Ended)];
+    let submit = (
+        1u64..12,
+        proptest::bool::weighted(0.2),
+        proptest::option::of(1u64..4),
+        proptest::option::weighted(0.3, 0u64..3),
+        proptest::option::of((any::<usize>(), kind)),
+    );
+    let submit = submit.prop_map(|(size, paused, max_running, max_failures, need)| Move::Submit {
+        size,
+        paused,
+        max_running,
+        max_failures,
+        need,
+    });
+    prop_oneof![
+        3 => submit,
+        8 => any::<usize>().prop_map(Move::Plan),
+        1 => (any::<usize>(), 0u64..12).prop_map(|(job, written)| Move::StaleWrite(job, written)),
+        8 => (any::<usize>(), 1usize..5).prop_map(|(worker, count)| Move::Claim(worker, count)),
+        10 => (any::<usize>(), prop_oneof![3 => Just(0), 1 => Just(256)]).prop_map(|(at, exit)| Move::Finish(at, exit)),
+        1 => any::<usize>().prop_map(Move::Return),
+        1 => any::<usize>().prop_map(Move::LoseWorker),
+        2 => (any::<usize>(), any::<bool>()).prop_map(|(job, paused)| Move::Pause(job, paused)),
+        1 => (any::<usize>(), 0u64..4).prop_map(|(job, most)| Move::Limit(job, most)),
+        1 => (any::<usize>(), -2i32..3).prop_map(|(job, priority)| Move::Priority(job, priority)),
+        2 => (any::<usize>(), range()).prop_map(|(job, range)| Move::Cancel(job, range)),
+        2 => (any::<usize>(), range()).prop_map(|(job, range)| Move::Retry(job, range)),
+        1 => Just(Move::Restart),
+    ]
+}
+
+/// A store, and what the test has done to it.
+struct History<B> {
+    harness: Harness<B>,
+    ann: Person,
+    workers: Vec<RegisteredWorker>,
+    jobs: Vec<JobId>,
+    /// The attempts that are held, with their workers.
+    held: Vec<(usize, Holder)>,
+}
+
+impl<B: Backend> History<B> {
+    async fn new(backend: B) -> Self {
+        let harness = Harness::over(backend);
+        let ann = harness.person("ann").await;
+        let mut workers = Vec::new();
+        for _ in 0..WORKERS {
+            workers.push(harness.worker(&ann).await);
+        }
+        Self { harness, ann, workers, jobs: Vec::new(), held: Vec::new() }
+    }
+
+    fn pick(&self, number: usize) -> Option<JobId> {
+        (!self.jobs.is_empty()).then(|| self.jobs[number % self.jobs.len()])
+    }
+
+    async fn job(&self, id: JobId) -> Job {
+        self.harness.store().job(id).await.unwrap().expect("the job is there")
+    }
+
+    fn tasks(&self, count: u64, priority: i32) -> Vec<NewTask> {
+        (0..count).map(|_| NewTask { priority, ..self.harness.task(self.ann.group) }).collect()
+    }
+
+    async fn apply(&mut self, one: &Move) {
+        let (store, now) = (self.harness.store(), self.harness.now);
+        match one {
+            Move::Submit { .. } => self.submit(one).await,
+            Move::Plan(job) => {
+                if let Some(id) = self.pick(*job) {
+                    self.plan(id).await;
+                }
+            }
+            Move::StaleWrite(job, written) => {
+                let Some(id) = self.pick(*job) else { return };
+                let before = self.job(id).await;
+                let done = store.write_tasks(id, *written, &self.tasks(1, 0), now).await.answer();
+                assert!(!done || before.written == *written, "an outdated plan has no effect");
+            }
+            Move::Claim(worker, count) => self.claim(*worker % WORKERS, *count).await,
+            Move::Finish(at, exit) => {
+                if !self.held.is_empty() {
+                    let (_, holder) = self.held.swap_remove(*at % self.held.len());
+                    self.finish(holder, *exit).await;
+                }
+            }
+            Move::Return(at) => {
+                if !self.held.is_empty() {
+                    let (worker, holder) = self.held.swap_remove(*at % self.held.len());
+                    let Holder::Lease(lease) = holder else { unreachable!("agents hold leases") };
+                    let returned = vec![lease];
+                    let one = Exchange { returned, ..self.harness.nothing(self.workers[worker]) };
+                    self.harness.exchange_one(one).await;
+                }
+            }
+            Move::LoseWorker(worker) => {
+                let worker = *worker % WORKERS;
+                store.sign_off(self.workers[worker].uuid, Fate::WorkerLost, now).await.answer();
+                self.held.retain(|(holder, _)| *holder != worker);
+                self.workers[worker] = self.harness.worker(&self.ann).await;
+            }
+            Move::Pause(job, paused) => {
+                self.change(*job, JobChange { paused: Some(*paused), ..JobChange::default() }).await;
+            }
+            Move::Limit(job, most) => {
+                self.change(*job, JobChange { max_running: Some(*most), ..JobChange::default() }).await;
+            }
+            Move::Priority(job, priority) => {
+                self.change(*job, JobChange { priority: Some(*priority), ..JobChange::default() }).await;
+            }
+            Move::Cancel(job, range) => {
+                if let Some(id) = self.pick(*job) {
+                    let tasks = JobTasks { indices: range.iter().copied().collect(), states: Vec::new() };
+                    let cancelled =
+                        store.cancel_job(Actor::User(self.ann.user), id, &tasks, now).await.answer();
+                    assert!(matches!(cancelled, JobCancellation::Done { more: false, .. }), "{cancelled:?}");
+                }
+            }
+            Move::Retry(job, range) => {
+                if let Some(id) = self.pick(*job) {
+                    let tasks = JobTasks { indices: range.iter().copied().collect(), states: Vec::new() };
+                    let retried = store.retry_job(Actor::User(self.ann.user), id, &tasks, now).await.answer();
+                    assert!(matches!(retried, JobRetry::Done { more: false, .. }), "{retried:?}");
+                }
+            }
+            Move::Restart => self.harness.restart().await,
+        }
+    }
+
+    async fn submit(&mut self, one: &Move) {
+        let Move::Submit { size, paused, max_running, max_failures, need } = one else { return };
+        let needed = need.and_then(|(job, kind)| Some((self.pick(job)?, kind)));
+        let needs = needed.map(|(job, kind)| NewNeed { on: NeededJob::Job(job.0), kind });
+        let first = if *paused || needs.is_some() { 0 } else { (*size).min(2).min(max_running.unwrap_or(2)) };
+        let job = NewJob {
+            group: self.ann.group,
+            name: None,
+            labels: TagSet::default(),
+            priority: 0,
+            blueprint: Arc::from("{}"),
+            size: *size,
+            options: JobOptions {
+                paused: *paused,
+                max_running: *max_running,
+                max_failures: *max_failures,
+                ..JobOptions::default()
+            },
+            needs: needs.into_iter().collect(),
+            references: Vec::new(),
+            first: self.tasks(first, 0),
+        };
+        match self.harness.store().submit_jobs(self.ann.user, &[job], None, self.harness.now).await.answer() {
+            JobSubmission::Accepted(ids) => self.jobs.extend(ids),
+            other => panic!("unexpected submission: {other:?}"),
+        }
+    }
+
+    /// Does everything that is due for a job, as a coordinator does.
+    async fn plan(&self, id: JobId) {
+        let (store, now) = (self.harness.store(), self.harness.now);
+        while let Some(snapshot) = store.job_snapshot(id, now).await.unwrap() {
+            let has_effect = match snapshot.next(now) {
+                Step::Wait | Step::WaitUntil(_) => return,
+                Step::Write(count) => {
+                    let priority = store.blueprint(id).await.unwrap().expect("a blueprint").priority;
+                    let tasks = self.tasks(count.min(3), priority);
+                    store.write_tasks(id, snapshot.written, &tasks, now).await.answer()
+                }
+                Step::Release(count) => store.release_tasks(id, count, now).await.answer() > 0,
+                Step::Stop(cause) => {
+                    assert!(!store.stop_job(id, cause, now).await.answer(), "a small job stops at once");
+                    true
+                }
+                Step::End => store.end_job(id, now).await.answer(),
+            };
+            assert!(
+                has_effect,
+                "no one else acts, so the step {:?} of {snapshot:?} is possible",
+                snapshot.next(now)
+            );
+        }
+    }
+
+    async fn change(&self, job: usize, change: JobChange) {
+        let Some(id) = self.pick(job) else { return };
+        let by = Actor::User(self.ann.user);
+        assert!(self.harness.store().change_job(by, id, &change, self.harness.now).await.answer());
+    }
+
+    async fn claim(&mut self, worker: usize, count: usize) {
+        let mut before = BTreeMap::new();
+        for id in &self.jobs {
+            before.insert(*id, self.job(*id).await);
+        }
+        let claimed = self.harness.claim(self.workers[worker], count).await;
+        let uuids: Vec<_> = claimed.iter().map(|held| held.task.uuid).collect();
+        let known = self.harness.store().jobs_of_tasks(&uuids).await.unwrap();
+        assert_eq!(known.len(), claimed.len(), "every task belongs to a job");
+        for (_, id, _) in known {
+            let job = &before[&id];
+            assert!(!job.options.paused, "a paused job starts nothing");
+            assert!(job.unmet == 0, "a blocked job starts nothing");
+        }
+        self.held.extend(claimed.iter().map(|held| (worker, Holder::Lease(held.lease))));
+    }
+
+    async fn finish(&self, holder: Holder, exit: i32) {
+        let completion = Completion { holder, end: Some(ExecEnd::Finished), result: status(exit) };
+        assert_eq!(self.harness.complete(completion.clone()).await, Completed::Committed);
+        assert_ne!(self.harness.complete(completion).await, Completed::Committed, "only once");
+    }
+
+    async fn check(&self) {
+        self.harness.check_invariants().await;
+        for id in &self.jobs {
+            let job = self.job(*id).await;
+            assert_eq!(job.counts.waiting + job.counts.running + job.counts.ended(), job.written, "{job:?}");
+            let all = self.harness.store().tasks_of_job(*id, &JobTasks::default(), 0, 99).await.unwrap();
+            let indices: BTreeSet<u64> = all.iter().map(|task| task.index).collect();
+            assert_eq!(indices, (1..=job.written).collect(), "each of the first tasks once");
+            self.check_limit(&job).await;
+        }
+    }
+
+    /// Tasks that were claimed before a limit was lowered may exceed it; those that may be claimed don't.
+    async fn check_limit(&self, job: &Job) {
+        let Some(most) = job.options.max_running else { return };
+        let free = format!(
+            "SELECT count(*) FROM ready r JOIN task t ON t.id = r.task_id WHERE t.job_id = {} AND NOT r.held",
+            job.id.0
+        );
+        let free = self.harness.scalar(&free).await.unsigned_abs();
+        assert!(free == 0 || free + job.counts.running <= most, "{free} may start: {job:?}");
+    }
+
+    /// Resumes every job, and runs everything to its end.
+    async fn drain(&mut self) {
+        let resume = JobChange { paused: Some(false), max_running: Some(0), ..JobChange::default() };
+        for at in 0..self.jobs.len() {
+            self.change(at, resume).await;
+        }
+        let rounds = 40 * (1 + self.jobs.len());
+        for _ in 0..rounds {
+            for id in self.jobs.clone() {
+                self.plan(id).await;
+            }
+            self.claim(0, 50).await;
+            for (_, holder) in std::mem::take(&mut self.held) {
+                self.finish(holder, 0).await;
+            }
+        }
+        let query = JobQuery { groups: vec![self.ann.group], limit: 999, ..JobQuery::default() };
+        let jobs = self.harness.store().jobs(&query).await.unwrap();
+        assert_eq!(jobs.len(), self.jobs.len());
+        for job in jobs {
+            assert!(job.ended_at.is_some(), "{job:?}");
+            assert!(job.counts.ended() == job.size || job.stopped.is_some(), "{job:?}");
+            let failed = job.counts.failed + job.counts.timed_out;
+            let by_failures = matches!(job.stopped, Some((StopCause::MaxFailures, _)));
+            assert!(!by_failures || failed > 0, "{job:?}");
+        }
+        let waiting =
+            JobTasks { states: vec![TaskCondition::Waiting, TaskCondition::Running], ..JobTasks::default() };
+        for id in &self.jobs {
+            assert!(self.harness.store().tasks_of_job(*id, &waiting, 0, 9).await.unwrap().is_empty());
+        }
+    }
+}
+
+fn keep_their_promises<B: Backend>() {
+    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _shared = runtime.block_on(B::start_shared());
+    let mut runner = TestRunner::new(config);
+    let histories = proptest::collection::vec(one_move(), 1..LONGEST);
+    let outcome = runner.run(&histories, |moves| {
+        runtime.block_on(async {
+            let mut history = History::<B>::new(B::fresh().await).await;
+            for one in &moves {
+                history.apply(one).await;
+                history.check().await;
+                history.harness.pass(Duration::from_secs(1));
+            }
+            history.drain().await;
+            history.check().await;
+        });
+        Ok(())
+    });
+    if let Err(broken) = outcome {
+        panic!("{broken}");
+    }
+}
+
+mod postgres {
+    #[test]
+    fn jobs_keep_their_promises() {
+        super::keep_their_promises::<crate::backend::postgres::Postgres>();
+    }
+}
+
+mod sqlite {
+    #[test]
+    fn jobs_keep_their_promises() {
+        super::keep_their_promises::<crate::backend::sqlite::Sqlite>();
+    }
+}
