@@ -48,7 +48,7 @@ fn awaited(mito: &Mito, count: usize, label: &str) -> Result<Duration, Error> {
     let sweep = format!("i=1..{count}");
     let begun = Instant::now();
     mito.client(&["submit", "-q", "--no-output", "-l", label, "-F", &sweep, "--", "true"])?;
-    mito.client(&["client", "-q", "tasks", "wait", &format!("label={label}")])?;
+    mito.client(&["wait", "-q", "last"])?;
     Ok(begun.elapsed())
 }
 

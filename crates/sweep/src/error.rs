@@ -99,6 +99,14 @@ impl Error {
         }
     }
 
+    /// Adds a subject before the message.
+    pub(crate) fn about(self, what: &str) -> Self {
+        match self {
+            Self::Input { message, hint } => Self::Input { message: format!("{what}: {message}"), hint },
+            other => other,
+        }
+    }
+
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {

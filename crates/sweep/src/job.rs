@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mitosis_blueprint::{Blueprint, Column, Factor, Plan, Values};
+use mitosis_domain::selector::JobName;
+use mitosis_protocol::job::NeedKind;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest};
 use mitosis_protocol::{ArtifactKind, TaskSpec, Uuid};
 use serde::Deserialize;
@@ -15,6 +17,7 @@ use super::attachment_key::{attachment_key, file_name};
 use super::command::Command;
 use super::document::Language;
 use super::error::Error;
+use super::needs::{self, Named};
 use super::parameter_files::{self, Combine};
 
 /// The timeout of tasks without one, as for `mito submit` without a job file.
@@ -23,10 +26,25 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_hours(24);
 /// The content of a job file.
 #[derive(Debug)]
 pub struct Job {
-    /// A blueprint for each task of the file.
-    pub blueprints: Vec<Blueprint>,
+    /// A step for each task of the file. Each comes after those that it needs.
+    pub steps: Vec<Step>,
     /// Files to upload before the tasks are submitted, each once.
     pub uploads: Vec<Upload>,
+}
+
+/// A task of a job file with its parameters. It becomes a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The name, which is unique within the file.
+    pub name: Option<JobName>,
+    /// The task and its parameters.
+    pub blueprint: Blueprint,
+    /// The positions of earlier steps that have to end first.
+    pub needs: Vec<(usize, NeedKind)>,
+    /// Most tasks that run at the same time.
+    pub max_running: Option<u64>,
+    /// How many tasks may fail before the rest is cancelled.
+    pub max_failures: Option<u64>,
 }
 
 /// A local file that tasks need.
@@ -60,6 +78,8 @@ struct File {
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default, expecting = "a table of task settings")]
 struct Task {
+    name: Option<JobName>,
+    needs: Vec<Need>,
     command: Option<Command>,
     group: Option<String>,
     tags: Vec<String>,
@@ -70,6 +90,8 @@ struct Task {
     lost_after: Option<Duration>,
     idempotent: Option<bool>,
     priority: Option<i32>,
+    max_running: Option<i64>,
+    max_failures: Option<i64>,
     #[serde(alias = "terminal")]
     output: Option<bool>,
     env: BTreeMap<String, String>,
@@ -79,6 +101,33 @@ struct Task {
     from_csv: Option<PathBuf>,
     resources: Vec<Resource>,
     attachments: Vec<Attachment>,
+}
+
+/// Another task of the file that has to end first.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected the name of a task, or {job = \"NAME\", when = \"succeeded\" or \"ended\"}"
+)]
+enum Need {
+    Name(String),
+    Condition(Condition),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Condition {
+    job: String,
+    #[serde(default)]
+    when: When,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum When {
+    #[default]
+    Succeeded,
+    Ended,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -118,18 +167,36 @@ impl Job {
         if tasks.is_empty() {
             return Err(wrong(path, "it has no tasks"));
         }
+        if defaults.name.is_some() || !defaults.needs.is_empty() {
+            return Err(wrong(path, "`name` and `needs` belong to one task, not to `defaults`"));
+        }
         let folder = path.parent().unwrap_or(Path::new(""));
-        let mut job = Self { blueprints: Vec::new(), uploads: Vec::new() };
+        let mut job = Self { steps: Vec::new(), uploads: Vec::new() };
+        let mut needs = Vec::new();
         for (task, number) in tasks.into_iter().zip(1..) {
-            let task = task.over(defaults.clone());
-            let blueprint = job.add(task, folder, extras);
-            job.blueprints.push(blueprint.map_err(|error| Error::Task {
+            needs.push(task.needs.iter().map(Need::condition).collect());
+            let step = job.add(task.over(defaults.clone()), folder, extras);
+            job.steps.push(step.map_err(|error| Error::Task {
                 number,
                 path: path.to_owned(),
                 source: Box::new(error),
             })?);
         }
-        Ok(job)
+        job.in_order(&needs).map_err(|error| error.about(&format!("invalid job file {}", path.display())))
+    }
+
+    /// Puts each step after those that it needs; `needs` has the names that each step needs.
+    fn in_order(mut self, needs: &[Vec<(String, NeedKind)>]) -> Result<Self, Error> {
+        let name = |step: &Step| step.name.as_ref().map(|name| name.as_str().to_owned());
+        let names: Vec<Option<String>> = self.steps.iter().map(name).collect();
+        let tasks: Vec<Named<'_>> =
+            names.iter().zip(needs).map(|(name, needs)| Named { name: name.as_deref(), needs }).collect();
+        let order = needs::order(&tasks)?;
+        let mut unordered: Vec<Option<Step>> = self.steps.into_iter().map(Some).collect();
+        let steps = order.tasks.iter().zip(order.needs);
+        self.steps =
+            steps.filter_map(|(task, needs)| Some(Step { needs, ..unordered[*task].take()? })).collect();
+        Ok(self)
     }
 
     /// Sets the group of tasks and uploads that have none.
@@ -139,7 +206,7 @@ impl Job {
                 group.clone_into(name);
             }
         };
-        self.blueprints.iter_mut().for_each(|blueprint| set(&mut blueprint.task.group_name));
+        self.steps.iter_mut().for_each(|step| set(&mut step.blueprint.task.group_name));
         for mut upload in std::mem::take(&mut self.uploads) {
             set(&mut upload.group);
             self.add_upload(upload)?;
@@ -147,7 +214,7 @@ impl Job {
         Ok(self)
     }
 
-    fn add(&mut self, task: Task, folder: &Path, extras: Extras<'_>) -> Result<Blueprint, Error> {
+    fn add(&mut self, task: Task, folder: &Path, extras: Extras<'_>) -> Result<Step, Error> {
         let plan = task.plan(folder)?;
         let group = task.group.as_deref().unwrap_or(extras.group).to_owned();
         let mut resources = task.resources.iter().map(Resource::download).collect::<Result<Vec<_>, _>>()?;
@@ -158,7 +225,8 @@ impl Job {
         }
         let labels = task.labels.iter().chain(extras.labels).cloned().collect();
         let args = task.command()?;
-        Ok(Blueprint {
+        let (max_running, max_failures) = (task.max_running()?, task.max_failures()?);
+        let blueprint = Blueprint {
             task: SubmitTaskRequest {
                 group_name: group,
                 tags: task.tags,
@@ -176,7 +244,8 @@ impl Job {
                 },
             },
             plan,
-        })
+        };
+        Ok(Step { name: task.name, blueprint, needs: Vec::new(), max_running, max_failures })
     }
 
     /// Adds a file once. Two files with one key are an error.
@@ -226,6 +295,8 @@ impl Task {
             first
         }
         Self {
+            name: self.name,
+            needs: self.needs,
             command: self.command.or(defaults.command),
             group: self.group.or(defaults.group),
             tags: joined(defaults.tags, self.tags),
@@ -234,6 +305,8 @@ impl Task {
             lost_after: self.lost_after.or(defaults.lost_after),
             idempotent: self.idempotent.or(defaults.idempotent),
             priority: self.priority.or(defaults.priority),
+            max_running: self.max_running.or(defaults.max_running),
+            max_failures: self.max_failures.or(defaults.max_failures),
             output: self.output.or(defaults.output),
             env: defaults.env.into_iter().chain(self.env).collect(),
             matrix: defaults.matrix.into_iter().chain(self.matrix).collect(),
@@ -270,6 +343,29 @@ impl Task {
 
     fn command(&self) -> Result<Vec<String>, Error> {
         self.command.as_ref().map_or_else(|| Err(Command::missing()), Command::words)
+    }
+
+    fn max_running(&self) -> Result<Option<u64>, Error> {
+        match self.max_running.map(u64::try_from) {
+            Some(Ok(0) | Err(_)) => Err(Error::input("`max_running` must be at least 1")),
+            most => Ok(most.and_then(Result::ok)),
+        }
+    }
+
+    fn max_failures(&self) -> Result<Option<u64>, Error> {
+        let most = self.max_failures.map(u64::try_from).transpose();
+        most.map_err(|_| Error::input("`max_failures` must be at least 0"))
+    }
+}
+
+impl Need {
+    /// The name of the other task, and what has to happen to it.
+    fn condition(&self) -> (String, NeedKind) {
+        match self {
+            Self::Name(name) => (name.clone(), NeedKind::Succeeded),
+            Self::Condition(Condition { job, when: When::Succeeded }) => (job.clone(), NeedKind::Succeeded),
+            Self::Condition(Condition { job, when: When::Ended }) => (job.clone(), NeedKind::Ended),
+        }
     }
 }
 
@@ -359,8 +455,8 @@ resources = [{ attachment = "{line}.bin", as = "{line}.bin" }]
     #[test]
     fn tasks_override_and_extend_the_defaults() {
         let job = read("job.toml", TOML).unwrap();
-        let [first, second] = &job.blueprints[..] else { panic!("two kinds of tasks") };
-        let expansion = first.expand().unwrap();
+        let [first, second] = &job.steps[..] else { panic!("two kinds of tasks") };
+        let expansion = first.blueprint.expand().unwrap();
         assert_eq!(expansion.len(), 4);
         let task = expansion.task(1);
         assert_eq!(task.task_spec.args, ["train", "--rate", "0.1", "--seed", "2"]);
@@ -379,7 +475,7 @@ resources = [{ attachment = "{line}.bin", as = "{line}.bin" }]
         assert_eq!((job.uploads.len(), &job.uploads[0].key[..]), (1, "exp1/in.csv"));
         assert!(job.uploads[0].file.ends_with("data/in.csv") && job.uploads[0].file.is_absolute());
 
-        let last = second.expand().unwrap().task(1);
+        let last = second.blueprint.expand().unwrap().task(1);
         assert_eq!(last.task_spec.args, ["echo", "a b", "two"]);
         assert_eq!((last.group_name.as_str(), &last.task_spec.envs["MODE"][..]), ("lab", "slow"));
         assert_eq!(last.task_spec.resources[0].local_path, "two.bin");
@@ -397,7 +493,7 @@ tasks:
         let json = r#"{"tasks": [{"command": ["train", "{rate}", "{seed}"], "timeout": "1h",
             "matrix": {"rate": [0.1, 0.01], "seed": "1..2"}}]}"#;
         let toml = "[[tasks]]\ncommand = ['train', '{rate}', '{seed}']\ntimeout = '1h'\nmatrix = {rate = [0.1, 0.01], seed = '1..2'}";
-        let of = |name, text| read(name, text).unwrap().blueprints;
+        let of = |name, text| read(name, text).unwrap().steps;
         assert_eq!(of("job.yaml", yaml), of("job.toml", toml));
         assert_eq!(of("job.json", json), of("job.toml", toml));
         assert_eq!(of("job.yml", yaml), of("job.toml", toml));
@@ -472,7 +568,7 @@ tasks:
     fn braces_in_file_names_are_literal() {
         let text = "[[tasks]]\ncommand = '{x}'\nmatrix = {x = [1]}\nattachments = [{file = 'a{b}.csv'}]";
         let job = read("job.toml", text).unwrap();
-        let task = job.blueprints[0].expand().unwrap().task(0);
+        let task = job.steps[0].blueprint.expand().unwrap().task(0);
         assert_eq!(task.task_spec.resources[0].local_path, "a{b}.csv");
         assert_eq!(job.uploads[0].key, "a{b}.csv");
     }
@@ -497,7 +593,7 @@ matrix = { x = [1.0, 1e3, '007', 'yes'], y = 3.10 }";
         for (name, text) in [("job.yaml", yaml), ("job.toml", toml), ("job.json", json)] {
             for mark in ["", "\u{feff}"] {
                 let job = read(name, &format!("{mark}{text}")).unwrap();
-                let task = |index| job.blueprints[0].expand().unwrap().task(index);
+                let task = |index| job.steps[0].blueprint.expand().unwrap().task(index);
                 let first = task(0);
                 assert_eq!(first.task_spec.args, ["run", "012", "NO", "1.0"], "{name}");
                 assert_eq!(first.labels, ["1.10", "on", "from-here"], "{name}");
@@ -518,10 +614,10 @@ matrix = { x = [1.0, 1e3, '007', 'yes'], y = 3.10 }";
     fn command_of_several_lines_is_a_script() {
         let block = "tasks:\n  - command: |\n      cd data\n      run {x} ${HOME}\n    matrix: {x: 1..2}\n";
         let job = read("job.yaml", block).unwrap();
-        let task = job.blueprints[0].expand().unwrap().task(1);
+        let task = job.steps[0].blueprint.expand().unwrap().task(1);
         assert_eq!(task.task_spec.args, ["sh", "-c", "cd data\nrun 2 ${HOME}\n"]);
         let sleep = read("job.yaml", "tasks:\n  - command: [sleep, 5]\n").unwrap();
-        assert_eq!(sleep.blueprints[0].task.task_spec.args, ["sleep", "5"]);
+        assert_eq!(sleep.steps[0].blueprint.task.task_spec.args, ["sleep", "5"]);
     }
 
     #[test]
@@ -534,9 +630,75 @@ matrix = { x = [1.0, 1e3, '007', 'yes'], y = 3.10 }";
         let job =
             |group| Job::read(&path, Extras { group: "", labels: &[] }).unwrap().with_default_group(group);
         let groups: Vec<_> =
-            job("ann").unwrap().blueprints.into_iter().map(|blueprint| blueprint.task.group_name).collect();
+            job("ann").unwrap().steps.into_iter().map(|step| step.blueprint.task.group_name).collect();
         assert_eq!(groups, ["ann", "lab"]);
         assert!(job("lab").unwrap_err().to_string().contains("same attachment key"));
+    }
+
+    #[test]
+    fn steps_are_named_and_need_each_other() {
+        let toml = "
+defaults = {max_failures = 3}
+[[tasks]]
+name = 'report'
+command = 'report'
+needs = ['train', {job = 'prepare', when = 'ended'}]
+[[tasks]]
+name = 'train'
+command = 'train {x}'
+matrix = {x = '1..3'}
+needs = ['prepare']
+max_running = 2
+max_failures = 0
+[[tasks]]
+name = 'prepare'
+command = 'prepare'
+";
+        let yaml = "
+defaults: {max_failures: 3}
+tasks:
+  - {name: report, command: report, needs: [train, {job: prepare, when: ended}]}
+  - {name: train, command: 'train {x}', matrix: {x: 1..3}, needs: [prepare], max_running: 2, max_failures: 0}
+  - {name: prepare, command: prepare}
+";
+        let job = read("job.toml", toml).unwrap();
+        assert_eq!(read("job.yaml", yaml).unwrap().steps, job.steps);
+        let named: Vec<_> = job
+            .steps
+            .iter()
+            .map(|step| {
+                (step.name.as_ref().unwrap().as_str(), &step.needs[..], step.max_running, step.max_failures)
+            })
+            .collect();
+        let (succeeded, ended) = (NeedKind::Succeeded, NeedKind::Ended);
+        assert_eq!(
+            named,
+            [
+                ("prepare", &[][..], None, Some(3)),
+                ("train", &[(0, succeeded)], Some(2), Some(0)),
+                ("report", &[(0, ended), (1, succeeded)], None, Some(3)),
+            ]
+        );
+    }
+
+    #[test]
+    fn invalid_needs_are_refused() {
+        let task = "[[tasks]]\ncommand = 'true'\n";
+        for (more, message) in [
+            ("needs = ['x']", "invalid job file"),
+            ("name = 'a'\nneeds = ['a']", "the task `a` needs itself"),
+            ("name = 'a'\nneeds = [{job = 'a', when = 'started'}]", "expected the name of a task"),
+            ("name = 'a'\nneeds = [{jobs = 'a'}]", "expected the name of a task"),
+            ("name = 'a b'", "a job name can only contain"),
+            ("name = 'last'", "means the newest job"),
+            ("max_running = 0", "`max_running` must be at least 1"),
+            ("max_failures = -1", "`max_failures` must be at least 0"),
+        ] {
+            let error = read("job.toml", &format!("{task}{more}")).unwrap_err();
+            assert!(error.contains(message), "{more}: {error}");
+        }
+        let defaults = read("job.toml", &format!("defaults = {{name = 'a'}}\n{task}")).unwrap_err();
+        assert!(defaults.contains("not to `defaults`"), "{defaults}");
     }
 
     #[test]

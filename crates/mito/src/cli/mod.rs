@@ -1,5 +1,6 @@
 //! The arguments of the command line. The commands themselves are in `commands`.
 
+pub(crate) mod change_jobs;
 pub(crate) mod client;
 #[cfg(test)]
 mod compatibility_tests;
@@ -8,15 +9,20 @@ pub(crate) mod connection;
 pub(crate) mod coordinator;
 pub(crate) mod dev;
 pub(crate) mod doctor;
+pub(crate) mod job_options;
+pub(crate) mod logs;
+pub(crate) mod ls;
 pub(crate) mod manager;
 pub(crate) mod results;
 pub(crate) mod retry;
 pub(crate) mod run;
 pub(crate) mod select;
+pub(crate) mod show;
 pub(crate) mod submit;
 pub(crate) mod sweep;
 pub(crate) mod task;
 pub(crate) mod value_parsers;
+pub(crate) mod wait;
 pub(crate) mod worker;
 
 use std::path::PathBuf;
@@ -25,9 +31,49 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::process::version;
 
+/// The help of `mito`: its commands by purpose. clap has one list of commands.
+const HELP: &str = "\
+{about-with-newline}
+{usage-heading} {usage}
+
+Jobs and tasks:
+  run          Run a command as a task, show its output, and exit with its code
+  submit       Submit a command as a job of one task, or of many tasks with parameters
+  ls           List jobs, or the tasks of a job
+  show         Show a job or a task in full
+  logs         Show what tasks write: while they run, and after
+  wait         Wait for jobs or tasks to end
+  cancel       Cancel jobs or tasks: waiting and running ones
+  retry        Run failed tasks again
+  results      Show the results and parameters of tasks in one table
+  rm           Delete ended jobs with their output
+  pause        Pause jobs: no more of their tasks start
+  resume       Resume paused jobs
+  priority     Change the priority of a job
+
+Machines:
+  dev          Run a coordinator and a worker in one process on this machine
+  coordinator  Run the mitosis coordinator
+  worker       Run a worker, which executes tasks of a coordinator
+  manager      Supervise workers on this machine
+  doctor       Diagnose common problems
+
+This program:
+  config       Show the configuration
+  completions  Print a completion script for a shell
+  man          Write manual pages
+  version      Print version information
+  help         Print this message or the help of the given subcommand(s)
+
+Users, groups and files, and the commands of 0.6.8:
+  client       Send requests to a coordinator
+
+Options:
+{options}";
+
 /// Run commands as tasks on many machines
 #[derive(Debug, Parser)]
-#[command(name = "mito", version = version::SHORT, long_version = version::LONG, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "mito", version = version::SHORT, long_version = version::LONG, propagate_version = true, arg_required_else_help = true, help_template = HELP)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -35,25 +81,41 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run a command as a task, show its output, and exit with its code
+    Run(run::RunArgs),
+    /// Submit a command as a job of one task, or of many tasks with parameters
+    Submit(Box<submit::SubmitArgs>),
+    /// List jobs, or the tasks of a job
+    Ls(ls::LsArgs),
+    /// Show a job or a task in full
+    Show(show::ShowArgs),
+    /// Show what tasks write: while they run, and after
+    Logs(logs::LogsArgs),
+    /// Wait for jobs or tasks to end
+    Wait(wait::WaitArgs),
+    /// Cancel jobs or tasks: waiting and running ones
+    Cancel(change_jobs::CancelArgs),
+    /// Run failed tasks again
+    Retry(retry::RetryArgs),
+    /// Show the results and parameters of tasks in one table
+    Results(results::ResultsArgs),
+    /// Delete ended jobs with their output
+    Rm(change_jobs::JobsArgs),
+    /// Pause jobs: no more of their tasks start
+    Pause(change_jobs::JobsArgs),
+    /// Resume paused jobs
+    Resume(change_jobs::JobsArgs),
+    /// Change the priority of a job
+    Priority(change_jobs::PriorityArgs),
+    /// Run a coordinator and a worker in one process on this machine
+    Dev(dev::DevArgs),
     /// Run the mitosis coordinator
     Coordinator(Box<coordinator::CoordinatorArgs>),
     /// Run a worker, which executes tasks of a coordinator
     Worker(worker::WorkerArgs),
-    /// Send requests to a coordinator
-    Client(client::ClientArgs),
     /// Supervise workers on this machine
     #[command(subcommand)]
     Manager(manager::ManagerCommand),
-    /// Run a command as a task, show its output, and exit with its code
-    Run(run::RunArgs),
-    /// Submit a command as one task, or as many tasks with parameters
-    Submit(Box<submit::SubmitArgs>),
-    /// Submit failed tasks again
-    Retry(retry::RetryArgs),
-    /// Show the results and parameters of tasks in one table
-    Results(results::ResultsArgs),
-    /// Run a coordinator and a worker in one process on this machine
-    Dev(dev::DevArgs),
     /// Diagnose common problems
     Doctor(doctor::DoctorArgs),
     /// Show the configuration
@@ -76,6 +138,8 @@ pub(crate) enum Command {
         #[arg(long)]
         long: bool,
     },
+    /// Send requests to a coordinator
+    Client(client::ClientArgs),
     /// Print completion candidates, for the completion scripts
     #[command(name = "__complete", hide = true)]
     Complete {
@@ -102,6 +166,30 @@ mod tests {
         super::Cli::command().debug_assert();
     }
 
+    #[test]
+    fn help_lists_every_command_once() {
+        let mut mito = super::Cli::command();
+        mito.build();
+        let listed: Vec<(&str, &str)> = super::HELP
+            .lines()
+            .filter_map(|line| line.strip_prefix("  ")?.split_once(' '))
+            .map(|(name, about)| (name, about.trim()))
+            .collect();
+        let shown = mito.get_subcommands().filter(|command| !command.is_hide_set());
+        let mut all: Vec<(String, String)> = shown
+            .map(|command| {
+                let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+                (command.get_name().to_owned(), about)
+            })
+            .collect();
+        all.sort_unstable();
+        let mut sorted: Vec<_> =
+            listed.iter().map(|(name, about)| ((*name).to_owned(), (*about).to_owned())).collect();
+        sorted.sort_unstable();
+        assert_eq!(sorted, all);
+        assert_eq!(listed.last().map(|(name, _)| *name), Some("client"));
+    }
+
     /// Every command and its help, as users read it.
     fn each(command: &clap::Command, path: &str, visit: &mut impl FnMut(&str, &str)) {
         visit(path, &command.clone().render_long_help().to_string());
@@ -125,6 +213,12 @@ mod tests {
         let mut wanted = vec![
             "mito run",
             "mito submit",
+            "mito ls",
+            "mito show",
+            "mito logs",
+            "mito wait",
+            "mito cancel",
+            "mito priority",
             "mito retry",
             "mito results",
             "mito dev",

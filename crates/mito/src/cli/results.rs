@@ -10,9 +10,9 @@ use crate::show::OutputArgs;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  mito results -l exp1 -o csv > exp1.csv
-  mito results label=exp1 'created>-2h' --failed
-  mito results last                the newest task")]
+  mito results 12 -o csv > job12.csv
+  mito results last/failed
+  mito results label=exp1 'created>-2h' --failed")]
 pub(crate) struct ResultsArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,

@@ -16,8 +16,9 @@ use super::value_parsers;
     mut_arg("state", |arg| arg.num_args(1))
 )]
 pub(crate) struct SelectArgs {
-    /// Tasks (UUID or its prefix, GROUP-NUMBER, `last`) or conditions (label=exp1, exit!=0, 'created>-2h')
-    #[arg(value_name = "SELECTOR", value_parser = value_parsers::selector)]
+    /// Jobs or tasks (12, 12/7, 12/failed, a name, `last`, UUID or its prefix, GROUP-NUMBER) or conditions (label=exp1,
+    /// exit!=0, 'created>-2h')
+    #[arg(value_name = "SELECTOR", value_parser = value_parsers::job_tasks_or_condition)]
     pub(crate) selectors: Vec<String>,
     #[command(flatten)]
     pub(crate) filter: FilterOptions,

@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use mitosis_domain::selector::JobName;
 
 use super::connection::ConnectionArgs;
+use super::job_options::JobOptionArgs;
 use super::sweep::SweepArgs;
 use super::task::TaskArgs;
+use super::value_parsers;
 use crate::show::OutputArgs;
 
 /// Options of `mito submit`.
@@ -15,6 +18,7 @@ use crate::show::OutputArgs;
 Examples:
   mito submit -- make test
   mito submit -F seed=1..100 -F rate=0.1,0.01 -l sweep -- python3 train.py --seed {seed} --rate {rate}
+  mito submit --after train --max-running 4 -F fold=1..10 -- ./test {fold}
   mito submit job.toml
   find . -name '*.wav' | mito submit --each-line - -- ffmpeg -i {line} {line}.mp3")]
 pub(crate) struct SubmitArgs {
@@ -33,11 +37,11 @@ pub(crate) struct SubmitArgs {
     /// Show the tasks without submitting them
     #[arg(long, conflicts_with = "format")]
     pub(crate) dry_run: bool,
-    /// Name of the submission, also a label of its tasks; repeating a named submission submits no task twice
-    #[arg(long, value_name = "NAME", value_parser = name)]
-    pub(crate) name: Option<String>,
-    /// Resume an interrupted submission
-    #[arg(long, value_name = "ID", value_parser = name, conflicts_with_all = ["job", "command", "params", "each_line", "from_csv", "zip", "name", "dry_run", "group", "tags", "labels", "timeout", "lost_after", "idempotent", "priority", "env", "resources", "terminal", "no_output"])]
+    /// Name of the job, also a label of its tasks; repeating a named submission submits nothing twice
+    #[arg(long, value_name = "NAME", value_parser = value_parsers::job_name)]
+    pub(crate) name: Option<JobName>,
+    /// Resume a submission that an earlier version or `mito run` has begun
+    #[arg(long, value_name = "ID", value_parser = submission_id, conflicts_with_all = ["job", "command", "params", "each_line", "from_csv", "zip", "name", "dry_run", "group", "tags", "labels", "timeout", "lost_after", "idempotent", "priority", "env", "resources", "terminal", "no_output", "after", "after_any", "max_running", "max_failures", "start_after", "expires", "paused"])]
     pub(crate) resume: Option<String>,
     /// Job file in TOML, YAML or JSON
     #[arg(value_name = "JOB", conflicts_with_all = ["command", "params", "each_line", "from_csv", "zip", "tags", "timeout", "lost_after", "idempotent", "priority", "env", "resources", "terminal", "no_output"])]
@@ -45,13 +49,15 @@ pub(crate) struct SubmitArgs {
     /// The command and its arguments, run without a shell
     #[arg(last = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
-    // Last: the heading of its options is that of all that follow.
+    // Last: the headings of their options are those of all that follow.
+    #[command(flatten)]
+    pub(crate) job_options: JobOptionArgs,
     #[command(flatten)]
     pub(crate) sweep: SweepArgs,
 }
 
-/// Parses the name of a submission, which is also a file name, a part of an idempotency key, and a label.
-fn name(text: &str) -> Result<String, String> {
+/// Parses the id of a saved submission, which is also a file name.
+fn submission_id(text: &str) -> Result<String, String> {
     let fits = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
     match !text.is_empty() && text.len() <= 100 && text.chars().all(fits) && !text.starts_with('.') {
         true => Ok(text.to_owned()),

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::filter::Filter;
-use mitosis_domain::selector::{InvalidTaskSelector, TaskSelector};
+use mitosis_domain::selector::{InvalidTaskSelector, JobName, JobSelector, Selector, TaskSelector, TaskSet};
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
-use mitosis_protocol::{ArtifactKind, ExecState, Role, Uuid, duration};
+use mitosis_protocol::{ArtifactKind, ExecState, Role, Timestamp, Uuid, duration};
 use mitosis_sweep::attachment_key;
 
 /// Why the value of an argument is invalid.
@@ -65,6 +65,34 @@ pub(super) fn slots(text: &str) -> Parsed<u16> {
         Ok(0) | Err(_) => Err("expected a number from 1 to 65535".into()),
         Ok(number) => Ok(number),
     }
+}
+
+/// A point in time, as it is given on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    At(Timestamp),
+    /// This long after the command was started.
+    In(Duration),
+}
+
+impl Moment {
+    /// The time, for a command that was started at `now`.
+    pub(crate) fn after(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(at) => at,
+            Self::In(duration) => now + duration,
+        }
+    }
+}
+
+/// Parses a duration from now, or a time in RFC 3339.
+pub(super) fn moment(text: &str) -> Parsed<Moment> {
+    let at = || Timestamp::parse(text).map(Moment::At);
+    duration::parse(text).map(Moment::In).or_else(|_| at()).map_err(|_| {
+        InvalidArgument::from(format!("invalid time `{text}`")).with_hint(
+            "write a duration from now, such as 2h, or a time with its zone, such as 2031-02-09T17:04:05Z",
+        )
+    })
 }
 
 /// Parses `NAME=VALUE`.
@@ -154,6 +182,35 @@ pub(super) fn task(text: &str) -> Parsed<String> {
         InvalidArgument::from(error.to_string()).with_hint(InvalidTaskSelector::HINT)
     };
     text.parse::<TaskSelector>().map(|_| text.to_owned()).map_err(invalid)
+}
+
+/// Parses the selector of jobs or of tasks of jobs.
+pub(super) fn job_tasks(text: &str) -> Parsed<Selector> {
+    text.parse::<Selector>().map_err(|error| error.to_string().into())
+}
+
+/// Parses the selector of a whole job.
+pub(super) fn job(text: &str) -> Parsed<JobSelector> {
+    match job_tasks(text)? {
+        Selector::Job(job, TaskSet::All) => Ok(job),
+        _ => Err(format!("invalid job `{text}`: expected its number, its name, or `last`").into()),
+    }
+}
+
+/// Parses the name of a job.
+pub(super) fn job_name(text: &str) -> Parsed<JobName> {
+    text.parse::<JobName>().map_err(|error| error.to_string().into())
+}
+
+/// Parses a selector of jobs or tasks, a comma-separated list of task selectors, or a condition.
+pub(super) fn job_tasks_or_condition(text: &str) -> Parsed<String> {
+    match Filter::is_condition(text) {
+        true => condition(text),
+        false => job_tasks(text).map(|_| text.to_owned()).or_else(|error| match text.contains(',') {
+            true => selector(text),
+            false => Err(error),
+        }),
+    }
 }
 
 /// Parses a condition of a filter.

@@ -1,18 +1,26 @@
 //! Runs the commands, one file per verb.
 
+mod cancel;
+mod change_job;
 mod client;
 mod completions;
 mod config;
 mod coordinator;
 mod dev;
 mod doctor;
+mod logs;
+mod ls;
 mod man;
 mod manager;
 mod results;
 mod retry;
+mod rm;
 mod run;
 mod select;
+mod select_jobs;
+mod show;
 mod submit;
+mod wait;
 mod worker;
 
 use std::process::ExitCode;
@@ -21,7 +29,6 @@ use crate::cli::{Cli, Command};
 use crate::config::Environment;
 use crate::process::failure::Failure;
 use crate::process::version;
-use crate::show;
 
 pub(crate) use manager::is_detached_supervisor;
 
@@ -37,6 +44,15 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode,
         Command::Manager(command) => manager::run(&command, environment).await,
         Command::Run(args) => run::run(&args, environment).await,
         Command::Submit(args) => submit::run(&args, environment).await,
+        Command::Ls(args) => ls::run(&args, environment).await,
+        Command::Show(args) => show::run(&args, environment).await,
+        Command::Logs(args) => logs::run(&args, environment).await,
+        Command::Wait(args) => wait::run(&args, environment).await,
+        Command::Cancel(args) => cancel::run(&args, environment).await,
+        Command::Rm(args) => rm::run(&args, environment).await,
+        Command::Pause(args) => change_job::pause(&args, environment).await,
+        Command::Resume(args) => change_job::resume(&args, environment).await,
+        Command::Priority(args) => change_job::priority(&args, environment).await,
         Command::Retry(args) => retry::run(&args, environment).await,
         Command::Results(args) => results::run(&args, environment).await,
         Command::Dev(args) => dev::run(&args, environment).await,
@@ -47,7 +63,7 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode,
         Command::Man { out } => man::man(&out),
         Command::Version { long } => {
             let version = if long { version::LONG } else { version::SHORT };
-            show::line(format_args!("mito {version}")).map(|()| ExitCode::SUCCESS)
+            crate::show::line(format_args!("mito {version}")).map(|()| ExitCode::SUCCESS)
         }
     }
 }

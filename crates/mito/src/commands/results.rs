@@ -5,12 +5,15 @@ use std::process::ExitCode;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use mitosis_client::UserClient;
-use mitosis_protocol::Uuid;
+use mitosis_domain::selector::{Selector, TaskSet};
+use mitosis_protocol::job::TaskCondition;
 use mitosis_protocol::sweep::{ResultsRequest, TaskOutcome};
 use mitosis_protocol::task::TaskFilter;
+use mitosis_protocol::{TaskInfo, Uuid};
 use mitosis_sweep::retry_transient;
 
 use super::select::TaskSelection;
+use super::select_jobs::{self, Target};
 use crate::cli::results::ResultsArgs;
 use crate::config::Environment;
 use crate::login::identity::Identity;
@@ -18,17 +21,23 @@ use crate::process::failure::Failure;
 use crate::process::logging;
 use crate::show::{Output, Progress, ResultShown};
 
-/// The number of named tasks that are requested at once.
+/// The number of single tasks that are requested at once.
 const CONCURRENCY: usize = 16;
+/// Tasks of a job that are requested one by one; more are read as pages of their group.
+const FEW: usize = 16;
 
 pub(super) async fn run(args: &ResultsArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND_FILTER, None)?;
     let out = Output::new(&args.output, environment);
-    let selection = TaskSelection::of(&args.select)?;
+    let (jobs, words) = select_jobs::split(&args.select.selectors);
+    let mut selection = None;
+    if jobs.is_empty() || !words.is_empty() || args.select.filter.pick() {
+        selection = Some(TaskSelection::of(&words, &args.select)?);
+    }
     let identity = Identity::from_options(&args.connection, environment).await?;
     identity.client.require("`mito results`").await?;
     let progress = out.growing_progress("tasks found");
-    let outcomes = all(&identity.client, &selection, args, &progress).await;
+    let outcomes = all(&identity, &jobs, selection, args, &progress).await;
     progress.clear();
     let results: Vec<ResultShown> = outcomes?.into_iter().map(Into::into).collect();
     out.dynamic(&results)?;
@@ -37,25 +46,72 @@ pub(super) async fn run(args: &ResultsArgs, environment: &Environment) -> Result
 
 /// All selected results, each once, in the order of submission.
 async fn all(
-    user: &UserClient,
-    selection: &TaskSelection,
+    identity: &Identity,
+    jobs: &[Selector],
+    selection: Option<TaskSelection>,
     args: &ResultsArgs,
     progress: &Progress,
 ) -> Result<Vec<TaskOutcome>, Failure> {
-    let mut outcomes = match &selection.filter {
-        Some(filter) => matching(user, filter, args, progress).await?,
-        None => Vec::new(),
-    };
-    outcomes.reverse();
-    if !selection.names.is_empty() {
-        let known: HashSet<Uuid> = outcomes.iter().map(|outcome| outcome.uuid).collect();
-        let mut named = named(user, selection, args).await?;
-        named.retain(|outcome| !known.contains(&outcome.uuid));
-        outcomes.extend(named);
-        outcomes.sort_by_key(|outcome| (outcome.created_at, outcome.task_id, outcome.uuid));
-        outcomes.dedup_by_key(|outcome| outcome.uuid);
+    let user = &identity.client;
+    let (mut outcomes, mut uuids) = (Vec::new(), Vec::new());
+    for target in select_jobs::targets(jobs, identity).await? {
+        match target {
+            Target::Task(uuid) => uuids.push(uuid),
+            Target::Job(job, tasks) => {
+                outcomes.extend(results_of_job(user, job, &tasks, args, progress).await?);
+            }
+        }
     }
+    if let Some(selection) = selection {
+        if let Some(filter) = &selection.filter {
+            outcomes.extend(matching(user, filter, args, progress).await?);
+        }
+        uuids.extend(selection.named(user).await?);
+    }
+    let known: HashSet<Uuid> = outcomes.iter().map(|outcome| outcome.uuid).collect();
+    uuids.retain(|uuid| !known.contains(uuid));
+    outcomes.extend(named(user, uuids, args).await?);
+    outcomes.sort_by_key(|outcome| (outcome.created_at, outcome.task_id, outcome.uuid));
+    outcomes.dedup_by_key(|outcome| outcome.uuid);
     Ok(outcomes)
+}
+
+/// Requests the results of tasks of a job that are written.
+async fn results_of_job(
+    user: &UserClient,
+    job: i64,
+    tasks: &TaskSet,
+    args: &ResultsArgs,
+    progress: &Progress,
+) -> Result<Vec<TaskOutcome>, Failure> {
+    let mut selection = select_jobs::selection(tasks);
+    if args.select.failed && selection.states.is_empty() {
+        selection.states = vec![TaskCondition::Failed, TaskCondition::TimedOut];
+    }
+    let found = select_jobs::tasks(user, job, &selection, u64::MAX).await?;
+    let written: Vec<TaskInfo> = found.into_iter().filter_map(|task| task.task).collect();
+    let [first, .., last] = &written[..] else {
+        return named(user, written.iter().map(|task| task.uuid).collect(), args).await;
+    };
+    if written.len() <= FEW {
+        return named(user, written.iter().map(|task| task.uuid).collect(), args).await;
+    }
+    let wanted: HashSet<Uuid> = written.iter().map(|task| task.uuid).collect();
+    let mut outcomes = named(user, vec![last.uuid], args).await?;
+    let filter = TaskFilter { group_name: Some(last.group_name.clone()), ..TaskFilter::default() };
+    let mut request =
+        ResultsRequest { filter, failed: false, all: true, before: Some(last.uuid), limit: None };
+    // The tasks of a job have consecutive numbers in their group.
+    loop {
+        let page = retry_transient(|| user.results(&request)).await?;
+        let is_past = page.results.last().is_none_or(|outcome| outcome.task_id <= first.task_id);
+        outcomes.extend(page.results.into_iter().filter(|outcome| wanted.contains(&outcome.uuid)));
+        progress.set(outcomes.len() as u64);
+        match page.next {
+            Some(next) if !is_past => request.before = Some(next),
+            _ => return Ok(outcomes),
+        }
+    }
 }
 
 /// Requests the matching results page by page, newest first.
@@ -80,13 +136,8 @@ async fn matching(
     }
 }
 
-/// Requests the results of named tasks, including retried ones.
-async fn named(
-    user: &UserClient,
-    selection: &TaskSelection,
-    args: &ResultsArgs,
-) -> Result<Vec<TaskOutcome>, Failure> {
-    let uuids = selection.named(user).await?;
+/// Requests the results of single tasks, including retried ones.
+async fn named(user: &UserClient, uuids: Vec<Uuid>, args: &ResultsArgs) -> Result<Vec<TaskOutcome>, Failure> {
     let asked = stream::iter(uuids).map(async |uuid| outcome(user, uuid, args.select.failed).await);
     let found: Vec<Option<TaskOutcome>> = asked.buffered(CONCURRENCY).try_collect().await?;
     Ok(found.into_iter().flatten().collect())

@@ -1,15 +1,18 @@
-//! `mito retry`: submits ended tasks again, each linked to the task that it repeats.
+//! `mito retry`: runs ended tasks again. Tasks of a job get another attempt; others are submitted again, each linked to the
+//! task that it repeats.
 
 use std::process::ExitCode;
 
 use mitosis_client::UserClient;
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
+use mitosis_protocol::job::TaskCondition;
 use mitosis_protocol::sweep::{ResultsRequest, RetryTasksRequest};
 use mitosis_protocol::task::TaskFilter;
 use mitosis_protocol::{TaskResultMessage, Uuid};
 use mitosis_sweep::retry_transient;
 
 use super::select::TaskSelection;
+use super::select_jobs::{self, Target};
 use crate::cli::retry::RetryArgs;
 use crate::config::Environment;
 use crate::login::identity::Identity;
@@ -17,7 +20,7 @@ use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::process::logging;
 use crate::show::rows::Rows;
-use crate::show::{Output, Retried, pluralized};
+use crate::show::{Output, Retried, RetryOutcome, pluralized};
 use crate::task_io::exit::TaskExit;
 
 /// Tasks in one request.
@@ -29,13 +32,102 @@ pub(super) async fn run(args: &RetryArgs, environment: &Environment) -> Result<E
     let _logging = logging::start(environment, logging::COMMAND_FILTER, None)?;
     let out = Output::new(&args.output, environment);
     args.select.filter.refuse_empty()?;
-    let selection = TaskSelection::of(&args.select)?;
-    refuse_ambiguous(args, &selection)?;
+    let (jobs, words) = select_jobs::split(&args.select.selectors);
+    let mut selection = None;
+    if jobs.is_empty() || !words.is_empty() || args.select.filter.pick() {
+        let other = TaskSelection::of(&words, &args.select)?;
+        refuse_ambiguous(args, &other)?;
+        selection = Some(other);
+    }
     let identity = Identity::from_options(&args.connection, environment).await?;
     identity.client.require("`mito retry`").await?;
-    let batches = Batches::new(args, selection.named(&identity.client).await?, selection.filter);
+    let targets = select_jobs::targets(&jobs, &identity).await?;
+    let tasks = targets.iter().filter_map(|target| match target {
+        Target::Task(uuid) => Some(*uuid),
+        Target::Job(..) => None,
+    });
+    let tasks: Vec<Uuid> = tasks.collect();
+    if tasks.len() == targets.len() {
+        return submit_again(args, selection, tasks, &identity.client, &out).await;
+    }
+    refuse_mixture(args, selection.is_some() || !tasks.is_empty())?;
+    retry_in_place(args, &targets, &identity.client, &out).await
+}
+
+/// Refuses tasks without a job among tasks of jobs: they are retried in another way, and have other results.
+fn refuse_mixture(args: &RetryArgs, has_others: bool) -> Result<(), Failure> {
+    let unclear = |sentence: &str| Err(Failure::new(Exit::Usage, sentence.to_owned()));
+    match (has_others, args.again) {
+        (true, _) => unclear("`mito retry` takes jobs, or tasks and conditions, but not both at once"),
+        (false, true) => {
+            unclear("`--again` is for tasks without a job; `--all` includes tasks that succeeded")
+        }
+        (false, false) => Ok(()),
+    }
+}
+
+/// Lets tasks of jobs run again.
+async fn retry_in_place(
+    args: &RetryArgs,
+    targets: &[Target],
+    user: &UserClient,
+    out: &Output,
+) -> Result<ExitCode, Failure> {
+    let mut rows = out.sentences();
+    let mut jobs = Vec::new();
+    for target in targets {
+        let Target::Job(job, tasks) = target else { continue };
+        let mut request = select_jobs::selection(tasks);
+        if request.states.is_empty() {
+            request.states = states(args);
+        }
+        let mut retried = 0;
+        loop {
+            let reply = retry_transient(|| user.retry_job(*job, &request)).await?;
+            retried += reply.retried;
+            if !reply.more {
+                break;
+            }
+        }
+        rows.push(&RetryOutcome { selector: target.selector(), retried })?;
+        rows.flush()?;
+        if retried > 0 {
+            jobs.push(job.to_string());
+        }
+    }
+    rows.finish()?;
+    if !jobs.is_empty() {
+        out.hint(format_args!("`mito wait {}` waits for the end", jobs.join(" ")));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The states of the tasks to retry; none for those that the coordinator retries by default.
+fn states(args: &RetryArgs) -> Vec<TaskCondition> {
+    use TaskCondition as C;
+    match (args.all, args.select.failed) {
+        (true, _) => vec![C::Succeeded, C::Failed, C::TimedOut, C::Cancelled],
+        (_, true) => vec![C::Failed, C::TimedOut],
+        (false, false) => Vec::new(),
+    }
+}
+
+/// Submits copies of tasks.
+async fn submit_again(
+    args: &RetryArgs,
+    selection: Option<TaskSelection>,
+    mut tasks: Vec<Uuid>,
+    user: &UserClient,
+    out: &Output,
+) -> Result<ExitCode, Failure> {
+    let mut filter = None;
+    if let Some(selection) = selection {
+        tasks.extend(selection.named(user).await?);
+        filter = selection.filter;
+    }
+    let batches = Batches::new(args, tasks, filter);
     let mut rows = out.rows();
-    let sent = send(&identity.client, batches, &mut rows).await;
+    let sent = send(user, batches, &mut rows).await;
     // Submitted tasks are printed, also after a failure.
     rows.finish()?;
     let (count, passed_over) = sent?;
@@ -45,7 +137,7 @@ pub(super) async fn run(args: &RetryArgs, environment: &Environment) -> Result<E
     match passed_over[..] {
         [] => Ok(ExitCode::SUCCESS),
         ref left => {
-            let reasons = reasons(&identity.client, left, args).await;
+            let reasons = reasons(user, left, args).await;
             Err(Failure::new(Exit::Partial, format!("not submitted again: {reasons}"))
                 .with_hint("`--again` includes tasks that were retried before"))
         }

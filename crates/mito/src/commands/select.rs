@@ -48,7 +48,13 @@ pub(super) struct TaskSelection {
 impl TaskSelection {
     /// A selection of one known task.
     pub(super) fn one(uuid: Uuid) -> Self {
-        Self { names: vec![uuid.to_string()], filter: None, group: None, picks: true }
+        Self::each(&[uuid])
+    }
+
+    /// A selection of known tasks.
+    pub(super) fn each(uuids: &[Uuid]) -> Self {
+        let names = uuids.iter().map(ToString::to_string).collect();
+        Self { names, filter: None, group: None, picks: true }
     }
 
     /// Parses selectors and conditions, before any request.
@@ -61,8 +67,8 @@ impl TaskSelection {
     }
 
     /// Like [`Self::read`], with the options of a filter. Without names, it selects all tasks of a group.
-    pub(super) fn of(args: &SelectArgs) -> Result<Self, Failure> {
-        let (conditions, names) = split_conditions(&args.selectors);
+    pub(super) fn of(words: &[String], args: &SelectArgs) -> Result<Self, Failure> {
+        let (conditions, names) = split_conditions(words);
         let asked = check(&conditions)?;
         let about_more = Filter { group: None, ..asked.clone() } != Filter::default();
         let described = !conditions.is_empty() || args.filter.pick();

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mitosis_client::UserClient;
+use mitosis_protocol::job::{JobInfo, JobsRequest};
 use mitosis_protocol::task::{QueryTasksRequest, TaskFilter};
 use mitosis_protocol::worker::{QueryWorkersRequest, WorkerFilter, WorkerInfo};
 use mitosis_protocol::{TaskInfo, TaskState};
@@ -14,11 +15,14 @@ use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Options, Role, keys};
 use crate::login::credentials::CredentialsFile;
 use crate::login::identity;
+use crate::show::JobShown;
 
 /// Time limit of a lookup.
 const TIMEOUT: Duration = Duration::from_millis(150);
 /// The number of newest tasks that are looked up.
 const TASKS: u64 = 100;
+/// The number of newest jobs that are looked up.
+const JOBS: u64 = 50;
 /// The number of workers that are looked up.
 const WORKERS: u64 = 1_000;
 
@@ -41,7 +45,7 @@ pub(crate) async fn with_names_of(
     own_group: &str,
 ) -> Vec<Candidate> {
     let group = request.context.group.as_deref().unwrap_or(own_group);
-    let found = tokio::time::timeout(TIMEOUT, fetched(names, user, group)).await.ok().flatten();
+    let found = tokio::time::timeout(TIMEOUT, fetched(names, user, group, own_group)).await.ok().flatten();
     let mut candidates = request.candidates;
     let fitting = found.unwrap_or_default().into_iter().filter(|one| one.word.starts_with(&request.prefix));
     candidates.extend(fitting.map(|mut one| {
@@ -71,12 +75,13 @@ async fn user(context: &Context, environment: &Environment) -> Option<(UserClien
     Some((client.with_user_token(token), name))
 }
 
-async fn fetched(names: Names, user: &UserClient, group: &str) -> Option<Vec<Candidate>> {
+async fn fetched(names: Names, user: &UserClient, group: &str, own_group: &str) -> Option<Vec<Candidate>> {
     match names {
         Names::Groups => {
             let groups = user.groups().await.ok()?.groups;
             Some(groups.into_iter().map(|(name, role)| Candidate::new(name, format!("{role:?}"))).collect())
         }
+        Names::Jobs => jobs(user, own_group).await,
         Names::Tasks => Some(tasks(user, group).await?.iter().map(task).collect()),
         Names::Workers => Some(workers(user, group).await?.iter().map(worker).collect()),
         Names::Labels => {
@@ -95,6 +100,22 @@ async fn fetched(names: Names, user: &UserClient, group: &str) -> Option<Vec<Can
 fn distinct(words: impl Iterator<Item = String>) -> Vec<Candidate> {
     let words: BTreeSet<String> = words.collect();
     words.into_iter().map(|word| Candidate::new(word, "")).collect()
+}
+
+/// The numbers and the names of the user's jobs, newest first. A name means the newest job with it.
+async fn jobs(user: &UserClient, name: &str) -> Option<Vec<Candidate>> {
+    let request = JobsRequest { creator: Some(name.to_owned()), limit: Some(JOBS), ..JobsRequest::default() };
+    let jobs = user.jobs(&request).await.ok()?.jobs;
+    let about = |job: &JobInfo| JobShown::from(job.clone()).sentence();
+    let mut candidates: Vec<Candidate> =
+        jobs.iter().map(|job| Candidate::new(job.job.to_string(), about(job))).collect();
+    let mut names = BTreeSet::new();
+    for (name, job) in jobs.iter().filter_map(|job| Some((job.name.as_ref()?, job))) {
+        if names.insert(name) {
+            candidates.push(Candidate::new(name, about(job)));
+        }
+    }
+    Some(candidates)
 }
 
 async fn tasks(user: &UserClient, group: &str) -> Option<Vec<TaskInfo>> {

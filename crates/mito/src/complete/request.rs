@@ -1,6 +1,7 @@
 //! Determines the candidates for the last word of a command line.
 
 use clap::{Arg, Command};
+use mitosis_domain::selector::TaskStateFilter;
 
 use super::Candidate;
 
@@ -22,6 +23,7 @@ pub(crate) struct CompletionRequest {
 /// Kinds of names that a coordinator knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Names {
+    Jobs,
     Tasks,
     Workers,
     Groups,
@@ -151,6 +153,10 @@ impl<'a> Walk<'a> {
                     candidates.extend(values_of(positional));
                     names = self.names(positional);
                 }
+                if let (Some(Names::Jobs), Some((job, _))) = (names, current.split_once('/')) {
+                    candidates = self.states_of(job);
+                    names = None;
+                }
             }
         }
         candidates.retain(|candidate| candidate.word.starts_with(current));
@@ -192,12 +198,22 @@ impl<'a> Walk<'a> {
         })
     }
 
+    /// The tasks of a job by their states, for commands on tasks.
+    fn states_of(&self, job: &str) -> Vec<Candidate> {
+        let takes_tasks =
+            ["ls", "logs", "cancel", "retry", "results"].iter().any(|command| self.path.contains(command));
+        let state = |state: TaskStateFilter| Candidate::new(format!("{job}/{state}"), "");
+        if takes_tasks { TaskStateFilter::ALL.into_iter().map(state).collect() } else { Vec::new() }
+    }
+
     /// The kind of names for an argument, by its id and command.
     fn names(&self, arg: &Arg) -> Option<Names> {
         let under = |noun| self.path.contains(&noun);
         match arg.get_id().as_str() {
             "uuid" | "uuids" | "selector" | "selectors" if under("workers") => Some(Names::Workers),
+            "selector" | "selectors" if !under("client") && !under("tasks") => Some(Names::Jobs),
             "uuid" | "uuids" | "selector" | "selectors" | "task" => Some(Names::Tasks),
+            "after" | "after_any" => Some(Names::Jobs),
             "reporter_uuid" => Some(Names::Workers),
             "group" | "groups" => Some(Names::Groups),
             "name" | "group_name" if under("groups") => Some(Names::Groups),
@@ -268,6 +284,13 @@ mod tests {
             ("client tasks submit -g ", Some(Names::Groups)),
             ("client tasks submit -t gpu ", Some(Names::Tags)),
             ("client tasks query --labels ", Some(Names::Labels)),
+            ("ls ", Some(Names::Jobs)),
+            ("wait 1 tr", Some(Names::Jobs)),
+            ("retry ", Some(Names::Jobs)),
+            ("priority ", Some(Names::Jobs)),
+            ("priority train ", None),
+            ("submit --after ", Some(Names::Jobs)),
+            ("client tasks wait ", Some(Names::Tasks)),
             ("client tasks submit -- ", None),
             ("client tasks submit -- ls ", None),
             ("client tasks submit -p ", None),
@@ -275,6 +298,14 @@ mod tests {
         ] {
             assert_eq!(after(line).names, names, "{line:?}");
         }
+    }
+
+    #[test]
+    fn states_of_tasks_are_completed_after_a_job() {
+        assert_eq!(words("logs 12/f"), ["12/failed"]);
+        assert_eq!(words("ls train/un"), ["train/unfinished"]);
+        assert!(words("rm 12/").is_empty());
+        assert_eq!(after("ls 12/").names, None);
     }
 
     #[test]

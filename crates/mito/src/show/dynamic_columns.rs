@@ -46,6 +46,13 @@ impl Output {
         let mut to = BufWriter::new(io::stdout().lock());
         write(self, all, &mut to).and_then(|()| to.flush()).map_err(cant_write)
     }
+
+    /// Formats records with dynamic columns as the lines of a table.
+    pub(crate) fn dynamic_lines<T: DynamicRecord>(&self, all: &[T]) -> Result<Vec<String>, Failure> {
+        let mut text = Vec::new();
+        write(self, all, &mut text).map_err(cant_write)?;
+        Ok(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect())
+    }
 }
 
 fn write<T: DynamicRecord>(output: &Output, all: &[T], to: &mut impl Write) -> io::Result<()> {

@@ -70,6 +70,13 @@ impl Output {
         }
     }
 
+    /// Writes a hint to standard error, if that is a terminal.
+    pub(crate) fn hint(&self, text: impl Display) {
+        if self.shows_progress() {
+            note!("  hint: {text}");
+        }
+    }
+
     /// Writes a sentence before or between results; not for programs.
     pub(crate) fn heading(&self, text: impl Display) -> Result<(), Failure> {
         match self.format {

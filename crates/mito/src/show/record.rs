@@ -57,6 +57,8 @@ pub(crate) enum Cell {
     Toned(String, Tone),
     Number(i64),
     Time(Timestamp),
+    /// A time whose age matters.
+    Age(Timestamp),
     /// A size in bytes.
     Size(i64),
     Words(Vec<String>),
@@ -76,6 +78,11 @@ impl Cell {
         Self::Number(number.into())
     }
 
+    /// A count, which is shown as nothing if it is zero.
+    pub(crate) fn nonzero(count: u64, tone: Tone) -> Self {
+        if count == 0 { Self::Nothing } else { Self::Toned(count.to_string(), tone) }
+    }
+
     pub(crate) fn optional(uuid: Option<Uuid>) -> Self {
         uuid.map_or(Self::Nothing, Self::text)
     }
@@ -87,6 +94,7 @@ impl Cell {
             Self::Text(text) | Self::Toned(text, _) => escaped(text),
             Self::Number(number) => number.to_string(),
             Self::Time(at) => style.time(*at),
+            Self::Age(at) => style.age(*at),
             Self::Size(size) if style.terminal => bytes(*size).to_string(),
             Self::Size(size) => size.to_string(),
             Self::Words(words) => escaped(&words.join(" ")),
@@ -105,7 +113,7 @@ impl Cell {
             Self::Nothing => String::new(),
             Self::Text(text) | Self::Toned(text, _) => text.clone(),
             Self::Number(number) | Self::Size(number) => number.to_string(),
-            Self::Time(at) => at.to_string(),
+            Self::Time(at) | Self::Age(at) => at.to_string(),
             Self::Words(words) | Self::Command(words) => words.join(" "),
             Self::Parts(parts) => parts.iter().map(Self::raw).collect(),
         }

@@ -68,6 +68,14 @@ impl TerminalStyle {
         }
     }
 
+    /// Formats the age of a time: `5m`; in the wire format for a program.
+    pub(super) fn age(&self, at: Timestamp) -> String {
+        match self.terminal {
+            true => age(at, self.now).trim_end_matches(" ago").to_owned(),
+            false => at.to_string(),
+        }
+    }
+
     fn local(&self, at: Timestamp) -> String {
         match jiff::Timestamp::from_microsecond(at.unix_micros()) {
             Ok(instant) => instant.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),

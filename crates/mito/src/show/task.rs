@@ -159,7 +159,8 @@ fn seconds(seconds: i64) -> String {
     duration::short(Duration::from_secs(seconds.max(0).unsigned_abs()))
 }
 
-fn spec(spec: &TaskSpec) -> Vec<Fact> {
+/// The command of a task and its settings.
+pub(super) fn spec(spec: &TaskSpec) -> Vec<Fact> {
     let mut facts = vec![("command", Cell::Command(spec.args.clone()))];
     facts.extend(spec.envs.iter().map(|(name, value)| ("variable", Cell::Text(format!("{name}={value}")))));
     facts

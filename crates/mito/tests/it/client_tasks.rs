@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::home::{ADMIN, Home, Person};
+use mitosis_protocol::task::{SubmitTaskRequest, SubmitTasksRequest};
+
+use crate::home::{ADMIN, Home, Person, task};
 
 #[tokio::test]
 async fn submit_many_reports_each_task() {
@@ -112,8 +114,9 @@ async fn query_reads_all_pages() {
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
     admin.run_ok(&["tasks", "query", "--count"]).await;
-    let sweep = ["submit", "-c", &coordinator.address, "-F", "x=1..10050", "-l", "many", "--", "true"];
-    assert_eq!(home.run(&sweep).await.code, Some(0));
+    let many = SubmitTaskRequest { labels: vec!["many".to_owned()], ..task(&["true"]) };
+    let request = SubmitTasksRequest { tasks: vec![many; 10_050], idempotency_key: None };
+    coordinator.admin().await.submit_many(&request).await.unwrap();
     for (options, expected) in [
         (&[][..], 10_050),
         (&["--limit", "10020"], 10_020),

@@ -216,11 +216,9 @@ async fn wait_reports_each_of_ten_thousand_tasks_once() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let admin = Person::administrator(&home, &coordinator);
-    let sweep =
-        ["submit", "-c", &coordinator.address, "-u", ADMIN, "-l", "many", "-F", "x=1..10000", "--", "true"];
-    let mut submit = home.mito(&sweep);
-    submit.env("MITO_PASSWORD", ADMIN);
-    assert_eq!(ended(submit).await.code, Some(0));
+    let tasks = vec![labeled("many", "true"); MANY];
+    let request = SubmitTasksRequest { tasks, idempotency_key: None };
+    coordinator.admin().await.submit_many(&request).await.unwrap();
     let mut waiting = admin.command(&["tasks", "wait", "label=many", "-o", "id"]);
     let mut waiting = waiting.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();

@@ -36,6 +36,23 @@ async fn names_are_completed_for_the_logged_in_user() {
 }
 
 #[tokio::test]
+async fn jobs_are_completed_by_number_and_name() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    Person::administrator(&home, &coordinator).run_ok(&["auth"]).await;
+    for name in ["train", "test", "train"] {
+        let submit = ["submit", "-c", &coordinator.address, "--name", name, "-l", "x", "--", "true"];
+        assert_eq!(home.run(&submit).await.code, Some(0));
+    }
+    let ask = async |words: &[&str]| {
+        offered(&home, &[&words[..1], &["-c", &coordinator.address], &words[1..]].concat()).await
+    };
+    assert_eq!(ask(&["wait", ""]).await, ["2", "1", "test", "train"]);
+    assert_eq!(ask(&["submit", "--after", "tr"]).await, ["train"]);
+    assert_eq!(ask(&["logs", "train/fa"]).await, ["train/failed"]);
+}
+
+#[tokio::test]
 async fn without_login_only_commands_are_completed() {
     let home = Home::new();
     assert!(offered(&home, &["client", "tasks", "get", ""]).await.is_empty());

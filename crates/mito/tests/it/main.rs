@@ -37,6 +37,7 @@ mod guide;
 mod home;
 mod https;
 mod interrupted;
+mod jobs;
 mod kills;
 mod manager;
 mod newcomer;

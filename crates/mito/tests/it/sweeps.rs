@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 
+use mitosis_blueprint::{Blueprint, Column, Factor, Plan, Values};
 use mitosis_client::UserClient;
-use mitosis_protocol::task::{QueryTasksRequest, TaskFilter};
+use mitosis_protocol::task::{QueryTasksRequest, SubmitTasksRequest, TaskFilter};
 use mitosis_protocol::{TaskInfo, TaskState};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
-use crate::home::{ADMIN, Coordinator, Home, Output, all_tasks, ended, wait_for_count};
+use crate::home::{ADMIN, Coordinator, Home, Output, all_tasks, ended, task, wait_for_count};
 
 /// `mito submit` as the administrator.
 fn submit(home: &Home, coordinator: &Coordinator, args: &[&str]) -> Command {
@@ -57,9 +58,8 @@ async fn sweep_records_parameters_with_each_task() {
     let coordinator = home.coordinator(0, "600s").await;
     let args = ["-F", "x=1..3", "-F", "y=a,b", "-l", "run-{x}", "-e", "V=<{y}>", "--", "echo", "{x}-{y}"];
     let output = submitted(&home, &coordinator, &args).await;
-    let uuids: Vec<_> = output.stdout.lines().map(|line| line.rsplit(' ').next().unwrap()).collect();
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("job 1: 6 tasks\n", ""));
     let tasks = tasks(&coordinator).await;
-    assert_eq!(uuids, tasks.iter().map(|task| task.uuid.to_string()).collect::<Vec<_>>());
     let commands: Vec<_> = tasks.iter().map(|task| task.spec.args[1].as_str()).collect();
     assert_eq!(commands, ["1-a", "1-b", "2-a", "2-b", "3-a", "3-b"]);
     let last = &tasks[5];
@@ -69,20 +69,18 @@ async fn sweep_records_parameters_with_each_task() {
 }
 
 #[tokio::test]
-async fn submitted_tasks_have_every_format() {
+async fn submitted_job_has_every_format() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
     let sweep = ["-F", "x=1..3", "--", "echo", "{x}"];
     let with = async |options: &[&str]| submitted(&home, &coordinator, &[options, &sweep].concat()).await;
-    let ids = with(&["-q", "-o", "id"]).await;
-    assert_eq!(ids.stderr, "");
-    let uuids: Vec<_> = tasks(&coordinator).await.iter().map(|task| task.uuid.to_string()).collect();
-    assert_eq!(ids.stdout.lines().collect::<Vec<_>>(), uuids);
+    let id = with(&["-q", "-o", "id"]).await;
+    assert_eq!((id.stdout.as_str(), id.stderr.as_str()), ("1\n", ""));
     let json: serde_json::Value = serde_json::from_str(&with(&["-o", "json"]).await.stdout).unwrap();
-    assert_eq!((&json[2]["task_id"], &json[2]["group_name"]), (&6.into(), &ADMIN.into()));
-    let csv = with(&["-o", "csv"]).await;
-    assert!(csv.stdout.starts_with("uuid,group_name,task_id,error\n"), "{}", csv.stdout);
-    assert_eq!(csv.stderr, "submitted 3 tasks\n");
+    assert_eq!(json, serde_json::json!([{"job": 2, "tasks": 3, "group": ADMIN, "submitted_before": false}]));
+    let csv = with(&["-o", "csv", "--name", "squares"]).await;
+    let expected = format!("job,name,tasks,group,submitted_before\n3,squares,3,{ADMIN},false\n");
+    assert_eq!((csv.stdout, csv.stderr.as_str()), (expected, ""));
     let nothing = ["expected a command after `--`, a job file, or --resume", "mito submit [OPTIONS] <JOB>"];
     refused(&home, &coordinator, &[], 2, &nothing).await;
     refused(&home, &coordinator, &["--dry-run", "-o", "json", "--", "true"], 2, &["cannot be used with"])
@@ -125,8 +123,7 @@ async fn invalid_sweep_submits_nothing() {
     let words = ["no group `nowhere`"];
     refused(&home, &coordinator, &["-g", "nowhere", "-F", "x=1..3", "--", "true"], 66, &words).await;
     assert_eq!(count(&coordinator.admin().await).await, 0);
-    let kept = std::fs::read_dir(home.path().join(".cache/mitosis/submissions")).unwrap();
-    assert_eq!(kept.count(), 0, "what was refused is not under way");
+    assert!(!home.path().join(".cache/mitosis/submissions").exists(), "a job needs no file");
 }
 
 #[tokio::test]
@@ -164,9 +161,8 @@ async fn named_submission_is_idempotent() {
     let named = [&["--name", "night-1"], &sweep[..]].concat();
     let first = submitted(&home, &coordinator, &named).await;
     let again = submitted(&home, &coordinator, &named).await;
-    assert_eq!(again.stdout, first.stdout, "the same tasks");
-    assert_eq!(first.stderr, "submitted 3 tasks\n");
-    assert_eq!(again.stderr, "submitted no tasks: all 3 were submitted before\n");
+    assert_eq!(first.stdout, "job 3 (night-1): 3 tasks\n");
+    assert_eq!(again.stdout, "job 3 (night-1): 3 tasks, submitted before\n");
     assert_eq!(count(&admin).await, 9);
     let labelled = TaskFilter { labels: Some(vec!["night-1".into()]), ..TaskFilter::default() };
     let query = QueryTasksRequest { filter: labelled, count: true, ..Default::default() };
@@ -178,35 +174,36 @@ async fn named_submission_is_idempotent() {
     refused(&home, &coordinator, &["--resume", "night-1"], 66, &["night-1"]).await;
 }
 
-/// Starts a submission, and kills it after the first tasks were accepted. Returns the id to resume.
-async fn killed_after_the_first_portion(home: &Home, coordinator: &Coordinator, sweep: &[&str]) -> String {
-    let mut child =
-        submit(home, coordinator, sweep).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-    stdout.next_line().await.unwrap().expect("a task was submitted");
-    kill(Pid::from_raw(child.id().unwrap().try_into().unwrap()), Signal::SIGKILL).unwrap();
-    child.wait().await.unwrap();
-    let mut stderr = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut stderr).await.unwrap();
-    let (_, rest) = stderr.split_once("mito submit --resume ").unwrap_or_else(|| panic!("{stderr}"));
-    rest.split('`').next().unwrap().to_owned()
+/// Saves a submission of the administrator, as an earlier version left it behind.
+fn save_submission(home: &Home, coordinator: &Coordinator, id: &str, tasks: usize) {
+    let values = Values::words((0..tasks).map(|line| format!("line {line}")).collect());
+    let factor = Factor::new(vec![Column::new("x", values).unwrap()]).unwrap();
+    let blueprint = Blueprint { task: task(&["echo", "{x}"]), plan: Plan::product(vec![factor]).unwrap() };
+    let address = &coordinator.address;
+    let saved = serde_json::json!({"id": id, "address": address, "user": ADMIN, "sweeps": [blueprint]});
+    std::fs::create_dir_all(home.path().join(".cache/mitosis/submissions")).unwrap();
+    home.write(&format!(".cache/mitosis/submissions/{id}.json"), &saved.to_string());
 }
 
 #[tokio::test]
 async fn killed_submission_resumes_without_duplicates() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
-    let lines: Vec<String> = (0..25_000).map(|line| format!("line {line}")).collect();
-    home.write("lines.txt", &lines.join("\n"));
-    let sweep = ["-F", "x@lines.txt", "--", "echo", "{x}"];
-    let id = killed_after_the_first_portion(&home, &coordinator, &sweep).await;
+    save_submission(&home, &coordinator, "3f0c9a3e7c1b", 25_000);
+    let mut child = submit(&home, &coordinator, &["--resume", "3f0c9a3e7c1b"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+    stdout.next_line().await.unwrap().expect("a task was submitted");
+    kill(Pid::from_raw(child.id().unwrap().try_into().unwrap()), Signal::SIGKILL).unwrap();
+    child.wait().await.unwrap();
     let admin = coordinator.admin().await;
     let before = count(&admin).await;
     assert!((10_000..25_000).contains(&before), "{before} tasks were submitted before the end");
 
-    // The rest does not depend on the present content of the file.
-    home.write("lines.txt", "something else\n");
-    submitted(&home, &coordinator, &["--resume", &id]).await;
+    submitted(&home, &coordinator, &["--resume", "3f0c9a3e7c1b"]).await;
     assert_eq!(count(&admin).await, 25_000);
     let mut seen = BTreeSet::new();
     let mut before = None;
@@ -216,18 +213,17 @@ async fn killed_submission_resumes_without_duplicates() {
         before = Some(page.last().expect("every task is found").uuid);
         assert!(page.into_iter().all(|task| seen.insert(task.spec.args[1].clone())), "a task is there twice");
     }
-    refused(&home, &coordinator, &["--resume", &id], 66, &["complete"]).await;
+    refused(&home, &coordinator, &["--resume", "3f0c9a3e7c1b"], 66, &["complete"]).await;
 }
 
 #[tokio::test]
 async fn submission_of_another_user_is_not_resumed() {
     let home = Home::new();
     let coordinator = home.coordinator(0, "600s").await;
-    let sweep = ["-F", "x=1..15000", "--", "true"];
-    let id = killed_after_the_first_portion(&home, &coordinator, &sweep).await;
+    save_submission(&home, &coordinator, "night", 3);
     let admin = crate::home::Person::administrator(&home, &coordinator);
     admin.welcomes("ann").await;
-    let mut command = home.mito(&["submit", "-c", &coordinator.address, "-u", "ann", "--resume", &id]);
+    let mut command = home.mito(&["submit", "-c", &coordinator.address, "-u", "ann", "--resume", "night"]);
     command.env("MITO_PASSWORD", "ann");
     let output = ended(command).await;
     assert_eq!(output.code, Some(2), "{}", output.stderr);
@@ -236,6 +232,7 @@ async fn submission_of_another_user_is_not_resumed() {
         "{}",
         output.stderr
     );
+    assert_eq!(count(&coordinator.admin().await).await, 0);
 }
 
 #[tokio::test]
@@ -280,9 +277,15 @@ async fn retried_sweep_has_one_table_of_results() {
     };
     // A task has a folder of its own, so the script looks for the file by its whole path.
     let script = format!("test -e {}/again || exit {{code}}", home.path().display());
-    let sweep = ["-F", "code=0..2", "-F", "rate=0.1", "-l", "exp", "--", "sh", "-c", &script];
-    submitted(&home, &coordinator, &sweep).await;
     let admin = coordinator.admin().await;
+    let with_code = |code: usize| {
+        let mut task = task(&["sh", "-c", &script.replace("{code}", &code.to_string())]);
+        task.labels.push("exp".to_owned());
+        task.task_spec.params = pairs(&[("code", &code.to_string()), ("rate", "0.1")]);
+        task
+    };
+    let tasks = (0..3).map(with_code).collect();
+    admin.submit_many(&SubmitTasksRequest { tasks, idempotency_key: None }).await.unwrap();
     let _worker = home.worker(&coordinator.address, "1").await;
     wait_for_count(&admin, TaskState::Finished, 3).await;
 
@@ -323,7 +326,7 @@ async fn retried_sweep_has_one_table_of_results() {
     };
     let uuid = |row: usize| rows[row]["uuid"].as_str().unwrap().to_owned();
     // As for `tasks wait`: names of every kind, conditions, and options; each task once, oldest first.
-    assert_eq!(named(&["last", &uuid(0)[..8], "mitosis_admin-4"]).await, [uuid(0), uuid(1), uuid(2)]);
+    assert_eq!(named(&[&uuid(2), &uuid(0)[..8], "mitosis_admin-4"]).await, [uuid(0), uuid(1), uuid(2)]);
     assert_eq!(
         named(&["label=exp", "created>-1h", "exit!=1", "-s", "finished"]).await,
         [uuid(0), uuid(1), uuid(2)]
@@ -336,8 +339,8 @@ async fn retried_sweep_has_one_table_of_results() {
     );
     assert_eq!(named(&["mitosis_admin/2,last", "--failed"]).await, [table[1][0].clone()]);
     assert_eq!(run(&["results", "mitosis_admin-99"]).await.code, Some(66));
-    assert_eq!(run(&["results", "x"]).await.code, Some(2));
-    let yaml = run(&["results", "last", "-o", "yaml"]).await.stdout;
+    assert_eq!(run(&["results", "a b"]).await.code, Some(2));
+    let yaml = run(&["results", &uuid(2), "-o", "yaml"]).await.stdout;
     assert!(yaml.starts_with("- ") && yaml.contains("exit_code: 0\n"), "{yaml}");
 
     let first = rows[0]["uuid"].as_str().unwrap();
@@ -386,11 +389,8 @@ attachments = []
     assert!(dry.stdout.ends_with("would submit 3 tasks\n"), "{}", dry.stdout);
 
     let first = submitted(&home, &coordinator, &["jobs/job.toml", "--name", "night"]).await;
-    assert!(
-        first.stderr.contains("uploaded") && first.stderr.contains("submitted 3 tasks"),
-        "{}",
-        first.stderr
-    );
+    assert!(first.stderr.contains("uploaded"), "{}", first.stderr);
+    assert_eq!(first.stdout, "job 1 (night): 2 tasks\njob 2 (night): 1 task\n");
     let second = submitted(&home, &coordinator, &["jobs/job.toml", "-l", "other"]).await;
     assert!(second.stderr.contains("in.csv is up to date as exp/in.csv"), "{}", second.stderr);
     home.write("jobs/data/in.csv", "34\n");

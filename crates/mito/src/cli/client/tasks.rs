@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use mitosis_protocol::output::MAX_TAIL_LINES;
 use mitosis_protocol::task::{ChangeTaskRequest, QueryTasksRequest, ResourceDownload, SubmitTaskRequest};
 use mitosis_protocol::{ExecState, TaskSpec, Uuid};
 
 use super::artifacts::ArtifactsCommand;
 pub(crate) use super::filter::FilterArgs;
 use super::filter::some;
+use crate::cli::logs::LogPartArgs;
 use crate::cli::task::LossArgs;
 use crate::cli::value_parsers;
 
@@ -90,29 +90,12 @@ pub(crate) enum TasksCommand {
   mito client tasks logs last
   mito client tasks logs -f --tail 20 lab-17
   mito client tasks logs --since 10m --stderr lab-17 lab-18")]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct LogsArgs {
     /// Tasks: UUIDs or their prefixes, GROUP-NUMBER, or `last`. With several, each line starts with its task
     #[arg(value_name = "TASK", required = true, value_parser = value_parsers::task)]
     pub(crate) tasks: Vec<String>,
-    /// Follow the output until the tasks have ended
-    #[arg(short, long)]
-    pub(crate) follow: bool,
-    /// Show only the last N lines of each stream
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=MAX_TAIL_LINES))]
-    pub(crate) tail: Option<u64>,
-    /// Show only what was written since a time, or in the last 10m, 2h, …
-    #[arg(long, value_name = "WHEN", conflicts_with = "tail")]
-    pub(crate) since: Option<String>,
-    /// Show standard output only
-    #[arg(long)]
-    pub(crate) stdout: bool,
-    /// Show standard error only
-    #[arg(long, conflicts_with = "stdout")]
-    pub(crate) stderr: bool,
-    /// Do not remove control sequences other than colours when showing output on a terminal
-    #[arg(long)]
-    pub(crate) raw: bool,
+    #[command(flatten)]
+    pub(crate) part: LogPartArgs,
 }
 
 /// Settings of a command.

@@ -10,7 +10,7 @@ mod login;
 mod partial_failure;
 mod roles;
 mod session;
-mod tasks;
+pub(super) mod tasks;
 mod tokens;
 mod transfer;
 mod users;

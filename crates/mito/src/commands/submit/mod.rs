@@ -1,54 +1,91 @@
-//! `mito submit`: submits a command as one task or as many.
+//! `mito submit`: submits a command as a job, or the tasks of a job file as one job each, in one request.
 
 mod preview;
+mod request;
+mod resume;
 mod upload;
 mod upload_cache;
 
 use std::process::ExitCode;
 
 use mitosis_blueprint::Blueprint;
-use mitosis_sweep::{Accepted, Extras, Job, Submission};
+use mitosis_domain::clock::{Clock as _, SystemClock};
+use mitosis_domain::selector::JobName;
+use mitosis_protocol::ErrorCode;
+use mitosis_protocol::job::SubmitJobsReply;
+use mitosis_sweep::{Extras, Job, Step, retry_transient};
 
 use crate::cli::submit::SubmitArgs;
 use crate::config::client::ClientConfig;
-use crate::config::{Environment, Layers, Options, Role, keys};
+use crate::config::{Environment, Layers, Options, Role};
 use crate::login::identity::Identity;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::process::logging;
 use crate::process::signals::StopRequests;
 use crate::show;
-use crate::show::rows::Rows;
-use crate::show::{Output, Progress, Submitted, pluralized};
-
-/// The largest number of tasks that are listed one by one at a terminal.
-const MAX_LISTED: u64 = 20;
+use crate::show::{Output, SubmittedShown};
 
 pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND_FILTER, None)?;
     let out = Output::new(&args.output, environment);
     if let Some(id) = &args.resume {
-        let submission = Submission::interrupted(id, &environment.cache_folder())?;
-        let identity = same_identity(&submission, args, environment).await?;
-        return send(submission, &identity, &out).await;
+        return resume::resume(id, args, environment, &out).await;
     }
     let job = job(args)?;
     if args.dry_run {
         return preview(&job).await;
     }
-    for blueprint in &job.blueprints {
-        mitosis_sweep::check(&blueprint.expand()?)?;
+    let options = args.job_options.options(SystemClock.now())?;
+    for step in &job.steps {
+        mitosis_sweep::check(&step.blueprint.expand()?)?;
     }
     let identity = identity(args.connection.options(), args, environment).await?;
     let job = job.with_default_group(&identity.name)?;
+    let needs = request::needs(&args.job_options, &identity).await?;
     upload::upload(&identity.client, &job.uploads, environment, &out).await?;
-    let submission = Submission::new(
-        args.name.as_deref(),
-        job.blueprints,
-        identity.submitter(),
-        &environment.cache_folder(),
-    )?;
-    send(submission, &identity, &out).await
+    let request = request::request(args.name.as_ref(), job.steps, &needs, options);
+    let mut interrupts = StopRequests::listen()?;
+    let sent = tokio::select! {
+        sent = retry_transient(|| identity.client.submit_jobs(&request)) => sent,
+        _ = interrupts.next() => return Err(interrupted()),
+    };
+    let reply = sent.map_err(|error| match (error.code(), &args.name) {
+        (Some(ErrorCode::KeyReused), Some(name)) => name_taken(name, args),
+        _ => error.into(),
+    })?;
+    report(reply, &out)
+}
+
+/// Prints a line for each job, and what to do next.
+fn report(reply: SubmitJobsReply, out: &Output) -> Result<ExitCode, Failure> {
+    let SubmitJobsReply { jobs, replayed } = reply;
+    let numbers: Vec<String> = jobs.iter().map(|job| job.job.to_string()).collect();
+    let mut rows = out.sentences();
+    jobs.into_iter().try_for_each(|job| rows.push(&SubmittedShown::new(job, replayed)))?;
+    rows.finish()?;
+    if let Some(last) = numbers.last() {
+        out.hint(format_args!(
+            "`mito wait {}` waits for the end, `mito ls {last}` lists the tasks",
+            numbers.join(" ")
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn interrupted() -> Failure {
+    Failure::new(Exit::Interrupted, "interrupted; the job may be submitted")
+        .with_hint("`mito ls` lists your jobs; with `--name`, a repeated command submits nothing twice")
+}
+
+/// The failure for another submission with the same name.
+fn name_taken(name: &JobName, args: &SubmitArgs) -> Failure {
+    let hint = match args.job_options.has_relative_time() {
+        true => "use another name, or write --start-after and --expires as times: durations differ each time",
+        false => "use another name; a name belongs to one set of tasks",
+    };
+    Failure::new(Exit::Usage, format!("the name `{name}` is taken by a submission of other tasks"))
+        .with_hint(hint)
 }
 
 /// Reads the job file, or makes a job of the command line. Without a group, the user's own is set after the login.
@@ -56,7 +93,8 @@ pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<
 fn job(args: &SubmitArgs) -> Result<Job, Failure> {
     let group = args.task.group.as_deref().unwrap_or_default();
     if let Some(path) = &args.job {
-        let labels: Vec<String> = args.task.labels.iter().chain(&args.name).cloned().collect();
+        let name = args.name.as_ref().map(ToString::to_string);
+        let labels: Vec<String> = args.task.labels.iter().cloned().chain(name).collect();
         return Ok(Job::read(path, Extras { group, labels: &labels })?);
     }
     if args.command.is_empty() {
@@ -65,19 +103,20 @@ fn job(args: &SubmitArgs) -> Result<Job, Failure> {
         ));
     }
     let mut task = args.task.task(group.to_owned(), &args.command, !args.no_output);
-    task.labels.extend(args.name.clone());
+    task.labels.extend(args.name.as_ref().map(ToString::to_string));
     let blueprint = Blueprint { task, plan: args.sweep.plan()? };
-    Ok(Job { blueprints: vec![blueprint], uploads: Vec::new() })
+    let step = Step { name: None, blueprint, needs: Vec::new(), max_running: None, max_failures: None };
+    Ok(Job { steps: vec![step], uploads: Vec::new() })
 }
 
 async fn preview(job: &Job) -> Result<ExitCode, Failure> {
-    let expansions = job.blueprints.iter().map(Blueprint::expand).collect::<Result<Vec<_>, _>>()?;
+    let expansions = job.steps.iter().map(|step| step.blueprint.expand()).collect::<Result<Vec<_>, _>>()?;
     expansions.iter().try_for_each(mitosis_sweep::check)?;
     for upload in &job.uploads {
         let length = upload::length(upload).await?;
-        show::line(format_args!("needs {} as {} ({length} bytes)", upload.file.display(), upload.key))?;
+        show::line(format_args!("uploads {} as {} ({length} bytes)", upload.file.display(), upload.key))?;
     }
-    preview::preview(&expansions)?;
+    preview::preview(&job.steps, &expansions)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -91,124 +130,4 @@ async fn identity(
     // Before files are uploaded.
     identity.client.require("`mito submit`").await?;
     Ok(identity)
-}
-
-/// Logs in as the user of an interrupted submission, on its coordinator. Another user would submit tasks twice.
-async fn same_identity(
-    submission: &Submission,
-    args: &SubmitArgs,
-    environment: &Environment,
-) -> Result<Identity, Failure> {
-    let options = args
-        .connection
-        .options()
-        .set(
-            keys::COORDINATOR_ADDR,
-            args.connection.coordinator.clone().or_else(|| Some(submission.address().clone())),
-        )
-        .set(keys::USER, args.connection.user.clone().or_else(|| Some(submission.user().clone())));
-    let identity = identity(options, args, environment).await?;
-    match identity.name == *submission.user() {
-        true => Ok(identity),
-        false => Err(Failure::new(
-            Exit::Usage,
-            format!(
-                "the submission belongs to `{}`, and you are logged in as `{}`",
-                submission.user(),
-                identity.name
-            ),
-        )
-        .with_hint("only its user can resume it; otherwise tasks would be submitted twice")),
-    }
-}
-
-async fn send(submission: Submission, identity: &Identity, out: &Output) -> Result<ExitCode, Failure> {
-    let mut requests = StopRequests::listen()?;
-    let resume = submission.resume_command();
-    let mut reporter = Reporter::new(&submission, out);
-    let sent = submission.send(&identity.client, |accepted| reporter.accepted(&accepted));
-    let sent = tokio::select! {
-        sent = sent => Some(sent),
-        _ = requests.next() => None,
-    };
-    // Submitted tasks are written, also after a failure.
-    let replayed = reporter.replayed;
-    let written = reporter.finish();
-    match sent {
-        Some(sent) => {
-            match (sent?, replayed) {
-                (1, 0) => {}
-                (1, _) => out.say("already submitted"),
-                (total, 0) => out.say(format_args!("submitted {total} tasks")),
-                (total, all) if total == all => {
-                    out.say(format_args!("submitted no tasks: all {total} were submitted before"));
-                }
-                (total, some) => {
-                    let new = pluralized(total - some, "task");
-                    out.say(format_args!("submitted {new}; {some} of the {total} were submitted before"));
-                }
-            }
-            written.map(|()| ExitCode::SUCCESS)
-        }
-        None => Err(Failure::new(Exit::Interrupted, "interrupted; some tasks may be submitted")
-            .with_hint(format!("resume with `{resume}`; no task is submitted twice"))),
-    }
-}
-
-/// Reports the progress of a submission.
-struct Reporter<'a> {
-    out: &'a Output,
-    resume: String,
-    /// Whether the hint how to resume was printed.
-    hinted: bool,
-    /// Lists the tasks; none for many tasks at a terminal.
-    rows: Option<Rows<'a, Submitted>>,
-    written: Result<(), Failure>,
-    progress: Progress,
-    /// The number of tasks that the coordinator had already.
-    replayed: u64,
-}
-
-impl<'a> Reporter<'a> {
-    fn new(submission: &Submission, out: &'a Output) -> Self {
-        let worth_showing = !out.is_watched() || submission.total() <= MAX_LISTED;
-        let progress = out.count_progress(submission.total(), "tasks submitted");
-        progress.set(submission.done());
-        let rows = worth_showing.then(|| out.sentences());
-        Self {
-            out,
-            resume: submission.resume_command(),
-            hinted: false,
-            rows,
-            written: Ok(()),
-            progress,
-            replayed: 0,
-        }
-    }
-
-    fn accepted(&mut self, accepted: &Accepted<'_>) {
-        if accepted.replayed {
-            self.replayed += accepted.tasks.len() as u64;
-        }
-        if accepted.so_far < accepted.total && !self.hinted {
-            self.hinted = true;
-            let word = format_args!("mito: if this is interrupted, resume with `{}`", self.resume);
-            self.progress.suspend(|| self.out.say(word));
-        }
-        // A closed pipe is no reason to submit fewer tasks.
-        if self.written.is_ok()
-            && let Some(rows) = &mut self.rows
-        {
-            let mut tasks = accepted.tasks.iter();
-            let written = || tasks.try_for_each(|(task, group)| rows.push(&Submitted::taken(group, *task)));
-            self.written = self.progress.suspend(written).and_then(|()| rows.flush());
-        }
-        self.progress.set(accepted.so_far);
-    }
-
-    fn finish(self) -> Result<(), Failure> {
-        self.progress.clear();
-        let finished = self.rows.map_or(Ok(()), Rows::finish);
-        self.written.and(finished)
-    }
 }

@@ -4,7 +4,9 @@ use std::fmt::{self, Display};
 
 use mitosis_blueprint::Expansion;
 use mitosis_protocol::duration;
+use mitosis_protocol::job::NeedKind;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest};
+use mitosis_sweep::Step;
 
 use crate::process::failure::Failure;
 use crate::show;
@@ -13,10 +15,13 @@ use crate::show::text::{shell_word, shell_words};
 /// The number of example tasks.
 const FIRST: usize = 5;
 
-/// Shows the number of tasks, and the first few of each sweep.
-pub(super) fn preview(expansions: &[Expansion<'_>]) -> Result<(), Failure> {
+/// Shows the number of tasks, and the first few of each step. With several steps, each starts with its heading.
+pub(super) fn preview(steps: &[Step], expansions: &[Expansion<'_>]) -> Result<(), Failure> {
     let total: u64 = expansions.iter().map(Expansion::len).sum();
-    for expansion in expansions {
+    for (position, expansion) in expansions.iter().enumerate() {
+        if steps.len() > 1 {
+            show::line(heading(steps, position))?;
+        }
         for task in expansion.tasks_from(0).take(FIRST) {
             show::line(shown(&task))?;
         }
@@ -28,6 +33,21 @@ pub(super) fn preview(expansions: &[Expansion<'_>]) -> Result<(), Failure> {
         }
     }
     show::line(format_args!("would submit {total} {}", if total == 1 { "task" } else { "tasks" }))
+}
+
+/// The heading of a step: `job train, after prepare:`. A step without a name has its position instead.
+fn heading(steps: &[Step], position: usize) -> String {
+    let name = |position: usize| match &steps[position].name {
+        Some(name) => name.to_string(),
+        None => (position + 1).to_string(),
+    };
+    let needs = steps[position].needs.iter().map(|(need, kind)| match kind {
+        NeedKind::Succeeded => name(*need),
+        NeedKind::Ended => format!("{} (ended)", name(*need)),
+    });
+    let needs: Vec<String> = needs.collect();
+    let after = if needs.is_empty() { String::new() } else { format!(", after {}", needs.join(", ")) };
+    format!("job {}{after}:", name(position))
 }
 
 /// The settings that all tasks share.
@@ -75,4 +95,30 @@ fn shown(task: &SubmitTaskRequest) -> impl Display {
         }
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use mitosis_sweep::{Extras, Job};
+
+    use super::*;
+
+    #[test]
+    fn heading_names_the_step_and_what_it_needs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("job.toml");
+        let text = "[[tasks]]\nname = 'prepare'\ncommand = 'a'\n[[tasks]]\ncommand = 'b'\n\
+                    [[tasks]]\nname = 'report'\ncommand = 'c'\nneeds = ['prepare', {job = 'train', when = 'ended'}]\n\
+                    [[tasks]]\nname = 'train'\ncommand = 'd'\nneeds = ['prepare']\n";
+        std::fs::write(&path, text).unwrap();
+        let steps = Job::read(&path, Extras { group: "ann", labels: &[] }).unwrap().steps;
+        let headings: Vec<String> = (0..steps.len()).map(|position| heading(&steps, position)).collect();
+        let expected = [
+            "job prepare:",
+            "job 2:",
+            "job train, after prepare:",
+            "job report, after prepare, train (ended):",
+        ];
+        assert_eq!(headings, expected);
+    }
 }

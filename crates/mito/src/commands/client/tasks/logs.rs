@@ -8,6 +8,7 @@ use mitosis_protocol::output::OutputStream;
 use mitosis_protocol::{TaskInfo, TaskState};
 
 use crate::cli::client::tasks::LogsArgs;
+use crate::cli::logs::LogPartArgs;
 use crate::commands::client::session::Session;
 use crate::commands::select;
 use crate::login::reconnect::Reconnect;
@@ -23,27 +24,45 @@ pub(super) async fn logs(args: &LogsArgs, session: &mut Session<'_>, out: &Outpu
     out.require_no_format("`mito client tasks logs`", "it writes the output of tasks unchanged")?;
     let scratch = session.environment.cache_folder().join("follow");
     let (client, tasks) = find(args, session).await?;
-    match &tasks[..] {
-        [task] => show(args, &client, task, &scratch, terminal(args, out)).await,
+    let tasks: Vec<(TaskInfo, String)> =
+        tasks.into_iter().map(|task| (task.clone(), prefix(&task))).collect();
+    show_all(&args.part, &client, &tasks, &scratch, || terminal(&args.part).quiet(out.is_quiet())).await
+}
+
+/// Shows the output of tasks; with several, each line starts with the text beside the task.
+pub(in crate::commands) async fn show_all(
+    args: &LogPartArgs,
+    client: &UserClient,
+    tasks: &[(TaskInfo, String)],
+    scratch: &Path,
+    terminal: impl Fn() -> TerminalOutput,
+) -> Result<(), Failure> {
+    match tasks {
+        [(task, _)] => show(args, client, task, scratch, terminal()).await,
         tasks if args.follow => {
-            let shows = tasks.iter().map(|task| {
-                show(args, &client, task, &scratch, terminal(args, out).with_prefix(&prefix(task)))
-            });
+            let shows = tasks
+                .iter()
+                .map(|(task, prefix)| show(args, client, task, scratch, terminal().with_prefix(prefix)));
             try_join_all(shows).await.map(drop)
         }
         tasks => {
-            for task in tasks {
-                show(args, &client, task, &scratch, terminal(args, out).with_prefix(&prefix(task))).await?;
+            for (task, prefix) in tasks {
+                show(args, client, task, scratch, terminal().with_prefix(prefix)).await?;
             }
             Ok(())
         }
     }
 }
 
+/// Whether a task has started, so that it may have output.
+pub(in crate::commands) fn has_started(task: &TaskInfo) -> bool {
+    task.result.is_some() || task.state == TaskState::Running
+}
+
 /// Requests the tasks. With `-f`, waits for an unreachable coordinator.
 async fn find(args: &LogsArgs, session: &mut Session<'_>) -> Result<(UserClient, Vec<TaskInfo>), Failure> {
     let mut tasks = Vec::new();
-    if !args.follow {
+    if !args.part.follow {
         let client = session.identity().await?.client;
         for uuid in select::each(&args.tasks, &client).await? {
             tasks.push(client.task(uuid).await?.info);
@@ -59,22 +78,24 @@ async fn find(args: &LogsArgs, session: &mut Session<'_>) -> Result<(UserClient,
     Ok((client, tasks))
 }
 
-fn terminal(args: &LogsArgs, out: &Output) -> TerminalOutput {
+/// Where the output goes.
+pub(in crate::commands) fn terminal(args: &LogPartArgs) -> TerminalOutput {
     let only = match (args.stdout, args.stderr) {
         (true, _) => Some(OutputStream::Stdout),
         (_, true) => Some(OutputStream::Stderr),
         _ => None,
     };
-    let output = TerminalOutput::plain().select(only).quiet(out.is_quiet());
+    let output = TerminalOutput::plain().select(only);
     if args.raw { output } else { output.without_control_sequences() }
 }
 
-fn prefix(task: &TaskInfo) -> String {
+/// The text before each line of a task without a job.
+pub(in crate::commands) fn prefix(task: &TaskInfo) -> String {
     format!("{}-{} | ", task.group_name, task.task_id)
 }
 
 async fn show(
-    args: &LogsArgs,
+    args: &LogPartArgs,
     client: &UserClient,
     task: &TaskInfo,
     scratch: &Path,

@@ -6,13 +6,13 @@ mod change;
 mod explain;
 mod get;
 mod legacy_filter;
-mod logs;
+pub(in crate::commands) mod logs;
 mod query;
 mod stop;
 mod submit;
 mod submit_many;
 mod update_labels;
-mod wait;
+pub(in crate::commands) mod wait;
 mod watch;
 
 use crate::cli::client::artifacts::ArtifactsCommand;

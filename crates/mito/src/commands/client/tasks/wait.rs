@@ -55,6 +55,32 @@ pub(super) async fn wait(args: &WaitArgs, session: &mut Session<'_>, out: &Outpu
     waiting.verdict()
 }
 
+/// What some awaited tasks came to.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::commands) struct WaitSummary {
+    pub(in crate::commands) total: u64,
+    pub(in crate::commands) failed: u64,
+    pub(in crate::commands) left: u64,
+    /// The exit code of a single task.
+    pub(in crate::commands) code: ShellCode,
+}
+
+/// Waits for tasks, and shows the end of each.
+pub(in crate::commands) async fn wait_for(
+    tasks: &[Uuid],
+    identity: &Identity,
+    fail_fast: bool,
+    reconnect: Reconnect,
+    out: &Output,
+) -> Result<WaitSummary, Failure> {
+    let until = if fail_fast { WaitUntil::FirstFailure } else { WaitUntil::AllEnded };
+    let selection = TaskSelection::each(tasks);
+    let mut waiting = WaitSet::default();
+    wait_until(&selection, identity, &mut waiting, until, reconnect, out).await?;
+    let WaitSet { left, total, failed, code } = waiting;
+    Ok(WaitSummary { total: total as u64, failed: failed as u64, left: left.len() as u64, code })
+}
+
 /// The awaited tasks.
 #[derive(Debug, Default)]
 pub(super) struct WaitSet {

@@ -1,7 +1,6 @@
 //! `mito client tasks watch`: shows the states of tasks as they change.
 
 use std::collections::{BTreeSet, HashSet};
-use std::io::{self, Write as _};
 use std::time::Duration;
 
 use mitosis_client::{EventScope, UserClient};
@@ -13,11 +12,9 @@ use crate::commands::client::session::Session;
 use crate::commands::select::TaskSelection;
 use crate::login::reconnect::Reconnect;
 use crate::process::failure::Failure;
+use crate::show::redraw::{self, Redraw};
 use crate::show::{Output, TaskChange};
 use crate::task_io::states::{FEW, StateBatch, StatePoll};
-
-/// The number of rows on a terminal of unknown height.
-const LINES: usize = 20;
 
 /// The shortest pause between two reads of the states of many tasks.
 const MIN_PAUSE: Duration = Duration::from_millis(250);
@@ -108,11 +105,12 @@ async fn watch_many(
 struct Screen<'a> {
     out: &'a Output,
     table: Table,
+    redraw: Redraw,
 }
 
 impl<'a> Screen<'a> {
     fn new(out: &'a Output) -> Self {
-        Self { out, table: Table::default() }
+        Self { out, table: Table::default(), redraw: Redraw::default() }
     }
 
     /// Shows changes, in their order.
@@ -124,13 +122,9 @@ impl<'a> Screen<'a> {
             tasks.into_iter().try_for_each(|task| rows.push(&task))?;
             return rows.finish();
         }
-        let height = terminal_size::terminal_size_of(io::stdout()).map(|(_, height)| usize::from(height.0));
-        let frame = self.table.frame(tasks, &self.out.again(at), height)?;
-        let mut stdout = io::stdout().lock();
-        stdout
-            .write_all(frame.as_bytes())
-            .and_then(|()| stdout.flush())
-            .map_err(|error| Failure::io("cannot write to standard output", error))
+        let out = self.out.again(at);
+        let lines = self.table.lines(tasks, &out, redraw::height())?;
+        self.redraw.draw(&lines, &out)
     }
 }
 
@@ -138,37 +132,23 @@ impl<'a> Screen<'a> {
 #[derive(Default)]
 struct Table {
     last: Vec<TaskChange>,
-    /// The number of lines of the last frame.
-    drawn: usize,
-    /// The width of the last frame.
-    width: Option<usize>,
 }
 
 impl Table {
-    /// The text that replaces the last frame by the new one.
-    fn frame(
+    /// The lines of the table after changes.
+    fn lines(
         &mut self,
         tasks: impl IntoIterator<Item = TaskChange>,
         out: &Output,
         height: Option<usize>,
-    ) -> Result<String, Failure> {
-        // One line is for the titles and one for the cursor: a table that scrolls can't be redrawn.
-        let lines = height.map_or(LINES, |height| height.saturating_sub(2).max(1));
+    ) -> Result<Vec<String>, Failure> {
+        let rows = redraw::rows_below(1, height);
         for task in tasks {
             self.last.retain(|other| other.uuid() != task.uuid());
             self.last.push(task);
-            self.last.drain(..self.last.len().saturating_sub(lines));
+            self.last.drain(..self.last.len().saturating_sub(rows));
         }
-        let table = out.lines(&self.last)?;
-        let back = match (self.drawn, self.width == out.width()) {
-            (0, _) => String::new(),
-            (drawn, true) => format!("\x1b[{drawn}A\x1b[J"),
-            // The terminal has wrapped the lines differently.
-            (_, false) => "\x1b[H\x1b[2J".to_owned(),
-        };
-        (self.drawn, self.width) = (table.len(), out.width());
-        // Long lines are cut, as a wrapped row could not be redrawn.
-        Ok(format!("{back}\x1b[?7l{}\r\n\x1b[?7h", table.join("\r\n")))
+        out.lines(&self.last)
     }
 }
 
@@ -185,12 +165,17 @@ mod tests {
         TaskChange::from(TaskEvent { uuid, group_name, task_id: number, state, result: None, warnings, at })
     }
 
-    /// Draws frames with a number of tasks. Returns the rows of the last one.
+    /// Draws frames with a number of tasks. Returns the frames, and the number of lines of the last one.
     fn frames(tasks: i64, width: usize, height: Option<usize>) -> (Vec<String>, usize) {
-        let mut table = Table::default();
+        let (mut table, mut redraw) = (Table::default(), Redraw::default());
         let out = Output::at_a_terminal(width);
-        let frames = (1..=tasks).map(|number| table.frame([task(number)], &out, height).unwrap()).collect();
-        (frames, table.drawn)
+        let mut drawn = 0;
+        let frames = (1..=tasks).map(|number| {
+            let lines = table.lines([task(number)], &out, height).unwrap();
+            drawn = lines.len();
+            redraw.frame(&lines, &out)
+        });
+        (frames.collect(), drawn)
     }
 
     #[test]
@@ -218,9 +203,10 @@ mod tests {
 
     #[test]
     fn resized_terminal_is_cleared() {
-        let mut table = Table::default();
-        table.frame([task(1)], &Output::at_a_terminal(100), Some(20)).unwrap();
-        let frame = table.frame([task(2)], &Output::at_a_terminal(40), Some(20)).unwrap();
+        let mut redraw = Redraw::default();
+        let line = ["a line".to_owned()];
+        redraw.frame(&line, &Output::at_a_terminal(100));
+        let frame = redraw.frame(&line, &Output::at_a_terminal(40));
         assert!(frame.starts_with("\x1b[H\x1b[2J"), "{frame:?}");
     }
 
@@ -230,7 +216,7 @@ mod tests {
         let soon = mitosis_protocol::Timestamp::from_unix_micros(4_000_000_000_000_000);
         let mut late = task(1);
         late.set_time(soon);
-        let frame = Table::default().frame([late], &out.again(soon), None).unwrap();
-        assert!(frame.contains("now") && !frame.contains(", in "), "{frame}");
+        let lines = Table::default().lines([late], &out.again(soon), None).unwrap().concat();
+        assert!(lines.contains("now") && !lines.contains(", in "), "{lines}");
     }
 }

@@ -1,0 +1,109 @@
+//! The request of `mito submit`.
+
+use mitosis_domain::entropy::{Entropy as _, OsEntropy};
+use mitosis_domain::selector::{JobName, JobSelector};
+use mitosis_protocol::job::{JobOptions, NeedKind, NeededJob, NewJob, NewNeed, SubmitJobsRequest};
+use mitosis_sweep::Step;
+
+use crate::cli::job_options::JobOptionArgs;
+use crate::commands::select_jobs;
+use crate::login::identity::Identity;
+use crate::process::failure::Failure;
+
+/// Resolves the jobs of `--after` and `--after-any`. Of two conditions for the same job, the stricter one counts.
+pub(super) async fn needs(args: &JobOptionArgs, identity: &Identity) -> Result<Vec<NewNeed>, Failure> {
+    let mut needs: Vec<NewNeed> = Vec::new();
+    for (jobs, kind) in [(&args.after, NeedKind::Succeeded), (&args.after_any, NeedKind::Ended)] {
+        for job in each(jobs, identity).await? {
+            if needs.iter().all(|need| need.on != NeededJob::Job(job)) {
+                needs.push(NewNeed { on: NeededJob::Job(job), kind });
+            }
+        }
+    }
+    Ok(needs)
+}
+
+async fn each(jobs: &[JobSelector], identity: &Identity) -> Result<Vec<i64>, Failure> {
+    let mut numbers = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        numbers.push(select_jobs::existing(job, identity).await?);
+    }
+    Ok(numbers)
+}
+
+/// One job for each step. The name of the submission is that of a step without one; `needs` are those of every job.
+/// The limits of a step have precedence.
+pub(super) fn request(
+    name: Option<&JobName>,
+    steps: Vec<Step>,
+    needs: &[NewNeed],
+    options: JobOptions,
+) -> SubmitJobsRequest {
+    let job = |step: Step| {
+        let steps =
+            step.needs.iter().map(|(step, kind)| NewNeed { on: NeededJob::Position(*step), kind: *kind });
+        NewJob {
+            name: step.name.as_ref().or(name).map(ToString::to_string),
+            needs: needs.iter().copied().chain(steps).collect(),
+            options: JobOptions {
+                max_running: step.max_running.or(options.max_running),
+                max_failures: step.max_failures.or(options.max_failures),
+                ..options
+            },
+            plan: (!step.blueprint.plan.is_plain()).then(|| {
+                serde_json::value::to_raw_value(&step.blueprint.plan).expect("a plan is plain data")
+            }),
+            task: step.blueprint.task,
+        }
+    };
+    let id = name.map_or_else(|| OsEntropy.uuid().to_string(), ToString::to_string);
+    SubmitJobsRequest {
+        jobs: steps.into_iter().map(job).collect(),
+        // Earlier versions used this key for the first tasks: a name still means one submission.
+        idempotency_key: Some(format!("mito-submit:{id}:0")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use mitosis_sweep::{Extras, Job};
+
+    use super::*;
+
+    fn steps(text: &str) -> Vec<Step> {
+        let folder = tempfile::tempdir().unwrap();
+        let path: &Path = &folder.path().join("job.toml");
+        std::fs::write(path, text).unwrap();
+        Job::read(path, Extras { group: "ann", labels: &[] }).unwrap().steps
+    }
+
+    #[test]
+    fn steps_become_jobs_that_need_each_other() {
+        let steps = steps(
+            "[[tasks]]\nname = 'b'\ncommand = 'b {x}'\nmatrix = {x = '1..3'}\nneeds = ['a']\nmax_running = 2\n\
+             [[tasks]]\nname = 'a'\ncommand = 'a'\n[[tasks]]\ncommand = 'c'",
+        );
+        let needs = [NewNeed { on: NeededJob::Job(7), kind: NeedKind::Ended }];
+        let options = JobOptions { max_running: Some(9), paused: true, ..JobOptions::default() };
+        let request = request(Some(&"night".parse().unwrap()), steps, &needs, options);
+        assert_eq!(request.idempotency_key.as_deref(), Some("mito-submit:night:0"));
+        let names: Vec<_> = request.jobs.iter().map(|job| job.name.as_deref().unwrap()).collect();
+        assert_eq!(names, ["a", "b", "night"]);
+        let [a, b, _] = &request.jobs[..] else { panic!("three jobs") };
+        assert_eq!(a.needs, needs);
+        assert_eq!(b.needs[1], NewNeed { on: NeededJob::Position(0), kind: NeedKind::Succeeded });
+        assert_eq!(
+            (a.options.max_running, b.options.max_running, b.options.paused),
+            (Some(9), Some(2), true)
+        );
+        assert!(a.plan.is_none() && b.plan.is_some());
+    }
+
+    #[test]
+    fn submission_without_a_name_has_a_key_of_its_own() {
+        let key = || request(None, Vec::new(), &[], JobOptions::default()).idempotency_key.unwrap();
+        assert_ne!(key(), key());
+    }
+}

@@ -1,0 +1,239 @@
+//! Shows tasks of jobs.
+
+use std::collections::BTreeMap;
+
+use mitosis_protocol::explain::Explanation;
+use mitosis_protocol::job::{AttemptInfo, JobTask, TaskCondition, TaskOutcome};
+use mitosis_protocol::{ShellCode, TaskInfo};
+use serde::Serialize;
+
+use super::dynamic_columns::{Detail, DynamicRecord};
+use super::job::word;
+use super::record::{Cell, Column, Fact, Record};
+use super::style::{TerminalStyle, Tone};
+use super::task::{TaskShown, exit_code};
+
+/// A task of a job, in a list.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct JobTaskShown {
+    job: i64,
+    index: u64,
+    state: TaskCondition,
+    /// The exit code, or 128 plus the signal number; null until the task has ended.
+    exit_code: Option<ShellCode>,
+    attempt: i64,
+    parameters: BTreeMap<String, String>,
+    /// The task; null until the coordinator has written it.
+    task: Option<TaskInfo>,
+    /// The names of the parameters in their order.
+    #[serde(skip)]
+    names: Vec<String>,
+}
+
+fn tone(state: TaskCondition) -> Tone {
+    match state {
+        TaskCondition::Waiting => Tone::Plain,
+        TaskCondition::Running => Tone::Busy,
+        TaskCondition::Succeeded => Tone::Good,
+        TaskCondition::Failed | TaskCondition::TimedOut | TaskCondition::Cancelled => Tone::Bad,
+    }
+}
+
+impl JobTaskShown {
+    pub(crate) fn new(job: i64, task: JobTask) -> Self {
+        let JobTask { index, state, task, parameters, attempt } = task;
+        let exit_code = task.as_ref().and_then(|task| exit_code(task.state, task.result));
+        let names = parameters.iter().map(|(name, _)| name.clone()).collect();
+        Self {
+            job,
+            index,
+            state,
+            exit_code,
+            attempt,
+            parameters: parameters.into_iter().collect(),
+            task,
+            names,
+        }
+    }
+
+    fn state(&self) -> Cell {
+        Cell::Toned(word(self.state), tone(self.state))
+    }
+}
+
+/// The columns before the parameters.
+const TITLES: [&str; 4] = ["task", "state", "attempt", "exit"];
+
+impl DynamicRecord for JobTaskShown {
+    /// The parameters of all tasks; those of the first job come first, in its order.
+    type Names = Vec<String>;
+
+    fn names(all: &[Self]) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for task in all {
+            // Tasks of one job have the same parameters.
+            if !names.ends_with(&task.names) {
+                let new: Vec<String> =
+                    task.names.iter().filter(|name| !names.contains(name)).cloned().collect();
+                names.extend(new);
+            }
+        }
+        names
+    }
+
+    fn titles(names: &Vec<String>, _: Detail) -> Vec<String> {
+        let parameter = |name: &String| match TITLES.contains(&name.as_str()) {
+            true => format!("param.{name}"),
+            false => name.clone(),
+        };
+        TITLES.iter().map(ToString::to_string).chain(names.iter().map(parameter)).collect()
+    }
+
+    fn cells(&self, names: &Vec<String>, _: Detail) -> Vec<Cell> {
+        let attempt = if self.attempt == 0 { Cell::Nothing } else { Cell::Number(self.attempt) };
+        let exit = self.exit_code.map_or(Cell::Nothing, Cell::number);
+        let parameter = |name| self.parameters.get(name).map_or(Cell::Nothing, Cell::text);
+        [Cell::Text(DynamicRecord::id(self)), self.state(), attempt, exit]
+            .into_iter()
+            .chain(names.iter().map(parameter))
+            .collect()
+    }
+
+    fn id(&self) -> String {
+        format!("{}/{}", self.job, self.index)
+    }
+}
+
+impl Record for JobTaskShown {
+    const TABLE: &'static [Column<Self>] = Self::FIELDS;
+    const FIELDS: &'static [Column<Self>] = &[
+        Column::new("job", |task| Cell::Number(task.job)),
+        Column::new("index", |task| Cell::text(task.index)),
+        Column::new("state", Self::state),
+        Column::new("exit_code", |task| task.exit_code.map_or(Cell::Nothing, Cell::number)),
+        Column::new("attempt", |task| Cell::Number(task.attempt)),
+    ];
+
+    fn id(&self) -> String {
+        DynamicRecord::id(self)
+    }
+
+    /// The line of the task: `task 12/7: failed, exit code 3`.
+    fn line(&self, _: &TerminalStyle) -> String {
+        let exit = match (self.state, self.exit_code) {
+            (TaskCondition::Failed, Some(code)) => format!(", exit code {code}"),
+            _ => String::new(),
+        };
+        format!("task {}/{}: {}{exit}", self.job, self.index, word(self.state))
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        let mut facts =
+            vec![("job", Cell::Text(format!("{}, task {}", self.job, self.index))), ("state", self.state())];
+        if self.task.is_none() && self.state == TaskCondition::Waiting {
+            facts.push(("reason", Cell::text("its turn has not come: it gets a UUID when it can run soon")));
+        }
+        let parameters = self.names.iter().filter_map(|name| Some((name, self.parameters.get(name)?)));
+        facts.extend(parameters.map(|(name, value)| ("parameter", Cell::Text(format!("{name}={value}")))));
+        facts
+    }
+}
+
+/// The place of a task in its job.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct TaskOfJob {
+    pub(crate) job: i64,
+    pub(crate) index: u64,
+}
+
+/// All that is known of a task.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct TaskDetail {
+    /// Its place, if it belongs to a job.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<TaskOfJob>,
+    #[serde(flatten)]
+    pub(crate) task: TaskShown,
+    /// Why it waits, or what it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) explanation: Option<Explanation>,
+    /// Its ended attempts, oldest first.
+    pub(crate) attempts: Vec<AttemptInfo>,
+}
+
+impl Record for TaskDetail {
+    const TABLE: &'static [Column<Self>] = &[Column::new("uuid", |task| Cell::Text(task.id()))];
+    const FIELDS: &'static [Column<Self>] = &[
+        Column::new("job", |task| task.place.as_ref().map_or(Cell::Nothing, |place| Cell::Number(place.job))),
+        Column::new("index", |task| {
+            task.place.as_ref().map_or(Cell::Nothing, |place| Cell::text(place.index))
+        }),
+        Column::new("uuid", |task| Cell::Text(task.id())),
+        Column::new("explanation", |task| {
+            task.explanation.as_ref().map_or(Cell::Nothing, |why| Cell::text(&why.text))
+        }),
+    ];
+
+    fn id(&self) -> String {
+        self.task.id()
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        let mut facts: Vec<Fact> = Vec::new();
+        let place = self.place.as_ref();
+        facts.extend(place.map(|place| ("job", Cell::Text(format!("{}, task {}", place.job, place.index)))));
+        for fact in self.task.facts() {
+            let is_state = fact.0 == "state";
+            facts.push(fact);
+            if is_state && let Some(why) = &self.explanation {
+                facts.push(("reason", Cell::text(&why.text)));
+                facts.extend(why.hint.iter().map(|hint| ("hint", Cell::text(hint))));
+            }
+        }
+        facts.extend(self.attempts.iter().map(|attempt| ("attempt", described(attempt))));
+        facts
+    }
+}
+
+/// An attempt: `1: failed, exit code 3, on 3f0c…, 2031-02-09 17:04:05`.
+fn described(attempt: &AttemptInfo) -> Cell {
+    let worker = attempt.worker.map(|worker| format!(", on {worker}")).unwrap_or_default();
+    let exit = match attempt.outcome {
+        TaskOutcome::Failed => format!(", exit code {}", attempt.exit_code),
+        _ => String::new(),
+    };
+    let start = format!("{}: {}{exit}{worker}, ", attempt.attempt, word(attempt.outcome));
+    Cell::Parts(vec![Cell::Text(start), Cell::Time(attempt.ended_at)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::show::dynamic_columns::written;
+    use crate::show::format::Format;
+    use crate::show::output::Output;
+
+    fn task(index: u64, parameters: &[(&str, &str)]) -> JobTaskShown {
+        let parameters =
+            parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let task = JobTask { index, state: TaskCondition::Waiting, task: None, parameters, attempt: 0 };
+        JobTaskShown::new(12, task)
+    }
+
+    #[test]
+    fn parameters_are_the_last_columns_in_their_order() {
+        let tasks = [task(7, &[("seed", "1"), ("rate", "0.1")]), task(8, &[("state", "x")]), task(9, &[])];
+        let csv = written(&Output::fixed(Some(Format::Csv), false), &tasks);
+        assert_eq!(
+            csv,
+            "task,state,attempt,exit,seed,rate,param.state\n12/7,waiting,,,1,0.1,\n12/8,waiting,,,,,x\n12/9,waiting,,,,,\n"
+        );
+        assert_eq!(written(&Output::fixed(Some(Format::Id), false), &tasks), "12/7\n12/8\n12/9\n");
+        let json = written(&Output::fixed(Some(Format::Jsonl), false), &tasks[..1]);
+        let object: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(
+            (&object["job"], &object["index"], &object["parameters"]["rate"]),
+            (&12.into(), &7.into(), &"0.1".into())
+        );
+    }
+}
