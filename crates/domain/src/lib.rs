@@ -25,6 +25,7 @@ pub mod name;
 pub mod object;
 pub mod permission;
 pub mod quota;
+pub mod retry;
 pub mod selector;
 pub mod spec;
 pub mod tags;

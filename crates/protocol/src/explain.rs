@@ -48,7 +48,10 @@ pub struct ReasonFacts {
     /// When the worker claimed the task, sent its last heartbeat, or the task ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// When the state changes by itself: a lease expires.
+    /// The job of the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<i64>,
+    /// When the state changes by itself: a lease expires, or the next attempt is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
@@ -75,6 +78,12 @@ pub enum ReasonCode {
     CoordinatorJustStarted,
     /// Ready: the workers that are free have not been heard from for a long time.
     WorkersSilent,
+    /// Ready: its job is paused.
+    JobPaused,
+    /// Ready: as many tasks of its job run as may run at the same time.
+    JobAtLimit,
+    /// Ready: the last attempt failed, and the next one is not due yet.
+    RetryNotDue,
     /// Ready: every worker that could run it is busy.
     AllBusy,
     /// Ready: a worker is free and gets the task with its next request.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::retry::RetryPolicy;
 use crate::task::{SubmitTaskRequest, TaskInfo};
 use crate::{Timestamp, Uuid, timestamp};
 
@@ -171,6 +172,9 @@ pub struct NewJob {
     /// Limits and times.
     #[serde(default)]
     pub options: JobOptions,
+    /// When tasks get further attempts by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPolicy>,
 }
 
 /// `POST /v1/jobs`. All jobs are accepted, or none.
@@ -241,6 +245,9 @@ pub struct JobInfo {
     /// Limits and times.
     #[serde(flatten)]
     pub options: JobOptions,
+    /// When tasks get further attempts by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPolicy>,
     /// When it was submitted.
     #[serde(with = "timestamp::rfc3339")]
     #[schema(value_type = String, format = DateTime, example = "2031-02-09T17:04:05Z")]
@@ -457,9 +464,37 @@ pub struct AttemptInfo {
     #[schema(value_type = String, format = DateTime, example = "2031-02-09T17:04:05Z")]
     pub ended_at: Timestamp,
     /// How it ended.
-    pub outcome: TaskOutcome,
-    /// The exit code as a shell shows it.
-    pub exit_code: i32,
+    pub outcome: AttemptOutcome,
+    /// The exit code as a shell shows it; none if the attempt was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptOutcome {
+    /// With status 0.
+    Succeeded,
+    /// With another status, without having started, or without an output.
+    Failed,
+    /// At the timeout of the task.
+    TimedOut,
+    /// A user, or the coordinator on behalf of the job, cancelled the task.
+    Cancelled,
+    /// Its worker was lost.
+    Lost,
+}
+
+impl From<TaskOutcome> for AttemptOutcome {
+    fn from(outcome: TaskOutcome) -> Self {
+        match outcome {
+            TaskOutcome::Succeeded => Self::Succeeded,
+            TaskOutcome::Failed => Self::Failed,
+            TaskOutcome::TimedOut => Self::TimedOut,
+            TaskOutcome::Cancelled => Self::Cancelled,
+        }
+    }
 }
 
 impl JobCounts {
@@ -515,6 +550,7 @@ mod tests {
             stopped_by: None,
             needs: Vec::new(),
             options,
+            retry: None,
             created_at: at,
             ended_at: None,
         };

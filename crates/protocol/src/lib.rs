@@ -27,6 +27,7 @@ pub mod output;
 pub mod password;
 pub mod report;
 mod result;
+pub mod retry;
 pub mod storage;
 pub mod sweep;
 pub mod task;

@@ -16,6 +16,7 @@ use crate::StoreError;
 use crate::ops::artifacts::Place;
 use crate::ops::reaper::ReapReason;
 use crate::ops::workers::Departure;
+use crate::shared::jobs::reopen::RetriedBy;
 
 /// Converts a duration to its stored form, whole microseconds.
 pub(crate) fn micros(length: Duration) -> i64 {
@@ -93,6 +94,7 @@ codes! {
     TokenScope { Read = 0, Write = 1, Admin = 2 }
     StopCause { Cancelled = 0, MaxFailures = 1, Expired = 2, DependencyFailed = 3 }
     NeedKind { Succeeded = 0, Ended = 1 }
+    RetriedBy { User = 0, Policy = 1, Loss = 2 }
     // In no row: computed from the columns of `done`.
     TaskCondition { Waiting = 0, Running = 1, Succeeded = 2, Failed = 3, TimedOut = 4, Cancelled = 5 }
     // The same numbers as the conditions.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use mitosis_blueprint::{Blueprint, Column, Factor, Plan, Values};
 use mitosis_domain::selector::JobName;
 use mitosis_protocol::job::NeedKind;
+use mitosis_protocol::retry::{RetryCause, RetryPolicy};
 use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest};
 use mitosis_protocol::{ArtifactKind, TaskSpec, Uuid};
 use serde::Deserialize;
@@ -19,6 +20,7 @@ use super::document::Language;
 use super::error::Error;
 use super::needs::{self, Named};
 use super::parameter_files::{self, Combine};
+use super::retries::{self, Backoff};
 
 /// The timeout of tasks without one, as for `mito submit` without a job file.
 const DEFAULT_TIMEOUT: Duration = Duration::from_hours(24);
@@ -45,6 +47,8 @@ pub struct Step {
     pub max_running: Option<u64>,
     /// How many tasks may fail before the rest is cancelled.
     pub max_failures: Option<u64>,
+    /// When tasks get further attempts by themselves.
+    pub retry: Option<RetryPolicy>,
 }
 
 /// A local file that tasks need.
@@ -92,6 +96,9 @@ struct Task {
     priority: Option<i32>,
     max_running: Option<i64>,
     max_failures: Option<i64>,
+    retries: Option<u32>,
+    retry_on: Vec<RetryCause>,
+    backoff: Option<Backoff>,
     #[serde(alias = "terminal")]
     output: Option<bool>,
     env: BTreeMap<String, String>,
@@ -226,6 +233,7 @@ impl Job {
         let labels = task.labels.iter().chain(extras.labels).cloned().collect();
         let args = task.command()?;
         let (max_running, max_failures) = (task.max_running()?, task.max_failures()?);
+        let retry = retries::policy(task.retries, &task.retry_on, task.backoff)?;
         let blueprint = Blueprint {
             task: SubmitTaskRequest {
                 group_name: group,
@@ -245,7 +253,7 @@ impl Job {
             },
             plan,
         };
-        Ok(Step { name: task.name, blueprint, needs: Vec::new(), max_running, max_failures })
+        Ok(Step { name: task.name, blueprint, needs: Vec::new(), max_running, max_failures, retry })
     }
 
     /// Adds a file once. Two files with one key are an error.
@@ -307,6 +315,9 @@ impl Task {
             priority: self.priority.or(defaults.priority),
             max_running: self.max_running.or(defaults.max_running),
             max_failures: self.max_failures.or(defaults.max_failures),
+            retries: self.retries.or(defaults.retries),
+            retry_on: if self.retry_on.is_empty() { defaults.retry_on } else { self.retry_on },
+            backoff: self.backoff.or(defaults.backoff),
             output: self.output.or(defaults.output),
             env: defaults.env.into_iter().chain(self.env).collect(),
             matrix: defaults.matrix.into_iter().chain(self.matrix).collect(),

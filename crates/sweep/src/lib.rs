@@ -12,6 +12,7 @@ mod job;
 mod needs;
 mod parameter;
 mod parameter_files;
+pub mod retries;
 mod retry;
 mod saved_submission;
 mod submission;

@@ -296,6 +296,7 @@ mod tests {
             stopped_by: None,
             needs: Vec::new(),
             options: JobOptions::default(),
+            retry: None,
             created_at: NOW,
             ended_at,
         }))

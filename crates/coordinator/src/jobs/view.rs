@@ -23,6 +23,7 @@ pub(crate) fn info(job: &Job, needs: Vec<JobNeed>, now: Timestamp) -> JobInfo {
         stopped_by: stopped_by.flatten().map(|job| job.0),
         needs,
         options: job.options,
+        retry: job.retry.clone(),
         created_at: job.created_at,
         ended_at: job.ended_at,
     }
@@ -92,6 +93,7 @@ mod tests {
             stopped: None,
             unmet: 0,
             options: JobOptions::default(),
+            retry: None,
             created_at: NOW,
             ended_at: None,
         }

@@ -4,7 +4,7 @@ use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{TaskState, Timestamp};
 use uuid::Uuid;
 
-use super::facts::{Ahead, EligibleWorkers, Facts, Holder, Moment, Standing, Watched};
+use super::facts::{Ahead, EligibleWorkers, Facts, Hold, Holder, Moment, Standing, Watched};
 use super::reason::Reason;
 use crate::task::{Attempt, ExecEnd};
 use crate::watch;
@@ -16,6 +16,9 @@ impl Reason {
             Standing::Pending { upstream, state } => {
                 Self::WaitsForUpstream { upstream: *upstream, state: *state }
             }
+            Standing::OnHold { job, hold: Hold::Paused } => Self::JobPaused { job: *job },
+            Standing::OnHold { job, hold: Hold::Limit(most) } => Self::JobAtLimit { job: *job, most: *most },
+            Standing::OnHold { job, hold: Hold::Retry(due) } => Self::RetryNotDue { job: *job, due: *due },
             Standing::Ready { workers, ahead } => waiting(facts, workers, *ahead, moment),
             Standing::Held { attempt, reported, holder, watched } => {
                 held(attempt, *reported, holder, watched.as_ref(), moment)

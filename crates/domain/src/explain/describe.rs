@@ -32,7 +32,7 @@ impl Standing {
     fn state(&self) -> TaskState {
         match self {
             Self::Pending { .. } => TaskState::Pending,
-            Self::Ready { .. } => TaskState::Ready,
+            Self::OnHold { .. } | Self::Ready { .. } => TaskState::Ready,
             Self::Held { attempt, reported: None, .. } => Phase::Running(*attempt).state(),
             Self::Held { attempt, reported: Some(end), .. } => Phase::Reported(*attempt, *end).state(),
             Self::Ended(ending) => ending.end.state(),
@@ -54,6 +54,9 @@ impl Reason {
                 coordinator_just_started(started_at, until, holder, workers, now)
             }
             Self::WorkersSilent { workers, heard_at, until } => workers_silent(workers, heard_at, until, now),
+            Self::JobPaused { job } => job_paused(job),
+            Self::JobAtLimit { job, most } => job_at_limit(job, most),
+            Self::RetryNotDue { job, due } => retry_not_due(job, due, now),
             Self::AllBusy { workers, group, ahead } => all_busy(workers, &group, ahead),
             Self::NextInTurn { free, group, ahead } => next_in_turn(free, &group, ahead),
             Self::WaitsForWatched { worker, watched, target, state } => {
@@ -212,6 +215,35 @@ fn all_busy(workers: u64, group: &str, ahead: Ahead) -> Description {
     )
     .hint("wait, start more workers, or raise its priority with `mito client tasks change --priority`")
     .facts(ReasonFacts { workers: Some(workers), ahead: Some(ahead.number()), ..ReasonFacts::default() })
+}
+
+fn job_paused(job: i64) -> Description {
+    Description::new(ReasonCode::JobPaused, format!("Job {job} is paused."))
+        .hint(format!("`mito resume {job}` resumes it"))
+        .facts(ReasonFacts { job: Some(job), ..ReasonFacts::default() })
+}
+
+fn job_at_limit(job: i64, most: u64) -> Description {
+    let tasks = if most == 1 { "task" } else { "tasks" };
+    Description::new(
+        ReasonCode::JobAtLimit,
+        format!(
+            "At most {most} {tasks} of job {job} may run at the same time. It starts when one of them ends."
+        ),
+    )
+    .facts(ReasonFacts { job: Some(job), ..ReasonFacts::default() })
+}
+
+fn retry_not_due(job: i64, due: Timestamp, now: Timestamp) -> Description {
+    let text = match due.since(now) {
+        Duration::ZERO => "The last attempt failed. The next one is due now.".to_owned(),
+        wait => format!("The last attempt failed. The next one is due in {}.", duration::span(wait)),
+    };
+    Description::new(ReasonCode::RetryNotDue, text).facts(ReasonFacts {
+        job: Some(job),
+        until: Some(due),
+        ..ReasonFacts::default()
+    })
 }
 
 fn next_in_turn(free: u64, group: &str, ahead: Ahead) -> Description {

@@ -33,6 +33,13 @@ pub enum Standing {
         /// The state of the upstream task.
         state: TaskState,
     },
+    /// The task waits, and its job does not let it start.
+    OnHold {
+        /// The job.
+        job: i64,
+        /// Why.
+        hold: Hold,
+    },
     /// The task waits for a worker.
     Ready {
         /// The workers that could run it.
@@ -53,6 +60,17 @@ pub enum Standing {
     },
     /// The task has ended.
     Ended(Ending),
+}
+
+/// Why a job does not let a waiting task start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// The job is paused.
+    Paused,
+    /// This number of its tasks may run at the same time.
+    Limit(u64),
+    /// The next attempt is due at a time.
+    Retry(Timestamp),
 }
 
 /// The workers of a group, counted from the widest condition to the narrowest.

@@ -12,5 +12,5 @@ mod reason;
 mod tests;
 
 pub use describe::explain;
-pub use facts::{Ahead, EligibleWorkers, Facts, Found, Holder, Moment, Nearest, Standing, Watched};
+pub use facts::{Ahead, EligibleWorkers, Facts, Found, Hold, Holder, Moment, Nearest, Standing, Watched};
 pub use reason::Reason;

@@ -66,6 +66,25 @@ pub enum Reason {
         /// When the last of their leases expires.
         until: Timestamp,
     },
+    /// The job is paused.
+    JobPaused {
+        /// The job.
+        job: i64,
+    },
+    /// As many tasks of the job run as may.
+    JobAtLimit {
+        /// The job.
+        job: i64,
+        /// Tasks that may run at the same time.
+        most: u64,
+    },
+    /// The next attempt is not due.
+    RetryNotDue {
+        /// The job.
+        job: i64,
+        /// When it is due.
+        due: Timestamp,
+    },
     /// Every fitting worker is busy.
     AllBusy {
         /// The number of these workers.

@@ -7,7 +7,9 @@ use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{Epoch, ExecState, TaskResult, TaskResultMessage, TaskState, Timestamp, WaitStatus};
 use uuid::Uuid;
 
-use super::{Ahead, EligibleWorkers, Facts, Found, Holder, Moment, Nearest, Standing, Watched, explain};
+use super::{
+    Ahead, EligibleWorkers, Facts, Found, Hold, Holder, Moment, Nearest, Standing, Watched, explain,
+};
 use crate::tags::TagSet;
 use crate::task::{Attempt, Ending, ExecEnd};
 
@@ -37,6 +39,22 @@ fn described_at(standing: Standing, moment: &Moment) -> Explanation {
 
 fn described(standing: Standing) -> Explanation {
     described_at(standing, &up_for(LEASE * 100))
+}
+
+#[test]
+fn task_on_hold_names_its_job() {
+    let on_hold = |hold| described(Standing::OnHold { job: 12, hold });
+    let paused = on_hold(Hold::Paused);
+    assert_eq!((paused.code, paused.state, paused.facts.job), (C::JobPaused, TaskState::Ready, Some(12)));
+    assert_eq!(paused.hint.as_deref(), Some("`mito resume 12` resumes it"));
+    let limit = on_hold(Hold::Limit(1));
+    assert_eq!(limit.code, C::JobAtLimit);
+    assert!(limit.text.starts_with("At most 1 task of job 12 may run"), "{}", limit.text);
+    let due = now() + MINUTE * 2;
+    let retry = on_hold(Hold::Retry(due));
+    assert_eq!((retry.code, retry.facts.until), (C::RetryNotDue, Some(due)));
+    assert_eq!(retry.text, "The last attempt failed. The next one is due in 2m.");
+    assert!(on_hold(Hold::Retry(now())).text.ends_with("is due now."));
 }
 
 fn ready(workers: EligibleWorkers) -> Standing {

@@ -6,6 +6,8 @@ use clap::Args;
 use mitosis_domain::selector::JobSelector;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::job::JobOptions;
+use mitosis_protocol::retry::{RetryCause, RetryPolicy};
+use mitosis_sweep::retries::{self, Backoff};
 
 use super::value_parsers::{self, Moment};
 use crate::process::exit::Exit;
@@ -26,6 +28,15 @@ pub(crate) struct JobOptionArgs {
     /// Cancel the remaining tasks when more than this number have failed
     #[arg(long, value_name = "N")]
     max_failures: Option<u64>,
+    /// Run a task again, at most N times, when it failed or reached its timeout
+    #[arg(long, value_name = "N")]
+    retries: Option<u32>,
+    /// Retry only after this cause: exit, exit=1,75-78, signal, timeout, start, output or any; repeat for more
+    #[arg(long, value_name = "CAUSE")]
+    retry_on: Vec<RetryCause>,
+    /// Wait before a retry: 30s, or 5s..5m to double it each time [default: 1s..5m]
+    #[arg(long, value_name = "WAIT")]
+    backoff: Option<Backoff>,
     /// Start no task before this time: a duration from now, such as 2h, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = value_parsers::moment)]
     start_after: Option<Moment>,
@@ -54,6 +65,11 @@ impl JobOptionArgs {
             max_running,
             max_failures: self.max_failures,
         })
+    }
+
+    /// The policy for retries.
+    pub(crate) fn retry(&self) -> Result<Option<RetryPolicy>, Failure> {
+        Ok(retries::policy(self.retries, &self.retry_on, self.backoff)?)
     }
 
     /// Whether a time depends on when the command runs.

@@ -41,7 +41,7 @@ pub(crate) struct SubmitArgs {
     #[arg(long, value_name = "NAME", value_parser = value_parsers::job_name)]
     pub(crate) name: Option<JobName>,
     /// Resume a submission that an earlier version or `mito run` has begun
-    #[arg(long, value_name = "ID", value_parser = submission_id, conflicts_with_all = ["job", "command", "params", "each_line", "from_csv", "zip", "name", "dry_run", "group", "tags", "labels", "timeout", "lost_after", "idempotent", "priority", "env", "resources", "terminal", "no_output", "after", "after_any", "max_running", "max_failures", "start_after", "expires", "paused"])]
+    #[arg(long, value_name = "ID", value_parser = submission_id, conflicts_with_all = ["job", "command", "params", "each_line", "from_csv", "zip", "name", "dry_run", "group", "tags", "labels", "timeout", "lost_after", "idempotent", "priority", "env", "resources", "terminal", "no_output", "after", "after_any", "max_running", "max_failures", "retries", "retry_on", "backoff", "start_after", "expires", "paused"])]
     pub(crate) resume: Option<String>,
     /// Job file in TOML, YAML or JSON
     #[arg(value_name = "JOB", conflicts_with_all = ["command", "params", "each_line", "from_csv", "zip", "tags", "timeout", "lost_after", "idempotent", "priority", "env", "resources", "terminal", "no_output"])]

@@ -2,6 +2,7 @@
 
 use mitosis_protocol::duration;
 use mitosis_protocol::job::{JobInfo, JobNeed, JobReply, JobState, NeedKind, StopCause, SubmittedJob};
+use mitosis_protocol::retry::RetryPolicy;
 use serde::Serialize;
 
 use super::record::{Cell, Column, Fact, Record};
@@ -213,8 +214,19 @@ impl Record for JobShown {
         if !limits.is_empty() {
             facts.push(("limits", Cell::Text(limits.join(", "))));
         }
+        facts.extend(info.retry.as_ref().map(|policy| ("retries", Cell::Text(retries(policy)))));
         facts
     }
+}
+
+/// A policy for retries: `at most 3, on exit=1 or timeout, after 1s to 5m`.
+fn retries(policy: &RetryPolicy) -> String {
+    let RetryPolicy { retries, on, backoff, max_backoff } = policy;
+    let causes: Vec<String> = on.iter().map(ToString::to_string).collect();
+    let causes = if causes.is_empty() { String::new() } else { format!(", on {}", causes.join(" or ")) };
+    let (first, longest) = (duration::short(*backoff), duration::short(*max_backoff));
+    let wait = if first == longest { first } else { format!("{first} to {longest}") };
+    format!("at most {retries}{causes}, after {wait}")
 }
 
 fn needed(need: &JobNeed) -> String {
@@ -359,6 +371,7 @@ mod tests {
             stopped_by: None,
             needs: Vec::new(),
             options: JobOptions::default(),
+            retry: None,
             created_at: Timestamp::parse("2031-02-09T17:00:05Z").unwrap(),
             ended_at: None,
         }

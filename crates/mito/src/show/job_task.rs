@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mitosis_protocol::explain::Explanation;
-use mitosis_protocol::job::{AttemptInfo, JobTask, TaskCondition, TaskOutcome};
+use mitosis_protocol::job::{AttemptInfo, AttemptOutcome, JobTask, TaskCondition};
 use mitosis_protocol::{ShellCode, TaskInfo};
 use serde::Serialize;
 
@@ -198,8 +198,8 @@ impl Record for TaskDetail {
 /// An attempt: `1: failed, exit code 3, on 3f0c…, 2031-02-09 17:04:05`.
 fn described(attempt: &AttemptInfo) -> Cell {
     let worker = attempt.worker.map(|worker| format!(", on {worker}")).unwrap_or_default();
-    let exit = match attempt.outcome {
-        TaskOutcome::Failed => format!(", exit code {}", attempt.exit_code),
+    let exit = match (attempt.outcome, attempt.exit_code) {
+        (AttemptOutcome::Failed, Some(code)) => format!(", exit code {code}"),
         _ => String::new(),
     };
     let start = format!("{}: {}{exit}{worker}, ", attempt.attempt, word(attempt.outcome));

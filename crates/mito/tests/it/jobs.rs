@@ -220,6 +220,39 @@ async fn job_is_paused_changed_and_cancelled() {
 }
 
 #[tokio::test]
+async fn failed_task_is_retried_by_itself() {
+    let user = User::of_dev().await;
+    let tries = user.home.path().join("tries");
+    // The third attempt succeeds.
+    let script = format!("echo >> {0}; test $(wc -l < {0}) = 3 || exit 75", tries.display());
+    let submit = |options: &str| {
+        let mut args = vec!["submit"];
+        args.extend(options.split(' '));
+        args.extend(["--", "sh", "-c", &script]);
+        user.command(&args)
+    };
+    assert_eq!(ended(submit("--retries 3 --retry-on exit=70-79 --backoff 0s")).await.code, Some(0));
+    assert_eq!(user.ok("wait last").await, "job 1: succeeded, 1 task\n");
+    let task = user.json("show 1/1").await;
+    let outcomes: Vec<_> =
+        task["attempts"].as_array().unwrap().iter().map(|one| one["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["failed", "failed", "succeeded"]);
+    let shown = user.ok("show 1").await;
+    assert!(shown.contains("retries     at most 3, on exit=70-79, after 0s"), "{shown}");
+
+    user.home.write("tries", "");
+    assert_eq!(ended(submit("--retries 1 --backoff 1h")).await.code, Some(0));
+    let wait = user.command(&["wait", "last"]);
+    let (_wait, reason) = Service::start(wait, "mito: job 2 is waiting: ").await;
+    assert!(reason.starts_with("The last attempt failed. The next one is due in "), "{reason}");
+    assert_eq!(user.ok("cancel 2").await, "job 2: cancelled 1 task\n");
+
+    assert_eq!(ended(submit("--retry-on timeout")).await.code, Some(2));
+    assert_eq!(ended(submit("--retries 1 --retry-on never")).await.code, Some(2));
+    assert_eq!(ended(submit("--retries 1 --backoff 5m..5s")).await.code, Some(2));
+}
+
+#[tokio::test]
 async fn running_task_is_stopped() {
     let user = User::of_dev().await;
     let started = user.home.path().join("started");

@@ -21,6 +21,7 @@ CREATE TABLE job (
     expires_at      BIGINT,
     max_running     BIGINT,
     max_failures    BIGINT,
+    retry           JSON,                           -- when tasks get further attempts
     created_at      BIGINT   NOT NULL,
     updated_at      BIGINT   NOT NULL,
     ended_at        BIGINT
@@ -54,7 +55,8 @@ CREATE TABLE job_dependency (
 );
 CREATE INDEX job_dependency_by_needed ON job_dependency (needed_id, met);
 
--- Earlier attempts of a task that was retried; the last one is in `done` or `lease`.
+-- Earlier attempts of a task that was retried, and attempts that were lost with their worker. The last one is in `done` or
+-- `lease`.
 CREATE TABLE attempt (
     task_id       BIGINT   NOT NULL,
     epoch         BIGINT   NOT NULL,
@@ -62,8 +64,10 @@ CREATE TABLE attempt (
     exit_status   INTEGER  NOT NULL,
     message       SMALLINT,
     reporter_uuid UUID,
+    token         BIGINT   NOT NULL,
     claimed_at    BIGINT,
     finished_at   BIGINT   NOT NULL,
+    retried_by    SMALLINT NOT NULL,                -- a user, the policy of the job, or the loss of the worker
     data          JSON,
     warnings      TEXT,
     PRIMARY KEY (task_id, epoch)

@@ -21,6 +21,7 @@ CREATE TABLE job (
     expires_at      INTEGER,
     max_running     INTEGER,
     max_failures    INTEGER,
+    retry           TEXT,                           -- when tasks get further attempts, as JSON
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL,
     ended_at        INTEGER
@@ -53,7 +54,8 @@ CREATE TABLE job_dependency (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX job_dependency_by_needed ON job_dependency (needed_id, met);
 
--- Earlier attempts of a task that was retried; the last one is in `done` or `lease`.
+-- Earlier attempts of a task that was retried, and attempts that were lost with their worker. The last one is in `done` or
+-- `lease`.
 CREATE TABLE attempt (
     task_id       INTEGER NOT NULL REFERENCES task (id),
     epoch         INTEGER NOT NULL,
@@ -61,8 +63,10 @@ CREATE TABLE attempt (
     exit_status   INTEGER NOT NULL,
     message       INTEGER,
     reporter_uuid BLOB,
+    token         INTEGER NOT NULL,
     claimed_at    INTEGER,
     finished_at   INTEGER NOT NULL,
+    retried_by    INTEGER NOT NULL,                 -- a user, the policy of the job, or the loss of the worker
     data          TEXT,
     warnings      TEXT,
     PRIMARY KEY (task_id, epoch)

@@ -15,6 +15,7 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::job::{
     AttemptInfo, JobChange, JobNeed, JobOptions, NewNeed, StopCause, TaskCondition, TaskOutcome,
 };
+use mitosis_protocol::retry::RetryPolicy;
 use uuid::Uuid;
 
 use crate::StoreError;
@@ -44,6 +45,8 @@ pub struct NewJob {
     pub size: u64,
     /// Limits and times.
     pub options: JobOptions,
+    /// When tasks get further attempts by themselves.
+    pub retry: Option<RetryPolicy>,
     /// The jobs that have to end first.
     pub needs: Vec<NewNeed>,
     /// Tasks that the tasks of the job refer to.
@@ -64,6 +67,7 @@ impl NewJob {
             blueprint: self.blueprint.clone(),
             size,
             options,
+            retry: self.retry.clone(),
             needs: self.needs.clone(),
             references: self.references.clone(),
             first: Vec::new(),
@@ -123,6 +127,8 @@ pub struct Job {
     pub unmet: u64,
     /// Limits and times.
     pub options: JobOptions,
+    /// When tasks get further attempts by themselves.
+    pub retry: Option<RetryPolicy>,
     /// When it was submitted.
     pub created_at: Timestamp,
     /// When its last task ended.

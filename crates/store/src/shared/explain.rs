@@ -1,7 +1,7 @@
 //! The facts that explain the state of a task.
 
 use async_trait::async_trait;
-use mitosis_domain::explain::{Ahead, EligibleWorkers, Facts, Holder, Nearest, Standing, Watched};
+use mitosis_domain::explain::{Ahead, EligibleWorkers, Facts, Hold, Holder, Nearest, Standing, Watched};
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::task::{Attempt, ExecEnd, Phase, Task};
 use mitosis_protocol::worker::WorkerState;
@@ -36,14 +36,43 @@ async fn standing(db: Db<'_>, task: &Task) -> Result<Standing, StoreError> {
             let phase = get::by_uuid(db, upstream).await?.ok_or(Corrupt::NoPhase(task.id.0))?.phase;
             Ok(Standing::Pending { upstream, state: phase.state() })
         }
-        Phase::Ready => Ok(Standing::Ready {
-            workers: eligible_workers(db, task).await?,
-            ahead: ahead(db, task.id).await?,
-        }),
+        Phase::Ready => match hold(db, task.id).await? {
+            Some((job, hold)) => Ok(Standing::OnHold { job, hold }),
+            None => Ok(Standing::Ready {
+                workers: eligible_workers(db, task).await?,
+                ahead: ahead(db, task.id).await?,
+            }),
+        },
         Phase::Running(attempt) => held(db, task, *attempt, None).await,
         Phase::Reported(attempt, end) => held(db, task, *attempt, Some(*end)).await,
         Phase::Ended(ending) => Ok(Standing::Ended(ending.clone())),
     }
+}
+
+const HOLD: Sql = sql!(
+    "
+    SELECT r.held_until, j.id, j.paused, j.max_running
+    FROM ready r INNER JOIN task t ON t.id = r.task_id INNER JOIN job j ON j.id = t.job_id
+    WHERE r.task_id = $1 AND r.held"
+);
+
+/// The job that does not let a waiting task start, and why.
+async fn hold(db: Db<'_>, task: TaskId) -> Result<Option<(i64, Hold)>, StoreError> {
+    let found = db
+        .optional(HOLD, &[&task.0], |row| {
+            let until = row.optional_time("held_until")?;
+            let most: Option<i64> = row.value("max_running")?;
+            let hold = match (row.value("paused")?, until, most) {
+                (true, _, _) => Some(Hold::Paused),
+                (false, Some(due), _) => Some(Hold::Retry(due)),
+                (false, None, Some(most)) => Some(Hold::Limit(most.unsigned_abs())),
+                // A coordinator is about to release it.
+                (false, None, None) => None,
+            };
+            Ok((row.value::<i64>("id")?, hold))
+        })
+        .await?;
+    Ok(found.and_then(|(job, hold)| Some((job, hold?))))
 }
 
 /// The numbers of workers that list the group of a task, by what they can do.

@@ -13,6 +13,7 @@ use mitosis_domain::job_plan::Step;
 use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::job::{JobChange, JobOptions, NeedKind, NeededJob, NewNeed, StopCause, TaskCondition};
+use mitosis_protocol::retry::RetryPolicy;
 use mitosis_store::ops::Actor;
 use mitosis_store::ops::dispatch::{Completed, Completion, Exchange, Holder};
 use mitosis_store::ops::jobs::{Job, JobCancellation, JobQuery, JobRetry, JobSubmission, JobTasks, NewJob};
@@ -40,6 +41,7 @@ enum Move {
         max_running: Option<u64>,
         max_failures: Option<u64>,
         need: Option<(usize, NeedKind)>,
+        retries: Option<u32>,
     },
     /// The coordinator does what is due for a job.
     Plan(usize),
@@ -66,13 +68,15 @@ fn one_move() -> impl Strategy<Value = Move> {
         proptest::option::of(1u64..4),
         proptest::option::weighted(0.3, 0u64..3),
         proptest::option::of((any::<usize>(), kind)),
+        proptest::option::weighted(0.3, 1u32..4),
     );
-    let submit = submit.prop_map(|(size, paused, max_running, max_failures, need)| Move::Submit {
+    let submit = submit.prop_map(|(size, paused, max_running, max_failures, need, retries)| Move::Submit {
         size,
         paused,
         max_running,
         max_failures,
         need,
+        retries,
     });
     prop_oneof![
         3 => submit,
@@ -190,7 +194,7 @@ impl<B: Backend> History<B> {
     }
 
     async fn submit(&mut self, one: &Move) {
-        let Move::Submit { size, paused, max_running, max_failures, need } = one else { return };
+        let Move::Submit { size, paused, max_running, max_failures, need, retries } = one else { return };
         let needed = need.and_then(|(job, kind)| Some((self.pick(job)?, kind)));
         let needs = needed.map(|(job, kind)| NewNeed { on: NeededJob::Job(job.0), kind });
         let first = if *paused || needs.is_some() { 0 } else { (*size).min(2).min(max_running.unwrap_or(2)) };
@@ -207,6 +211,12 @@ impl<B: Backend> History<B> {
                 max_failures: *max_failures,
                 ..JobOptions::default()
             },
+            retry: retries.map(|retries| RetryPolicy {
+                retries,
+                on: Vec::new(),
+                backoff: Duration::from_secs(u64::from(retries % 2) * 3),
+                max_backoff: Duration::from_secs(5),
+            }),
             needs: needs.into_iter().collect(),
             references: Vec::new(),
             first: self.tasks(first, 0),
@@ -303,6 +313,8 @@ impl<B: Backend> History<B> {
         }
         let rounds = 40 * (1 + self.jobs.len());
         for _ in 0..rounds {
+            // Deferred attempts become due.
+            self.harness.pass(Duration::from_secs(1));
             for id in self.jobs.clone() {
                 self.plan(id).await;
             }

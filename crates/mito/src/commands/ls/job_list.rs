@@ -82,6 +82,7 @@ mod tests {
             stopped_by: None,
             needs: Vec::new(),
             options: JobOptions::default(),
+            retry: None,
             created_at: Timestamp::UNIX_EPOCH,
             ended_at: ended.then_some(Timestamp::UNIX_EPOCH),
         }

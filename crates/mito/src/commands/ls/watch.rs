@@ -131,6 +131,7 @@ mod tests {
                 stopped_by: None,
                 needs: Vec::new(),
                 options: JobOptions::default(),
+                retry: None,
                 created_at: Timestamp::UNIX_EPOCH,
                 ended_at,
             })

@@ -37,6 +37,7 @@ pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<
         return preview(&job).await;
     }
     let options = args.job_options.options(SystemClock.now())?;
+    let retry = args.job_options.retry()?;
     for step in &job.steps {
         mitosis_sweep::check(&step.blueprint.expand()?)?;
     }
@@ -44,7 +45,7 @@ pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<
     let job = job.with_default_group(&identity.name)?;
     let needs = request::needs(&args.job_options, &identity).await?;
     upload::upload(&identity.client, &job.uploads, environment, &out).await?;
-    let request = request::request(args.name.as_ref(), job.steps, &needs, options);
+    let request = request::request(args.name.as_ref(), job.steps, &needs, options, retry.as_ref());
     let mut interrupts = StopRequests::listen()?;
     let sent = tokio::select! {
         sent = retry_transient(|| identity.client.submit_jobs(&request)) => sent,
@@ -105,7 +106,8 @@ fn job(args: &SubmitArgs) -> Result<Job, Failure> {
     let mut task = args.task.task(group.to_owned(), &args.command, !args.no_output);
     task.labels.extend(args.name.as_ref().map(ToString::to_string));
     let blueprint = Blueprint { task, plan: args.sweep.plan()? };
-    let step = Step { name: None, blueprint, needs: Vec::new(), max_running: None, max_failures: None };
+    let step =
+        Step { name: None, blueprint, needs: Vec::new(), max_running: None, max_failures: None, retry: None };
     Ok(Job { steps: vec![step], uploads: Vec::new() })
 }
 

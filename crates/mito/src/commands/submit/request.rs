@@ -3,6 +3,7 @@
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_domain::selector::{JobName, JobSelector};
 use mitosis_protocol::job::{JobOptions, NeedKind, NeededJob, NewJob, NewNeed, SubmitJobsRequest};
+use mitosis_protocol::retry::RetryPolicy;
 use mitosis_sweep::Step;
 
 use crate::cli::job_options::JobOptionArgs;
@@ -32,12 +33,13 @@ async fn each(jobs: &[JobSelector], identity: &Identity) -> Result<Vec<i64>, Fai
 }
 
 /// One job for each step. The name of the submission is that of a step without one; `needs` are those of every job.
-/// The limits of a step have precedence.
+/// The limits and retries of a step have precedence.
 pub(super) fn request(
     name: Option<&JobName>,
     steps: Vec<Step>,
     needs: &[NewNeed],
     options: JobOptions,
+    retry: Option<&RetryPolicy>,
 ) -> SubmitJobsRequest {
     let job = |step: Step| {
         let steps =
@@ -54,6 +56,7 @@ pub(super) fn request(
                 serde_json::value::to_raw_value(&step.blueprint.plan).expect("a plan is plain data")
             }),
             task: step.blueprint.task,
+            retry: step.retry.or(retry.cloned()),
         }
     };
     let id = name.map_or_else(|| OsEntropy.uuid().to_string(), ToString::to_string);
@@ -87,7 +90,7 @@ mod tests {
         );
         let needs = [NewNeed { on: NeededJob::Job(7), kind: NeedKind::Ended }];
         let options = JobOptions { max_running: Some(9), paused: true, ..JobOptions::default() };
-        let request = request(Some(&"night".parse().unwrap()), steps, &needs, options);
+        let request = request(Some(&"night".parse().unwrap()), steps, &needs, options, None);
         assert_eq!(request.idempotency_key.as_deref(), Some("mito-submit:night:0"));
         let names: Vec<_> = request.jobs.iter().map(|job| job.name.as_deref().unwrap()).collect();
         assert_eq!(names, ["a", "b", "night"]);
@@ -103,7 +106,7 @@ mod tests {
 
     #[test]
     fn submission_without_a_name_has_a_key_of_its_own() {
-        let key = || request(None, Vec::new(), &[], JobOptions::default()).idempotency_key.unwrap();
+        let key = || request(None, Vec::new(), &[], JobOptions::default(), None).idempotency_key.unwrap();
         assert_ne!(key(), key());
     }
 }

@@ -14,7 +14,9 @@ use crate::ops::{Changed, Effects};
 use crate::postgres::session::{Params, Session};
 use crate::shared::artifacts::records;
 use crate::shared::dispatch::{follow_up, lease};
+use crate::shared::jobs::auto_retry;
 use crate::shared::jobs::counts::CountChanges;
+use crate::shared::jobs::reopen::RetriedBy;
 use crate::shared::workers::{self, LockedWorker};
 
 /// Ends the attempts that still hold their tasks.
@@ -125,8 +127,9 @@ async fn complete_of(
     let mut counts = CountChanges::default();
     let outcome = outcome(end, completion.result);
     counts.add(job, CountChange { running: -1, ..CountChange::ended(outcome, 1) });
-    let mut effects = counts.write(db.into()).await?;
-    effects.add(Effects::ended(vec![uuid]));
+    let failed: Vec<_> = auto_retry::Failed::of(task, job, end, completion.result).into_iter().collect();
+    let retries = auto_retry::decide(db.into(), &failed, now).await?;
+    let mut effects = Effects::ended(vec![uuid]);
     let (archives, follow_up) = db
         .one(LEFT, &[&task.0, &epoch.0], |row| {
             Ok((row.value::<bool>("archives")?, row.value::<bool>("follow_up")?))
@@ -135,9 +138,13 @@ async fn complete_of(
     if archives {
         records::publish_attempt(db.into(), task, epoch, now).await?;
     }
-    if follow_up {
-        effects.add(follow_up::release(db.into(), task, epoch, now).await?);
+    match (follow_up, retries.includes(task)) {
+        (true, true) => follow_up::drop_pending(db.into(), task, now).await?,
+        (true, false) => effects.add(follow_up::release(db.into(), task, epoch, now).await?),
+        (false, _) => {}
     }
+    effects.add(retries.apply(db.into(), &mut counts, now).await?);
+    effects.add(counts.write(db.into()).await?);
     Ok(effects.with(Completed::Committed))
 }
 
@@ -159,13 +166,16 @@ const COMMITTED_BY_WORKER: &str = "
 const COMMITTED_BY_ATTEMPT: &str = "
     SELECT EXISTS (
         SELECT 1 FROM done
-        WHERE task_id = $1 AND epoch = $2 AND token = $3 AND reporter_worker_id IS NOT NULL)";
+        WHERE task_id = $1 AND epoch = $2 AND token = $3 AND reporter_worker_id IS NOT NULL)
+      OR EXISTS (
+        SELECT 1 FROM attempt WHERE task_id = $1 AND epoch = $2 AND token = $3 AND retried_by <> $4)";
 
 async fn was_committed(db: Session<'_>, holder: Holder) -> Result<bool, StoreError> {
     match holder {
         Holder::Worker(worker, task) => db.one(COMMITTED_BY_WORKER, &[&task.0, &worker.0], only).await,
         Holder::Lease(key) => {
-            db.one(COMMITTED_BY_ATTEMPT, &[&key.task.0, &key.epoch.0, &key.token.0], only).await
+            let params: Params<'_> = &[&key.task.0, &key.epoch.0, &key.token.0, &RetriedBy::Loss.code()];
+            db.one(COMMITTED_BY_ATTEMPT, params, only).await
         }
     }
 }

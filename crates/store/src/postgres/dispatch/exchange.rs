@@ -28,7 +28,9 @@ use crate::shared::artifacts::inline::{self, EndedWithArchives};
 use crate::shared::artifacts::records;
 use crate::shared::dispatch::ready::select_ready;
 use crate::shared::dispatch::{follow_up, lease, requeue};
+use crate::shared::jobs::auto_retry;
 use crate::shared::jobs::counts::CountChanges;
+use crate::shared::jobs::reopen::RetriedBy;
 use crate::shared::workers::{self};
 
 type Participants = HashMap<WorkerId, Participant>;
@@ -126,12 +128,19 @@ const WITH_OUTPUTS: &str = "
        OR EXISTS (SELECT 1 FROM pending p
                   WHERE p.upstream_task_id = reported.task_id AND p.upstream_epoch = reported.epoch)";
 
-/// Matches committed attempts by their keys. A cancellation has no reporter, so its token 0 matches nothing.
+/// Matches committed attempts by their keys, also earlier ones. A cancellation has no reporter, so its token 0 matches
+/// nothing.
 const COMMITTED_BEFORE: &str = "
     SELECT done.task_id, done.epoch, done.token
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS reported (task_id, epoch, token)
     JOIN done ON done.task_id = reported.task_id AND done.epoch = reported.epoch AND done.token = reported.token
-    WHERE done.reporter_worker_id IS NOT NULL";
+    WHERE done.reporter_worker_id IS NOT NULL
+    UNION ALL
+    SELECT attempt.task_id, attempt.epoch, attempt.token
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS reported (task_id, epoch, token)
+    JOIN attempt ON attempt.task_id = reported.task_id AND attempt.epoch = reported.epoch
+        AND attempt.token = reported.token
+    WHERE attempt.retried_by <> $4";
 
 /// Ends attempts; returns a verdict for each attempt of each agent.
 async fn end_all(
@@ -155,15 +164,20 @@ async fn end_all(
         return Ok(Changed::nothing(vec![Vec::new(); batch.len()]));
     }
     let committed = end(db, &reported, now).await?;
-    count_ended(&reported, &committed, counts);
+    let failed = count_ended(&reported, &committed, counts);
+    let retries = auto_retry::decide(db.into(), &failed, now).await?;
     let mut effects = Effects::ended(committed.values().map(|task| task.uuid).collect());
     for (task, epoch) in with_outputs(db, &reported).await? {
         if committed.keys().any(|(_, key)| key.task == task && key.epoch == epoch) {
             records::publish_attempt(db.into(), task, epoch, now).await?;
-            effects.add(follow_up::release(db.into(), task, epoch, now).await?);
+            match retries.includes(task) {
+                true => follow_up::drop_pending(db.into(), task, now).await?,
+                false => effects.add(follow_up::release(db.into(), task, epoch, now).await?),
+            }
         }
     }
     store_archives(db, &reported, &committed, now).await?;
+    effects.add(retries.apply(db.into(), counts, now).await?);
     let before = committed_before(db, &reported, &committed).await?;
     // The result is the same as if they had come one after the other: only the first report of an attempt
     // counts.
@@ -235,13 +249,14 @@ async fn end(
     .await
 }
 
-/// Counts the attempts that ended now in their jobs. If an attempt is reported twice, the first report counts.
+/// Counts the attempts that ended now in their jobs, and returns those that failed. If an attempt is reported twice, the
+/// first report counts.
 fn count_ended(
     reported: &[(WorkerId, Option<Uuid>, &Ended)],
     committed: &Committed,
     counts: &mut CountChanges,
-) {
-    let mut first = HashSet::new();
+) -> Vec<auto_retry::Failed> {
+    let (mut first, mut failed) = (HashSet::new(), Vec::new());
     for (worker, _, ended) in reported {
         let key = (*worker, ended.lease);
         if let Some(task) = committed.get(&key)
@@ -249,8 +264,10 @@ fn count_ended(
         {
             let outcome = outcome(task.end, ended.result);
             counts.add(task.job, CountChange { running: -1, ..CountChange::ended(outcome, 1) });
+            failed.extend(auto_retry::Failed::of(ended.lease.task, task.job, task.end, ended.result));
         }
     }
+    failed
 }
 
 async fn with_outputs(
@@ -302,7 +319,8 @@ async fn committed_before(
     let tasks: Vec<i64> = undecided.iter().map(|key| key.task.0).collect();
     let epochs: Vec<i64> = undecided.iter().map(|key| key.epoch.0).collect();
     let tokens: Vec<i64> = undecided.iter().map(|key| key.token.0).collect();
-    db.all(COMMITTED_BEFORE, &[&tasks, &epochs, &tokens], lease::read_key).await
+    let params: Params<'_> = &[&tasks, &epochs, &tokens, &RetriedBy::Loss.code()];
+    db.all(COMMITTED_BEFORE, params, lease::read_key).await
 }
 
 /// Requeues attempts that were not started. Only the number of the attempt differs from before.

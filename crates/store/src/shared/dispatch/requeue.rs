@@ -2,12 +2,14 @@
 
 use mitosis_domain::ids::{JobId, TaskId};
 use mitosis_domain::limits::MAX_LOST_ATTEMPTS;
+use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::admin::AccountState;
 use uuid::Uuid;
 
 use super::super::artifacts::records;
 use super::super::jobs::counts::CountChanges;
+use super::super::jobs::reopen::RetriedBy;
 use super::super::tasks::{cancel, cancel_lost};
 use super::follow_up;
 use super::lease::{self, Lease};
@@ -56,6 +58,13 @@ fn read_place(row: &Row<'_>) -> Result<PlaceOfTask, StoreError> {
     })
 }
 
+/// A lost attempt stays visible.
+const KEEP_LOST: Sql = sql!(
+    "
+    INSERT INTO attempt (task_id, epoch, state, exit_status, reporter_uuid, token, claimed_at, finished_at, retried_by)
+    VALUES ($1, $2, $3, 0, (SELECT uuid FROM worker WHERE id = $4), $5, $6, $7, $8)"
+);
+
 const REQUEUE: Sql = sql!(
     "
     INSERT INTO ready (lane_id, held, neg_priority, task_id, epoch, losses, queued_at)
@@ -76,6 +85,19 @@ pub(crate) async fn requeue(
     db.lock(LOCK_JOB, &[&task.0]).await?;
     let place = db.one(PLACE_OF_TASK, &[&task.0, &AccountState::Deleted.code()], read_place).await?;
     let (uuid, order) = (place.uuid, neg_priority(place.priority));
+    if fate == Fate::WorkerLost {
+        let params: Params<'_> = &[
+            &task.0,
+            &lost.key.epoch.0,
+            &ExecEnd::Cancelled.code(),
+            &lost.worker.0,
+            &lost.key.token.0,
+            &lost.claimed_at.unix_micros(),
+            &now.unix_micros(),
+            &RetriedBy::Loss.code(),
+        ];
+        db.run_one(KEEP_LOST, params).await?;
+    }
     let params: Params<'_> =
         &[&place.lane, &place.is_held, &order, &task.0, &lost.key.epoch.0, &losses, &now.unix_micros()];
     db.run_one(REQUEUE, params).await?;

@@ -77,14 +77,14 @@ const INSERT_JOB: Sql = sql!(
     postgres: "
     INSERT INTO job (id, group_id, creator_id, name, labels, priority, blueprint, size, first_id, first_number,
                      written, paused, stop_cause, stop_job_id, unmet, start_after, expires_at, max_running,
-                     max_failures, created_at, updated_at)
+                     max_failures, created_at, updated_at, retry)
     OVERRIDING SYSTEM VALUE
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20)",
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20, $21)",
     sqlite: "
     INSERT INTO job (id, group_id, creator_id, name, labels, priority, blueprint, size, first_id, first_number,
                      written, paused, stop_cause, stop_job_id, unmet, start_after, expires_at, max_running,
-                     max_failures, created_at, updated_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?20)",
+                     max_failures, created_at, updated_at, retry)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?20, ?21)",
 );
 
 const INSERT_DEPENDENCY: Sql =
@@ -130,6 +130,7 @@ async fn insert(db: Db<'_>, row: &JobRow<'_>, now: Timestamp) -> Result<(), Stor
         &options.max_running.map(count),
         &options.max_failures.map(count),
         &now.unix_micros(),
+        &job.retry.as_ref().map(Json),
     ];
     db.run_one(INSERT_JOB, params).await?;
     for Dependency { on, kind, status } in dependencies {

@@ -1,5 +1,6 @@
 //! Jobs: submission, late writing of their tasks, progress, and changes.
 
+pub(crate) mod auto_retry;
 mod cancel;
 mod change;
 pub(crate) mod counts;
@@ -7,6 +8,7 @@ mod insert;
 mod ranges;
 mod read;
 mod remove;
+pub(crate) mod reopen;
 mod retry;
 mod steps;
 mod submit;

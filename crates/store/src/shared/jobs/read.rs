@@ -4,10 +4,11 @@ use mitosis_domain::ids::{GroupId, JobId, TaskId, UserId};
 use mitosis_domain::job_plan::{Snapshot, WrittenCounts};
 use mitosis_domain::task::outcome;
 use mitosis_protocol::Timestamp;
-use mitosis_protocol::job::{AttemptInfo, JobNeed, JobOptions};
+use mitosis_protocol::job::{AttemptInfo, AttemptOutcome, JobNeed, JobOptions};
 use uuid::Uuid;
 
 use super::ranges;
+use super::reopen::RetriedBy;
 use crate::StoreError;
 use crate::db::{Db, List, Params, Row, Sql, sql};
 use crate::enum_codes::{Code, row_count};
@@ -51,7 +52,7 @@ macro_rules! select_job {
             "
     SELECT j.id, j.group_id, g.name AS group_name, j.creator_id, u.username AS creator, j.name, j.labels, j.priority,
            j.size, j.first_id, j.first_number, j.written, j.paused, j.skipped, j.stop_cause, j.stop_job_id, j.unmet,
-           j.start_after, j.expires_at, j.max_running, j.max_failures, j.created_at, j.ended_at, ",
+           j.start_after, j.expires_at, j.max_running, j.max_failures, j.retry, j.created_at, j.ended_at, ",
             counts!(),
             "
     FROM job j INNER JOIN groups g ON g.id = j.group_id INNER JOIN users u ON u.id = j.creator_id"
@@ -121,6 +122,7 @@ fn read(row: &Row<'_>) -> Result<Job, StoreError> {
         stopped: stop_cause.map(|cause| (cause, stop_job)),
         unmet: unsigned(row, "unmet")?,
         options: read_options(row)?,
+        retry: row.optional_json("retry")?,
         created_at: row.time("created_at")?,
         ended_at: row.optional_time("ended_at")?,
     })
@@ -289,10 +291,10 @@ pub(super) async fn tasks(
 /// A cancellation of a waiting task is no attempt: it has no reporter.
 const ATTEMPTS: Sql = sql!(
     "
-    SELECT epoch, state, exit_status, message, reporter_uuid, claimed_at, finished_at
+    SELECT epoch, state, exit_status, message, reporter_uuid, claimed_at, finished_at, retried_by
     FROM attempt a WHERE a.task_id = (SELECT id FROM task WHERE uuid = $1)
     UNION ALL
-    SELECT epoch, state, exit_status, message, reporter_uuid, claimed_at, finished_at
+    SELECT epoch, state, exit_status, message, reporter_uuid, claimed_at, finished_at, NULL
     FROM done d WHERE d.task_id = (SELECT id FROM task WHERE uuid = $1) AND d.reporter_uuid IS NOT NULL
     ORDER BY epoch"
 );
@@ -301,13 +303,18 @@ const ATTEMPTS: Sql = sql!(
 pub(super) async fn attempts(db: Db<'_>, task: Uuid) -> Result<Vec<AttemptInfo>, StoreError> {
     db.all(ATTEMPTS, &[&task], |row| {
         let result = row.result()?;
+        let is_lost = row.optional_code("retried_by")? == Some(RetriedBy::Loss);
+        let outcome = match is_lost {
+            true => AttemptOutcome::Lost,
+            false => outcome(row.code("state")?, result).into(),
+        };
         Ok(AttemptInfo {
             attempt: row.value("epoch")?,
             worker: row.value("reporter_uuid")?,
             started_at: row.optional_time("claimed_at")?,
             ended_at: row.time("finished_at")?,
-            outcome: outcome(row.code("state")?, result),
-            exit_code: i32::from(result.exit_status.shell_code().0),
+            outcome,
+            exit_code: (!is_lost).then(|| i32::from(result.exit_status.shell_code().0)),
         })
     })
     .await

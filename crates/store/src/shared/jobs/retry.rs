@@ -9,6 +9,7 @@ use super::super::rights;
 use super::counts::CountChanges;
 use super::ranges;
 use super::read::outcome_code;
+use super::reopen::{Hold, RetriedBy, reopen};
 use super::steps::{self, Locked};
 use crate::StoreError;
 use crate::db::{Db, List, Params, Row, Sql, only, sql};
@@ -96,30 +97,7 @@ async fn ended_tasks(
     Ok(ended)
 }
 
-/// Keeps the attempts. A cancellation of a waiting task is no attempt: it has no reporter.
-const KEEP_ATTEMPTS: Sql = sql!(
-    "
-    INSERT INTO attempt (task_id, epoch, state, exit_status, message, reporter_uuid, claimed_at, finished_at, data,
-                         warnings)
-    SELECT task_id, epoch, state, exit_status, message, reporter_uuid, claimed_at, finished_at, data, warnings
-    FROM done WHERE task_id = ANY($1) AND reporter_uuid IS NOT NULL"
-);
-
-/// The archives of earlier attempts are kept, and are not those of the task any more. What a user uploaded stays.
-const HIDE_ARCHIVES: Sql =
-    sql!("UPDATE artifact SET visible = FALSE WHERE task_id = ANY($1) AND visible AND epoch > 0");
-
-const QUEUE: Sql = sql!(
-    "
-    INSERT INTO ready (lane_id, held, neg_priority, task_id, epoch, losses, queued_at)
-    SELECT t.lane_id, $2, ~t.priority, t.id, d.epoch, 0, $3
-    FROM done d INNER JOIN task t ON t.id = d.task_id
-    WHERE d.task_id = ANY($1)"
-);
-
-const DELETE_ENDS: Sql = sql!("DELETE FROM done WHERE task_id = ANY($1)");
-
-/// Moves ended tasks to the queue. Their epochs continue, so a late report of an earlier attempt finds nothing.
+/// Moves ended tasks to the queue.
 async fn reopen_tasks(
     db: Db<'_>,
     id: JobId,
@@ -131,17 +109,13 @@ async fn reopen_tasks(
         return Ok(Effects::default());
     }
     let ids: Vec<i64> = ended.iter().map(|task| task.id).collect();
-    db.run(KEEP_ATTEMPTS, &[&List(&ids)]).await?;
-    db.run(HIDE_ARCHIVES, &[&List(&ids)]).await?;
-    let held = job.paused || job.max_running.is_some();
-    db.run(QUEUE, &[&List(&ids), &held, &now.unix_micros()]).await?;
-    db.run(DELETE_ENDS, &[&List(&ids)]).await?;
+    let hold = if job.paused || job.max_running.is_some() { Hold::Held } else { Hold::Free };
+    let mut effects = reopen(db, &ids, RetriedBy::User, hold, now).await?;
     let mut counts = CountChanges::default();
     for Ended { outcome, .. } in ended {
         counts.add(Some(id), CountChange { waiting: 1, ..CountChange::ended(*outcome, -1) });
     }
-    let mut effects = counts.write(db).await?;
-    effects.add(Effects { ready: true, ..Effects::moved() });
+    effects.add(counts.write(db).await?);
     Ok(effects)
 }
 
@@ -191,7 +165,6 @@ mod tests {
     #[test]
     fn sqlite_reads_ends_by_their_key() {
         assert_searches(ENDED, &["d", "t"]);
-        assert_searches(QUEUE, &["d", "t"]);
         assert_searches(REOPEN_DEPENDENTS, &["job", "job_dependency"]);
     }
 }

@@ -16,7 +16,9 @@ use crate::ops::{Changed, Effects};
 use crate::shared::artifacts::records;
 use crate::shared::dispatch::follow_up;
 use crate::shared::dispatch::lease::{self, Lease};
+use crate::shared::jobs::auto_retry::{self, Failed, Retries};
 use crate::shared::jobs::counts::CountChanges;
+use crate::shared::jobs::reopen::RetriedBy;
 use crate::shared::workers;
 use crate::sqlite::connection::Connection;
 use crate::sqlite::finish;
@@ -51,7 +53,8 @@ fn complete_one(
     let Some(end) = lease.reported_end.or(completion.end) else { return Ok(Completed::NotReported) };
     let ended = AttemptEnd { result: completion.result, data: None, warnings: &[] };
     let Some(worker) = finish(workers::lock(db.into(), lease.worker))? else { return Ok(Completed::Stale) };
-    effects.keep(self::end(db, &lease, worker.uuid, end, ended, counts, now)?);
+    let ended = effects.keep(self::end(db, &lease, worker.uuid, end, ended, counts, now)?);
+    effects.add(finish(ended.retries.apply(db.into(), counts, now))?);
     effects.add(finish(workers::after_commit(db.into(), &worker, now))?);
     Ok(Completed::Committed)
 }
@@ -65,7 +68,14 @@ pub(super) struct AttemptEnd<'a> {
 
 const UUID_AND_JOB: &str = "SELECT uuid, job_id FROM task WHERE id = ?1";
 
-/// Ends an attempt that holds its task, and makes its follow-up Ready; returns the task.
+/// An attempt that has ended.
+pub(super) struct EndedTask {
+    pub(super) uuid: Uuid,
+    /// Whether the task has another attempt; to be applied once everything else is stored.
+    pub(super) retries: Retries,
+}
+
+/// Ends an attempt that holds its task, and makes its follow-up Ready unless there is another attempt.
 pub(super) fn end(
     db: &Connection,
     lease: &Lease,
@@ -74,8 +84,9 @@ pub(super) fn end(
     ended: AttemptEnd<'_>,
     counts: &mut CountChanges,
     now: Timestamp,
-) -> Result<Changed<Uuid>, StoreError> {
-    let outcome = outcome(end, ended.result);
+) -> Result<Changed<EndedTask>, StoreError> {
+    let result = ended.result;
+    let outcome = outcome(end, result);
     // A request to stop that comes after the end has no effect.
     failpoints::point("complete.delete:before");
     let _stop_asked = finish(lease::end(db.into(), lease.key.task))?;
@@ -86,9 +97,14 @@ pub(super) fn end(
         Ok((row.get::<Uuid>(0)?, row.get::<Option<i64>>(1)?.map(JobId)))
     })?;
     counts.add(job, CountChange { running: -1, ..CountChange::ended(outcome, 1) });
+    let failed: Vec<Failed> = Failed::of(lease.key.task, job, end, result).into_iter().collect();
+    let retries = finish(auto_retry::decide(db.into(), &failed, now))?;
     let mut effects = Effects::ended(vec![uuid]);
-    effects.add(finish(follow_up::release(db.into(), lease.key.task, lease.key.epoch, now))?);
-    Ok(effects.with(uuid))
+    match retries.includes(lease.key.task) {
+        true => finish(follow_up::drop_pending(db.into(), lease.key.task, now))?,
+        false => effects.add(finish(follow_up::release(db.into(), lease.key.task, lease.key.epoch, now))?),
+    }
+    Ok(effects.with(EndedTask { uuid, retries }))
 }
 
 const COMMITTED_BY_WORKER: &str = "
@@ -98,12 +114,17 @@ const COMMITTED_BY_WORKER: &str = "
 const COMMITTED_BY_ATTEMPT: &str = "
     SELECT EXISTS (
         SELECT 1 FROM done
-        WHERE task_id = ?1 AND epoch = ?2 AND token = ?3 AND reporter_worker_id IS NOT NULL)";
+        WHERE task_id = ?1 AND epoch = ?2 AND token = ?3 AND reporter_worker_id IS NOT NULL)
+      OR EXISTS (
+        SELECT 1 FROM attempt WHERE task_id = ?1 AND epoch = ?2 AND token = ?3 AND retried_by <> ?4)";
 
 pub(super) fn was_committed(db: &Connection, holder: Holder) -> Result<bool, StoreError> {
     match holder {
         Holder::Worker(worker, task) => db.one(COMMITTED_BY_WORKER, [task.0, worker.0], only),
-        Holder::Lease(key) => db.one(COMMITTED_BY_ATTEMPT, [key.task.0, key.epoch.0, key.token.0], only),
+        Holder::Lease(key) => {
+            let params = params![key.task.0, key.epoch.0, key.token.0, RetriedBy::Loss.code()];
+            db.one(COMMITTED_BY_ATTEMPT, params, only)
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use mitosis_domain::task::LeaseKey;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::WorkerState;
 
-use super::{claim, complete};
+use super::claim;
+use super::complete::{self, EndedTask};
 use crate::StoreError;
 use crate::db::only;
 use crate::exchange_plan::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
@@ -99,12 +100,14 @@ fn end(
         (Some(lease), Some(worker)) if lease.worker == worker.id => {
             let end = lease.reported_end.unwrap_or(ended.end);
             let committed = complete::end(db, &lease, worker.uuid, end, attempt_end(ended), counts, now)?;
+            let (EndedTask { uuid, retries }, mut effects) = committed.into_parts();
             if !ended.archives.is_empty() {
                 let group = GroupId(db.one(GROUP_OF_TASK, [ended.lease.task.0], only)?);
-                let attempt = EndedWithArchives { uuid: *committed.value(), group, ended };
+                let attempt = EndedWithArchives { uuid, group, ended };
                 finish(inline::store(db.into(), &[attempt], now))?;
             }
-            Ok(committed.map(Verdict::Committed))
+            effects.add(finish(retries.apply(db.into(), counts, now))?);
+            Ok(effects.with(Verdict::Committed(uuid)))
         }
         (Some(_), _) => Ok(Changed::nothing(Verdict::Stale)),
         (None, _) => Ok(Changed::nothing(match complete::was_committed(db, holder)? {

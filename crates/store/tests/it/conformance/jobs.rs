@@ -1,18 +1,21 @@
 //! Jobs: late writing, order, counts, limits, dependencies, retries and removal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::{join, join_all};
+use mitosis_domain::explain::{Hold, Standing};
 use mitosis_domain::ids::JobId;
 use mitosis_domain::job_plan::{Step, WrittenCounts};
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::job::{
-    JobChange, JobOptions, NeedKind, NeededJob, NewNeed, StopCause, TaskCondition, TaskOutcome,
+    AttemptOutcome, JobChange, JobOptions, NeedKind, NeededJob, NewNeed, StopCause, TaskCondition,
 };
-use mitosis_protocol::{ArtifactKind, TaskResult, TaskResultMessage, WaitStatus};
+use mitosis_protocol::retry::{RetryCause, RetryPolicy};
+use mitosis_protocol::{ArtifactKind, TaskResult, TaskResultMessage, TaskState, WaitStatus};
 use mitosis_store::ops::Actor;
 use mitosis_store::ops::artifacts::Reservation;
-use mitosis_store::ops::dispatch::{Completed, Completion, Exchange, Holder};
+use mitosis_store::ops::dispatch::{Assignment, Completed, Completion, Exchange, Holder};
 use mitosis_store::ops::groups::GroupDeletion;
 use mitosis_store::ops::jobs::{
     Job, JobCancellation, JobQuery, JobRemoval, JobRetry, JobSubmission, JobTasks, NewJob,
@@ -23,7 +26,7 @@ use uuid::Uuid;
 
 use crate::backend::Backend;
 use crate::harness::Answer as _;
-use crate::harness::{HOUR, Harness, Person, SECOND, status};
+use crate::harness::{HOUR, Harness, Person, RegisteredWorker, SECOND, status};
 
 /// A job with its first tasks written.
 fn new_job<B: Backend>(harness: &Harness<B>, owner: &Person, size: u64, written: usize) -> NewJob {
@@ -35,6 +38,7 @@ fn new_job<B: Backend>(harness: &Harness<B>, owner: &Person, size: u64, written:
         blueprint: Arc::from("{}"),
         size,
         options: JobOptions::default(),
+        retry: None,
         needs: Vec::new(),
         references: Vec::new(),
         first: tasks(harness, owner, written),
@@ -483,7 +487,7 @@ pub(crate) async fn retried_tasks_keep_their_attempts<B: Backend>(harness: &mut 
     assert_eq!(retry(harness, id, &JobTasks::default()).await, retried(0), "it waits already");
     assert_eq!(job(harness, id).await.ended_at, None);
     let stale = Completion { holder, end: Some(ExecEnd::Finished), result: status(0) };
-    assert_eq!(harness.complete(stale).await, Completed::Stale, "a late report finds nothing");
+    assert_eq!(harness.complete(stale).await, Completed::Replayed, "a repeated report has no effect");
     let again = harness.claim_one(worker).await;
     assert_eq!((again.task.uuid, again.lease.epoch), (uuid, held[1].lease.epoch.next()));
     assert!(
@@ -493,8 +497,8 @@ pub(crate) async fn retried_tasks_keep_their_attempts<B: Backend>(harness: &mut 
     harness.finish(&again).await;
     let attempts = harness.store().attempts(uuid).await.unwrap();
     let outcomes: Vec<_> = attempts.iter().map(|one| (one.attempt, one.outcome)).collect();
-    assert_eq!(outcomes, [(1, TaskOutcome::Failed), (2, TaskOutcome::Succeeded)]);
-    assert_eq!((attempts[0].exit_code, attempts[0].worker), (1, Some(worker.uuid)));
+    assert_eq!(outcomes, [(1, AttemptOutcome::Failed), (2, AttemptOutcome::Succeeded)]);
+    assert_eq!((attempts[0].exit_code, attempts[0].worker), (Some(1), Some(worker.uuid)));
     let counts = counts(harness, id).await;
     assert_eq!((counts.succeeded, counts.failed), (3, 0));
     assert!(end(harness, id).await);
@@ -503,6 +507,101 @@ pub(crate) async fn retried_tasks_keep_their_attempts<B: Backend>(harness: &mut 
         retry(harness, id, &JobTasks { states: vec![TaskCondition::Succeeded], indices: vec![(2, 3)] }).await,
         retried(2)
     );
+}
+
+fn policy(retries: u32, backoff: Duration) -> RetryPolicy {
+    let on = vec![RetryCause::Exit(vec![(1, 9)])];
+    RetryPolicy { retries, on, backoff, max_backoff: SECOND * 15 }
+}
+
+/// Claims the only task that may start, and ends it with exit code 1.
+async fn fail_next<B: Backend>(harness: &Harness<B>, worker: RegisteredWorker) -> Assignment {
+    let held = harness.claim_one(worker).await;
+    complete(harness, Holder::Lease(held.lease), status(256)).await;
+    held
+}
+
+async fn outcomes<B: Backend>(harness: &Harness<B>, task: Uuid) -> Vec<AttemptOutcome> {
+    harness.store().attempts(task).await.unwrap().iter().map(|attempt| attempt.outcome).collect()
+}
+
+pub(crate) async fn failed_task_has_further_attempts<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let retry_policy = Some(policy(2, SECOND * 10));
+    let id = submit_one(harness, &ann, NewJob { retry: retry_policy, ..new_job(harness, &ann, 1, 1) }).await;
+    for wait in [SECOND * 10, SECOND * 15] {
+        let held = fail_next(harness, worker).await;
+        let repeated = Completion {
+            holder: Holder::Lease(held.lease),
+            end: Some(ExecEnd::Finished),
+            result: status(256),
+        };
+        assert_eq!(harness.complete(repeated).await, Completed::Replayed);
+        let found = harness.store().task(held.task.uuid).await.unwrap().expect("the task is there");
+        assert_eq!(found.phase.state(), TaskState::Ready, "it never appears as ended");
+        assert_eq!(counts(harness, id).await, WrittenCounts { waiting: 1, ..WrittenCounts::default() });
+        assert_eq!(next(harness, id).await, Step::WaitUntil(harness.now + wait));
+        let facts = harness.store().facts(held.task.uuid).await.unwrap().expect("the task is there");
+        assert_eq!(facts.standing, Standing::OnHold { job: id.0, hold: Hold::Retry(harness.now + wait) });
+        assert_eq!(harness.store().release_tasks(id, 9, harness.now).await.answer(), 0);
+        assert!(harness.claim(worker, 9).await.is_empty());
+        harness.pass(wait);
+        assert_eq!(next(harness, id).await, Step::Release(1));
+        assert_eq!(harness.store().release_tasks(id, 9, harness.now).await.answer(), 1);
+    }
+    let uuid = fail_next(harness, worker).await.task.uuid;
+    assert_eq!(counts(harness, id).await, WrittenCounts { failed: 1, ..WrittenCounts::default() });
+    assert_eq!(outcomes(harness, uuid).await, [AttemptOutcome::Failed; 3]);
+    // A user's retry has all further attempts again.
+    assert_eq!(retry(harness, id, &JobTasks::default()).await, retried(1));
+    fail_next(harness, worker).await;
+    assert_eq!(next(harness, id).await, Step::WaitUntil(harness.now + SECOND * 10));
+    // A cancelled job has no further attempts.
+    let cancelled = harness.store().cancel_job(Actor::System, id, &JobTasks::default(), harness.now).await;
+    assert!(matches!(cancelled.answer(), JobCancellation::Done { cancelled: 1, .. }));
+    assert!(end(harness, id).await);
+}
+
+pub(crate) async fn only_failures_of_the_policy_are_retried<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let retry_policy = Some(policy(9, Duration::ZERO));
+    let id = submit_one(harness, &ann, NewJob { retry: retry_policy, ..new_job(harness, &ann, 4, 4) }).await;
+    let timeout =
+        TaskResult { exit_status: WaitStatus::signalled(9), msg: Some(TaskResultMessage::ExecTimeout) };
+    let results = [status(256), status(256 * 10), timeout, status(0)];
+    for (held, result) in harness.claim(worker, 4).await.iter().zip(results) {
+        complete(harness, Holder::Lease(held.lease), result).await;
+    }
+    let expected =
+        WrittenCounts { waiting: 1, failed: 1, timed_out: 1, succeeded: 1, ..WrittenCounts::default() };
+    assert_eq!(counts(harness, id).await, expected);
+    // Without a wait, it may start at once; a limit or a pause counts.
+    let held = harness.claim_one(worker).await;
+    let pause = JobChange { paused: Some(true), ..JobChange::default() };
+    assert!(harness.store().change_job(Actor::System, id, &pause, harness.now).await.answer());
+    complete(harness, Holder::Lease(held.lease), status(256)).await;
+    assert!(harness.claim(worker, 9).await.is_empty());
+    let facts = harness.store().facts(held.task.uuid).await.unwrap().expect("the task is there");
+    assert_eq!(facts.standing, Standing::OnHold { job: id.0, hold: Hold::Paused });
+}
+
+pub(crate) async fn lost_attempts_are_listed_and_are_no_retries<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let retry_policy = Some(policy(1, Duration::ZERO));
+    let id = submit_one(harness, &ann, NewJob { retry: retry_policy, ..new_job(harness, &ann, 1, 1) }).await;
+    let lost = harness.worker(&ann).await;
+    let uuid = harness.claim_one(lost).await.task.uuid;
+    harness.store().sign_off(lost.uuid, Fate::WorkerLost, harness.now).await.answer();
+    let worker = harness.worker(&ann).await;
+    fail_next(harness, worker).await;
+    fail_next(harness, worker).await;
+    assert_eq!(counts(harness, id).await.failed, 1);
+    let (lost_one, failed) = (AttemptOutcome::Lost, AttemptOutcome::Failed);
+    assert_eq!(outcomes(harness, uuid).await, [lost_one, failed, failed]);
+    let first = harness.store().attempts(uuid).await.unwrap()[0].clone();
+    assert_eq!((first.worker, first.exit_code), (Some(lost.uuid), None));
 }
 
 pub(crate) async fn removed_job_leaves_nothing<B: Backend>(harness: &mut Harness<B>) {

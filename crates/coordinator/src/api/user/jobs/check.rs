@@ -7,7 +7,8 @@ use mitosis_domain::job_plan::CHUNK;
 use mitosis_domain::selector::JobName;
 use mitosis_domain::spec;
 use mitosis_protocol::job::{self, JobOptions, MAX_JOBS, MAX_NEEDS, NeededJob, NewNeed};
-use mitosis_protocol::{ErrorCode, Timestamp};
+use mitosis_protocol::retry::{MAX_BACKOFF, MAX_RETRIES, RetryPolicy};
+use mitosis_protocol::{ErrorCode, Timestamp, duration};
 use mitosis_store::ops::jobs::NewJob;
 
 use crate::api::user::tasks::submission;
@@ -16,6 +17,9 @@ use crate::jobs::blueprints::{CHUNK_BYTES, JobBlueprint, UnusableBlueprint};
 
 /// Tasks that are written together with their jobs: one for each job of the largest submission.
 const FIRST_TASKS: u64 = MAX_JOBS as u64;
+
+/// Most causes of a retry policy.
+const MAX_CAUSES: usize = 16;
 
 /// A job to store, and the name of its group.
 #[derive(Debug)]
@@ -104,9 +108,10 @@ struct Checks<'a> {
 
 impl Checks<'_> {
     fn job(&self, new: job::NewJob, group: GroupId, position: usize) -> Result<CheckedJob, Rejection> {
-        let job::NewJob { name, task, plan, needs, options } = new;
+        let job::NewJob { name, task, plan, needs, options, retry } = new;
         let name = name.map(JobName::try_from).transpose().map_err(invalid_name)?.map(String::from);
         self.check_options(&options)?;
+        retry.as_ref().map_or(Ok(()), check_retry)?;
         check_needs(&needs, position)?;
         let plan = plan.as_deref().map(|plan| serde_json::from_str(plan.get()));
         let plan: Plan = plan.transpose().map_err(|error| invalid_plan(&error))?.unwrap_or_default();
@@ -122,8 +127,19 @@ impl Checks<'_> {
             blueprint.check_sample(self.share.sample).map_err(place)?;
         }
         let blueprint = blueprint.to_json().map_err(unusable)?;
-        let job =
-            NewJob { group, name, labels, priority, blueprint, size, options, needs, references, first };
+        let job = NewJob {
+            group,
+            name,
+            labels,
+            priority,
+            blueprint,
+            size,
+            options,
+            retry,
+            needs,
+            references,
+            first,
+        };
         Ok(CheckedJob { group_name, job })
     }
 
@@ -153,6 +169,24 @@ impl Checks<'_> {
         }
         Ok(())
     }
+}
+
+fn check_retry(policy: &RetryPolicy) -> Result<(), Rejection> {
+    let RetryPolicy { retries, on, backoff, max_backoff } = policy;
+    if *retries == 0 || *retries > MAX_RETRIES {
+        return Err(Rejection::invalid(format!("retries is {retries}; expected 1 to {MAX_RETRIES}"))
+            .hint("leave out `retry` for no further attempts"));
+    }
+    if on.len() > MAX_CAUSES {
+        return Err(Rejection::invalid(format!("a retry policy can have at most {MAX_CAUSES} causes")));
+    }
+    if *max_backoff > MAX_BACKOFF || backoff > max_backoff {
+        let (first, most) = (duration::short(*backoff), duration::short(*max_backoff));
+        let longest = duration::short(MAX_BACKOFF);
+        return Err(Rejection::invalid(format!("invalid backoff: {first} to {most}"))
+            .hint(format!("the first wait is at most the longest, which is at most {longest}")));
+    }
+    Ok(())
 }
 
 fn check_needs(needs: &[NewNeed], position: usize) -> Result<(), Rejection> {
