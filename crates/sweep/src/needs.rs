@@ -23,7 +23,7 @@ pub(super) struct Order {
     pub(super) needs: Vec<Vec<(usize, NeedKind)>>,
 }
 
-/// Orders tasks. Those that don't need each other keep the order of the file.
+/// Sorts tasks. Those that don't need each other keep the order of the file.
 pub(super) fn order(tasks: &[Named<'_>]) -> Result<Order, Error> {
     let needs = resolved(tasks)?;
     let mut missing: Vec<usize> = needs.iter().map(BTreeMap::len).collect();

@@ -53,7 +53,7 @@ async fn job(client: &UserClient, job: i64) -> Result<JobDetail, Failure> {
     Ok(JobDetail::new(reply, waiting))
 }
 
-/// Why the next task of a job waits, if no task runs. The job is shown without it if the coordinator can't tell.
+/// Why the next task of a job waits, if no task runs. The job is shown without it if the coordinator gives no reason.
 async fn waiting_reason(client: &UserClient, reply: &JobReply) -> Option<String> {
     let info = &reply.info;
     if info.counts.running > 0 || info.counts.waiting == 0 || info.state == JobState::Paused {

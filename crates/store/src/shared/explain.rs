@@ -49,7 +49,7 @@ async fn standing(db: Db<'_>, task: &Task) -> Result<Standing, StoreError> {
     }
 }
 
-const HOLD: Sql = sql!(
+const HELD_BY_JOB: Sql = sql!(
     "
     SELECT r.held_until, j.id, j.paused, j.max_running
     FROM ready r INNER JOIN task t ON t.id = r.task_id INNER JOIN job j ON j.id = t.job_id
@@ -59,7 +59,7 @@ const HOLD: Sql = sql!(
 /// The job that does not let a waiting task start, and why.
 async fn hold(db: Db<'_>, task: TaskId) -> Result<Option<(i64, Hold)>, StoreError> {
     let found = db
-        .optional(HOLD, &[&task.0], |row| {
+        .optional(HELD_BY_JOB, &[&task.0], |row| {
             let until = row.optional_time("held_until")?;
             let most: Option<i64> = row.value("max_running")?;
             let hold = match (row.value("paused")?, until, most) {

@@ -49,7 +49,7 @@ impl<'a> WaitNotice<'a> {
         }
     }
 
-    /// Why a job makes no progress. A coordinator that can't tell is no reason to end the wait.
+    /// Why a job makes no progress. A failed request does not end the wait.
     async fn reason(&self, job: i64) -> Option<String> {
         let info = select_jobs::infos(self.client, &[job]).await.ok()?.into_iter().next()?;
         let title = title(job, info.name.as_deref());
