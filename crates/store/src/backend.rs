@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 
 use crate::StoreError;
 use crate::db::Db;
-use crate::fairness::SharedRoundRobin;
+use crate::fairness::SharedFairShare;
 
 /// The future of a running operation.
 pub(crate) type OperationFuture<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
@@ -30,8 +30,8 @@ impl<A, T, F> Operation<A, T> for F where
 
 /// A database that operations run on. Each method runs an operation and returns its result.
 pub(crate) trait Backend: Sync {
-    /// The round robin between groups.
-    fn round_robin(&self) -> Arc<SharedRoundRobin>;
+    /// The shares of the groups.
+    fn fair_share(&self) -> Arc<SharedFairShare>;
 
     /// Runs an operation in a transaction, which is durable when this returns.
     fn write<A: Arguments, T: Send + 'static>(

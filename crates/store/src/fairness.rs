@@ -1,52 +1,57 @@
-//! The round robin between groups, shared by all operations of one store.
+//! The shares of the groups, which all operations of one store use together.
 //!
-//! It affects the order of service and nothing else. So it is kept in memory, and each coordinator has its own.
+//! They affect the order of service and nothing else. So they are kept in memory, and each coordinator has its own. A pass
+//! corrects the numbers of running tasks, which other coordinators and rolled back transactions change.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mitosis_domain::fairness::RoundRobin;
+use mitosis_domain::fairness::FairShare;
 use mitosis_domain::ids::GroupId;
+use mitosis_protocol::Timestamp;
 
-/// A [`RoundRobin`] of groups behind a lock.
+/// A [`FairShare`] of groups behind a lock.
 #[derive(Debug, Default)]
-pub(crate) struct SharedRoundRobin(Mutex<RoundRobin<GroupId>>);
+pub(crate) struct SharedFairShare(Mutex<FairShare<GroupId>>);
 
-impl SharedRoundRobin {
-    /// Divides the next `count` turns among the groups. Groups without a turn are left out.
-    pub(crate) fn shares(&self, groups: &[GroupId], count: usize) -> Vec<(GroupId, usize)> {
-        let mut shares: Vec<(GroupId, usize)> = Vec::new();
-        for group in self.lock().order(groups, count) {
-            match shares.iter_mut().find(|(known, _)| *known == group) {
-                Some((_, share)) => *share += 1,
-                None => shares.push((group, 1)),
-            }
-        }
-        shares
+impl SharedFairShare {
+    /// Divides the next `count` tasks among the groups. Groups without a task are left out.
+    pub(crate) fn shares(&self, groups: &[GroupId], count: usize, now: Timestamp) -> Vec<(GroupId, usize)> {
+        let shares = self.lock().shares(groups, count, now);
+        groups.iter().copied().zip(shares).filter(|(_, share)| *share > 0).collect()
     }
 
-    /// Merges the queues of groups into one, taking one item per turn.
-    pub(crate) fn merge<T>(&self, mut queues: Vec<(GroupId, VecDeque<T>)>) -> Vec<T> {
-        let groups: Vec<GroupId> = queues.iter().map(|(group, _)| *group).collect();
-        let mut turns = self.lock();
-        let order = turns.order(&groups, groups.len());
-        queues.sort_by_key(|(group, _)| order.iter().position(|known| known == group));
+    /// Merges the queues of groups into one, of at most `count` items, in the order of service. The items count as started.
+    pub(crate) fn merge<T>(
+        &self,
+        mut queues: Vec<(GroupId, VecDeque<T>)>,
+        count: usize,
+        now: Timestamp,
+    ) -> Vec<T> {
+        let lengths: Vec<(GroupId, usize)> =
+            queues.iter().map(|(group, queue)| (*group, queue.len())).collect();
+        let mut shares = self.lock();
         let mut merged = Vec::new();
-        loop {
-            let before = merged.len();
-            for (group, queue) in &mut queues {
-                if let Some(next) = queue.pop_front() {
-                    turns.took(*group);
-                    merged.push(next);
-                }
-            }
-            if merged.len() == before {
-                return merged;
-            }
+        for place in shares.order(&lengths, now).into_iter().take(count) {
+            let (group, queue) = &mut queues[place];
+            shares.started(*group, now);
+            merged.extend(queue.pop_front());
         }
+        merged
     }
 
-    fn lock(&self) -> MutexGuard<'_, RoundRobin<GroupId>> {
+    /// Tasks of these groups have ended.
+    pub(crate) fn ended(&self, groups: impl IntoIterator<Item = GroupId>, now: Timestamp) {
+        let mut shares = self.lock();
+        groups.into_iter().for_each(|group| shares.ended(group, now));
+    }
+
+    /// Corrects the numbers of running tasks.
+    pub(crate) fn set_running(&self, running: &HashMap<GroupId, u64>, now: Timestamp) {
+        self.lock().set_running(running, now);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, FairShare<GroupId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

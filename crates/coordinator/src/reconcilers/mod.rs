@@ -11,6 +11,7 @@ mod lost_workers;
 mod packing;
 mod pass_status;
 mod retention;
+mod shares;
 mod upload_sizes;
 
 use std::time::Duration;
@@ -40,6 +41,7 @@ pub(crate) fn start(app: &App, background: &Background) {
     let at_start = |name, period| Schedule { name, period, at_start: true };
     repeat(app, background, at_start("jobs", active_jobs::PERIOD), active_jobs::pass);
     repeat(app, background, every("lost-workers", lost_workers::period(app)), lost_workers::pass);
+    repeat(app, background, at_start("shares", shares::PERIOD), shares::pass);
     repeat(app, background, every("garbage", garbage::PERIOD), garbage::pass);
     repeat(app, background, every("uploads", upload_sizes::PERIOD), upload_sizes::pass);
     repeat(app, background, at_start("retention", retention::PERIOD), retention::pass);

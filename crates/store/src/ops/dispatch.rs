@@ -209,7 +209,7 @@ pub enum FollowUp {
 pub trait Dispatch {
     /// Processes the exchanges of many agents in one transaction: ends attempts as [`Self::complete`] does,
     /// requeues attempts that were not started, and leases Ready tasks that each worker may run (semantics §5).
-    /// These are the tasks of its groups with Write or Admin whose tags the worker has. Groups take turns;
+    /// These are the tasks of its groups with Write or Admin whose tags the worker has. Groups share slot time;
     /// within a group, larger priority goes first, then older. A task is assigned to one worker only, even if
     /// several coordinators call this at the same time. One outcome for each agent, in order.
     async fn exchange(
@@ -258,4 +258,8 @@ pub trait Dispatch {
         completions: &[Completion],
         now: Timestamp,
     ) -> Result<Changed<Vec<Completed>>, StoreError>;
+
+    /// Corrects how many slots each group holds, as far as the shares of this coordinator depend on it: tasks also start
+    /// and end at other coordinators.
+    async fn correct_shares(&self, now: Timestamp) -> Result<(), StoreError>;
 }

@@ -30,7 +30,7 @@ use self::cancel_on_drop::CancelOnDrop;
 pub(crate) use self::error::is_timeout;
 use self::session::Session;
 use crate::backend::{Arguments, Backend, Operation};
-use crate::fairness::SharedRoundRobin;
+use crate::fairness::SharedFairShare;
 use crate::observer::{Observed, name_of_maker};
 use crate::ops::SchemaVersion;
 use crate::{Observer, PoolStatus, Store, StoreError};
@@ -49,7 +49,7 @@ pub struct PostgresStore {
     user_pool: Pool,
     /// The address for the listening connection and for cancel requests.
     address: Arc<Address>,
-    round_robin: Arc<SharedRoundRobin>,
+    fair_share: Arc<SharedFairShare>,
     observed: Observed,
 }
 
@@ -64,7 +64,7 @@ impl PostgresStore {
             pool: connect::pool(&address, connect::CONNECTIONS)?,
             user_pool: connect::pool(&address, connect::USER_CONNECTIONS)?,
             address: Arc::new(address),
-            round_robin: Arc::default(),
+            fair_share: Arc::default(),
             observed: Observed::default(),
         })
     }
@@ -169,8 +169,8 @@ impl PostgresStore {
 }
 
 impl Backend for PostgresStore {
-    fn round_robin(&self) -> Arc<SharedRoundRobin> {
-        Arc::clone(&self.round_robin)
+    fn fair_share(&self) -> Arc<SharedFairShare> {
+        Arc::clone(&self.fair_share)
     }
 
     async fn write<A: Arguments, T: Send + 'static>(

@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 
 use crate::backend::{Arguments, Backend, Operation};
-use crate::fairness::SharedRoundRobin;
+use crate::fairness::SharedFairShare;
 use crate::observer::{Observed, name_of_maker};
 use crate::ops::SchemaVersion;
 use crate::sqlite::connection::Connection;
@@ -48,7 +48,7 @@ pub struct SqliteStore {
     readers: Readers,
     user_readers: Readers,
     writer: Writer,
-    round_robin: Arc<SharedRoundRobin>,
+    fair_share: Arc<SharedFairShare>,
     observed: Observed,
     watched: reaper::SharedLeaseClock,
 }
@@ -71,7 +71,7 @@ impl SqliteStore {
             readers: readers(READERS)?,
             user_readers: readers(USER_READERS)?,
             writer: Writer::start(Connection::new(db), lock)?,
-            round_robin: Arc::default(),
+            fair_share: Arc::default(),
             observed: Observed::default(),
             watched: reaper::SharedLeaseClock::default(),
         })
@@ -115,8 +115,8 @@ impl SqliteStore {
 }
 
 impl Backend for SqliteStore {
-    fn round_robin(&self) -> Arc<SharedRoundRobin> {
-        Arc::clone(&self.round_robin)
+    fn fair_share(&self) -> Arc<SharedFairShare> {
+        Arc::clone(&self.fair_share)
     }
 
     async fn write<A: Arguments, T: Send + 'static>(

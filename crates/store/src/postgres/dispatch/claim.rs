@@ -12,7 +12,7 @@ use mitosis_protocol::worker::WorkerState;
 
 use super::participants;
 use crate::StoreError;
-use crate::fairness::SharedRoundRobin;
+use crate::fairness::SharedFairShare;
 use crate::ops::dispatch::{Assignment, Claim, Work};
 use crate::ops::jobs::CountChange;
 use crate::ops::{Changed, Effects};
@@ -32,7 +32,7 @@ const RUNNING_OF_WORKER: &str = "
 /// Returns the task that the worker holds, or assigns another one.
 pub(crate) async fn claim_or_resume(
     db: Session<'_>,
-    turns: &SharedRoundRobin,
+    shares: &SharedFairShare,
     worker: WorkerId,
     token: LeaseToken,
     at: Moment,
@@ -48,7 +48,7 @@ pub(crate) async fn claim_or_resume(
     if participant.worker.state == WorkerState::GracefulShutdown {
         return Ok(Changed::nothing(Claim::Stopping));
     }
-    let first = select_ready(db.into(), turns, &participant.eligibility, 1).await?;
+    let first = select_ready(db.into(), shares, &participant.eligibility, 1, at.now).await?;
     let taken = assign(db, &first, &[(worker, token)], at).await?;
     let Some((_, work)) = taken.into_iter().next() else {
         return Ok(Changed::nothing(Claim::NoTask));

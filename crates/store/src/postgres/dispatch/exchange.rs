@@ -18,7 +18,7 @@ use crate::StoreError;
 use crate::db::warnings_to_json;
 use crate::enum_codes::Code;
 use crate::exchange_plan::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
-use crate::fairness::SharedRoundRobin;
+use crate::fairness::SharedFairShare;
 use crate::ops::dispatch::{Assigned, Ended, Exchange, Exchanged, Holder, Verdict, Work};
 use crate::ops::jobs::CountChange;
 use crate::ops::workers::Fate;
@@ -38,7 +38,7 @@ type Participants = HashMap<WorkerId, Participant>;
 /// Processes a batch of exchanges.
 pub(crate) async fn exchange(
     db: Session<'_>,
-    turns: &SharedRoundRobin,
+    shares: &SharedFairShare,
     batch: &[Arc<Exchange>],
     at: Moment,
 ) -> Result<Changed<Vec<Exchanged>>, StoreError> {
@@ -47,7 +47,7 @@ pub(crate) async fn exchange(
     let participants = participants::lock(db, &workers).await?;
     let mut effects = Effects::default();
     let mut counts = CountChanges::default();
-    let mut verdicts = effects.keep(end_all(db, batch, &participants, &mut counts, now).await?);
+    let mut verdicts = effects.keep(end_all(db, shares, batch, &participants, &mut counts, now).await?);
     if batch.iter().any(|one| !one.ended.is_empty()) {
         failpoints::point("complete.delete:after");
     }
@@ -56,7 +56,7 @@ pub(crate) async fn exchange(
             effects.add(requeue(db, one.worker, *key, now).await?);
         }
     }
-    let mut work = assign_all(db, turns, batch, &participants, at).await?;
+    let mut work = assign_all(db, shares, batch, &participants, at).await?;
     effects.moved |= !work.is_empty();
     work.values().flatten().for_each(|work| counts.add(work.job, CountChange::CLAIMED));
     effects.add(update_workers(db, batch, &participants, &verdicts, &work, now).await?);
@@ -145,6 +145,7 @@ const COMMITTED_BEFORE: &str = "
 /// Ends attempts; returns a verdict for each attempt of each agent.
 async fn end_all(
     db: Session<'_>,
+    shares: &SharedFairShare,
     batch: &[Arc<Exchange>],
     participants: &Participants,
     counts: &mut CountChanges,
@@ -164,6 +165,7 @@ async fn end_all(
         return Ok(Changed::nothing(vec![Vec::new(); batch.len()]));
     }
     let committed = end(db, &reported, now).await?;
+    shares.ended(committed.values().map(|task| task.group), now);
     let failed = count_ended(&reported, &committed, counts);
     let retries = auto_retry::decide(db.into(), &failed, now).await?;
     let mut effects = Effects::ended(committed.values().map(|task| task.uuid).collect());
@@ -341,7 +343,7 @@ async fn requeue(
 /// Assigns tasks to the agents that want some; returns them by the position of the agent in the batch.
 async fn assign_all(
     db: Session<'_>,
-    turns: &SharedRoundRobin,
+    shares: &SharedFairShare,
     batch: &[Arc<Exchange>],
     participants: &Participants,
     at: Moment,
@@ -351,7 +353,7 @@ async fn assign_all(
     };
     let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
     for (eligibility, group) in eligibility_groups(batch, known) {
-        let selected = select_ready(db.into(), turns, eligibility, group.want()).await?;
+        let selected = select_ready(db.into(), shares, eligibility, group.want(), at.now).await?;
         let places: HashMap<TaskId, usize> =
             selected.iter().map(|ready| ready.task).zip(group.distribute(selected.len())).collect();
         let to: Vec<(WorkerId, LeaseToken)> = selected

@@ -7,18 +7,19 @@ pub(crate) mod ready;
 mod report_end;
 pub(crate) mod requeue;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mitosis_domain::ids::{TaskId, WorkerId};
+use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
 use mitosis_domain::lease::Moment;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::{LeaseToken, Timestamp};
 
 use super::tasks::insert::NewRow;
 use crate::backend::Backend;
-use crate::db::Db;
-use crate::fairness::SharedRoundRobin;
+use crate::db::{Db, Sql, sql};
+use crate::fairness::SharedFairShare;
 use crate::ops::Changed;
 use crate::ops::dispatch::{
     Assignment, Claim, Completed, Completion, Dispatch, EndReport, Exchange, Exchanged, FollowUp, Holder,
@@ -34,8 +35,8 @@ impl<B: Backend> Dispatch for B {
         batch: &[Arc<Exchange>],
         at: Moment,
     ) -> Result<Changed<Vec<Exchanged>>, StoreError> {
-        self.write((self.round_robin(), batch.to_vec(), at), |db, (turns, batch, at)| {
-            Box::pin(exchange(db, turns, batch, *at))
+        self.write((self.fair_share(), batch.to_vec(), at), |db, (shares, batch, at)| {
+            Box::pin(exchange(db, shares, batch, *at))
         })
         .await
     }
@@ -46,8 +47,8 @@ impl<B: Backend> Dispatch for B {
         token: LeaseToken,
         at: Moment,
     ) -> Result<Changed<Claim>, StoreError> {
-        self.write((self.round_robin(), worker, token, at), |db, (turns, worker, token, at)| {
-            Box::pin(claim_or_resume(db, turns, *worker, *token, *at))
+        self.write((self.fair_share(), worker, token, at), |db, (shares, worker, token, at)| {
+            Box::pin(claim_or_resume(db, shares, *worker, *token, *at))
         })
         .await
     }
@@ -97,32 +98,50 @@ impl<B: Backend> Dispatch for B {
         })
         .await
     }
+
+    async fn correct_shares(&self, now: Timestamp) -> Result<(), StoreError> {
+        let running = self.read((), |db, ()| Box::pin(running_by_group(db))).await?;
+        self.fair_share().set_running(&running, now);
+        Ok(())
+    }
+}
+
+const RUNNING_BY_GROUP: Sql = sql!(
+    "
+    SELECT t.group_id, count(*) AS running FROM lease l INNER JOIN task t ON t.id = l.task_id GROUP BY t.group_id"
+);
+
+async fn running_by_group(db: Db<'_>) -> Result<HashMap<GroupId, u64>, StoreError> {
+    db.all(RUNNING_BY_GROUP, &[], |row| {
+        Ok((GroupId(row.value("group_id")?), row.value::<i64>("running")?.unsigned_abs()))
+    })
+    .await
 }
 
 // Assignment and completion differ most between the databases, and their speed matters.
 
 async fn exchange(
     db: Db<'_>,
-    turns: &SharedRoundRobin,
+    shares: &SharedFairShare,
     batch: &[Arc<Exchange>],
     at: Moment,
 ) -> Result<Changed<Vec<Exchanged>>, StoreError> {
     match db {
-        Db::Postgres(db) => postgres::dispatch::exchange(db, turns, batch, at).await,
-        Db::Sqlite(db) => sqlite::dispatch::exchange(db, turns, batch, at),
+        Db::Postgres(db) => postgres::dispatch::exchange(db, shares, batch, at).await,
+        Db::Sqlite(db) => sqlite::dispatch::exchange(db, shares, batch, at),
     }
 }
 
 async fn claim_or_resume(
     db: Db<'_>,
-    turns: &SharedRoundRobin,
+    shares: &SharedFairShare,
     worker: WorkerId,
     token: LeaseToken,
     at: Moment,
 ) -> Result<Changed<Claim>, StoreError> {
     match db {
-        Db::Postgres(db) => postgres::dispatch::claim_or_resume(db, turns, worker, token, at).await,
-        Db::Sqlite(db) => sqlite::dispatch::claim_or_resume(db, turns, worker, token, at),
+        Db::Postgres(db) => postgres::dispatch::claim_or_resume(db, shares, worker, token, at).await,
+        Db::Sqlite(db) => sqlite::dispatch::claim_or_resume(db, shares, worker, token, at),
     }
 }
 

@@ -1,16 +1,16 @@
-//! The choice of the next tasks: groups take turns; within a group, larger priority first, then older, over all
+//! The choice of the next tasks: groups share slot time; within a group, larger priority first, then older, over all
 //! lanes that the worker may serve.
 
-use mitosis_protocol::Epoch;
 use std::collections::{HashMap, VecDeque};
 
 use mitosis_domain::ids::{GroupId, LaneId, TaskId};
+use mitosis_protocol::{Epoch, Timestamp};
 
 use crate::StoreError;
 use crate::db::{Db, Json, List, Params, Sql, sql};
 use crate::enum_codes::row_count;
 use crate::exchange_plan::Eligibility;
-use crate::fairness::SharedRoundRobin;
+use crate::fairness::SharedFairShare;
 
 /// A Ready task. The order of the fields is the order of service within a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,13 +46,14 @@ const LANES: Sql = sql!(
           SELECT value FROM json_each(tag_set.tags) EXCEPT SELECT value FROM json_each(?2)))",
 );
 
-/// Locks the next tasks, at most `count`, in the order of service. A group with fewer tasks than turns leaves
-/// its turns to the others.
+/// Locks the next tasks, at most `count`, in the order of service. A group with fewer tasks than its share
+/// leaves the rest to the others.
 pub(crate) async fn select_ready(
     db: Db<'_>,
-    turns: &SharedRoundRobin,
+    shares: &SharedFairShare,
     who: &Eligibility,
     count: usize,
+    now: Timestamp,
 ) -> Result<Vec<Ready>, StoreError> {
     let lanes = lanes_of(db, who).await?;
     let mut open: Vec<GroupId> = lanes.iter().map(|(group, _)| *group).collect();
@@ -60,7 +61,7 @@ pub(crate) async fn select_ready(
     let mut missing = count;
     while missing > 0 && !open.is_empty() {
         let mut full = Vec::new();
-        for (group, share) in turns.shares(&open, missing) {
+        for (group, share) in shares.shares(&open, missing, now) {
             // The result includes the tasks that are already locked, and further ones.
             let wanted = selected.get(&group).map_or(0, VecDeque::len) + share;
             let of_group =
@@ -75,9 +76,7 @@ pub(crate) async fn select_ready(
         open = full;
     }
     let of_groups = lanes.iter().filter_map(|(group, _)| Some((*group, selected.remove(group)?)));
-    let mut served = turns.merge(of_groups.collect());
-    served.truncate(count);
-    Ok(served)
+    Ok(shares.merge(of_groups.collect(), count, now))
 }
 
 /// The lanes of each group, in the order of their first tasks.

@@ -16,7 +16,7 @@ use rusqlite::params;
 use crate::StoreError;
 use crate::enum_codes::Code;
 use crate::exchange_plan::{Eligibility, Participant};
-use crate::fairness::SharedRoundRobin;
+use crate::fairness::SharedFairShare;
 use crate::ops::dispatch::{Assignment, Claim, Work};
 use crate::ops::jobs::CountChange;
 use crate::ops::{Changed, Effects};
@@ -56,7 +56,7 @@ const RUNNING_OF_WORKER: &str = "
 /// Returns the task that the worker holds, or assigns another one.
 pub(crate) fn claim_or_resume(
     db: &Connection,
-    turns: &SharedRoundRobin,
+    shares: &SharedFairShare,
     worker: WorkerId,
     token: LeaseToken,
     at: Moment,
@@ -73,7 +73,8 @@ pub(crate) fn claim_or_resume(
     if participant.worker.state == WorkerState::GracefulShutdown {
         return Ok(Changed::nothing(Claim::Stopping));
     }
-    let Some(first) = finish(select_ready(db.into(), turns, &participant.eligibility, 1))?.into_iter().next()
+    let Some(first) =
+        finish(select_ready(db.into(), shares, &participant.eligibility, 1, at.now))?.into_iter().next()
     else {
         return Ok(Changed::nothing(Claim::NoTask));
     };

@@ -1,7 +1,7 @@
 //! The end of a task: the result, its artifacts and its follow-up become visible together.
 
 use mitosis_domain::failpoints;
-use mitosis_domain::ids::{JobId, WorkerId};
+use mitosis_domain::ids::{GroupId, JobId, WorkerId};
 use mitosis_domain::task::{ExecEnd, outcome};
 use mitosis_protocol::{ResultWarning, TaskResult, Timestamp};
 use rusqlite::params;
@@ -66,11 +66,12 @@ pub(super) struct AttemptEnd<'a> {
     pub(super) warnings: &'a [ResultWarning],
 }
 
-const UUID_AND_JOB: &str = "SELECT uuid, job_id FROM task WHERE id = ?1";
+const ENDED_TASK: &str = "SELECT uuid, job_id, group_id FROM task WHERE id = ?1";
 
 /// An attempt that has ended.
 pub(super) struct EndedTask {
     pub(super) uuid: Uuid,
+    pub(super) group: GroupId,
     /// Whether the task has another attempt; to be applied once everything else is stored.
     pub(super) retries: Retries,
 }
@@ -93,8 +94,8 @@ pub(super) fn end(
     failpoints::point("complete.delete:after");
     insert_done(db, lease, reporter, end, ended, now)?;
     finish(records::publish_attempt(db.into(), lease.key.task, lease.key.epoch, now))?;
-    let (uuid, job) = db.one(UUID_AND_JOB, [lease.key.task.0], |row| {
-        Ok((row.get::<Uuid>(0)?, row.get::<Option<i64>>(1)?.map(JobId)))
+    let (uuid, job, group) = db.one(ENDED_TASK, [lease.key.task.0], |row| {
+        Ok((row.get::<Uuid>(0)?, row.get::<Option<i64>>(1)?.map(JobId), GroupId(row.get(2)?)))
     })?;
     counts.add(job, CountChange { running: -1, ..CountChange::ended(outcome, 1) });
     let failed: Vec<Failed> = Failed::of(lease.key.task, job, end, result).into_iter().collect();
@@ -104,7 +105,7 @@ pub(super) fn end(
         true => finish(follow_up::drop_pending(db.into(), lease.key.task, now))?,
         false => effects.add(finish(follow_up::release(db.into(), lease.key.task, lease.key.epoch, now))?),
     }
-    Ok(effects.with(EndedTask { uuid, retries }))
+    Ok(effects.with(EndedTask { uuid, group, retries }))
 }
 
 const COMMITTED_BY_WORKER: &str = "

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mitosis_domain::failpoints;
-use mitosis_domain::ids::{GroupId, WorkerId};
+use mitosis_domain::ids::WorkerId;
 use mitosis_domain::lease::Moment;
 use mitosis_domain::task::LeaseKey;
 use mitosis_protocol::Timestamp;
@@ -14,9 +14,8 @@ use mitosis_protocol::worker::WorkerState;
 use super::claim;
 use super::complete::{self, EndedTask};
 use crate::StoreError;
-use crate::db::only;
 use crate::exchange_plan::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
-use crate::fairness::SharedRoundRobin;
+use crate::fairness::SharedFairShare;
 use crate::ops::dispatch::{Assigned, Ended, Exchange, Exchanged, Holder, Verdict, Work};
 use crate::ops::jobs::CountChange;
 use crate::ops::workers::Fate;
@@ -34,7 +33,7 @@ type Participants = HashMap<WorkerId, Participant>;
 /// Processes a batch of exchanges.
 pub(crate) fn exchange(
     db: &Connection,
-    turns: &SharedRoundRobin,
+    shares: &SharedFairShare,
     batch: &[Arc<Exchange>],
     at: Moment,
 ) -> Result<Changed<Vec<Exchanged>>, StoreError> {
@@ -49,7 +48,7 @@ pub(crate) fn exchange(
         let worker = participants.get(&one.worker).map(|participant| participant.worker);
         let mut of_one = Vec::with_capacity(one.ended.len());
         for ended in &one.ended {
-            of_one.push(effects.keep(end(db, worker, ended, &mut counts, now)?));
+            of_one.push(effects.keep(end(db, shares, worker, ended, &mut counts, now)?));
         }
         verdicts.push(of_one);
     }
@@ -58,7 +57,7 @@ pub(crate) fn exchange(
             effects.add(requeue(db, one.worker, *key, now)?);
         }
     }
-    let mut work = assign_all(db, turns, batch, &participants, at)?;
+    let mut work = assign_all(db, shares, batch, &participants, at)?;
     effects.moved |= !work.is_empty();
     work.values().flatten().for_each(|work| counts.add(work.job, CountChange::CLAIMED));
     effects.add(finish(counts.write(db.into()))?);
@@ -85,11 +84,10 @@ pub(crate) fn exchange(
     Ok(effects.with(each.collect()))
 }
 
-const GROUP_OF_TASK: &str = "SELECT group_id FROM task WHERE id = ?1";
-
 /// Ends an attempt of a worker.
 fn end(
     db: &Connection,
+    shares: &SharedFairShare,
     worker: Option<LockedWorker>,
     ended: &Ended,
     counts: &mut CountChanges,
@@ -100,9 +98,9 @@ fn end(
         (Some(lease), Some(worker)) if lease.worker == worker.id => {
             let end = lease.reported_end.unwrap_or(ended.end);
             let committed = complete::end(db, &lease, worker.uuid, end, attempt_end(ended), counts, now)?;
-            let (EndedTask { uuid, retries }, mut effects) = committed.into_parts();
+            let (EndedTask { uuid, group, retries }, mut effects) = committed.into_parts();
+            shares.ended([group], now);
             if !ended.archives.is_empty() {
-                let group = GroupId(db.one(GROUP_OF_TASK, [ended.lease.task.0], only)?);
                 let attempt = EndedWithArchives { uuid, group, ended };
                 finish(inline::store(db.into(), &[attempt], now))?;
             }
@@ -134,7 +132,7 @@ fn requeue(db: &Connection, worker: WorkerId, key: LeaseKey, now: Timestamp) -> 
 /// Assigns tasks to the agents that want some; returns them by the position of the agent in the batch.
 fn assign_all(
     db: &Connection,
-    turns: &SharedRoundRobin,
+    shares: &SharedFairShare,
     batch: &[Arc<Exchange>],
     participants: &Participants,
     at: Moment,
@@ -142,7 +140,7 @@ fn assign_all(
     let known = |worker| participants.get(&worker).map(|found| (found.worker.state, &found.eligibility));
     let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
     for (eligibility, group) in eligibility_groups(batch, known) {
-        let selected = finish(select_ready(db.into(), turns, eligibility, group.want()))?;
+        let selected = finish(select_ready(db.into(), shares, eligibility, group.want(), at.now))?;
         let dealt = group.distribute(selected.len());
         for (ready, place) in selected.into_iter().zip(dealt) {
             let Exchange { worker, token, .. } = *batch[place];

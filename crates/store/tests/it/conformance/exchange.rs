@@ -167,7 +167,7 @@ pub(crate) async fn eligibility_groups_never_share_a_task<B: Backend>(harness: &
     }
 }
 
-pub(crate) async fn groups_take_turns_and_priority_orders_within<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn groups_share_slots_and_priority_orders_within<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let lab = harness.group(&ann, "lab").await;
     let groups = BTreeMap::from([(ann.group, Role::Admin), (lab, Role::Write)]);
@@ -189,6 +189,37 @@ pub(crate) async fn groups_take_turns_and_priority_orders_within<B: Backend>(har
     assert_eq!(lab, [5, 0, 0], "within a group the larger priority goes first");
     let groups: Vec<_> = order.iter().map(|(group, _)| group.as_str()).collect();
     assert_eq!(groups, ["ann", "lab", "ann", "lab", "ann", "lab", "ann", "ann"]);
+}
+
+pub(crate) async fn groups_share_slot_time<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let lab = harness.group(&ann, "lab").await;
+    let groups = BTreeMap::from([(ann.group, Role::Admin), (lab, Role::Write)]);
+    let worker = harness.register(&NewWorker { groups, ..harness.new_worker(&ann) }).await;
+    let tasks: Vec<_> = (0..80).map(|place| harness.task([ann.group, lab][place % 2])).collect();
+    harness.submit(&ann, &tasks).await;
+    let ends = async |work: &Work, harness: &Harness<B>| {
+        let one = Exchange { ended: vec![finished(work.lease)], ..harness.nothing(worker) };
+        assert_eq!(harness.exchange_one(one).await.verdicts, [Verdict::Committed(work.uuid)]);
+    };
+    // A task of each group starts. That of `ann` runs on, those of `lab` run for a second.
+    let (of_ann, of_lab): (Vec<_>, Vec<_>) =
+        takes(harness, worker, 2).await.into_iter().partition(|work| work.group == ann.group);
+    ends(&of_lab[0], harness).await;
+    for second in 0..20 {
+        let next = takes(harness, worker, 1).await.remove(0);
+        assert_eq!(next.group, lab, "after {second} s");
+        harness.pass(SECOND);
+        ends(&next, harness).await;
+    }
+    // Both have used twenty seconds.
+    ends(&of_ann[0], harness).await;
+    let both: BTreeSet<_> = takes(harness, worker, 2).await.iter().map(|work| work.group).collect();
+    assert_eq!(both, [ann.group, lab].into());
+    harness.store().correct_shares(harness.now).await.unwrap();
+    harness.pass(SECOND);
+    let both: BTreeSet<_> = takes(harness, worker, 2).await.iter().map(|work| work.group).collect();
+    assert_eq!(both, [ann.group, lab].into());
 }
 
 pub(crate) async fn returned_task_keeps_its_position<B: Backend>(harness: &mut Harness<B>) {
