@@ -15,6 +15,7 @@ mod error;
 mod event_stream;
 mod groups;
 mod jobs;
+mod schedules;
 mod tasks;
 mod tokens;
 mod transfer;

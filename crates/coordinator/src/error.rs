@@ -117,6 +117,7 @@ pub(crate) enum ResourceKind {
     User,
     Group,
     Job,
+    Schedule,
     Task,
     Attachment,
     Worker,
@@ -129,6 +130,7 @@ impl ResourceKind {
             Self::User => "user",
             Self::Group => "group",
             Self::Job => "job",
+            Self::Schedule => "schedule",
             Self::Task => "task",
             Self::Attachment => "attachment",
             Self::Worker => "worker",
@@ -144,6 +146,7 @@ impl ResourceKind {
                 "`mito client users groups` lists your groups; `mito client groups create` creates one"
             }
             Self::Job => "`mito ls` lists the jobs of your groups; old jobs may have been deleted",
+            Self::Schedule => "`mito schedule ls` lists the schedules of your groups",
             Self::Task => {
                 "`mito client tasks query` lists the tasks of your group; old tasks may have been deleted"
             }
@@ -314,6 +317,7 @@ mod tests {
             ResourceKind::User,
             ResourceKind::Group,
             ResourceKind::Job,
+            ResourceKind::Schedule,
             ResourceKind::Task,
             ResourceKind::Attachment,
             ResourceKind::Worker,

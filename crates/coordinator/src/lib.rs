@@ -19,6 +19,7 @@ mod metrics;
 mod observed_objects;
 mod publish;
 mod reconcilers;
+mod schedules;
 mod serve;
 mod settings;
 mod start;

@@ -24,6 +24,8 @@ ids! {
     ArtifactId,
     /// A job; users see this number.
     JobId,
+    /// A schedule; users see this number.
+    ScheduleId,
     /// A packed object, which contains many archives.
     PackedId,
     /// A lane, which is a group and a tag set: its tasks run on exactly the same workers.

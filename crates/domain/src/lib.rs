@@ -26,6 +26,7 @@ pub mod object;
 pub mod permission;
 pub mod quota;
 pub mod retry;
+pub mod schedule;
 pub mod selector;
 pub mod spec;
 pub mod tags;

@@ -28,6 +28,7 @@ pub mod password;
 pub mod report;
 mod result;
 pub mod retry;
+pub mod schedule;
 pub mod storage;
 pub mod sweep;
 pub mod task;

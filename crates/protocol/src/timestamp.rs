@@ -214,6 +214,28 @@ pub mod rfc3339 {
             Option::<Timestamp>::deserialize(deserializer)
         }
     }
+
+    /// The same for a list of times.
+    pub mod list {
+        use serde::{Deserialize as _, Deserializer, Serialize, Serializer};
+
+        use super::Timestamp;
+
+        /// A time that is written in this layout.
+        #[derive(Serialize)]
+        #[serde(transparent)]
+        struct Written<'a>(#[serde(serialize_with = "super::serialize")] &'a Timestamp);
+
+        /// Writes times.
+        pub fn serialize<S: Serializer>(times: &[Timestamp], serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_seq(times.iter().map(Written))
+        }
+
+        /// Reads times in either layout.
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Timestamp>, D::Error> {
+            Vec::<Timestamp>::deserialize(deserializer)
+        }
+    }
 }
 
 #[cfg(test)]

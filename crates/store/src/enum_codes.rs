@@ -8,6 +8,7 @@ use std::time::Duration;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::job::{NeedKind, StopCause, TaskCondition, TaskOutcome};
+use mitosis_protocol::schedule::{CatchUp, Overlap, RunOutcome};
 use mitosis_protocol::tokens::TokenScope;
 use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{ArtifactKind, Role, TaskResultMessage, TaskSpec, TaskState};
@@ -95,6 +96,9 @@ codes! {
     StopCause { Cancelled = 0, MaxFailures = 1, Expired = 2, DependencyFailed = 3 }
     NeedKind { Succeeded = 0, Ended = 1 }
     RetriedBy { User = 0, Policy = 1, Loss = 2 }
+    Overlap { Skip = 0, Queue = 1, Replace = 2 }
+    CatchUp { None = 0, One = 1, All = 2 }
+    RunOutcome { Submitted = 0, Skipped = 1, Missed = 2, Refused = 3, Failed = 4 }
     // In no row: computed from the columns of `done`.
     TaskCondition { Waiting = 0, Running = 1, Succeeded = 2, Failed = 3, TimedOut = 4, Cancelled = 5 }
     // The same numbers as the conditions.

@@ -23,6 +23,7 @@ mod worker;
 
 pub(crate) use user::artifacts::UPLOAD_VALID;
 pub(crate) use user::groups::delete::cancel_remaining;
+pub(crate) use user::jobs::check::check_all as check_jobs;
 pub(crate) use user::tasks::submission::check as check_task;
 
 use axum::Router;

@@ -5,6 +5,7 @@
 //! outcome of each.
 
 mod active_jobs;
+mod due_schedules;
 mod garbage;
 mod group_deletions;
 mod lost_workers;
@@ -40,6 +41,7 @@ pub(crate) fn start(app: &App, background: &Background) {
     let every = |name, period| Schedule { name, period, at_start: false };
     let at_start = |name, period| Schedule { name, period, at_start: true };
     repeat(app, background, at_start("jobs", active_jobs::PERIOD), active_jobs::pass);
+    repeat(app, background, at_start("schedules", due_schedules::PERIOD), due_schedules::pass);
     repeat(app, background, every("lost-workers", lost_workers::period(app)), lost_workers::pass);
     repeat(app, background, at_start("shares", shares::PERIOD), shares::pass);
     repeat(app, background, every("garbage", garbage::PERIOD), garbage::pass);

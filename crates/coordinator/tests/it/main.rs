@@ -24,6 +24,7 @@ mod outages;
 mod packing;
 mod permissions;
 mod retention;
+mod schedules;
 mod security;
 mod sweeps;
 mod tasks;
@@ -180,6 +181,15 @@ macro_rules! scenarios {
                 job_of_others_is_like_none,
                 reader_can_view_jobs_and_writer_can_change_them,
             }
+            schedules {
+                schedule_submits_its_job_when_it_is_due,
+                paused_schedule_submits_nothing,
+                overlapping_run_is_skipped_queued_or_replaces,
+                requested_run_is_submitted_at_once,
+                clock_that_is_set_back_repeats_no_run,
+                run_without_the_right_is_recorded_as_refused,
+                schedule_of_others_is_like_none,
+            }
             live_output {
                 follower_gets_the_requested_bytes,
                 follower_is_notified_of_the_end,
@@ -308,6 +318,11 @@ mod with_time_passing {
             job_with_an_invalid_later_task_is_cancelled,
             job_starts_and_expires_at_its_time,
         }
+        schedules {
+            invalid_schedules_are_refused,
+            runs_are_made_up_for_after_a_stop,
+            runs_follow_the_clocks_of_their_zone,
+        }
         openapi {
             routes_and_descriptions_agree,
             description_matches_its_snapshot,
@@ -343,6 +358,7 @@ mod with_time_passing {
             group_routes_check_permissions,
             task_routes_check_permissions,
             job_routes_check_permissions,
+            schedule_routes_check_permissions,
             worker_routes_check_permissions,
             worker_side_routes_check_permissions,
         }
@@ -391,6 +407,9 @@ mod with_a_server {
         }
         jobs {
             coordinators_plan_the_same_job,
+        }
+        schedules {
+            coordinators_handle_each_due_time_once,
         }
         watches {
             watched_state_is_forwarded_across_coordinators,

@@ -20,6 +20,8 @@ pub(crate) async fn outsider_sees_and_changes_nothing(harness: Harness) {
     let worker = ann.worker(&json!({})).await;
     let jobs = json!({"jobs": [{"task": task("ann", &json!({}))}]});
     let job = ann.post("/v1/jobs", &jobs).await.expect(200).json()["jobs"][0]["job"].clone();
+    let schedule = json!({"name": "nightly", "cron": "0 3 * * *", "job": {"task": task("ann", &json!({}))}});
+    let number = ann.post("/v1/schedules", &schedule).await.expect(200).json()["schedule"].clone();
 
     raj.post("/tasks", &task("ann", &json!({}))).await.expect_refused(403, "not_found");
     for answer in [
@@ -40,6 +42,12 @@ pub(crate) async fn outsider_sees_and_changes_nothing(harness: Harness) {
         raj.post(&format!("/v1/jobs/{job}/cancel"), &json!({})).await,
         raj.post(&format!("/v1/jobs/{job}/retry"), &json!({})).await,
         raj.get(&format!("/v1/jobs/{job}/events")).await,
+        raj.post("/v1/schedules", &schedule).await,
+        raj.get(&format!("/v1/schedules/{number}")).await,
+        raj.patch(&format!("/v1/schedules/{number}"), &json!({"paused": true})).await,
+        raj.delete(&format!("/v1/schedules/{number}")).await,
+        raj.post(&format!("/v1/schedules/{number}/run"), &json!({})).await,
+        raj.get(&format!("/v1/schedules/{number}/runs")).await,
         raj.get("/groups/ann").await,
         raj.put("/groups/ann/users", &json!({"relations": {"raj": "Admin"}})).await,
         raj.get(&format!("/workers/{}", worker.name)).await,

@@ -13,15 +13,10 @@ use super::value_parsers::{self, Moment};
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 
+/// Limits and retries, which do not depend on a time.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "When the tasks run")]
-pub(crate) struct JobOptionArgs {
-    /// Start after this job has succeeded (number, name or `last`); repeat for more
-    #[arg(long, value_name = "JOB", value_parser = value_parsers::job)]
-    pub(crate) after: Vec<JobSelector>,
-    /// Start after this job has ended, however it ended; repeat for more
-    #[arg(long, value_name = "JOB", value_parser = value_parsers::job)]
-    pub(crate) after_any: Vec<JobSelector>,
+pub(crate) struct LimitArgs {
     /// Maximum number of tasks that run at the same time
     #[arg(long, value_name = "N")]
     max_running: Option<NonZeroU64>,
@@ -37,6 +32,35 @@ pub(crate) struct JobOptionArgs {
     /// Wait before a retry: 30s, or 5s..5m to double it each time [default: 1s..5m]
     #[arg(long, value_name = "WAIT")]
     backoff: Option<Backoff>,
+}
+
+impl LimitArgs {
+    /// The policy for retries.
+    pub(crate) fn retry(&self) -> Result<Option<RetryPolicy>, Failure> {
+        Ok(retries::policy(self.retries, &self.retry_on, self.backoff)?)
+    }
+
+    /// The limits, without times.
+    pub(crate) fn options(&self) -> JobOptions {
+        JobOptions {
+            max_running: self.max_running.map(NonZeroU64::get),
+            max_failures: self.max_failures,
+            ..JobOptions::default()
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "When the tasks run")]
+pub(crate) struct JobOptionArgs {
+    /// Start after this job has succeeded (number, name or `last`); repeat for more
+    #[arg(long, value_name = "JOB", value_parser = value_parsers::job)]
+    pub(crate) after: Vec<JobSelector>,
+    /// Start after this job has ended, however it ended; repeat for more
+    #[arg(long, value_name = "JOB", value_parser = value_parsers::job)]
+    pub(crate) after_any: Vec<JobSelector>,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// Start no task before this time: a duration from now, such as 2h, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = value_parsers::moment)]
     start_after: Option<Moment>,
@@ -57,19 +81,12 @@ impl JobOptionArgs {
             return Err(Failure::new(Exit::Usage, "the job would expire before a task can start")
                 .with_hint("choose a later time for --expires, or an earlier one for --start-after"));
         }
-        let max_running = self.max_running.map(NonZeroU64::get);
-        Ok(JobOptions {
-            paused: self.paused,
-            start_after,
-            expires_at,
-            max_running,
-            max_failures: self.max_failures,
-        })
+        Ok(JobOptions { paused: self.paused, start_after, expires_at, ..self.limits.options() })
     }
 
     /// The policy for retries.
     pub(crate) fn retry(&self) -> Result<Option<RetryPolicy>, Failure> {
-        Ok(retries::policy(self.retries, &self.retry_on, self.backoff)?)
+        self.limits.retry()
     }
 
     /// Whether a time depends on when the command runs.

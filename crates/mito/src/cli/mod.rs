@@ -16,6 +16,7 @@ pub(crate) mod manager;
 pub(crate) mod results;
 pub(crate) mod retry;
 pub(crate) mod run;
+pub(crate) mod schedule;
 pub(crate) mod select;
 pub(crate) mod show;
 pub(crate) mod submit;
@@ -50,6 +51,7 @@ Jobs and tasks:
   pause        Pause jobs: no more of their tasks start
   resume       Resume paused jobs
   priority     Change the priority of a job
+  schedule     Submit jobs at the times of a cron expression
 
 Machines:
   dev          Run a coordinator and a worker in one process on this machine
@@ -107,6 +109,9 @@ pub(crate) enum Command {
     Resume(change_jobs::JobsArgs),
     /// Change the priority of a job
     Priority(change_jobs::PriorityArgs),
+    /// Submit jobs at the times of a cron expression
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleCommand),
     /// Run a coordinator and a worker in one process on this machine
     Dev(dev::DevArgs),
     /// Run the mitosis coordinator
@@ -219,6 +224,7 @@ mod tests {
             "mito wait",
             "mito cancel",
             "mito priority",
+            "mito schedule add",
             "mito retry",
             "mito results",
             "mito dev",

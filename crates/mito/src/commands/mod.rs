@@ -16,6 +16,7 @@ mod results;
 mod retry;
 mod rm;
 mod run;
+mod schedule;
 mod select;
 mod select_jobs;
 mod show;
@@ -53,6 +54,7 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode,
         Command::Pause(args) => change_job::pause(&args, environment).await,
         Command::Resume(args) => change_job::resume(&args, environment).await,
         Command::Priority(args) => change_job::priority(&args, environment).await,
+        Command::Schedule(command) => schedule::run(&command, environment).await,
         Command::Retry(args) => retry::run(&args, environment).await,
         Command::Results(args) => results::run(&args, environment).await,
         Command::Dev(args) => dev::run(&args, environment).await,

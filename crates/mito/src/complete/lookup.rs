@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use mitosis_client::UserClient;
 use mitosis_protocol::job::{JobInfo, JobsRequest};
+use mitosis_protocol::schedule::SchedulesRequest;
 use mitosis_protocol::task::{QueryTasksRequest, TaskFilter};
 use mitosis_protocol::worker::{QueryWorkersRequest, WorkerFilter, WorkerInfo};
 use mitosis_protocol::{TaskInfo, TaskState};
@@ -82,6 +83,7 @@ async fn fetched(names: Names, user: &UserClient, group: &str, own_group: &str) 
             Some(groups.into_iter().map(|(name, role)| Candidate::new(name, format!("{role:?}"))).collect())
         }
         Names::Jobs => jobs(user, own_group).await,
+        Names::Schedules => schedules(user, own_group).await,
         Names::Tasks => Some(tasks(user, group).await?.iter().map(task).collect()),
         Names::Workers => Some(workers(user, group).await?.iter().map(worker).collect()),
         Names::Labels => {
@@ -116,6 +118,13 @@ async fn jobs(user: &UserClient, name: &str) -> Option<Vec<Candidate>> {
         }
     }
     Some(candidates)
+}
+
+/// The names of the user's schedules.
+async fn schedules(user: &UserClient, name: &str) -> Option<Vec<Candidate>> {
+    let request = SchedulesRequest { creator: Some(name.to_owned()), ..SchedulesRequest::default() };
+    let found = user.schedules(&request).await.ok()?.schedules;
+    Some(found.into_iter().map(|info| Candidate::new(info.name, info.cron)).collect())
 }
 
 async fn tasks(user: &UserClient, group: &str) -> Option<Vec<TaskInfo>> {

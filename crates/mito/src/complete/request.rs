@@ -24,6 +24,7 @@ pub(crate) struct CompletionRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Names {
     Jobs,
+    Schedules,
     Tasks,
     Workers,
     Groups,
@@ -214,6 +215,7 @@ impl<'a> Walk<'a> {
             "selector" | "selectors" if !under("client") && !under("tasks") => Some(Names::Jobs),
             "uuid" | "uuids" | "selector" | "selectors" | "task" => Some(Names::Tasks),
             "after" | "after_any" => Some(Names::Jobs),
+            "schedule" | "schedules" => Some(Names::Schedules),
             "reporter_uuid" => Some(Names::Workers),
             "group" | "groups" => Some(Names::Groups),
             "name" | "group_name" if under("groups") => Some(Names::Groups),
@@ -290,6 +292,9 @@ mod tests {
             ("priority ", Some(Names::Jobs)),
             ("priority train ", None),
             ("submit --after ", Some(Names::Jobs)),
+            ("schedule pause ", Some(Names::Schedules)),
+            ("schedule show ni", Some(Names::Schedules)),
+            ("schedule add ", None),
             ("client tasks wait ", Some(Names::Tasks)),
             ("client tasks submit -- ", None),
             ("client tasks submit -- ls ", None),

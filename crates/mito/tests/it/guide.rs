@@ -24,11 +24,12 @@ const TOOLS: [&str; 2] = ["curl", "python3"];
 /// The directories with these programs.
 const PLACES: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 /// Pages for a user with `mito dev` in another terminal, in reading order.
-const ONE_MACHINE: [&str; 12] = [
+const ONE_MACHINE: [&str; 13] = [
     "quick-start.md",
     "tasks.md",
     "jobs.md",
     "sweeps.md",
+    "schedules.md",
     "output.md",
     "artifacts.md",
     "troubleshooting.md",

@@ -9,8 +9,8 @@ use crate::home::{ADMIN, Coordinator, Home, Output, Service, ended, until_there}
 use crate::terminal::Terminal;
 
 /// A user with a home and a coordinator.
-struct User {
-    home: Home,
+pub(crate) struct User {
+    pub(crate) home: Home,
     address: String,
     /// The stored token, if there is no password.
     credentials: Option<PathBuf>,
@@ -19,7 +19,7 @@ struct User {
 
 impl User {
     /// A user of `mito dev`, as in the quick start.
-    async fn of_dev() -> Self {
+    pub(crate) async fn of_dev() -> Self {
         let home = Home::new();
         let dev = ["dev", "--data", "data", "--slots", "2", "--bind", "127.0.0.1:0"];
         let (system, address) = home.start(&dev, "ready at ").await;
@@ -28,13 +28,13 @@ impl User {
     }
 
     /// The administrator of a coordinator without workers.
-    async fn without_workers() -> Self {
+    pub(crate) async fn without_workers() -> Self {
         let home = Home::new();
         let Coordinator { service, address } = home.coordinator(0, "600s").await;
         Self { home, address, credentials: None, _system: service }
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.home.mito(args);
         command.env("MITO_COORDINATOR_ADDR", &self.address);
         match &self.credentials {
@@ -44,19 +44,19 @@ impl User {
         command
     }
 
-    async fn run(&self, line: &str) -> Output {
+    pub(crate) async fn run(&self, line: &str) -> Output {
         ended(self.command(&line.split(' ').collect::<Vec<_>>())).await
     }
 
     /// Runs a command, which must succeed. Returns its standard output.
-    async fn ok(&self, line: &str) -> String {
+    pub(crate) async fn ok(&self, line: &str) -> String {
         let output = self.run(line).await;
         assert_eq!(output.code, Some(0), "{line}: {}{}", output.stdout, output.stderr);
         output.stdout
     }
 
     /// Runs a command, which must fail with these words in its message.
-    async fn fails(&self, line: &str, code: i32, words: &[&str]) -> Output {
+    pub(crate) async fn fails(&self, line: &str, code: i32, words: &[&str]) -> Output {
         let output = self.run(line).await;
         assert_eq!(output.code, Some(code), "{line}: {}{}", output.stdout, output.stderr);
         for word in words {
@@ -69,7 +69,7 @@ impl User {
         output
     }
 
-    async fn json(&self, line: &str) -> Value {
+    pub(crate) async fn json(&self, line: &str) -> Value {
         serde_json::from_str(&self.ok(&format!("{line} -o json")).await).unwrap()
     }
 }

@@ -45,6 +45,7 @@ mod old_coordinator;
 mod output_lost;
 mod python;
 mod run_local;
+mod schedules;
 mod sdk;
 mod shared_log;
 mod slots;

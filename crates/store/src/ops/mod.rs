@@ -22,6 +22,7 @@ pub mod personal_tokens;
 pub mod query;
 pub mod reaper;
 pub mod retention;
+pub mod schedules;
 pub mod sweeps;
 pub mod tasks;
 pub mod uploads;
@@ -47,6 +48,7 @@ pub use packing::Packing;
 pub use personal_tokens::PersonalTokens;
 pub use reaper::Reaper;
 pub use retention::Retention;
+pub use schedules::Schedules;
 pub use sweeps::Sweeps;
 pub use tasks::Tasks;
 pub use uploads::Uploads;
@@ -106,6 +108,7 @@ pub trait Store:
     + Dispatch
     + Reaper
     + Retention
+    + Schedules
     + Sweeps
     + Workers
     + Artifacts

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::accounts::{administered, name_is_taken};
 use super::rights;
+use super::schedules::PAUSE_ALL;
 use super::tasks::cancel;
 use super::workers::{lock_serving_workers, remove_serving_workers};
 use crate::StoreError;
@@ -451,6 +452,7 @@ async fn delete_group(
     // Workers that served it may run less than before.
     let mut effects = Effects { memberships: true, ..Effects::ready() };
     let stop: Params<'_> = &[&group.0, &StopCause::Cancelled.code(), &now.unix_micros()];
+    db.run(PAUSE_ALL, &[&group.0, &now.unix_micros()]).await?;
     effects.jobs = db.all(STOP_JOBS, stop, |row| row.get(0).map(JobId)).await?;
     let cancelled = effects.keep(cancel(db, Actor::System, &waiting(group), now).await?);
     Ok(effects.with(GroupDeletion::Deleted(cancelled)))

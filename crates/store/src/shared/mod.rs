@@ -15,6 +15,7 @@ mod packing;
 mod personal_tokens;
 mod retention;
 mod rights;
+mod schedules;
 pub(crate) mod tasks;
 mod uploads;
 pub(crate) mod workers;

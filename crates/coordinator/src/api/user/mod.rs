@@ -5,7 +5,8 @@ pub(super) mod artifacts;
 pub(super) mod attachments;
 mod events;
 pub(super) mod groups;
-mod jobs;
+pub(super) mod jobs;
+mod schedules;
 pub(super) mod tasks;
 pub(super) mod workers;
 
@@ -17,6 +18,7 @@ pub(super) fn routes() -> Routes {
         .merge(groups::routes())
         .merge(tasks::routes())
         .merge(jobs::routes())
+        .merge(schedules::routes())
         .merge(artifacts::routes())
         .merge(attachments::routes())
         .merge(workers::routes())
@@ -25,5 +27,5 @@ pub(super) fn routes() -> Routes {
 
 /// Routes whose bodies may be large.
 pub(super) fn batch_routes() -> Routes {
-    tasks::batch_routes().merge(jobs::batch_routes())
+    tasks::batch_routes().merge(jobs::batch_routes()).merge(schedules::batch_routes())
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::harness::{ADMIN, Harness};
 pub(crate) use table::rows;
-use table::{ACCOUNTS, GROUPS, JOBS, Row, TASKS, WORKER_SIDE, WORKERS};
+use table::{ACCOUNTS, GROUPS, JOBS, Row, SCHEDULES, TASKS, WORKER_SIDE, WORKERS};
 use target::Cast;
 
 /// The kinds of callers.
@@ -251,6 +251,10 @@ pub(crate) async fn job_routes_check_permissions(harness: Harness) {
     check_table(&harness, JOBS).await;
 }
 
+pub(crate) async fn schedule_routes_check_permissions(harness: Harness) {
+    check_table(&harness, SCHEDULES).await;
+}
+
 pub(crate) async fn worker_routes_check_permissions(harness: Harness) {
     check_table(&harness, WORKERS).await;
 }
@@ -298,6 +302,7 @@ fn read_scope_allows_only_queries() {
         "/v1/jobs/query",
         "/v1/jobs/wait",
         "/v1/jobs/{job}/tasks",
+        "/v1/schedules/query",
         "/tasks/download/artifacts",
         "/tasks/download/artifacts/list",
         "/groups/{group}/attachments/query",

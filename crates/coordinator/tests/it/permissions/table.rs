@@ -137,6 +137,19 @@ pub(super) const JOBS: &[Row] = &[
     ("GET", "/v1/tasks/{task}/attempts", "", Member(Read, 403)),
 ];
 
+/// `{schedule}` is a paused schedule of the group.
+#[rustfmt::skip]
+pub(super) const SCHEDULES: &[Row] = &[
+    ("POST", "/v1/schedules", "{new schedule}", Member(Write, 403)),
+    ("POST", "/v1/schedules", "{schedule that fetches}", Member(Read, 403)),
+    ("POST", "/v1/schedules/query", r#"{"group": "{group}"}"#, Member(Read, 403)),
+    ("GET", "/v1/schedules/{schedule}", "", Member(Read, 404)),
+    ("PATCH", "/v1/schedules/{schedule}", r#"{"overlap": "queue"}"#, Member(Write, 404)),
+    ("DELETE", "/v1/schedules/{schedule}", "", Member(Write, 404)),
+    ("POST", "/v1/schedules/{schedule}/run", "", Member(Write, 404)),
+    ("GET", "/v1/schedules/{schedule}/runs", "", Member(Read, 404)),
+];
+
 /// `{mine}` is a worker that the caller has registered, without the group.
 #[rustfmt::skip]
 pub(super) const WORKERS: &[Row] = &[
@@ -187,7 +200,11 @@ pub(super) const WORKER_SIDE: &[Row] = &[
 
 /// All rows.
 pub(crate) fn rows() -> impl Iterator<Item = Row> {
-    [ACCOUNTS, GROUPS, TASKS, JOBS, WORKERS, WORKER_SIDE].into_iter().flatten().copied()
+    [ACCOUNTS, GROUPS, TASKS, JOBS, SCHEDULES, WORKERS, WORKER_SIDE].into_iter().flatten().copied()
+}
+
+fn new_schedule(task: &str) -> String {
+    format!("{{\"name\": \"{{fresh}}\", \"cron\": \"0 3 * * *\", \"job\": {{\"task\": {task}}}}}")
 }
 
 /// The long bodies by their short names.
@@ -197,6 +214,8 @@ pub(super) fn expand(body: &str) -> String {
     body.replace("{submission of a job}", &format!("{{\"jobs\": [{{\"task\": {TASK}}}]}}"))
         .replace("{job that fetches}", &format!("{{\"jobs\": [{{\"task\": {FETCHES}}}]}}"))
         .replace("{job that needs}", &format!("{{\"jobs\": [{{\"task\": {mine}, \"needs\": {needs}}}]}}"))
+        .replace("{new schedule}", &new_schedule(TASK))
+        .replace("{schedule that fetches}", &new_schedule(FETCHES))
         .replace("{archive list}", LIST)
         .replace("{old archive list}", LIST)
         .replace("{submission that fetches}", &format!("{{\"tasks\": [{FETCHES}]}}"))

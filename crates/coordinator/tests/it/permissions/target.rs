@@ -126,6 +126,7 @@ struct Target {
     task: String,
     my_task: String,
     job: String,
+    schedule: String,
     /// A worker on which the group is Admin.
     worker: String,
     /// A worker of another user on which the group has Write.
@@ -181,6 +182,12 @@ impl Target {
             let jobs = json!({"jobs": [{"task": task(&target.group, &json!({}))}]});
             let reply = owner.post("/v1/jobs", &jobs).await.expect(200).json();
             target.job = reply["jobs"][0]["job"].to_string();
+        }
+        if about("{schedule}") {
+            let job = json!({"task": task(&target.group, &json!({}))});
+            let schedule = json!({"name": "weekly", "cron": "0 3 * * 1", "paused": true, "job": job});
+            let reply = owner.post("/v1/schedules", &schedule).await.expect(200).json();
+            target.schedule = reply["schedule"].to_string();
         }
         if about("{ended}") {
             owner.delete(&format!("/tasks/{}", target.task)).await.expect(200);
@@ -254,6 +261,7 @@ impl Target {
             .replace("{my task}", &self.my_task)
             .replace("{ended}", &self.task)
             .replace("{job}", &self.job)
+            .replace("{schedule}", &self.schedule)
             .replace("{worker}", &self.worker)
             .replace("{lent}", &self.lent)
             .replace("{mine}", &self.mine)

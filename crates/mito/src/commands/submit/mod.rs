@@ -1,7 +1,7 @@
 //! `mito submit`: submits a command as a job, or the tasks of a job file as one job each, in one request.
 
 mod preview;
-mod request;
+pub(super) mod request;
 mod resume;
 mod upload;
 mod upload_cache;

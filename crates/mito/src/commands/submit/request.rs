@@ -1,10 +1,12 @@
 //! The request of `mito submit`.
 
+use mitosis_blueprint::Plan;
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_domain::selector::{JobName, JobSelector};
 use mitosis_protocol::job::{JobOptions, NeedKind, NeededJob, NewJob, NewNeed, SubmitJobsRequest};
 use mitosis_protocol::retry::RetryPolicy;
 use mitosis_sweep::Step;
+use serde_json::value::RawValue;
 
 use crate::cli::job_options::JobOptionArgs;
 use crate::commands::select_jobs;
@@ -32,6 +34,11 @@ async fn each(jobs: &[JobSelector], identity: &Identity) -> Result<Vec<i64>, Fai
     Ok(numbers)
 }
 
+/// The plan of a request; none for a single task.
+pub(in crate::commands) fn plan_as_json(plan: &Plan) -> Option<Box<RawValue>> {
+    (!plan.is_plain()).then(|| serde_json::value::to_raw_value(plan).expect("a plan is plain data"))
+}
+
 /// One job for each step. The name of the submission is that of a step without one; `needs` are those of every job.
 /// The limits and retries of a step have precedence.
 pub(super) fn request(
@@ -52,9 +59,7 @@ pub(super) fn request(
                 max_failures: step.max_failures.or(options.max_failures),
                 ..options
             },
-            plan: (!step.blueprint.plan.is_plain()).then(|| {
-                serde_json::value::to_raw_value(&step.blueprint.plan).expect("a plan is plain data")
-            }),
+            plan: plan_as_json(&step.blueprint.plan),
             task: step.blueprint.task,
             retry: step.retry.or(retry.cloned()),
         }

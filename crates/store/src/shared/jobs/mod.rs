@@ -11,7 +11,7 @@ mod remove;
 pub(crate) mod reopen;
 mod retry;
 mod steps;
-mod submit;
+pub(crate) mod submit;
 
 use async_trait::async_trait;
 use mitosis_domain::ids::{JobId, UserId};
@@ -49,8 +49,7 @@ impl<B: Backend> Jobs for B {
     ) -> Result<Changed<JobSubmission>, StoreError> {
         let mut prepared = Vec::with_capacity(jobs.len());
         for job in jobs {
-            let rows = NewRow::of_all(&job.first).await?;
-            prepared.push(PreparedJob { job: job.without_tasks(), rows });
+            prepared.push(PreparedJob::new(job).await?);
         }
         self.write((creator, prepared, key.cloned(), now), |db, (creator, jobs, key, now)| {
             Box::pin(submit::submit(db, *creator, jobs, key.as_ref(), *now))

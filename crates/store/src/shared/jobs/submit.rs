@@ -21,9 +21,16 @@ use crate::ops::{Actor, Changed, Effects};
 
 /// A new job with the rows of its first tasks.
 #[derive(Debug)]
-pub(super) struct PreparedJob {
-    pub(super) job: NewJob,
-    pub(super) rows: Vec<NewRow>,
+pub(crate) struct PreparedJob {
+    pub(crate) job: NewJob,
+    pub(crate) rows: Vec<NewRow>,
+}
+
+impl PreparedJob {
+    /// Converts the tasks of a job before the transaction begins.
+    pub(crate) async fn new(job: &NewJob) -> Result<Self, StoreError> {
+        Ok(Self { job: job.without_tasks(), rows: NewRow::of_all(&job.first).await? })
+    }
 }
 
 /// Inserts the jobs, unless the key was used before.
@@ -63,7 +70,8 @@ fn from_stored(ids: &[Option<TaskIds>]) -> Vec<JobId> {
     ids.iter().flatten().map(|ids| JobId(ids.number)).collect()
 }
 
-async fn accept(
+/// Inserts the jobs, if the creator may submit them.
+pub(crate) async fn accept(
     db: Db<'_>,
     creator: UserId,
     jobs: &[PreparedJob],

@@ -28,6 +28,7 @@ pub(crate) mod races;
 pub(crate) mod reaper;
 pub(crate) mod retention;
 pub(crate) mod rights;
+pub(crate) mod schedules;
 pub(crate) mod sweeps;
 pub(crate) mod tasks;
 pub(crate) mod uploads;
@@ -80,6 +81,23 @@ macro_rules! conformance {
                     removed_job_leaves_nothing,
                     deleted_group_ends_its_jobs,
                     counts_of_concurrent_claims_add_up,
+                }
+                schedules {
+                    due_time_is_handled_once,
+                    overlapping_run_is_skipped,
+                    queued_run_waits_for_all_others,
+                    queue_of_a_schedule_is_bounded,
+                    replacing_run_waits_for_the_cancelled_job,
+                    run_is_refused_if_the_creator_lost_the_right,
+                    missed_runs_are_made_up_for_once,
+                    runs_of_a_schedule_are_bounded,
+                    name_of_a_schedule_is_unique_in_its_group,
+                    schedules_of_a_group_are_limited,
+                    schedule_changes_only_as_it_was_seen,
+                    requested_run_waits_for_nothing,
+                    due_schedules_are_paged_by_due_time,
+                    removed_schedule_leaves_its_jobs,
+                    deleted_group_pauses_its_schedules,
                 }
                 inline_archives {
                     archives_are_visible_with_the_end_and_charged_once,

@@ -23,9 +23,9 @@ const MAX_CAUSES: usize = 16;
 
 /// A job to store, and the name of its group.
 #[derive(Debug)]
-pub(super) struct CheckedJob {
-    pub(super) group_name: String,
-    pub(super) job: NewJob,
+pub(crate) struct CheckedJob {
+    pub(crate) group_name: String,
+    pub(crate) job: NewJob,
 }
 
 /// A job in the form of an error: nothing for the only one of a request.
@@ -54,7 +54,7 @@ pub(super) fn check_count(jobs: &[job::NewJob]) -> Result<(), Rejection> {
 }
 
 /// Checks all jobs, each for its group.
-pub(super) fn check_all(
+pub(crate) fn check_all(
     jobs: Vec<job::NewJob>,
     groups: &[GroupId],
     now: Timestamp,

@@ -4,7 +4,7 @@
 
 mod cancel;
 mod change;
-mod check;
+pub(in crate::api) mod check;
 mod events;
 mod find;
 mod get;

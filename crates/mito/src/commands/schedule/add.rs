@@ -1,0 +1,47 @@
+//! `mito schedule add`: creates a schedule.
+
+use mitosis_blueprint::Blueprint;
+use mitosis_protocol::job::NewJob;
+use mitosis_protocol::schedule::NewSchedule;
+
+use super::identity;
+use crate::cli::schedule::AddArgs;
+use crate::commands::submit::request::plan_as_json;
+use crate::config::Environment;
+use crate::process::failure::Failure;
+use crate::show::{Output, ScheduleShown};
+
+pub(super) async fn run(args: &AddArgs, environment: &Environment) -> Result<(), Failure> {
+    let out = Output::new(&args.output, environment);
+    let group = args.task.group.clone().unwrap_or_default();
+    let mut task = args.task.task(group, &args.command, !args.no_output);
+    task.labels.push(args.name.to_string());
+    let blueprint = Blueprint { task, plan: args.sweep.plan()? };
+    mitosis_sweep::check(&blueprint.expand()?)?;
+    let retry = args.limits.retry()?;
+    let identity = identity(&args.connection, environment).await?;
+    let Blueprint { mut task, plan } = blueprint;
+    if task.group_name.is_empty() {
+        task.group_name.clone_from(&identity.name);
+    }
+    let job = NewJob {
+        name: None,
+        task,
+        plan: plan_as_json(&plan),
+        needs: Vec::new(),
+        options: args.limits.options(),
+        retry,
+    };
+    let schedule = NewSchedule {
+        name: args.name.to_string(),
+        cron: args.cron.clone(),
+        timezone: args.timezone.clone(),
+        overlap: args.overlap.into(),
+        catch_up: args.catch_up.into(),
+        paused: args.paused,
+        job,
+    };
+    // A repetition after a lost reply would report the name as taken.
+    let created = identity.client.create_schedule(&schedule).await?;
+    out.one_line(&ScheduleShown::from(created))
+}
