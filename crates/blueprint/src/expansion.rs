@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use mitosis_protocol::TaskSpec;
-use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest};
+use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest, TaskDirectory};
 
 use super::blueprint::Blueprint;
 use super::error::InvalidBlueprint;
@@ -20,6 +20,7 @@ pub struct Expansion<'a> {
     envs: Vec<(&'a str, Template)>,
     labels: Vec<Template>,
     resources: Vec<(Option<Template>, Template)>,
+    stdin: Option<Template>,
 }
 
 #[derive(Debug)]
@@ -51,6 +52,7 @@ impl<'a> Expansion<'a> {
                 .collect::<Result<_, _>>()?,
             labels: all(&blueprint.task.labels)?,
             resources: spec.resources.iter().map(resource).collect::<Result<_, _>>()?,
+            stdin: spec.stdin.as_deref().map(template).transpose()?,
             parameters: blueprint.plan.names().map(Parameter::new).collect(),
             blueprint,
         })
@@ -93,7 +95,12 @@ impl<'a> Expansion<'a> {
         let task = &self.blueprint.task;
         let values: Vec<u64> = self.blueprint.plan.longest_values().collect();
         let filled = |template: &Template| template.longest(&values).saturating_add(1);
-        let unchanged = [&task.group_name].into_iter().chain(&task.tags);
+        let directory = match &task.task_spec.directory {
+            Some(TaskDirectory::Prefer(path) | TaskDirectory::Require(path)) => Some(path),
+            Some(TaskDirectory::Fresh) | None => None,
+        };
+        let unchanged = [&task.group_name].into_iter().chain(&task.tags).chain(directory);
+        let files = task.task_spec.files.iter().flat_map(|(path, text)| [path, text]);
         let params = task.task_spec.params.iter().flat_map(|(name, value)| [name, value]);
         let envs = self.envs.iter().map(|(name, value)| filled(value).saturating_add(bytes(name)));
         let resources = self.resources.iter().flat_map(|(key, local_path)| key.iter().chain([local_path]));
@@ -101,8 +108,9 @@ impl<'a> Expansion<'a> {
             self.parameters.iter().zip(&values).map(|(parameter, value)| parameter.bytes(*value));
         unchanged
             .chain(params)
+            .chain(files)
             .map(|text| bytes(text))
-            .chain(self.labels.iter().chain(&self.args).chain(resources).map(filled))
+            .chain(self.labels.iter().chain(&self.args).chain(resources).chain(&self.stdin).map(filled))
             .chain(envs)
             .chain(parameters)
             .fold(0, u64::saturating_add)
@@ -139,6 +147,9 @@ impl<'a> Expansion<'a> {
             watch: spec.watch,
             lost_after: spec.lost_after,
             idempotent: spec.idempotent,
+            directory: spec.directory.clone(),
+            files: spec.files.clone(),
+            stdin: self.stdin.as_ref().map(|path| path.fill(row)),
             params,
         }
     }
@@ -221,6 +232,22 @@ mod tests {
         assert_eq!(resource.remote_file, RemoteFile::Attachment { key: "in/2.csv".into() });
         assert_eq!(resource.local_path, "2.csv");
         assert_eq!((task.tags, task.priority), (vec!["gpu".to_owned()], 3));
+    }
+
+    #[test]
+    fn directory_and_files_are_literal_and_the_input_has_placeholders() {
+        let mut blueprint = blueprint(&["true"], &[("x", "1..2")]);
+        let spec = &mut blueprint.task.task_spec;
+        spec.directory = Some(TaskDirectory::Prefer("/{y}".into()));
+        spec.files = BTreeMap::from([("{z}".into(), "{".into())]);
+        spec.stdin = Some("{x}.csv".into());
+        let smaller = blueprint.expand().unwrap().largest_task_bytes();
+        let task = blueprint.expand().unwrap().task(1).task_spec;
+        assert_eq!(task.directory, Some(TaskDirectory::Prefer("/{y}".into())));
+        assert_eq!(task.files, BTreeMap::from([("{z}".into(), "{".into())]));
+        assert_eq!(task.stdin.as_deref(), Some("2.csv"));
+        blueprint.task.task_spec.files.insert("more".into(), "x".repeat(1000));
+        assert_eq!(blueprint.expand().unwrap().largest_task_bytes(), smaller + 5 + 1001);
     }
 
     #[test]

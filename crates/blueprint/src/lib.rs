@@ -18,6 +18,7 @@ pub use blueprint::Blueprint;
 pub use error::InvalidBlueprint;
 pub use expansion::Expansion;
 pub use plan::{Column, Factor, Plan, variable};
+pub use template::literal;
 pub use values::{MAX_WIDTH, Values};
 
 /// The maximum number of tasks of a blueprint.

@@ -23,6 +23,11 @@ enum Part {
     Value(usize),
 }
 
+/// The text in a form that has no placeholders, for a task with parameters.
+pub fn literal(text: &str) -> String {
+    text.replace('{', "{{").replace('}', "}}")
+}
+
 impl<'a> Names<'a> {
     /// The names in the order of their values.
     pub(super) fn new(names: impl Iterator<Item = &'a str>) -> Self {
@@ -135,6 +140,13 @@ mod tests {
 
     fn fill(text: &str) -> Result<String, InvalidBlueprint> {
         template(text).map(|text| text.fill(&["1".into(), "0.5".into()]))
+    }
+
+    #[test]
+    fn literal_text_is_unchanged_by_filling() {
+        for text in ["", "plain", "{x}", "${x} {{ }", r#"{"a": {"b": "${C}"}}"#, "$${}{"] {
+            assert_eq!(fill(&literal(text)).unwrap(), text);
+        }
     }
 
     #[test]

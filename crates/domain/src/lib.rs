@@ -23,6 +23,7 @@ pub mod lease;
 pub mod limits;
 pub mod name;
 pub mod object;
+pub mod older_worker;
 pub mod permission;
 pub mod quota;
 pub mod retry;

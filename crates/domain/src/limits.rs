@@ -14,6 +14,12 @@ pub const MAX_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
 pub const MAX_COMMAND_BYTES: usize = 1_500_000;
 /// Most files that one task may fetch.
 pub const MAX_RESOURCES: usize = 1024;
+/// Most texts that a task brings as files.
+pub const MAX_FILES: usize = 16;
+/// Bytes in the texts that a task brings as files, together. Each fits into one argument of a command.
+pub const MAX_FILES_BYTES: usize = 64 * 1024;
+/// Bytes in the directory of a task (`PATH_MAX`).
+pub const MAX_DIRECTORY_BYTES: usize = 4096;
 /// Most sweep parameters of one task.
 pub const MAX_PARAMS: usize = 256;
 /// Bytes in the names and values of a task's parameters together.

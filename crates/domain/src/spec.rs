@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use std::time::Duration;
 
 use mitosis_protocol::TaskSpec;
-use mitosis_protocol::task::RemoteFile;
+use mitosis_protocol::task::{RemoteFile, TaskDirectory};
 use uuid::Uuid;
 
 use crate::limits;
@@ -77,6 +77,27 @@ pub enum InvalidSpec {
     /// A key is not a valid attachment key.
     #[error("{0:?} can't be the key of an attachment")]
     AttachmentKey(String),
+    /// A directory is not an absolute path.
+    #[error("the directory {0:?} must be an absolute path of at most 4096 bytes")]
+    Directory(String),
+    /// There are too many texts.
+    #[error("a task can bring at most {limit} texts as files, this one has {count}", limit = limits::MAX_FILES)]
+    TooManyFiles {
+        /// The number of texts.
+        count: usize,
+    },
+    /// The texts exceed the limit.
+    #[error("the texts of `files` have {bytes} bytes together; the limit is {limit}: upload them as attachments", limit = limits::MAX_FILES_BYTES)]
+    FilesTooLong {
+        /// The total length in bytes.
+        bytes: usize,
+    },
+    /// Two files have the same path.
+    #[error("two files of the task have the same path, {0:?}")]
+    RepeatedPath(String),
+    /// The standard input is not one of the files.
+    #[error("the standard input {0:?} is neither one of `files` nor the local_path of a resource")]
+    UnknownInput(String),
     /// `lost_after` is zero.
     #[error("`lost_after` is zero; leave it out or write something like `2m`")]
     NoLostAfter,
@@ -92,6 +113,9 @@ pub fn check(spec: &TaskSpec) -> Result<(), InvalidSpec> {
     if spec.lost_after == Some(Duration::ZERO) {
         return Err(InvalidSpec::NoLostAfter);
     }
+    if let Some(TaskDirectory::Prefer(path) | TaskDirectory::Require(path)) = &spec.directory {
+        check_directory(path)?;
+    }
     if spec.resources.len() > limits::MAX_RESOURCES {
         return Err(InvalidSpec::TooManyResources { count: spec.resources.len() });
     }
@@ -101,7 +125,33 @@ pub fn check(spec: &TaskSpec) -> Result<(), InvalidSpec> {
             crate::object::check_key(key).map_err(|_| InvalidSpec::AttachmentKey(key.clone()))?;
         }
     }
-    Ok(())
+    check_files(spec)
+}
+
+fn check_files(spec: &TaskSpec) -> Result<(), InvalidSpec> {
+    if spec.files.len() > limits::MAX_FILES {
+        return Err(InvalidSpec::TooManyFiles { count: spec.files.len() });
+    }
+    let bytes = spec.files.values().map(String::len).sum();
+    if bytes > limits::MAX_FILES_BYTES {
+        return Err(InvalidSpec::FilesTooLong { bytes });
+    }
+    let is_resource = |path: &String| spec.resources.iter().any(|resource| resource.local_path == *path);
+    for (path, text) in &spec.files {
+        check_local_path(path)?;
+        if is_resource(path) {
+            return Err(InvalidSpec::RepeatedPath(path.clone()));
+        }
+        if text.contains('\0') {
+            return Err(InvalidSpec::Nul { place: format!("the text of the file {path:?}") });
+        }
+    }
+    match &spec.stdin {
+        Some(path) if !spec.files.contains_key(path) && !is_resource(path) => {
+            Err(InvalidSpec::UnknownInput(path.clone()))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn check_command(spec: &TaskSpec) -> Result<(), InvalidSpec> {
@@ -142,6 +192,11 @@ fn check_params(params: &BTreeMap<String, String>) -> Result<(), InvalidSpec> {
     if bytes > limits::MAX_PARAMS_BYTES { Err(InvalidSpec::ParamsTooLong { bytes }) } else { Ok(()) }
 }
 
+fn check_directory(path: &str) -> Result<(), InvalidSpec> {
+    let fits = path.starts_with('/') && !path.contains('\0') && path.len() <= limits::MAX_DIRECTORY_BYTES;
+    if fits { Ok(()) } else { Err(InvalidSpec::Directory(path.to_owned())) }
+}
+
 fn check_local_path(path: &str) -> Result<(), InvalidSpec> {
     let mut parts = Path::new(path).components().peekable();
     let inside = parts.peek().is_some()
@@ -178,6 +233,49 @@ mod tests {
         let with = |lost_after| check(&TaskSpec { lost_after, ..command(&["true"]) });
         assert_eq!(with(Some(Duration::ZERO)), Err(InvalidSpec::NoLostAfter));
         assert_eq!(with(Some(Duration::from_secs(1))), Ok(()));
+    }
+
+    #[test]
+    fn files_are_bounded_and_the_input_is_one_of_them() {
+        let with = |files: &[(&str, &str)], stdin: Option<&str>| {
+            let pair = |(path, text): &(&str, &str)| ((*path).to_owned(), (*text).to_owned());
+            check(&TaskSpec {
+                files: files.iter().map(pair).collect(),
+                stdin: stdin.map(str::to_owned),
+                resources: vec![ResourceDownload {
+                    remote_file: RemoteFile::Attachment { key: "in.csv".into() },
+                    local_path: "in.csv".into(),
+                }],
+                ..command(&["true"])
+            })
+        };
+        assert_eq!(with(&[("a.sh", "true"), ("b/c", "")], Some("b/c")), Ok(()));
+        assert_eq!(with(&[], Some("in.csv")), Ok(()));
+        assert_eq!(with(&[], Some("a")), Err(InvalidSpec::UnknownInput("a".into())));
+        assert_eq!(with(&[("in.csv", "")], None), Err(InvalidSpec::RepeatedPath("in.csv".into())));
+        assert_eq!(with(&[("../a", "")], None), Err(InvalidSpec::LocalPath("../a".into())));
+        assert!(matches!(with(&[("a", "\0")], None), Err(InvalidSpec::Nul { .. })));
+        let half = "x".repeat(32 * 1024);
+        assert_eq!(with(&[("a", &half), ("b", &half)], None), Ok(()));
+        let more = [("a", &*half), ("b", &half), ("c", "x")];
+        assert_eq!(with(&more, None), Err(InvalidSpec::FilesTooLong { bytes: 64 * 1024 + 1 }));
+        let names: Vec<String> = (0..17).map(|number| number.to_string()).collect();
+        let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+        assert_eq!(with(&many, None), Err(InvalidSpec::TooManyFiles { count: 17 }));
+    }
+
+    #[test]
+    fn directory_is_an_absolute_path() {
+        let with = |path: &str| {
+            check(&TaskSpec { directory: Some(TaskDirectory::Prefer(path.to_owned())), ..command(&["true"]) })
+        };
+        for right in ["/", "/home/ann/a b", "/{x}"] {
+            assert_eq!(with(right), Ok(()), "{right}");
+        }
+        let long = format!("/{}", "x".repeat(4096));
+        for wrong in ["", "work", "./work", "/a\0b", &long] {
+            assert_eq!(with(wrong), Err(InvalidSpec::Directory(wrong.to_owned())), "{wrong:?}");
+        }
     }
 
     fn command(args: &[&str]) -> TaskSpec {

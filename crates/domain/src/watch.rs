@@ -69,10 +69,13 @@ fn cancelled_reached(target: ExecState, msg: TaskResultMessage) -> bool {
     use TaskResultMessage as M;
     match target {
         S::TaskCommitted => true,
-        S::UploadResult | S::UploadResultFinished => !matches!(msg, M::UserCancellation | M::WorkersLost),
-        S::UploadCancelledResult => {
-            !matches!(msg, M::UserCancellation | M::SubmitNewTaskFailed | M::WorkersLost)
+        S::UploadResult | S::UploadResultFinished => {
+            !matches!(msg, M::UserCancellation | M::WorkersLost | M::DirectoryUnavailable)
         }
+        S::UploadCancelledResult => !matches!(
+            msg,
+            M::UserCancellation | M::SubmitNewTaskFailed | M::WorkersLost | M::DirectoryUnavailable
+        ),
         S::FetchResourceTimeout => msg == M::FetchResourceTimeout,
         S::FetchResourceNotFound => msg == M::ResourceNotFound,
         S::FetchResourceForbidden => msg == M::ResourceForbidden,

@@ -14,6 +14,7 @@ mod complete;
 mod config;
 mod embedded;
 mod login;
+mod new_task;
 mod process;
 mod show;
 mod task_io;

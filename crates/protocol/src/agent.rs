@@ -149,6 +149,7 @@ pub struct ReportBatchReply {
 
 /// `POST /v1/agents/poll`: held until there is news, or until `wait` has passed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct PollRequest {
     /// How many tasks the agent wants.
     #[serde(default)]
@@ -165,6 +166,10 @@ pub struct PollRequest {
     /// Whether the agent reports the states of tasks itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tells_states: bool,
+    /// Whether the agent knows the directory, the files and the standard input of a task. For others, the coordinator
+    /// translates them into a command.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub knows_surroundings: bool,
     /// The number of the last numbered reply that was received, at first 0; null from agents without this
     /// feature.
     #[serde(default, skip_serializing_if = "Option::is_none")]

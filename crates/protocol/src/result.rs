@@ -44,6 +44,8 @@ enum LegacyMessage {
 enum Reason {
     /// The worker was lost in each of the allowed attempts.
     WorkersLost,
+    /// The worker can't use the directory that the task requires.
+    DirectoryUnavailable,
     /// A reason that this reader does not know.
     #[serde(other)]
     Unknown,
@@ -63,6 +65,7 @@ impl From<TaskResult> for WireResult {
             Some(TaskResultMessage::UserCancellation) => (Some(LegacyMessage::UserCancellation), None),
             Some(TaskResultMessage::SubmitNewTaskFailed) => (Some(LegacyMessage::SubmitNewTaskFailed), None),
             Some(TaskResultMessage::WorkersLost) => (None, Some(Reason::WorkersLost)),
+            Some(TaskResultMessage::DirectoryUnavailable) => (None, Some(Reason::DirectoryUnavailable)),
             None => (None, None),
         };
         Self { exit_status, msg, reason }
@@ -81,6 +84,7 @@ impl From<WireResult> for TaskResult {
             (Some(LegacyMessage::UserCancellation), _) => Some(TaskResultMessage::UserCancellation),
             (Some(LegacyMessage::SubmitNewTaskFailed), _) => Some(TaskResultMessage::SubmitNewTaskFailed),
             (None, Some(Reason::WorkersLost)) => Some(TaskResultMessage::WorkersLost),
+            (None, Some(Reason::DirectoryUnavailable)) => Some(TaskResultMessage::DirectoryUnavailable),
             (None, Some(Reason::Unknown) | None) => None,
         };
         Self { exit_status, msg }
@@ -118,11 +122,15 @@ mod tests {
 
     #[test]
     fn newer_reason_is_null_for_legacy_clients() {
-        let result =
-            TaskResult { exit_status: WaitStatus::SUCCESS, msg: Some(TaskResultMessage::WorkersLost) };
-        let text = serde_json::to_string(&result).unwrap();
-        assert_eq!(text, r#"{"exit_status":0,"msg":null,"reason":"workers_lost"}"#);
-        assert_eq!(serde_json::from_str::<TaskResult>(&text).unwrap(), result);
+        for (msg, reason) in [
+            (TaskResultMessage::WorkersLost, "workers_lost"),
+            (TaskResultMessage::DirectoryUnavailable, "directory_unavailable"),
+        ] {
+            let result = TaskResult { exit_status: WaitStatus::SUCCESS, msg: Some(msg) };
+            let text = serde_json::to_string(&result).unwrap();
+            assert_eq!(text, format!(r#"{{"exit_status":0,"msg":null,"reason":"{reason}"}}"#));
+            assert_eq!(serde_json::from_str::<TaskResult>(&text).unwrap(), result);
+        }
         let newer = r#"{"exit_status":0,"msg":null,"reason":"of_tomorrow"}"#;
         assert_eq!(serde_json::from_str::<TaskResult>(newer).unwrap().msg, None);
     }

@@ -60,6 +60,26 @@ pub struct TaskSpec {
     /// Whether the task may run twice at the same time: it is requeued as soon as its worker is missed. Native.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub idempotent: bool,
+    /// Where the command starts; the directory of the worker itself if absent. Native.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<TaskDirectory>,
+    /// Short texts to write into the resource directory, by their paths there. Native.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
+    /// The standard input of the command: the local path of one of the files or resources. Empty input if absent. Native.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+}
+
+/// Where the command of a task starts. Paths are absolute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum TaskDirectory {
+    /// The resource directory of the task: it is empty except for the files that the task fetches.
+    Fresh,
+    /// This directory if the worker can use it, otherwise as `Fresh`.
+    Prefer(String),
+    /// This directory. The task is cancelled if the worker can't use it.
+    Require(String),
 }
 
 /// A file to fetch before the command starts.
@@ -119,6 +139,8 @@ pub enum TaskResultMessage {
     SubmitNewTaskFailed,
     /// The worker was lost in each of the allowed attempts. Native: 0.6.8 clients read it as null.
     WorkersLost,
+    /// The worker can't use the directory that the task requires. Native: 0.6.8 clients read it as null.
+    DirectoryUnavailable,
 }
 
 /// `POST /tasks`, and the content of `MITO_NEW_TASK`.

@@ -49,6 +49,8 @@ pub enum WarningCode {
     DataRefused,
     /// The follow-up task was not submitted.
     FollowUpRefused,
+    /// The worker can't use the directory that the task requires.
+    DirectoryUnavailable,
     /// A code that this reader does not know.
     #[serde(other)]
     Unknown,

@@ -115,6 +115,7 @@ codes! {
         UserCancellation = 6,
         SubmitNewTaskFailed = 7,
         WorkersLost = 8,
+        DirectoryUnavailable = 9,
     }
 }
 

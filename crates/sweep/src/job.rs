@@ -3,24 +3,30 @@
 //! The schema is the same in TOML, YAML and JSON. An unknown key is an error with its line.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mitosis_blueprint::{Blueprint, Column, Factor, Plan, Values};
+use mitosis_blueprint::{Blueprint, Column, Factor, Plan, Values, literal};
 use mitosis_domain::selector::JobName;
 use mitosis_protocol::job::NeedKind;
 use mitosis_protocol::retry::{RetryCause, RetryPolicy};
-use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest};
+use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest, TaskDirectory};
 use mitosis_protocol::{ArtifactKind, TaskSpec, Uuid};
 use serde::Deserialize;
 
 use super::attachment_key::{attachment_key, file_name};
 use super::command::Command;
+use super::directory::absolute_directory;
 use super::document::Language;
+use super::env_file::env_file;
 use super::error::Error;
+use super::input::add_input;
 use super::needs::{self, Named};
 use super::parameter_files::{self, Combine};
 use super::retries::{self, Backoff};
+use super::script::Script;
 
 /// The timeout of tasks without one, as for `mito submit` without a job file.
 const DEFAULT_TIMEOUT: Duration = Duration::from_hours(24);
@@ -69,11 +75,13 @@ pub struct Extras<'a> {
     pub group: &'a str,
     /// Labels for every task.
     pub labels: &'a [String],
+    /// The directory where the submission is made, in which tasks start if their worker has it; an absolute path.
+    pub directory: Option<&'a str>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table with `tasks`")]
-struct File {
+struct JobFile {
     #[serde(default)]
     defaults: Task,
     tasks: Vec<Task>,
@@ -85,6 +93,8 @@ struct Task {
     name: Option<JobName>,
     needs: Vec<Need>,
     command: Option<Command>,
+    script: Option<Command>,
+    stdin: Option<PathBuf>,
     group: Option<String>,
     tags: Vec<String>,
     labels: Vec<String>,
@@ -102,6 +112,9 @@ struct Task {
     #[serde(alias = "terminal")]
     output: Option<bool>,
     env: BTreeMap<String, String>,
+    env_file: Option<Files>,
+    chdir: Option<PathBuf>,
+    fresh_dir: Option<bool>,
     matrix: BTreeMap<String, Choices>,
     zip: Option<bool>,
     each_line: Option<PathBuf>,
@@ -138,6 +151,13 @@ enum When {
 }
 
 #[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected the path of a file, or a list of paths")]
+enum Files {
+    One(PathBuf),
+    Many(Vec<PathBuf>),
+}
+
+#[derive(Debug, Clone, Deserialize)]
 #[serde(untagged, expecting = "expected a list of values, or a text such as 1..10")]
 enum Choices {
     List(Vec<String>),
@@ -165,11 +185,22 @@ struct Attachment {
     local_path: Option<String>,
 }
 
+/// Whether a file is read as a job file, according to its name. A file that begins with `#!` is a script.
+pub fn is_job_file(path: &Path) -> bool {
+    let is_script = || {
+        File::open(path).is_ok_and(|mut file| {
+            let mut start = [0; 2];
+            file.read_exact(&mut start).is_ok() && start == *b"#!"
+        })
+    };
+    language_of(path).is_ok() && !is_script()
+}
+
 impl Job {
     /// Reads a job file. Relative paths in it start at its directory.
     pub fn read(path: &Path, extras: Extras<'_>) -> Result<Self, Error> {
         let language = language_of(path)?;
-        let File { defaults, tasks } =
+        let JobFile { defaults, tasks } =
             language.parse(&parameter_files::text(path)?).map_err(|error| wrong(path, error))?;
         if tasks.is_empty() {
             return Err(wrong(path, "it has no tasks"));
@@ -230,11 +261,13 @@ impl Job {
             self.add_upload(upload)?;
             resources.push(resource);
         }
+        let (command, script, stdin) = (task.command.clone(), task.script.clone(), task.stdin.clone());
         let labels = task.labels.iter().chain(extras.labels).cloned().collect();
-        let args = task.command()?;
+        let envs = task.variables(folder, plan.is_plain())?;
+        let directory = task.directory(folder, extras.directory)?;
         let (max_running, max_failures) = (task.max_running()?, task.max_failures()?);
         let retry = retries::policy(task.retries, &task.retry_on, task.backoff)?;
-        let blueprint = Blueprint {
+        let mut blueprint = Blueprint {
             task: SubmitTaskRequest {
                 group_name: group,
                 tags: task.tags,
@@ -242,17 +275,26 @@ impl Job {
                 timeout: task.timeout.unwrap_or(DEFAULT_TIMEOUT),
                 priority: task.priority.unwrap_or(0),
                 task_spec: TaskSpec {
-                    args,
-                    envs: task.env,
+                    envs,
                     resources,
                     terminal_output: task.output.unwrap_or(true),
                     lost_after: task.lost_after,
                     idempotent: task.idempotent.unwrap_or(false),
+                    directory: Some(directory),
                     ..TaskSpec::default()
                 },
             },
             plan,
         };
+        let is_plain = blueprint.plan.is_plain();
+        task_command(command.as_ref(), script.as_ref(), folder, is_plain, &mut blueprint.task.task_spec)?;
+        if let Some(file) = stdin
+            && let Some(upload) = add_input(&mut blueprint.task, &folder.join(file), is_plain)?
+            && !self.uploads.iter().any(|other| other.group == upload.group && other.key == upload.key)
+        {
+            // The key names the content.
+            self.uploads.push(upload);
+        }
         Ok(Step { name: task.name, blueprint, needs: Vec::new(), max_running, max_failures, retry })
     }
 
@@ -305,7 +347,15 @@ impl Task {
         Self {
             name: self.name,
             needs: self.needs,
-            command: self.command.or(defaults.command),
+            command: self.command.clone().or(match self.script {
+                Some(_) => None,
+                None => defaults.command,
+            }),
+            script: self.script.or(match self.command {
+                Some(_) => None,
+                None => defaults.script,
+            }),
+            stdin: self.stdin.or(defaults.stdin),
             group: self.group.or(defaults.group),
             tags: joined(defaults.tags, self.tags),
             labels: joined(defaults.labels, self.labels),
@@ -319,6 +369,15 @@ impl Task {
             retry_on: if self.retry_on.is_empty() { defaults.retry_on } else { self.retry_on },
             backoff: self.backoff.or(defaults.backoff),
             output: self.output.or(defaults.output),
+            env_file: self.env_file.or(defaults.env_file),
+            fresh_dir: self.fresh_dir.or(match self.chdir {
+                Some(_) => None,
+                None => defaults.fresh_dir,
+            }),
+            chdir: self.chdir.or(match self.fresh_dir {
+                Some(true) => None,
+                Some(false) | None => defaults.chdir,
+            }),
             env: defaults.env.into_iter().chain(self.env).collect(),
             matrix: defaults.matrix.into_iter().chain(self.matrix).collect(),
             zip: self.zip.or(defaults.zip),
@@ -352,8 +411,35 @@ impl Task {
         }
     }
 
-    fn command(&self) -> Result<Vec<String>, Error> {
-        self.command.as_ref().map_or_else(|| Err(Command::missing()), Command::words)
+    /// The variables: those of the files, which have no placeholders, and `env`, which overrides them.
+    fn variables(&self, folder: &Path, is_plain: bool) -> Result<BTreeMap<String, String>, Error> {
+        let files = match &self.env_file {
+            None => &[][..],
+            Some(Files::One(file)) => std::slice::from_ref(file),
+            Some(Files::Many(files)) => files,
+        };
+        let mut variables = BTreeMap::new();
+        for file in files {
+            let read = env_file(&folder.join(file))?;
+            variables.extend(read.into_iter().map(|(name, value)| match is_plain {
+                true => (name, value),
+                false => (name, literal(&value)),
+            }));
+        }
+        variables.extend(self.env.clone());
+        Ok(variables)
+    }
+
+    /// The directory in which the task starts. A relative `chdir` begins at the directory of the job file.
+    fn directory(&self, folder: &Path, current: Option<&str>) -> Result<TaskDirectory, Error> {
+        match (&self.chdir, self.fresh_dir, current) {
+            (Some(_), Some(true), _) => Err(Error::input("`chdir` and `fresh_dir` exclude each other")),
+            (Some(directory), _, current) => {
+                absolute_directory(current, &folder.join(directory)).map(TaskDirectory::Require)
+            }
+            (None, Some(true), _) | (None, _, None) => Ok(TaskDirectory::Fresh),
+            (None, _, Some(current)) => Ok(TaskDirectory::Prefer(current.to_owned())),
+        }
     }
 
     fn max_running(&self) -> Result<Option<u64>, Error> {
@@ -366,6 +452,29 @@ impl Task {
     fn max_failures(&self) -> Result<Option<u64>, Error> {
         let most = self.max_failures.map(u64::try_from).transpose();
         most.map_err(|_| Error::input("`max_failures` must be at least 0"))
+    }
+}
+
+/// Sets the command of a task: that of `command`, or the file that `script` names with its arguments.
+fn task_command(
+    command: Option<&Command>,
+    script: Option<&Command>,
+    folder: &Path,
+    is_plain: bool,
+    spec: &mut TaskSpec,
+) -> Result<(), Error> {
+    match (command, script) {
+        (Some(_), Some(_)) => Err(Error::input("`command` and `script` exclude each other")),
+        (None, None) => Err(Command::missing()),
+        (Some(command), None) => {
+            spec.args = command.words()?;
+            Ok(())
+        }
+        (None, Some(line)) => {
+            let words = line.words()?;
+            let (file, arguments) = words.split_first().ok_or_else(Command::missing)?;
+            Script::read(&folder.join(file))?.add_to(spec, arguments, is_plain)
+        }
     }
 }
 
@@ -415,10 +524,10 @@ impl Attachment {
                 .with_hint(r#"set one, such as key = "data/in.csv""#));
         }
         // Braces in the name of a file are literal, also in a task with parameters.
-        let in_task = if plain { key.clone() } else { key.replace('{', "{{").replace('}', "}}") };
+        let in_task = if plain { key.clone() } else { literal(&key) };
         let local_path = self.local_path.clone().unwrap_or(match plain {
             true => name,
-            false => name.replace('{', "{{").replace('}', "}}"),
+            false => literal(&name),
         });
         let resource = ResourceDownload { remote_file: RemoteFile::Attachment { key: in_task }, local_path };
         Ok((Upload { file, group: group.to_owned(), key }, resource))
@@ -434,7 +543,9 @@ mod tests {
         std::fs::write(folder.path().join("lines.txt"), "one\ntwo\n").unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        let extras = Extras { group: "ann", labels: &["from-here".to_owned()] };
+        std::fs::write(folder.path().join("run.sh"), "#!/bin/sh\necho ${1}\n").unwrap();
+        std::fs::write(folder.path().join("base.env"), "MODE=file\nJSON='{\"a\": 1}'\n").unwrap();
+        let extras = Extras { group: "ann", labels: &["from-here".to_owned()], directory: Some("/home/ann") };
         Job::read(&path, extras).map_err(|error| error.full_message())
     }
 
@@ -491,6 +602,63 @@ resources = [{ attachment = "{line}.bin", as = "{line}.bin" }]
         assert_eq!((last.group_name.as_str(), &last.task_spec.envs["MODE"][..]), ("lab", "slow"));
         assert_eq!(last.task_spec.resources[0].local_path, "two.bin");
         assert_eq!(limits(&last.task_spec), (two_minutes, false));
+    }
+
+    #[test]
+    fn variables_of_files_are_overridden_and_have_no_placeholders() {
+        let text = "[defaults]\nenv_file = 'base.env'\n[[tasks]]\ncommand = 'true'\nenv = {MODE = '{x}'}\n\
+                    matrix = {x = '1..2'}\n[[tasks]]\ncommand = 'true'\nenv_file = ['base.env', 'base.env']";
+        let job = read("job.toml", text).unwrap();
+        let envs = |step: usize| job.steps[step].blueprint.expand().unwrap().task(0).task_spec.envs;
+        assert_eq!((&*envs(0)["MODE"], &*envs(0)["JSON"]), ("1", r#"{"a": 1}"#));
+        assert_eq!((&*envs(1)["MODE"], &*envs(1)["JSON"]), ("file", r#"{"a": 1}"#));
+        let missing = read("job.toml", "[[tasks]]\ncommand = 'true'\nenv_file = 'no.env'").unwrap_err();
+        assert!(missing.contains("no.env"), "{missing}");
+    }
+
+    #[test]
+    fn script_and_input_are_sent_along() {
+        let text = "[[tasks]]\nscript = 'run.sh {x}'\nstdin = 'lines.txt'\nmatrix = {x = '1..2'}";
+        let job = read("job.toml", text).unwrap();
+        let spec = job.steps[0].blueprint.expand().unwrap().task(1).task_spec;
+        assert_eq!(spec.args, ["sh", "-c", r#"exec /bin/sh "$MITO_RESOURCE_DIR/$0" "$@""#, "run.sh", "2"]);
+        assert_eq!(spec.files["run.sh"], "#!/bin/sh\necho ${1}\n");
+        assert_eq!((&spec.files[".stdin"][..], spec.stdin.as_deref()), ("one\ntwo\n", Some(".stdin")));
+        assert!(job.uploads.is_empty());
+        for (keys, problem) in [
+            ("script = 'run.sh'\ncommand = 'true'", "exclude each other"),
+            ("script = 'no.sh'", "no.sh"),
+            ("script = 'lines.txt'", "neither a job file nor a script"),
+            ("command = 'cat'\nstdin = 'missing'", "missing"),
+            ("stdin = 'lines.txt'", "no command"),
+        ] {
+            let error = read("job.toml", &format!("[[tasks]]\n{keys}")).unwrap_err();
+            assert!(error.contains(problem), "{keys}: {error}");
+        }
+        let text = "[defaults]\nscript = 'run.sh'\n[[tasks]]\ncommand = 'true'\n[[tasks]]\nname = 'b'";
+        let job = read("job.toml", text).unwrap();
+        let args = |step: usize| job.steps[step].blueprint.task.task_spec.args.len();
+        assert_eq!((args(0), args(1)), (1, 4));
+    }
+
+    #[test]
+    fn directory_is_that_of_the_submission_unless_a_key_has_another() {
+        let directory = |keys: &str| {
+            let text = format!("{keys}\n[[tasks]]\ncommand = 'true'");
+            read("job.toml", &text)
+                .map(|job| job.steps[0].blueprint.task.task_spec.directory.clone().unwrap())
+        };
+        let of_task = |keys: &str| {
+            let text = format!("[defaults]\nchdir = '/data'\n[[tasks]]\ncommand = 'true'\n{keys}");
+            read("job.toml", &text)
+                .map(|job| job.steps[0].blueprint.task.task_spec.directory.clone().unwrap())
+        };
+        assert_eq!(directory("").unwrap(), TaskDirectory::Prefer("/home/ann".into()));
+        assert_eq!(of_task("").unwrap(), TaskDirectory::Require("/data".into()));
+        assert_eq!(of_task("fresh_dir = true").unwrap(), TaskDirectory::Fresh);
+        let Ok(TaskDirectory::Require(below)) = of_task("chdir = './out'") else { panic!("it is required") };
+        assert!(below.starts_with('/') && below.ends_with("/out") && !below.contains("/./"), "{below}");
+        assert!(of_task("chdir = 'a'\nfresh_dir = true").unwrap_err().contains("exclude each other"));
     }
 
     #[test]
@@ -638,8 +806,11 @@ matrix = { x = [1.0, 1e3, '007', 'yes'], y = 3.10 }";
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("job.toml");
         std::fs::write(&path, text).unwrap();
-        let job =
-            |group| Job::read(&path, Extras { group: "", labels: &[] }).unwrap().with_default_group(group);
+        let job = |group| {
+            Job::read(&path, Extras { group: "", labels: &[], directory: None })
+                .unwrap()
+                .with_default_group(group)
+        };
         let groups: Vec<_> =
             job("ann").unwrap().steps.into_iter().map(|step| step.blueprint.task.group_name).collect();
         assert_eq!(groups, ["ann", "lab"]);

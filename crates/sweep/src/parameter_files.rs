@@ -64,13 +64,18 @@ impl Sources<'_> {
         self.combine.plan(factors)
     }
 
-    fn check_stdin_is_read_once(&self) -> Result<(), Error> {
+    /// How many parameters are read from standard input.
+    pub fn readers_of_standard_input(&self) -> usize {
         let in_params = self.params.iter().filter_map(|parameter| match &parameter.source {
             ParameterSource::Lines(file) => Some(file.as_path()),
             ParameterSource::Values(_) => None,
         });
         let files = self.each_line.into_iter().chain(self.from_csv).chain(in_params);
-        match files.filter(|file| is_stdin(file)).count() {
+        files.filter(|file| is_stdin(file)).count()
+    }
+
+    fn check_stdin_is_read_once(&self) -> Result<(), Error> {
+        match self.readers_of_standard_input() {
             0 | 1 => Ok(()),
             _ => Err(Error::input("standard input can only be read once")
                 .with_hint("use `-` for one parameter, and files for the others")),

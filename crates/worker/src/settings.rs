@@ -57,6 +57,9 @@ pub struct Settings {
     pub scratch: PathBuf,
     /// How much of each output stream is kept.
     pub output_limit: OutputLimit,
+    /// Whether a task that names a directory never starts in it: a task that prefers one starts in a fresh directory,
+    /// a task that requires one is cancelled.
+    pub fresh_directories_only: bool,
     /// The environment that commands inherit, besides the variables of their task; see
     /// [`inherited_env`](crate::inherited_env).
     pub environment: Arc<Vec<(OsString, OsString)>>,
@@ -95,6 +98,7 @@ impl Settings {
             heartbeat_interval: Duration::from_secs(300),
             scratch,
             output_limit: OutputLimit { bytes: MAX_OUTPUT_BYTES, action: OutputLimitAction::default() },
+            fresh_directories_only: false,
             environment: Arc::new(crate::inherited_env(std::env::vars_os(), None)),
             guard: None,
             registered: Arc::new(|_| {}),

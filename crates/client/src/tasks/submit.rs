@@ -11,6 +11,9 @@ impl UserClient {
     pub(crate) async fn require_for_spec(&self, spec: &TaskSpec) -> Result<(), ClientError> {
         match spec {
             TaskSpec { lost_after: Some(_), .. } => self.require("a task with `lost_after`").await,
+            TaskSpec { directory: Some(_), .. } => self.require("a task with a directory").await,
+            TaskSpec { stdin: Some(_), .. } => self.require("a task with standard input").await,
+            TaskSpec { files, .. } if !files.is_empty() => self.require("a task with files").await,
             TaskSpec { idempotent: true, .. } => self.require("a task that is `idempotent`").await,
             TaskSpec { params, .. } if !params.is_empty() => self.require("a task with parameters").await,
             _ => Ok(()),

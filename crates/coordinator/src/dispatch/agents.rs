@@ -57,11 +57,19 @@ struct AgentEntry {
     message: Message,
     /// What was delivered with the numbered reply, until the agent acknowledges it.
     unacknowledged: Option<(u64, Message)>,
-    /// Whether it reports the live states of its tasks.
-    reports_states: bool,
+    features: Features,
     /// Tasks that it is known to hold and whose states are watched, with their timeouts.
     watched_tasks: HashMap<Uuid, Timeout>,
     wake: Arc<Notify>,
+}
+
+/// What an agent supports.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Features {
+    /// Whether it reports the live states of its tasks.
+    pub(crate) reports_states: bool,
+    /// Whether it knows the directory, the files and the standard input of a task.
+    pub(crate) knows_surroundings: bool,
 }
 
 /// What is due when an agent polls.
@@ -127,7 +135,7 @@ impl Agents {
             compared: None,
             message: Message::default(),
             unacknowledged: None,
-            reports_states: false,
+            features: Features::default(),
             watched_tasks: HashMap::new(),
             wake: Arc::default(),
         });
@@ -236,16 +244,21 @@ impl Agents {
         true
     }
 
-    /// Notes whether an agent reports the live states of its tasks.
-    pub(crate) fn set_reports_states(&self, uuid: Uuid, reports: bool) {
+    /// Notes what an agent supports.
+    pub(crate) fn set_features(&self, uuid: Uuid, features: Features) {
         if let Some(agent) = self.fleet().agents.get_mut(&uuid) {
-            agent.reports_states = reports;
+            agent.features = features;
         }
     }
 
     /// Whether an agent reports the live states of its tasks.
     pub(crate) fn reports_states(&self, uuid: Uuid) -> bool {
-        self.fleet().agents.get(&uuid).is_some_and(|agent| agent.reports_states)
+        self.features(uuid).reports_states
+    }
+
+    /// What an agent supports, according to its last poll here.
+    pub(crate) fn features(&self, uuid: Uuid) -> Features {
+        self.fleet().agents.get(&uuid).map(|agent| agent.features).unwrap_or_default()
     }
 
     /// Notes that an agent holds a task with this timeout.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mitosis_domain::clock::Clock as _;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Harness, LEASE, Someone, changed, eventually};
+use crate::harness::{Answer, Harness, LEASE, Someone, changed, eventually, task};
 
 /// Registers an agent.
 pub(crate) async fn agent<'a>(owner: &'a Someone<'a>, slots: u32) -> Someone<'a> {
@@ -467,4 +467,38 @@ pub(crate) async fn coordinators_of_one_database_act_as_one(harness: Harness) {
     agent.post(&format!("{there}/v1/agents/report"), &report).await.expect(200);
     assert_eq!(ann.state(&uuid).await, "Finished");
     running.stop(mitosis_coordinator::Stop::Gracefully).await.unwrap();
+}
+
+/// A worker that ignores a part of the specification would run the task in a wrong way.
+pub(crate) async fn surroundings_of_a_task_are_translated_for_older_workers(harness: Harness) {
+    let ann = harness.user("ann").await;
+    let spec = json!({"args": ["pwd"], "directory": {"Require": "/data"}, "files": {"a": "x"}, "stdin": "a"});
+    for _ in 0..3 {
+        ann.submits(&json!({"task_spec": spec})).await;
+    }
+    let agent = agent(&ann, 2).await;
+    let spec_of = |reply: &Value| tasks(reply)[0]["task"]["spec"].clone();
+    let older = spec_of(&agent.polls(1, &[], "20s").await);
+    let poll = json!({"want": 1, "knows_surroundings": true, "wait": "20s"});
+    let newer = spec_of(&agent.post("/v1/agents/poll", &poll).await.expect(200).json());
+    let legacy = ann.worker(&json!({})).await.fetches().await["spec"].clone();
+    for key in ["args", "directory", "files", "stdin"] {
+        assert_eq!(newer[key], spec[key], "{key}");
+    }
+    for spec in [older, legacy] {
+        let args: Vec<&str> =
+            spec["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
+        assert_eq!((args[0], &args[3..]), ("/bin/sh", &["sh", "a", "x", "a", "/data", "pwd"][..]));
+        let keys: Vec<&String> = spec.as_object().unwrap().keys().collect();
+        assert!(!keys.iter().any(|key| ["directory", "files", "stdin"].contains(&key.as_str())), "{keys:?}");
+    }
+    for (spec, problem) in [
+        (json!({"args": [], "directory": {"Prefer": "data"}}), "absolute path"),
+        (json!({"args": [], "stdin": "a"}), "neither one of `files`"),
+        (json!({"args": [], "files": {"../a": ""}}), "local_path"),
+    ] {
+        let body = task(&ann.name, &json!({"task_spec": spec}));
+        let refusal = ann.post("/tasks", &body).await.expect(400).json();
+        assert!(refusal["msg"].as_str().unwrap().contains(problem), "{refusal}");
+    }
 }

@@ -64,6 +64,7 @@ macro_rules! scenarios {
             }
             agents {
                 agent_gets_and_ends_many_tasks_at_once,
+                surroundings_of_a_task_are_translated_for_older_workers,
                 lease_is_renewed_after_a_long_held_poll,
                 held_poll_returns_when_a_task_arrives,
                 undelivered_task_is_repeated_and_foreign_one_dropped,

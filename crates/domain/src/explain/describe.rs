@@ -349,8 +349,8 @@ fn ended(ending: &Ending, now: Timestamp) -> Description {
     let what = match (ending.result.msg, ending.end) {
         (Some(TaskResultMessage::UserCancellation), _) => "It was cancelled by a user".to_owned(),
         // It has not ended by itself, so there is no exit code.
-        (Some(TaskResultMessage::WorkersLost), _) => {
-            format!("It was cancelled: {}", cause(TaskResultMessage::WorkersLost))
+        (Some(msg @ (TaskResultMessage::WorkersLost | TaskResultMessage::DirectoryUnavailable)), _) => {
+            format!("It was cancelled: {}", cause(msg))
         }
         (Some(msg), ExecEnd::Finished) => format!("It ended {how}, but {}", cause(msg)),
         (Some(msg), _) => format!("It was stopped {how}: {}", cause(msg)),
@@ -394,6 +394,7 @@ fn cause(msg: TaskResultMessage) -> &'static str {
         TaskResultMessage::WatchTimeout => "the watched task did not reach the state in time",
         TaskResultMessage::UserCancellation => "a user cancelled it",
         TaskResultMessage::WorkersLost => "its worker was lost in five attempts",
+        TaskResultMessage::DirectoryUnavailable => "its worker can't use the directory that it requires",
         TaskResultMessage::SubmitNewTaskFailed => "its follow-up task could not be submitted",
     }
 }

@@ -260,6 +260,12 @@ fn end_is_described_with_its_cause() {
             Some(M::WorkersLost),
             "It was cancelled: its worker was lost in five attempts on worker",
         ),
+        (
+            ExecEnd::Cancelled,
+            0,
+            Some(M::DirectoryUnavailable),
+            "It was cancelled: its worker can't use the directory that it requires on worker",
+        ),
     ] {
         let described = described(ended(end, status, msg));
         assert!(

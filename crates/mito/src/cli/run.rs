@@ -1,7 +1,6 @@
 //! `mito run`.
 
 use clap::Args;
-use mitosis_protocol::task::SubmitTaskRequest;
 
 use super::connection::ConnectionArgs;
 use super::sweep::SweepArgs;
@@ -23,32 +22,22 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
     #[command(flatten)]
-    task: TaskArgs,
+    pub(crate) task: TaskArgs,
     /// Print only the output of the tasks, and errors
     #[arg(short, long)]
     pub(crate) quiet: bool,
     /// The command and its arguments, run without a shell
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
-    command: Vec<String>,
+    pub(crate) command: Vec<String>,
     // Last: the heading of its options is that of all that follow.
     #[command(flatten)]
     pub(crate) sweep: SweepArgs,
 }
 
 impl RunArgs {
-    /// The group to run it for, if one was given.
-    pub(crate) fn group(&self) -> Option<&String> {
-        self.task.group.as_ref()
-    }
-
     /// How messages are written; there are no results but what tasks write.
     pub(crate) fn output(&self) -> OutputArgs {
         OutputArgs { quiet: self.quiet, ..OutputArgs::default() }
-    }
-
-    /// The task, for a group.
-    pub(crate) fn task(&self, group: String) -> SubmitTaskRequest {
-        self.task.task(group, &self.command, true)
     }
 }
 

@@ -25,14 +25,22 @@ pub(crate) struct SweepArgs {
 }
 
 impl SweepArgs {
+    /// How many parameters are read from standard input.
+    pub(crate) fn readers_of_standard_input(&self) -> usize {
+        self.sources().readers_of_standard_input()
+    }
+
     /// Reads the parameter files, and combines the parameters.
     pub(crate) fn plan(&self) -> Result<Plan, mitosis_sweep::Error> {
+        self.sources().plan()
+    }
+
+    fn sources(&self) -> Sources<'_> {
         Sources {
             params: &self.params,
             each_line: self.each_line.as_deref(),
             from_csv: self.from_csv.as_deref(),
             combine: if self.zip { Combine::Zip } else { Combine::Product },
         }
-        .plan()
     }
 }

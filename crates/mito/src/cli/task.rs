@@ -1,5 +1,6 @@
 //! Options of a task, shared by `mito run` and `mito submit`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -27,9 +28,10 @@ pub(crate) struct TaskArgs {
     /// Priority: higher runs first
     #[arg(short, long, default_value_t = 0, allow_negative_numbers = true, value_parser = value_parsers::priority)]
     priority: i32,
-    /// Environment variable of the command; repeat for more
-    #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = value_parsers::variable)]
-    env: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(crate) variables: VariableArgs,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// File to download first: artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH
     #[arg(short, long, value_name = "FILE", value_parser = value_parsers::resource)]
     resources: Vec<ResourceDownload>,
@@ -47,20 +49,48 @@ pub(crate) struct LossArgs {
     pub(crate) idempotent: bool,
 }
 
+/// The environment variables of the command.
+#[derive(Debug, Default, Args)]
+pub(crate) struct VariableArgs {
+    /// Environment variable of the command; repeat for more
+    #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = value_parsers::variable)]
+    pub(crate) env: Vec<(String, String)>,
+    /// Variable of the current environment to pass to the command; repeat for more, or separate them by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = value_parsers::variable_name)]
+    pub(crate) export: Vec<String>,
+    /// File with a variable NAME=VALUE on each line; --export and --env override it. Repeat for more
+    #[arg(long, value_name = "FILE")]
+    pub(crate) env_file: Vec<PathBuf>,
+}
+
+/// Where the command starts, and its standard input.
+#[derive(Debug, Default, Args)]
+pub(crate) struct PlaceArgs {
+    /// Start the command in this directory of the worker; without it, the task is cancelled (default: the current
+    /// directory if the worker has it, otherwise a fresh one)
+    #[arg(long, value_name = "DIR", overrides_with = "fresh_dir")]
+    pub(crate) chdir: Option<PathBuf>,
+    /// Start the command in a fresh directory
+    #[arg(long, overrides_with = "chdir")]
+    pub(crate) fresh_dir: bool,
+    /// File to send to the command as its standard input; `-` sends that of this command
+    #[arg(long, value_name = "FILE")]
+    pub(crate) stdin: Option<PathBuf>,
+}
+
 impl TaskArgs {
-    /// The task that runs a command for a group.
-    pub(crate) fn task(&self, group: String, command: &[String], terminal_output: bool) -> SubmitTaskRequest {
+    /// A task that keeps its output, still without what it runs, its directory, variables and input. The group is empty if
+    /// there is no option for it.
+    pub(crate) fn task(&self) -> SubmitTaskRequest {
         SubmitTaskRequest {
-            group_name: group,
+            group_name: self.group.clone().unwrap_or_default(),
             tags: value_parsers::non_empty(&self.tags),
             labels: value_parsers::non_empty(&self.labels),
             timeout: self.timeout,
             priority: self.priority,
             task_spec: TaskSpec {
-                args: command.to_vec(),
-                envs: self.env.iter().cloned().collect(),
                 resources: self.resources.clone(),
-                terminal_output,
+                terminal_output: true,
                 lost_after: self.loss.lost_after,
                 idempotent: self.loss.idempotent,
                 ..TaskSpec::default()

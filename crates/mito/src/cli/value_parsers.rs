@@ -103,6 +103,14 @@ pub(super) fn variable(text: &str) -> Parsed<(String, String)> {
     }
 }
 
+/// Parses the name of an environment variable.
+pub(super) fn variable_name(text: &str) -> Parsed<String> {
+    match text.is_empty() || text.contains('=') {
+        true => Err("expected the name of a variable; --env takes NAME=VALUE".into()),
+        false => Ok(text.to_owned()),
+    }
+}
+
 /// Parses `read`, `write` or `admin`, in lower, upper or capitalised form.
 pub(crate) fn role(text: &str) -> Parsed<Role> {
     serde_json::from_value(serde_json::Value::from(text))

@@ -66,6 +66,9 @@ pub(crate) struct WorkerArgs {
     /// Stop a task that writes more, instead of omitting the middle of its output
     #[arg(long)]
     stop_at_output_limit: bool,
+    /// Do not start tasks in the directory where they were submitted, nor in that of --chdir
+    #[arg(long)]
+    fresh_directories_only: bool,
     /// Lifetime of the worker token
     #[arg(long, value_parser = value_parsers::duration)]
     lifetime: Option<Duration>,
@@ -107,6 +110,7 @@ impl WorkerArgs {
             .words(keys::PASS_ENV, &value_parsers::non_empty(&self.pass_env))
             .set(keys::OUTPUT_LIMIT, self.output_limit)
             .flag(keys::STOP_AT_OUTPUT_LIMIT, self.stop_at_output_limit)
+            .flag(keys::FRESH_DIRECTORIES_ONLY, self.fresh_directories_only)
             .set(keys::LIFETIME, self.lifetime)
             .flag(keys::RETAIN, self.retain)
             .no_flag(keys::RETAIN, self.no_retain)

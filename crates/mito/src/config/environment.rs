@@ -38,6 +38,11 @@ impl Environment {
         self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
+    /// The value of a variable, which may be empty.
+    pub(crate) fn value(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(OsString::from(name).as_os_str()).map(OsString::as_os_str)
+    }
+
     /// The text of a variable that is set and not empty.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(OsString::from(name).as_os_str())?.to_str().filter(|value| !value.is_empty())

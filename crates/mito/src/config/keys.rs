@@ -254,6 +254,7 @@ keys! {
     CREDENTIAL_PATH: PathBuf = "credential_path";
     DB_URL: String = "db_url";
     FILE_LOG: bool = "file_log";
+    FRESH_DIRECTORIES_ONLY: bool = "fresh_directories_only";
     GROUPS: Vec<String> = "groups";
     HEARTBEAT_INTERVAL: Duration = "heartbeat_interval";
     HEARTBEAT_TIMEOUT: Duration = "heartbeat_timeout";
@@ -415,6 +416,10 @@ static WORKER: &[Entry] = &[
          this each; the task runs on.",
     ),
     STOP_AT_OUTPUT_LIMIT.default("false").doc("Stop a task that writes more, instead."),
+    FRESH_DIRECTORIES_ONLY.default("false").doc(
+        "Tasks that name a directory start in a fresh one nevertheless, instead of where they were submitted. A task with\n\
+         --chdir is cancelled.",
+    ),
     RETAIN.default("true").doc("A login keeps the user's other sessions."),
     SKIP_REDIS.default("false").doc("Do not use Redis."),
     FILE_LOG.default("false").doc("Also log to a file; with shared_log, to one file with the other workers of this machine."),

@@ -60,7 +60,7 @@ pub(crate) use result::ResultShown;
 pub(crate) use retried_task::Retried;
 pub(crate) use schedule::{ScheduleDetail, ScheduleRemoved, ScheduleRunShown, ScheduleShown};
 pub(crate) use setting::Setting;
-pub(crate) use task::{Submitted, TaskShown};
+pub(crate) use task::{Submitted, TaskShown, directory_text};
 pub(crate) use task_change::TaskChange;
 pub(crate) use text::{bytes, pluralized, words};
 pub(crate) use token::TokenMade;

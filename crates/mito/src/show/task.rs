@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mitosis_protocol::task::{RemoteFile, SubmitTaskReply};
+use mitosis_protocol::task::{RemoteFile, SubmitTaskReply, TaskDirectory};
 use mitosis_protocol::{
     ArtifactInfo, ShellCode, TaskInfo, TaskResult, TaskSpec, TaskState, Termination, Uuid, WaitStatus,
     duration,
@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::artifact;
 use super::record::{Cell, Column, Fact, Record};
 use super::style::{TerminalStyle, Tone};
-use super::text::escaped;
+use super::text::{bytes, escaped};
 
 /// A task with its exit code.
 #[derive(Debug, Clone, Serialize)]
@@ -175,6 +175,14 @@ pub(super) fn spec(spec: &TaskSpec) -> Vec<Fact> {
         };
         ("resource", Cell::Text(text))
     }));
+    facts.extend(spec.files.iter().map(|(path, text)| {
+        let size = i64::try_from(text.len()).unwrap_or(i64::MAX);
+        ("file", Cell::Text(format!("{path}, {}", bytes(size))))
+    }));
+    facts.extend(spec.stdin.as_ref().map(|path| ("input", Cell::Text(path.clone()))));
+    facts.extend(
+        spec.directory.as_ref().map(|directory| ("directory", Cell::Text(directory_text(directory)))),
+    );
     if spec.terminal_output {
         facts.push(("terminal", Cell::text("kept")));
     }
@@ -184,6 +192,15 @@ pub(super) fn spec(spec: &TaskSpec) -> Vec<Fact> {
     }
     facts.extend(spec.watch.map(|(uuid, state)| ("watches", Cell::Text(format!("{uuid} until {state:?}")))));
     facts
+}
+
+/// Describes where a task starts.
+pub(crate) fn directory_text(directory: &TaskDirectory) -> String {
+    match directory {
+        TaskDirectory::Fresh => "a fresh one".to_owned(),
+        TaskDirectory::Prefer(path) => format!("{path}, or a fresh one"),
+        TaskDirectory::Require(path) => path.clone(),
+    }
 }
 
 /// Describes how a task ended.

@@ -10,7 +10,7 @@ use mitosis_protocol::attachment::{AttachmentContentType, AttachmentInfo};
 use mitosis_protocol::events::TaskEvent;
 use mitosis_protocol::group::GroupInfo;
 use mitosis_protocol::sweep::RetriedTask;
-use mitosis_protocol::task::{ResourceDownload, SubmitTaskReply};
+use mitosis_protocol::task::{ResourceDownload, SubmitTaskReply, TaskDirectory};
 use mitosis_protocol::worker::{WorkerInfo, WorkerState};
 use mitosis_protocol::{
     ArtifactInfo, ArtifactKind, ExecState, Role, TaskInfo, TaskResult, TaskResultMessage, TaskSpec,
@@ -67,6 +67,9 @@ fn task() -> TaskInfo {
             params: BTreeMap::from([("seed".into(), "4".into())]),
             lost_after: Some(std::time::Duration::from_secs(120)),
             idempotent: true,
+            files: BTreeMap::from([("run.sh".into(), "#!/bin/sh\n".into())]),
+            stdin: Some("in.csv".into()),
+            directory: Some(TaskDirectory::Require("/home/ann/run".into())),
         },
         result: Some(TaskResult {
             exit_status: WaitStatus::exited(7),

@@ -66,6 +66,9 @@ impl TaskExit {
                 (Exit::Unknown.into(), "not started: the watched task did not reach the state")
             }
             Some(M::WorkersLost) => (Exit::Unknown.into(), "cancelled: each of its attempts lost its worker"),
+            Some(M::DirectoryUnavailable) => {
+                (Exit::Unknown.into(), "not started: its worker can't use the directory of the task")
+            }
             Some(M::UserCancellation) => (Exit::Unknown.into(), "cancelled by a user"),
         };
         (code, Some(word))

@@ -20,16 +20,17 @@ done
 eval "$line"
 "#;
 /// The programs other than `mito` that transcripts may use.
-const TOOLS: [&str; 2] = ["curl", "python3"];
+const TOOLS: [&str; 4] = ["cat", "curl", "echo", "python3"];
 /// The directories with these programs.
 const PLACES: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 /// Pages for a user with `mito dev` in another terminal, in reading order.
-const ONE_MACHINE: [&str; 13] = [
+const ONE_MACHINE: [&str; 14] = [
     "quick-start.md",
     "tasks.md",
     "jobs.md",
     "sweeps.md",
     "schedules.md",
+    "scripts.md",
     "output.md",
     "artifacts.md",
     "troubleshooting.md",
@@ -125,8 +126,21 @@ fn lay_out(folder: &Path) {
     std::fs::write(folder.join("sites.txt"), "oslo\nlima\n").unwrap();
     std::fs::write(folder.join("tasks.json"), TASKS).unwrap();
     std::fs::write(folder.join("people.csv"), "name,age\nann,41\nraj,35\n").unwrap();
+    for (name, script) in SCRIPTS {
+        std::fs::write(folder.join(name), script).unwrap();
+    }
     std::fs::write(folder.join("wrong.toml"), "[client]\ncoordinator_adr = 'http://localhost'\n").unwrap();
 }
+
+const SCRIPTS: [(&str, &str); 3] = [
+    (
+        "train.sh",
+        "#!/bin/sh\n#MITO --name train-script --timeout 2h\n#MITO -e EPOCHS=3\n\
+         echo \"training for $EPOCHS epochs with $*\"\n",
+    ),
+    ("square.sh", "#!/bin/sh\necho \"$1 squared is $((MITO_PARAM_X * MITO_PARAM_X))\"\n"),
+    ("typo.sh", "#!/bin/sh\n#MITO --prioritty 5\ntrue\n"),
+];
 
 /// One task that a worker runs, and one that no worker can run.
 const TASKS: &str = r#"[

@@ -49,6 +49,7 @@ mod schedules;
 mod sdk;
 mod shared_log;
 mod slots;
+mod surroundings;
 mod sweeps;
 mod terminal;
 mod three_machines;

@@ -81,7 +81,8 @@ async fn submitted_job_has_every_format() {
     let csv = with(&["-o", "csv", "--name", "squares"]).await;
     let expected = format!("job,name,tasks,group,submitted_before\n3,squares,3,{ADMIN},false\n");
     assert_eq!((csv.stdout, csv.stderr.as_str()), (expected, ""));
-    let nothing = ["expected a command after `--`, a job file, or --resume", "mito submit [OPTIONS] <JOB>"];
+    let nothing =
+        ["expected a command after `--`, a job file, a script, or --resume", "mito submit [OPTIONS] <FILE>"];
     refused(&home, &coordinator, &[], 2, &nothing).await;
     refused(&home, &coordinator, &["--dry-run", "-o", "json", "--", "true"], 2, &["cannot be used with"])
         .await;

@@ -74,8 +74,8 @@ async fn readme_sets_up_three_machines() {
     well(ended(shell(&first, &account, "choose-another-one")).await);
     let worker = here(commands("on the second")).replace("mito worker", "exec mito worker");
     let (_worker, _log, _) = stays(shell(&second, &worker, "anns-password"), "registered").await;
-    let run = here(commands("on the third")).replace("-- hostname", "-- pwd");
+    let run = here(commands("on the third")).replace("-- hostname", "--fresh-dir -- pwd");
     let ran = well(ended(shell(&third, &run, "anns-password")).await);
     let folder = second.path().canonicalize().unwrap();
-    assert_eq!(Path::new(ran.stdout.trim()).canonicalize().unwrap(), folder, "in the folder of its worker");
+    assert!(Path::new(ran.stdout.trim()).starts_with(&folder), "in the home of its worker: {}", ran.stdout);
 }

@@ -111,7 +111,12 @@ pub(crate) fn approximate_size(task: &Task) -> usize {
     const ROW: usize = 600;
     let spec = &task.spec;
     let texts = spec.args.iter().map(|arg| arg.len() + 3).sum::<usize>();
-    let pairs = spec.envs.iter().chain(&spec.params).map(|(name, value)| name.len() + value.len() + 6);
+    let pairs = spec
+        .envs
+        .iter()
+        .chain(&spec.params)
+        .chain(&spec.files)
+        .map(|(name, value)| name.len() + value.len() + 6);
     let words = task.tags.iter().chain(task.labels.iter()).map(|word| word.len() + 3);
     ROW + texts + pairs.sum::<usize>() + words.sum::<usize>() + spec.resources.len() * 300
 }

@@ -290,6 +290,7 @@ impl Agent<'_> {
             draining: self.state.is_draining(),
             resync,
             tells_states: true,
+            knows_surroundings: true,
             heard: Some(self.last_reply),
             wait: Some(self.hold()),
         };

@@ -2,6 +2,7 @@
 
 mod archive;
 mod collect;
+mod directory;
 mod follow_up;
 mod output_files;
 mod output_stream;
@@ -176,15 +177,15 @@ impl Attempt<'_> {
             ended = self.ended_while_preparing() => ended?,
         };
         match prepared {
-            Prepared::Impossible(why) => {
+            Prepared::Impossible(why, detail) => {
                 if let Some(state) = of_failure(why) {
                     self.report_state(state);
                 }
-                self.finish_unstarted(why).await
+                self.finish_unstarted(why, detail).await
             }
-            Prepared::Ready(output) => {
+            Prepared::Ready(place) => {
                 self.report_state(ExecState::ExecPending);
-                let ran = self.execute(output).await?;
+                let ran = self.execute(place).await?;
                 self.report_end(&ran);
                 match ran.left_nothing {
                     true => self.finish_without_uploads(ran).await,
@@ -198,7 +199,7 @@ impl Attempt<'_> {
     async fn ended_while_preparing(&self) -> Result<Prepared, AttemptError> {
         match self.directive().await {
             Directive::Revoke => Err(AttemptError::Revoked),
-            Directive::Stop => Ok(Prepared::Impossible(TaskResultMessage::UserCancellation)),
+            Directive::Stop => Ok(Prepared::Impossible(TaskResultMessage::UserCancellation, None)),
         }
     }
 
@@ -284,14 +285,18 @@ impl Attempt<'_> {
     }
 
     /// Ends a task whose command was not started.
-    async fn finish_unstarted(&self, why: TaskResultMessage) -> Result<AttemptOutcome, AttemptError> {
+    async fn finish_unstarted(
+        &self,
+        why: TaskResultMessage,
+        detail: Option<ResultWarning>,
+    ) -> Result<AttemptOutcome, AttemptError> {
         let (end, result) =
             (ExecEnd::Cancelled, TaskResult { exit_status: WaitStatus::SUCCESS, msg: Some(why) });
         if self.key.is_none() {
             self.while_held(self.end(end)).await?;
             self.while_held(self.commit(result)).await?;
         }
-        let (warnings, archives) = (Vec::new(), Vec::new());
+        let (warnings, archives) = (Vec::from_iter(detail), Vec::new());
         Ok(AttemptOutcome { end, result, left_archives: false, data: None, warnings, archives })
     }
 

@@ -1,7 +1,9 @@
 //! Prepares the start of a command.
 
+use std::path::PathBuf;
+
 use mitosis_domain::limits::PREPARATION_ALLOWANCE;
-use mitosis_protocol::TaskResultMessage;
+use mitosis_protocol::{ResultWarning, TaskResultMessage};
 use tokio::time::timeout_at;
 
 use super::output_files::OutputFiles;
@@ -10,15 +12,24 @@ use super::{Attempt, AttemptError};
 
 /// Whether the command can start.
 pub(super) enum Prepared {
-    /// The command can start; these are its output files, if output is kept.
-    Ready(Option<OutputFiles>),
-    /// The command can't start, and this is its result.
-    Impossible(TaskResultMessage),
+    /// The command can start.
+    Ready(Place),
+    /// The command can't start, and this is its result, with a detail that the message does not have.
+    Impossible(TaskResultMessage, Option<ResultWarning>),
+}
+
+/// Where a command starts and writes.
+pub(super) struct Place {
+    /// The directory in which it starts; none for that of the worker.
+    pub(super) directory: Option<PathBuf>,
+    /// Its output files, if output is kept.
+    pub(super) output: Option<OutputFiles>,
 }
 
 impl Attempt<'_> {
     /// Prepares clean directories, then waits for the watched task, then downloads the resources, which the
-    /// watched task may have to create first. Watching counts against the timeout of the task.
+    /// watched task may have to create first. Last, it looks for the directory of the task, which the watched task may
+    /// have to create, too. Watching counts against the timeout of the task.
     pub(super) async fn prepare(&self) -> Result<Prepared, AttemptError> {
         let mode = if self.task.spec.terminal_output { OutputMode::Keep } else { OutputMode::Discard };
         let output = self.scratch.freshen(mode).await.map_err(|error| {
@@ -29,15 +40,22 @@ impl Attempt<'_> {
         let watch_deadline = deadline.min(self.fetched_at + self.task.timeout);
         match timeout_at(watch_deadline, self.wait_for_watched_task()).await {
             Ok(there) => there?,
-            Err(_) => return Ok(Prepared::Impossible(TaskResultMessage::WatchTimeout)),
+            Err(_) => return Ok(Prepared::Impossible(TaskResultMessage::WatchTimeout, None)),
         }
         let fetched = match timeout_at(deadline, self.fetch_resources()).await {
             Ok(fetched) => fetched?,
             Err(_) => Err(TaskResultMessage::FetchResourceTimeout),
         };
-        Ok(match fetched {
-            Ok(()) => Prepared::Ready(output),
-            Err(why) => Prepared::Impossible(why),
+        if let Err(why) = fetched {
+            return Ok(Prepared::Impossible(why, None));
+        }
+        self.write_files().await.map_err(|error| {
+            tracing::error!(%error, "failed to write the files of the task");
+            AttemptError::NotStarted
+        })?;
+        Ok(match self.directory().await {
+            Ok(directory) => Prepared::Ready(Place { directory, output }),
+            Err(why) => Prepared::Impossible(TaskResultMessage::DirectoryUnavailable, Some(why)),
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -17,7 +18,9 @@ use nix::sys::signal::Signal;
 
 use super::archive::{self, Content, Packed, Target, Wanted};
 use super::output_files::OutputFiles;
+use super::prepare::Place;
 use super::program::Program;
+use super::safe_open;
 use super::scratch::{Scratch, on_a_blocking_thread};
 use super::{Attempt, AttemptError, Directive};
 use crate::exec_state::StateReporter;
@@ -60,6 +63,16 @@ pub(super) struct PackedLog {
     pub(super) warnings: Vec<ResultWarning>,
 }
 
+/// What the thread of a slot needs to start a command.
+struct Launch {
+    task: Arc<FetchedTask>,
+    scratch: Scratch,
+    inherited: Arc<Vec<Variable>>,
+    /// The directory in which it starts; none for that of the worker.
+    directory: Option<PathBuf>,
+    output: Option<Arc<OutputFiles>>,
+}
+
 /// The end of a command as the slot's thread sees it.
 struct Exit {
     status: io::Result<ExitStatus>,
@@ -84,14 +97,15 @@ pub(super) fn limit_without_renewal(spec: &TaskSpec) -> Option<Duration> {
 impl Attempt<'_> {
     /// Runs the command until it ends or is stopped. When the lease expires, the whole group is killed at once,
     /// because another worker may start the task at any moment.
-    pub(super) async fn execute(&self, output: Option<OutputFiles>) -> Result<CommandOutcome, AttemptError> {
+    pub(super) async fn execute(&self, place: Place) -> Result<CommandOutcome, AttemptError> {
+        let Place { directory, output } = place;
         let limit = limit_without_renewal(&self.task.spec);
         self.wait_for_lease(limit).await?;
         let group = ProcessGroup::registered(self.thread.entry.clone(), limit);
         let output =
             output.map(|output| Arc::new(output.with_limit(self.context.settings.output_limit.bytes)));
         tokio::select! {
-            ran = self.supervise(&group, output.as_ref()) => ran,
+            ran = self.supervise(&group, directory, output.as_ref()) => ran,
             () = self.context.lease.expired(limit) => {
                 let error = self.expiry_error();
                 match error {
@@ -129,16 +143,22 @@ impl Attempt<'_> {
     async fn supervise(
         &self,
         group: &ProcessGroup,
+        directory: Option<PathBuf>,
         output: Option<&Arc<OutputFiles>>,
     ) -> Result<CommandOutcome, AttemptError> {
         let _kill_on_drop = group.kill_on_drop();
-        let (inherited, reporter) = (self.context.settings.environment.clone(), self.reporter.clone());
-        let for_thread = (group.clone(), self.task.clone(), self.scratch.clone(), output.cloned());
+        let launch = Launch {
+            task: self.task.clone(),
+            scratch: self.scratch.clone(),
+            inherited: self.context.settings.environment.clone(),
+            directory,
+            output: output.cloned(),
+        };
+        let (group_of_thread, reporter) = (group.clone(), self.reporter.clone());
         let inline_limit = self.inline_limit();
         let mut exit = pin!(self.thread.run(move || {
-            let (group, task, scratch, output) = for_thread;
-            let status = run(&group, &task, &scratch, &reporter, &inherited, output.as_deref());
-            inspect(status, &scratch, output, inline_limit)
+            let status = run(&group_of_thread, &launch, &reporter);
+            inspect(status, &launch.scratch, launch.output, inline_limit)
         }));
         let reason = tokio::select! {
             biased;
@@ -234,19 +254,12 @@ impl Exit {
 }
 
 /// Runs on the thread of the slot: starts the command and waits for it.
-fn run(
-    group: &ProcessGroup,
-    task: &FetchedTask,
-    scratch: &Scratch,
-    reporter: &StateReporter,
-    inherited: &[Variable],
-    output: Option<&OutputFiles>,
-) -> io::Result<ExitStatus> {
+fn run(group: &ProcessGroup, launch: &Launch, reporter: &StateReporter) -> io::Result<ExitStatus> {
     group.run(|| {
         failpoints::point("worker.task_spawned:before");
-        let child = spawn(task, scratch, inherited, output)?;
+        let child = launch.spawn()?;
         failpoints::point("worker.task_spawned:after");
-        reporter.report(task.uuid, ExecState::ExecSpawned, task.timeout);
+        reporter.report(launch.task.uuid, ExecState::ExecSpawned, launch.task.timeout);
         Ok(child)
     })
 }
@@ -287,59 +300,62 @@ fn pack_log(output: &OutputFiles, scratch: &Scratch, inline_limit: usize) -> Opt
     }
 }
 
-fn spawn(
-    task: &FetchedTask,
-    scratch: &Scratch,
-    inherited: &[Variable],
-    output: Option<&OutputFiles>,
-) -> io::Result<Child> {
-    let spec = &task.spec;
-    let inherited_path =
-        || inherited.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
-    let path = spec.envs.get("PATH").map(OsStr::new).or_else(inherited_path);
-    if let Some(program) = Program::find(&spec.args, path) {
-        let mut command = Command::new(program.file);
-        command.arg0(program.name).args(program.args);
-        // A file that can't be executed directly may still work with `env`.
-        if let Ok(child) = start(command, &program.variables, task, scratch, inherited, output) {
-            return Ok(child);
+impl Launch {
+    fn spawn(&self) -> io::Result<Child> {
+        let spec = &self.task.spec;
+        let inherited_path =
+            || self.inherited.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
+        let path = spec.envs.get("PATH").map(OsStr::new).or_else(inherited_path);
+        if let Some(program) = Program::find(&spec.args, path) {
+            let mut command = Command::new(program.file);
+            command.arg0(program.name).args(program.args);
+            // A file that can't be executed directly may still work with `env`.
+            if let Ok(child) = self.start(command, &program.variables) {
+                return Ok(child);
+            }
+        }
+        let mut command = Command::new("/usr/bin/env");
+        command.args(&spec.args);
+        self.start(command, &[])
+    }
+
+    /// The standard input of the command.
+    fn stdin(&self) -> io::Result<Stdio> {
+        let Some(path) = &self.task.spec.stdin else { return Ok(Stdio::null()) };
+        match safe_open::open(&self.scratch.resource().join(path))? {
+            Some(file) => Ok(file.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
         }
     }
-    let mut command = Command::new("/usr/bin/env");
-    command.args(&spec.args);
-    start(command, &[], task, scratch, inherited, output)
-}
 
-/// Starts the command. Nothing runs between fork and exec, so that the standard library can use the fast path. The
-/// variables override all others, like assignments before a command in a shell.
-fn start(
-    mut command: Command,
-    variables: &[(&str, &str)],
-    task: &FetchedTask,
-    scratch: &Scratch,
-    inherited: &[Variable],
-    output: Option<&OutputFiles>,
-) -> io::Result<Child> {
-    command
-        .env_clear()
-        .envs(inherited.iter().map(|(name, value)| (name, value)))
-        .envs(&task.spec.envs)
-        .env("MITO_TASK_UUID", task.uuid.to_string())
-        .env("MITO_RESULT_DIR", scratch.result())
-        .env("MITO_EXEC_DIR", scratch.exec())
-        .env("MITO_RESOURCE_DIR", scratch.resource())
-        .env("MITO_NEW_TASK", scratch.new_task())
-        .stdin(Stdio::null())
-        .process_group(0);
-    if let Some(upstream) = task.upstream_task_uuid {
-        command.env("MITO_UPSTREAM_TASK_UUID", upstream.to_string());
+    /// Starts the command. Nothing runs between fork and exec, so that the standard library can use the fast path. The
+    /// variables override all others, like assignments before a command in a shell.
+    fn start(&self, mut command: Command, variables: &[(&str, &str)]) -> io::Result<Child> {
+        let Self { task, scratch, inherited, directory, output } = self;
+        command
+            .env_clear()
+            .envs(inherited.iter().map(|(name, value)| (name, value)))
+            .envs(&task.spec.envs)
+            .env("MITO_TASK_UUID", task.uuid.to_string())
+            .env("MITO_RESULT_DIR", scratch.result())
+            .env("MITO_EXEC_DIR", scratch.exec())
+            .env("MITO_RESOURCE_DIR", scratch.resource())
+            .env("MITO_NEW_TASK", scratch.new_task())
+            .stdin(self.stdin()?)
+            .process_group(0);
+        if let Some(upstream) = task.upstream_task_uuid {
+            command.env("MITO_UPSTREAM_TASK_UUID", upstream.to_string());
+        }
+        if let Some(directory) = directory {
+            command.current_dir(directory).env("PWD", directory);
+        }
+        command.envs(variables.iter().copied());
+        match output {
+            Some(output) => command.stdout(output.stdout.stdio()?).stderr(output.stderr.stdio()?),
+            None => command.stdout(Stdio::null()).stderr(Stdio::null()),
+        };
+        command.spawn()
     }
-    command.envs(variables.iter().copied());
-    match output {
-        Some(output) => command.stdout(output.stdout.stdio()?).stderr(output.stderr.stdio()?),
-        None => command.stdout(Stdio::null()).stderr(Stdio::null()),
-    };
-    command.spawn()
 }
 
 /// The outcome of a command that ended or could not be started.

@@ -1,9 +1,10 @@
 //! Downloads the resources of a task (semantics §7.5).
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io;
+use std::fs::{File, Permissions};
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path};
 use std::time::Duration;
 
@@ -39,6 +40,18 @@ impl Attempt<'_> {
             }
         }
         Ok(Ok(()))
+    }
+
+    /// Writes the files that the task brings.
+    pub(super) async fn write_files(&self) -> io::Result<()> {
+        if self.task.spec.files.is_empty() {
+            return Ok(());
+        }
+        let (root, task) = (self.scratch.resource(), self.task.clone());
+        on_a_blocking_thread(move || {
+            task.spec.files.iter().try_for_each(|(path, text)| write_file(&root, Path::new(path), text))
+        })
+        .await
     }
 
     async fn fetch(&self, resource: &ResourceDownload) -> Fetched {
@@ -106,6 +119,18 @@ impl Attempt<'_> {
         })
         .await
     }
+}
+
+/// Writes a file that only this user can read, execute and change.
+fn write_file(root: &Path, local: &Path, text: &str) -> io::Result<()> {
+    if !stays_inside(local) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let destination = Destination::make(root, local)?;
+    let mut file = destination.create()?;
+    file.set_permissions(Permissions::from_mode(0o700))?;
+    file.write_all(text.as_bytes())?;
+    destination.commit()
 }
 
 fn refused(error: &ClientError) -> Fetched {
@@ -193,7 +218,7 @@ mod tests {
         let aim = elsewhere.path().join("aim");
         std::os::unix::fs::symlink(&aim, root.path().join("more/deep/in.csv.part")).unwrap();
         std::os::unix::fs::symlink(&aim, root.path().join("more/deep/in.csv")).unwrap();
-        std::io::Write::write_all(&mut destination.create().unwrap(), b"content").unwrap();
+        destination.create().unwrap().write_all(b"content").unwrap();
         destination.commit().unwrap();
         assert!(!aim.exists());
         let file = root.path().join("more/deep/in.csv");

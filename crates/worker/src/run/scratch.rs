@@ -211,6 +211,9 @@ impl Scratch {
 
 /// Creates and locks the root directory of a registration.
 pub(crate) async fn make_root(base: &Path, worker: Uuid) -> Result<(PathBuf, DirectoryLock), WorkerError> {
+    // Commands use its paths in other working directories.
+    let base =
+        std::path::absolute(base).map_err(|source| WorkerError::Scratch { path: base.to_owned(), source })?;
     let root = base.join(worker.to_string());
     on_a_blocking_thread(move || match DirectoryLock::acquire(&root) {
         Ok(hold) => Ok((root, hold)),

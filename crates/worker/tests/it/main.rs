@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue panics, in its helpers too")]
 
 mod agent;
+mod directory;
 mod endings;
 mod leftovers;
 mod live;

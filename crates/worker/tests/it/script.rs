@@ -42,6 +42,7 @@ pub(crate) struct Script {
 
 /// The script of the coordinator, and the requests that it has received.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Book {
     tasks: VecDeque<FetchedTask>,
     failures: Vec<Failure>,
@@ -54,6 +55,7 @@ struct Book {
     /// How long a report takes.
     thinks: Duration,
     output_limit_action: OutputLimitAction,
+    fresh_directories_only: bool,
     /// The lifetime of worker tokens in seconds, if they contain it.
     token_life: Option<i64>,
     /// Whether the states of all tasks are wanted.
@@ -194,6 +196,11 @@ impl Script {
         self.book().output_limit_action = OutputLimitAction::Stop;
     }
 
+    /// Starts workers that run tasks in fresh directories only.
+    pub(crate) fn uses_fresh_directories_only(&self) {
+        self.book().fresh_directories_only = true;
+    }
+
     /// Delays the answer to each report by this time.
     pub(crate) fn thinks(&self, time: Duration) {
         self.book().thinks = time;
@@ -207,10 +214,15 @@ impl Script {
     /// Starts a worker.
     pub(crate) fn worker(&self, slots: usize) -> JoinHandle<Result<WorkerExit, WorkerError>> {
         let login = Arc::new(Known(self.address.clone()));
+        let (action, fresh_directories_only) = {
+            let book = self.book();
+            (book.output_limit_action, book.fresh_directories_only)
+        };
         let settings = Settings {
             slots,
             polling_interval: Duration::from_millis(50),
-            output_limit: OutputLimit { bytes: 1_000_000, action: self.book().output_limit_action },
+            output_limit: OutputLimit { bytes: 1_000_000, action },
+            fresh_directories_only,
             drain: self.drain.clone(),
             ..Settings::new(login, self.scratch.path().to_owned(), Arc::new(OsEntropy))
         };

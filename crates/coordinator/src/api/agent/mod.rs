@@ -6,6 +6,7 @@ mod report;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
+use mitosis_domain::older_worker::for_older_worker;
 use mitosis_protocol::ExecState;
 use mitosis_protocol::agent::{AssignedTask, MAX_BATCH, MAX_DATA_BYTES};
 use mitosis_protocol::worker::FetchedTask;
@@ -35,7 +36,8 @@ fn wanted(want: u32) -> usize {
 /// Converts assigned tasks to their form in a reply, and announces them.
 fn assigned(app: &App, agent: Agent, work: Vec<Work>) -> Vec<AssignedTask> {
     let announces = app.announcer.is_on();
-    let reports_states = announces && app.agents.reports_states(agent.uuid);
+    let features = app.agents.features(agent.uuid);
+    let reports_states = announces && features.reports_states;
     let assigned = work.into_iter().map(|work| {
         let Work { lease, uuid, group, priority, timeout, upstream, spec, job: _ } = work;
         let limit = Duration::from(timeout);
@@ -47,6 +49,7 @@ fn assigned(app: &App, agent: Agent, work: Vec<Work>) -> Vec<AssignedTask> {
             false if announces => app.announcer.assigned(uuid, limit, !spec.resources.is_empty()),
             false => {}
         }
+        let spec = if features.knows_surroundings { spec } else { for_older_worker(spec) };
         let task = FetchedTask { id: lease.task.0, uuid, timeout: limit, upstream_task_uuid: upstream, spec };
         AssignedTask { task, epoch: lease.epoch, token: lease.token, group: group.0, priority }
     });

@@ -15,7 +15,7 @@ use crate::api::user::tasks::follow::MAX_WAIT;
 use crate::app::App;
 use crate::auth::agent::{Agent, AgentCaller};
 use crate::auth::worker::not_registered;
-use crate::dispatch::agents::Due;
+use crate::dispatch::agents::{Due, Features};
 use crate::dispatch::held_attempts::{Differences, compare};
 use crate::dispatch::renewals::Renewal;
 use crate::error::{ApiError, chain};
@@ -40,7 +40,10 @@ async fn poll(
     let Some(due) = app.agents.poll(agent.uuid, request.resync, request.heard, app.lease) else {
         return Err(not_registered(&app, agent.uuid).await);
     };
-    app.agents.set_reports_states(agent.uuid, request.tells_states);
+    app.agents.set_features(
+        agent.uuid,
+        Features { reports_states: request.tells_states, knows_surroundings: request.knows_surroundings },
+    );
     let deadline = Instant::now() + request.wait.unwrap_or_default().min(MAX_WAIT);
     let reply = PollReply {
         announce: app.announcer.is_on(),

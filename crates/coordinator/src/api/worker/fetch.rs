@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::State;
+use mitosis_domain::older_worker::for_older_worker;
 use mitosis_domain::worker::Worker;
 use mitosis_protocol::worker::FetchedTask;
 use mitosis_protocol::{LeaseToken, Uuid};
@@ -144,6 +145,6 @@ fn fetched(Assignment { task, .. }: Assignment) -> FetchedTask {
         uuid: task.uuid,
         timeout: task.timeout.into(),
         upstream_task_uuid: task.upstream,
-        spec: task.spec,
+        spec: for_older_worker(task.spec),
     }
 }

@@ -7,41 +7,75 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 
-use mitosis_blueprint::{Blueprint, Plan};
+use mitosis_blueprint::Blueprint;
 use mitosis_client::UserClient;
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_protocol::Uuid;
 use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
+use mitosis_sweep::Upload;
 
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::run::RunArgs;
+use crate::commands::submit::upload;
 use crate::commands::worker::inherited_env;
 use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Role};
 use crate::embedded::{self, Embedded, USER};
 use crate::login::identity::Identity;
+use crate::new_task::{self, Program, standard_input};
 use crate::process::available_cpus;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::process::logging;
 use crate::process::signals::StopRequests;
-use crate::show::Output;
+use crate::show::{Output, OutputArgs};
 use crate::task_io::follow::{self, LogPart};
 use crate::task_io::terminal_output::TerminalOutput;
 
 pub(super) async fn run(args: &RunArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND_FILTER, None)?;
+    standard_input::check_read_once(None, args.task.place.stdin.as_deref(), &args.sweep)?;
     let plan = args.sweep.plan()?;
+    let program = Program::Command(&args.command);
+    let (task, upload) = new_task::task(&args.task, program, plan.is_plain(), environment)?;
+    standard_input::refuse_ignored()?;
+    let work = Work { blueprint: Blueprint { task, plan }, upload };
     match args.local {
-        true => run_embedded(args, plan, environment).await,
-        false => run_on_coordinator(args, plan, environment).await,
+        true => run_embedded(args, work, environment).await,
+        false => run_on_coordinator(args, work, environment).await,
+    }
+}
+
+/// What the command line asks for.
+struct Work {
+    blueprint: Blueprint,
+    /// The standard input, if it is not part of the task.
+    upload: Option<Upload>,
+}
+
+impl Work {
+    /// Sets the group, and uploads the standard input to it.
+    async fn prepare(
+        self,
+        user: &UserClient,
+        group: &str,
+        environment: &Environment,
+    ) -> Result<Blueprint, Failure> {
+        let Self { mut blueprint, upload } = self;
+        group.clone_into(&mut blueprint.task.group_name);
+        if let Some(upload) = upload {
+            let out = Output::new(&OutputArgs { quiet: true, ..OutputArgs::default() }, environment);
+            let upload = Upload { group: group.to_owned(), ..upload };
+            upload::upload(user, &[upload], environment, &out).await?;
+        }
+        Ok(blueprint)
     }
 }
 
 /// Runs the command on an existing coordinator.
 async fn run_on_coordinator(
     args: &RunArgs,
-    plan: Plan,
+    work: Work,
     environment: &Environment,
 ) -> Result<ExitCode, Failure> {
     let ConnectionArgs { config, .. } = &args.connection;
@@ -49,10 +83,12 @@ async fn run_on_coordinator(
     let client = ClientConfig::new(&layers, environment);
     let identity = Identity::establish(&client).await?;
     identity.client.require("`mito run`").await?;
-    let group = args.group().unwrap_or(&identity.name).clone();
+    let group = args.task.group.as_ref().unwrap_or(&identity.name);
+    let blueprint = work.prepare(&identity.client, group, environment).await?;
+    // A slow program may have written by now.
+    standard_input::refuse_ignored()?;
     let mut requests = StopRequests::listen_on_terminal()?;
-    if !plan.is_plain() {
-        let blueprint = Blueprint { task: args.task(group), plan };
+    if !blueprint.plan.is_plain() {
         let mut tasks = Vec::new();
         let scratch = std::env::temp_dir();
         let out = Output::new(&args.output(), environment);
@@ -65,7 +101,7 @@ async fn run_on_coordinator(
             Err(exit) => sweep::interrupted(&identity.client, &tasks, &client.client_command(), exit).await,
         };
     }
-    let uuid = submit(&identity.client, args.task(group)).await?;
+    let uuid = submit(&identity.client, blueprint.task).await?;
     let scratch = std::env::temp_dir().join(format!("mito-run-{uuid}"));
     let mut streams = TerminalOutput::plain().quiet(args.quiet);
     let outcome = tokio::select! {
@@ -81,10 +117,10 @@ async fn run_on_coordinator(
 }
 
 /// Runs the command on a temporary system in this process.
-async fn run_embedded(args: &RunArgs, plan: Plan, environment: &Environment) -> Result<ExitCode, Failure> {
+async fn run_embedded(args: &RunArgs, work: Work, environment: &Environment) -> Result<ExitCode, Failure> {
     let mut requests = StopRequests::listen_on_terminal()?;
     let (home, _hold) = embedded::temporary_home(&environment.cache_folder())?;
-    let slots = if plan.is_plain() { 1 } else { available_cpus() };
+    let slots = if work.blueprint.plan.is_plain() { 1 } else { available_cpus() };
     // The command inherits everything, as in a shell.
     let inherited = inherited_env(environment, Some(&["*".to_owned()]));
     let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -92,7 +128,7 @@ async fn run_embedded(args: &RunArgs, plan: Plan, environment: &Environment) -> 
     let outcome = match system {
         Ok(system) => {
             let outcome = tokio::select! {
-                outcome = submit_and_follow(system.user(), args, plan, environment, &home) => outcome,
+                outcome = submit_and_follow(system.user(), args, work, environment, &home) => outcome,
                 request = requests.next() => Ok(Exit::of_request(request).into()),
             };
             // Stopping kills what runs. Its failure must not hide the task's own outcome.
@@ -110,17 +146,17 @@ async fn run_embedded(args: &RunArgs, plan: Plan, environment: &Environment) -> 
 async fn submit_and_follow(
     user: &UserClient,
     args: &RunArgs,
-    plan: Plan,
+    work: Work,
     environment: &Environment,
     home: &Path,
 ) -> Result<ExitCode, Failure> {
-    if !plan.is_plain() {
+    let blueprint = work.prepare(user, USER, environment).await?;
+    if !blueprint.plan.is_plain() {
         let identity = Identity { client: user.clone(), name: USER.to_owned() };
-        let blueprint = Blueprint { task: args.task(USER.to_owned()), plan };
         let out = Output::new(&args.output(), environment);
         return sweep::run(&identity, blueprint, &out, environment, &mut Vec::new(), home).await;
     }
-    let uuid = submit(user, args.task(USER.to_owned())).await?;
+    let uuid = submit(user, blueprint.task).await?;
     let mut streams = TerminalOutput::plain().quiet(args.quiet);
     follow_one(user, uuid, &home.join("download"), &mut streams).await
 }

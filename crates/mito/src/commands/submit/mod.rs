@@ -3,9 +3,11 @@
 mod preview;
 pub(super) mod request;
 mod resume;
-mod upload;
+mod script;
+pub(super) mod upload;
 mod upload_cache;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use mitosis_blueprint::Blueprint;
@@ -13,12 +15,13 @@ use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::selector::JobName;
 use mitosis_protocol::ErrorCode;
 use mitosis_protocol::job::SubmitJobsReply;
-use mitosis_sweep::{Extras, Job, Step, retry_transient};
+use mitosis_sweep::{Extras, Job, Script, Step, is_job_file, retry_transient};
 
-use crate::cli::submit::SubmitArgs;
+use crate::cli::submit::{JobArgs, SubmitArgs, check_for_job_file};
 use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Options, Role};
 use crate::login::identity::Identity;
+use crate::new_task::{self, Program, standard_input};
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::process::logging;
@@ -32,26 +35,34 @@ pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<
     if let Some(id) = &args.resume {
         return resume::resume(id, args, environment, &out).await;
     }
-    let job = job(args)?;
+    let of_script = with_script(args)?;
+    let (args, script) = match &of_script {
+        Some((args, script)) => (args, Some(script)),
+        None => (args, None),
+    };
+    let job = job(args, script, environment)?;
+    standard_input::refuse_ignored()?;
     if args.dry_run {
         return preview(&job).await;
     }
-    let options = args.job_options.options(SystemClock.now())?;
-    let retry = args.job_options.retry()?;
+    let options = args.job.options.options(SystemClock.now())?;
+    let retry = args.job.options.retry()?;
     for step in &job.steps {
         mitosis_sweep::check(&step.blueprint.expand()?)?;
     }
     let identity = identity(args.connection.options(), args, environment).await?;
     let job = job.with_default_group(&identity.name)?;
-    let needs = request::needs(&args.job_options, &identity).await?;
+    let needs = request::needs(&args.job.options, &identity).await?;
     upload::upload(&identity.client, &job.uploads, environment, &out).await?;
-    let request = request::request(args.name.as_ref(), job.steps, &needs, options, retry.as_ref());
+    // A slow program may have written by now.
+    standard_input::refuse_ignored()?;
+    let request = request::request(args.job.name.as_ref(), job.steps, &needs, options, retry.as_ref());
     let mut interrupts = StopRequests::listen()?;
     let sent = tokio::select! {
         sent = retry_transient(|| identity.client.submit_jobs(&request)) => sent,
         _ = interrupts.next() => return Err(interrupted()),
     };
-    let reply = sent.map_err(|error| match (error.code(), &args.name) {
+    let reply = sent.map_err(|error| match (error.code(), &args.job.name) {
         (Some(ErrorCode::KeyReused), Some(name)) => name_taken(name, args),
         _ => error.into(),
     })?;
@@ -81,7 +92,7 @@ fn interrupted() -> Failure {
 
 /// The failure for another submission with the same name.
 fn name_taken(name: &JobName, args: &SubmitArgs) -> Failure {
-    let hint = match args.job_options.has_relative_time() {
+    let hint = match args.job.options.has_relative_time() {
         true => "use another name, or write --start-after and --expires as times: durations differ each time",
         false => "use another name; a name belongs to one set of tasks",
     };
@@ -89,26 +100,50 @@ fn name_taken(name: &JobName, args: &SubmitArgs) -> Failure {
         .with_hint(hint)
 }
 
+/// The script that the arguments name, and the arguments with its options; none for a command or a job file.
+fn with_script(args: &SubmitArgs) -> Result<Option<(SubmitArgs, Script)>, Failure> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    match &args.file {
+        None => Ok(None),
+        Some(file) if is_job_file(file) => {
+            check_for_job_file(&words).map_err(|error| Failure::usage(&error, None))?;
+            Ok(None)
+        }
+        Some(file) => script::read(file, &words).map(Some),
+    }
+}
+
 /// Reads the job file, or makes a job of the command line. Without a group, the user's own is set after the login.
 /// A name of the submission is also a label.
-fn job(args: &SubmitArgs) -> Result<Job, Failure> {
-    let group = args.task.group.as_deref().unwrap_or_default();
-    if let Some(path) = &args.job {
-        let name = args.name.as_ref().map(ToString::to_string);
-        let labels: Vec<String> = args.task.labels.iter().cloned().chain(name).collect();
-        return Ok(Job::read(path, Extras { group, labels: &labels })?);
-    }
-    if args.command.is_empty() {
-        return Err(Failure::new(Exit::Usage, "expected a command after `--`, a job file, or --resume").with_hint(
-            "see `mito submit --help`\n  usage: mito submit [OPTIONS] -- <CMD>...\n  usage: mito submit [OPTIONS] <JOB>",
-        ));
-    }
-    let mut task = args.task.task(group.to_owned(), &args.command, !args.no_output);
-    task.labels.extend(args.name.as_ref().map(ToString::to_string));
-    let blueprint = Blueprint { task, plan: args.sweep.plan()? };
+fn job(args: &SubmitArgs, script: Option<&Script>, environment: &Environment) -> Result<Job, Failure> {
+    let JobArgs { task, name, sweep, no_output, .. } = &args.job;
+    let name = name.as_ref().map(ToString::to_string);
+    let program = match (script, &args.file) {
+        (Some(script), _) => Program::Script(script, &args.command),
+        (None, Some(path)) => {
+            let labels: Vec<String> = task.labels.iter().cloned().chain(name).collect();
+            let group = task.group.as_deref().unwrap_or_default();
+            let current = new_task::directory::current(environment);
+            return Ok(Job::read(path, Extras { group, labels: &labels, directory: current.as_deref() })?);
+        }
+        (None, None) if args.command.is_empty() => return Err(nothing_to_run()),
+        (None, None) => Program::Command(&args.command),
+    };
+    standard_input::check_read_once(args.file.as_deref(), task.place.stdin.as_deref(), sweep)?;
+    let plan = sweep.plan()?;
+    let (mut task, upload) = new_task::task(task, program, plan.is_plain(), environment)?;
+    task.task_spec.terminal_output = !no_output;
+    task.labels.extend(name);
+    let blueprint = Blueprint { task, plan };
     let step =
         Step { name: None, blueprint, needs: Vec::new(), max_running: None, max_failures: None, retry: None };
-    Ok(Job { steps: vec![step], uploads: Vec::new() })
+    Ok(Job { steps: vec![step], uploads: Vec::from_iter(upload) })
+}
+
+fn nothing_to_run() -> Failure {
+    Failure::new(Exit::Usage, "expected a command after `--`, a job file, a script, or --resume").with_hint(
+        "see `mito submit --help`\n  usage: mito submit [OPTIONS] -- <CMD>...\n  usage: mito submit [OPTIONS] <FILE>",
+    )
 }
 
 async fn preview(job: &Job) -> Result<ExitCode, Failure> {

@@ -5,11 +5,12 @@ use std::fmt::{self, Display};
 use mitosis_blueprint::Expansion;
 use mitosis_protocol::duration;
 use mitosis_protocol::job::NeedKind;
-use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest};
+use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest, TaskDirectory};
 use mitosis_sweep::Step;
 
 use crate::process::failure::Failure;
 use crate::show;
+use crate::show::directory_text;
 use crate::show::text::{shell_word, shell_words};
 
 /// The number of example tasks.
@@ -58,6 +59,10 @@ fn common(task: &SubmitTaskRequest) -> impl Display {
     }];
     if !task.tags.is_empty() {
         words.push(format!("tags {}", task.tags.join(" ")));
+    }
+    let unusual = task.task_spec.directory.as_ref().filter(|it| !matches!(it, TaskDirectory::Prefer(_)));
+    if let Some(directory) = unusual {
+        words.push(format!("directory {}", directory_text(directory)));
     }
     words.push(format!("timeout {}", duration::short(task.timeout)));
     if let Some(limit) = task.task_spec.lost_after {
@@ -111,7 +116,7 @@ mod tests {
                     [[tasks]]\nname = 'report'\ncommand = 'c'\nneeds = ['prepare', {job = 'train', when = 'ended'}]\n\
                     [[tasks]]\nname = 'train'\ncommand = 'd'\nneeds = ['prepare']\n";
         std::fs::write(&path, text).unwrap();
-        let steps = Job::read(&path, Extras { group: "ann", labels: &[] }).unwrap().steps;
+        let steps = Job::read(&path, Extras { group: "ann", labels: &[], directory: None }).unwrap().steps;
         let headings: Vec<String> = (0..steps.len()).map(|position| heading(&steps, position)).collect();
         let expected = [
             "job prepare:",

@@ -84,7 +84,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path: &Path = &folder.path().join("job.toml");
         std::fs::write(path, text).unwrap();
-        Job::read(path, Extras { group: "ann", labels: &[] }).unwrap().steps
+        Job::read(path, Extras { group: "ann", labels: &[], directory: None }).unwrap().steps
     }
 
     #[test]

@@ -40,7 +40,7 @@ fn has_content(file: &std::path::Path) -> bool {
 
 /// Uploads each file, unless the cache shows that it was uploaded and has changed neither here nor there. The
 /// coordinator has no digests, so uncertain files are uploaded again.
-pub(super) async fn upload(
+pub(in crate::commands) async fn upload(
     user: &UserClient,
     uploads: &[Upload],
     environment: &Environment,
