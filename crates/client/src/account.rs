@@ -74,6 +74,12 @@ impl UserClient {
         self.call(Method::GET, "/auth").text().await
     }
 
+    /// Ends all sessions of the caller, with this one. Personal tokens and workers stay.
+    pub async fn end_sessions(&self) -> Result<(), ClientError> {
+        self.require("the end of all sessions").await?;
+        self.call(Method::DELETE, "/v1/sessions").done().await
+    }
+
     /// The caller's groups and roles.
     pub async fn groups(&self) -> Result<OwnGroupsReply, ClientError> {
         self.call(Method::GET, "/users/groups").read().await

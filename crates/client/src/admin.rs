@@ -1,20 +1,28 @@
 //! Site administration (HTTP contract §6), for administrators.
 
 use mitosis_protocol::admin::{
-    AccountState, AccountStateBody, CreateUserRequest, GroupQuotaReply, GroupQuotaRequest,
-    ResetPasswordRequest, ShutdownRequest, StorageQuotaReply, StorageQuotaRequest,
+    AccountState, AccountStateBody, CreateUserRequest, GroupQuotaReply, GroupQuotaRequest, GroupsReply,
+    ResetPasswordRequest, ShutdownRequest, SiteJobsReply, SiteWorkersReply, StorageQuotaReply,
+    StorageQuotaRequest, UsageReply, UsersReply,
 };
 use mitosis_protocol::audit::AuditReply;
 use mitosis_protocol::group::RelationsRequest;
+use mitosis_protocol::job::JobsRequest;
 use mitosis_protocol::worker::ShutdownOp;
-use mitosis_protocol::{ArtifactKind, Uuid};
+use mitosis_protocol::{ArtifactKind, Timestamp, Uuid};
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::DeserializeOwned;
 
 use crate::account::digest;
 use crate::transfer::{encode_key, encode_name};
 use crate::workers::shutdown_query;
 use crate::{ClientError, UserClient};
+
+/// Encodes a value of a query, in which `+` means a space.
+fn encode_value(text: &str) -> String {
+    encode_name(text).replace('+', "%2B")
+}
 
 /// What a new account may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +120,51 @@ impl UserClient {
         self.require("the audit log").await?;
         let before = before.map(|id| format!("&before={id}")).unwrap_or_default();
         self.call(Method::GET, &format!("/v1/admin/audit?limit={limit}{before}")).read().await
+    }
+
+    /// `GET /v1/admin/users`: a page of all users, after a position.
+    pub async fn all_users(&self, after: Option<i64>) -> Result<UsersReply, ClientError> {
+        self.site_list("users", after).await
+    }
+
+    /// `GET /v1/admin/groups`: a page of all groups, after a position.
+    pub async fn all_groups(&self, after: Option<i64>) -> Result<GroupsReply, ClientError> {
+        self.site_list("groups", after).await
+    }
+
+    /// `GET /v1/admin/workers`: a page of all workers, after a position.
+    pub async fn all_workers(&self, after: Option<i64>) -> Result<SiteWorkersReply, ClientError> {
+        self.site_list("workers", after).await
+    }
+
+    async fn site_list<T: DeserializeOwned>(&self, list: &str, after: Option<i64>) -> Result<T, ClientError> {
+        self.require("the lists of a site").await?;
+        let after = after.map(|position| format!("?after={position}")).unwrap_or_default();
+        self.call(Method::GET, &format!("/v1/admin/{list}{after}")).read().await
+    }
+
+    /// `GET /v1/admin/jobs`: a page of jobs, newest first. Of the request, the group, the user, `active`, `before` and
+    /// `limit` count.
+    pub async fn all_jobs(&self, request: &JobsRequest) -> Result<SiteJobsReply, ClientError> {
+        self.require("the lists of a site").await?;
+        let mut query = format!("active={}", request.active);
+        let numbers = [
+            ("before", request.before.map(|job| job.to_string())),
+            ("limit", request.limit.map(|limit| limit.to_string())),
+        ];
+        let names = [("creator", &request.creator), ("group", &request.group)];
+        let names = names.map(|(key, name)| (key, name.as_deref().map(encode_value)));
+        for (key, value) in numbers.into_iter().chain(names) {
+            query.extend(value.map(|value| format!("&{key}={value}")));
+        }
+        self.call(Method::GET, &format!("/v1/admin/jobs?{query}")).read().await
+    }
+
+    /// `GET /v1/admin/usage`: what users have used in groups, since a time or in the last 30 days.
+    pub async fn usage(&self, since: Option<Timestamp>) -> Result<UsageReply, ClientError> {
+        self.require("a report on use").await?;
+        let since = since.map(|at| format!("?since={}", encode_value(&at.to_string()))).unwrap_or_default();
+        self.call(Method::GET, &format!("/v1/admin/usage{since}")).read().await
     }
 
     /// `DELETE /admin/groups/{group}/attachments/{key}`, without the minimum age.

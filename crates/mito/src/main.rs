@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         close_inherited();
         return guard::run();
     }
-    if commands::is_detached_supervisor() {
+    if commands::is_detached() {
         close_inherited();
     }
     #[cfg(debug_assertions)]

@@ -38,6 +38,8 @@ pub mod actions {
     pub const LOGGED_IN: &str = "login.succeeded";
     /// A login with a wrong password or an unknown name.
     pub const LOGIN_FAILED: &str = "login.failed";
+    /// A user ended all their sessions.
+    pub const LOGGED_OUT: &str = "sessions.ended";
     /// A user changed their password.
     pub const PASSWORD_CHANGED: &str = "password.changed";
     /// A user created a personal token.

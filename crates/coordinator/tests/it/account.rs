@@ -37,6 +37,23 @@ pub(crate) async fn login_without_retain_ends_other_sessions(harness: Harness) {
     harness.send(Method::GET, "/auth", Some(token), None).await.expect(200);
 }
 
+pub(crate) async fn sessions_of_a_user_end_together(harness: Harness) {
+    let (first, second, ann) = (harness.admin().await, harness.admin().await, harness.user("ann").await);
+    let token = json!({"name": "ci", "scope": "read", "lifetime": "1h"});
+    let token = first.post("/v1/tokens", &token).await.expect(200).json()["token"].clone();
+    let token = token.as_str().unwrap();
+    let refused = harness.send(Method::DELETE, "/v1/sessions", Some(token), None).await;
+    refused.expect_refused(403, "forbidden");
+    first.delete("/v1/sessions").await.expect_empty();
+    for ended in [&first, &second] {
+        ended.get("/auth").await.expect_refused(401, "invalid_token");
+        ended.delete("/v1/sessions").await.expect_refused(401, "invalid_token");
+    }
+    ann.get("/auth").await.expect(200);
+    harness.send(Method::GET, "/auth", Some(token), None).await.expect(200);
+    harness.admin().await.get("/auth").await.expect(200);
+}
+
 pub(crate) async fn password_change_ends_sessions_and_returns_a_token(harness: Harness) {
     let ann = harness.user("ann").await;
     let body = json!({"old_md5_password": md5::compute("ann").0, "new_md5_password": md5::compute("new").0});

@@ -26,6 +26,7 @@ mod permissions;
 mod retention;
 mod schedules;
 mod security;
+mod site;
 mod sweeps;
 mod tasks;
 mod tenants;
@@ -43,10 +44,15 @@ macro_rules! scenarios {
                 auth_returns_the_bare_name,
                 wrong_password_and_unknown_name_get_the_same_reply,
                 login_without_retain_ends_other_sessions,
+                sessions_of_a_user_end_together,
                 password_change_ends_sessions_and_returns_a_token,
                 missing_damaged_or_expired_token_is_rejected,
                 token_outlives_a_restart,
                 user_has_a_personal_group_and_may_create_seven_more,
+            }
+            site {
+                administrator_lists_users_and_groups,
+                administrator_sees_jobs_workers_and_use_of_all_groups,
             }
             after_removal {
                 workers_of_a_removed_member_leave_the_group,

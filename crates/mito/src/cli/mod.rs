@@ -18,10 +18,12 @@ pub(crate) mod retry;
 pub(crate) mod run;
 pub(crate) mod schedule;
 pub(crate) mod select;
+pub(crate) mod shorts;
 pub(crate) mod show;
 pub(crate) mod submit;
 pub(crate) mod sweep;
 pub(crate) mod task;
+pub(crate) mod top;
 pub(crate) mod value_parsers;
 pub(crate) mod wait;
 pub(crate) mod worker;
@@ -29,6 +31,12 @@ pub(crate) mod worker;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+
+use self::client::attachments::AttachmentsCommand;
+use self::client::groups::GroupsCommand;
+use self::client::users::{LoginArgs, LogoutArgs};
+use self::client::workers::WorkersCommand;
+use self::shorts::{AdminArgs, NoArgs, ShortArgs, ShortNoun};
 
 use crate::process::version;
 
@@ -41,6 +49,7 @@ Jobs and tasks:
   run          Run a command as a task, show its output, and exit with its code
   submit       Submit a command as a job of one task, or of many tasks with parameters
   ls           List jobs, or the tasks of a job
+  top          Show active jobs, workers and totals on the whole terminal
   show         Show a job or a task in full
   logs         Show what tasks write: while they run, and after
   wait         Wait for jobs or tasks to end
@@ -53,11 +62,20 @@ Jobs and tasks:
   priority     Change the priority of a job
   schedule     Submit jobs at the times of a cron expression
 
+Your account:
+  login        Log in and store the token
+  logout       Log out: remove the stored token, or end all sessions
+  whoami       Show the logged-in user
+  groups       Manage groups and members; list your groups
+  files        Manage the files of a group, which its tasks can use; list them
+
 Machines:
   dev          Run a coordinator and a worker in one process on this machine
   coordinator  Run the mitosis coordinator
   worker       Run a worker, which executes tasks of a coordinator
   manager      Supervise workers on this machine
+  workers      Query and manage workers; list those of your group
+  admin        Administration (administrators only)
   doctor       Diagnose common problems
 
 This program:
@@ -67,11 +85,17 @@ This program:
   version      Print version information
   help         Print this message or the help of the given subcommand(s)
 
-Users, groups and files, and the commands of 0.6.8:
+All requests to a coordinator, and the commands of 0.6.8:
   client       Send requests to a coordinator
 
 Options:
 {options}";
+
+const LOGIN_EXAMPLES: &str = "\
+Examples:
+  mito login ann                                  prompts for the password
+  mito login ann -c http://coordinator:5000
+  mito login ann --no-retain                      ends the other sessions of ann";
 
 /// Run commands as tasks on many machines
 #[derive(Debug, Parser)]
@@ -89,6 +113,8 @@ pub(crate) enum Command {
     Submit(Box<submit::SubmitArgs>),
     /// List jobs, or the tasks of a job
     Ls(ls::LsArgs),
+    /// Show active jobs, workers and totals on the whole terminal
+    Top(top::TopArgs),
     /// Show a job or a task in full
     Show(show::ShowArgs),
     /// Show what tasks write: while they run, and after
@@ -112,6 +138,21 @@ pub(crate) enum Command {
     /// Submit jobs at the times of a cron expression
     #[command(subcommand)]
     Schedule(schedule::ScheduleCommand),
+    /// Log in and store the token
+    #[command(after_help = LOGIN_EXAMPLES)]
+    Login(ShortArgs<LoginArgs>),
+    /// Log out: remove the stored token, or end all sessions
+    Logout(ShortArgs<LogoutArgs>),
+    /// Show the logged-in user
+    Whoami(ShortArgs<NoArgs>),
+    /// Manage groups and members; list your groups
+    Groups(Box<ShortNoun<GroupsCommand>>),
+    /// Manage the files of a group, which its tasks can use; list them
+    Files(Box<ShortNoun<AttachmentsCommand>>),
+    /// Query and manage workers; list those of your group
+    Workers(Box<ShortNoun<WorkersCommand>>),
+    /// Administration (administrators only)
+    Admin(Box<AdminArgs>),
     /// Run a coordinator and a worker in one process on this machine
     Dev(dev::DevArgs),
     /// Run the mitosis coordinator
@@ -219,6 +260,7 @@ mod tests {
             "mito run",
             "mito submit",
             "mito ls",
+            "mito top",
             "mito show",
             "mito logs",
             "mito wait",
@@ -232,6 +274,7 @@ mod tests {
             "mito doctor",
             "mito manager spawn",
             "mito manager systemd install",
+            "mito login",
             "mito client login",
             "mito client tokens create",
             "mito client tasks submit",

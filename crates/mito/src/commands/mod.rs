@@ -21,6 +21,7 @@ mod select;
 mod select_jobs;
 mod show;
 mod submit;
+mod top;
 mod wait;
 mod worker;
 
@@ -31,7 +32,10 @@ use crate::config::Environment;
 use crate::process::failure::Failure;
 use crate::process::version;
 
-pub(crate) use manager::is_detached_supervisor;
+/// Whether this process runs in the background, apart from the one that started it.
+pub(crate) fn is_detached() -> bool {
+    manager::is_detached_supervisor() || dev::is_detached()
+}
 
 /// Runs the command of the command line.
 pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode, Failure> {
@@ -46,6 +50,7 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode,
         Command::Run(args) => run::run(&args, environment).await,
         Command::Submit(args) => submit::run(&args, environment).await,
         Command::Ls(args) => ls::run(&args, environment).await,
+        Command::Top(args) => top::run(&args, environment).await,
         Command::Show(args) => show::run(&args, environment).await,
         Command::Logs(args) => logs::run(&args, environment).await,
         Command::Wait(args) => wait::run(&args, environment).await,
@@ -57,6 +62,13 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode,
         Command::Schedule(command) => schedule::run(&command, environment).await,
         Command::Retry(args) => retry::run(&args, environment).await,
         Command::Results(args) => results::run(&args, environment).await,
+        Command::Login(short) => client::run(&short.into(), environment).await,
+        Command::Logout(short) => client::run(&short.into(), environment).await,
+        Command::Whoami(short) => client::run(&short.into(), environment).await,
+        Command::Groups(short) => client::run(&(*short).into(), environment).await,
+        Command::Files(short) => client::run(&(*short).into(), environment).await,
+        Command::Workers(short) => client::run(&(*short).into(), environment).await,
+        Command::Admin(short) => client::run(&(*short).into(), environment).await,
         Command::Dev(args) => dev::run(&args, environment).await,
         Command::Doctor(args) => doctor::run(&args, environment).await,
         Command::Config(command) => config::run(&command, environment),

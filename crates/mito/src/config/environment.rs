@@ -67,6 +67,19 @@ impl Environment {
         self.folder("XDG_DATA_HOME", ".local/share")
     }
 
+    /// The directory for files that are valid while the user is logged in: `…/mitosis`.
+    pub(crate) fn runtime_folder(&self) -> Option<PathBuf> {
+        self.path("XDG_RUNTIME_DIR").filter(|path| path.is_absolute()).map(|path| path.join("mitosis"))
+    }
+
+    /// The directory for files that say what this machine does: `…/mitosis`.
+    pub(crate) fn state_folder(&self) -> Option<PathBuf> {
+        self.path("XDG_STATE_HOME")
+            .filter(|path| path.is_absolute())
+            .or_else(|| self.path("HOME").map(|home| home.join(".local/state")))
+            .map(|path| path.join("mitosis"))
+    }
+
     fn folder(&self, variable: &str, under_home: &str) -> PathBuf {
         self.path(variable)
             .filter(|path| path.is_absolute())

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::instances::Instance;
 use super::keys::Role;
 use super::value::InvalidValue;
 
@@ -16,6 +17,8 @@ pub(crate) enum Origin {
     Variable(String),
     /// The command line.
     Option,
+    /// A running `mito dev` with a data folder.
+    Instance(PathBuf),
 }
 
 impl fmt::Display for Origin {
@@ -24,6 +27,7 @@ impl fmt::Display for Origin {
             Self::File { path, table } => write!(f, "[{table}] of {}", path.display()),
             Self::Variable(name) => write!(f, "the variable {name}"),
             Self::Option => f.write_str("the command line"),
+            Self::Instance(data) => write!(f, "the running `mito dev` of {}", data.display()),
         }
     }
 }
@@ -34,6 +38,7 @@ impl Origin {
         match (self, other) {
             (Self::File { path, .. }, Self::File { path: other, .. }) => path == other,
             (Self::Variable(_), Self::Variable(_)) | (Self::Option, Self::Option) => true,
+            (Self::Instance(data), Self::Instance(other)) => data == other,
             _ => false,
         }
     }
@@ -50,7 +55,7 @@ impl Origin {
                 Some(line) => format!("{}, line {line}", path.display()),
                 None => self.to_string(),
             },
-            Self::Variable(_) | Self::Option => self.to_string(),
+            Self::Variable(_) | Self::Option | Self::Instance(_) => self.to_string(),
         }
     }
 }
@@ -93,6 +98,11 @@ pub(crate) enum ConfigError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{} belongs to another user (uid {owner})", path.display())]
     Foreign { path: PathBuf, owner: u32 },
+    #[error(
+        "several `mito dev` are running: {}",
+        .0.iter().map(|one| format!("{} (data {})", one.address, one.data.display())).collect::<Vec<_>>().join(", ")
+    )]
+    SeveralInstances(Vec<Instance>),
     #[error("no home directory: neither HOME nor {0} is set to an absolute path, and the account has none")]
     NoHome(&'static str),
     #[error("{path}, line {line}: {message}", path = path.display())]
@@ -120,6 +130,9 @@ impl ConfigError {
                  directory without another user's {}",
                 path.file_name().unwrap_or_default().display()
             )),
+            Self::SeveralInstances(all) => all.first().map(|one| {
+                format!("choose one, such as with `{}`; or stop the others with `mito dev stop`", one.connect_command())
+            }),
             Self::NoHome(_) => Some(
                 "set HOME, or XDG_CONFIG_HOME, XDG_CACHE_HOME and XDG_DATA_HOME; in a systemd unit, User= or \
                  StateDirectory= give one"

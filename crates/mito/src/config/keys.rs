@@ -442,7 +442,7 @@ static CLIENT: &[Entry] = &[
         .unset("\"mito_pat_…\"")
         .doc("A personal token, in place of a login: the token, or the file that it is in."),
     TOKEN_PATH.unset("\"token\""),
-    RETAIN.default("false").doc("A login keeps the user's other sessions."),
+    RETAIN.default("true").doc("A login keeps the user's other sessions."),
 ];
 
 /// A role with its own configuration.

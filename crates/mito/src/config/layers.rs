@@ -8,8 +8,19 @@ use std::str::FromStr;
 use super::environment::Environment;
 use super::error::{ConfigError, Origin};
 use super::file::{self, FileValues};
-use super::keys::{Key, KeyType, Role};
+use super::instances::{Instance, Instances};
+use super::keys::{self, Key, KeyType, Role};
 use super::value::Value;
+
+/// The keys that select a coordinator or a user. If any of them is set, a running `mito dev` is not looked for.
+const EXPLICIT: [&str; 6] = [
+    keys::COORDINATOR_ADDR.name(),
+    keys::CREDENTIAL_PATH.name(),
+    keys::USER.name(),
+    keys::PASSWORD.name(),
+    keys::TOKEN.name(),
+    keys::TOKEN_PATH.name(),
+];
 
 /// The values of options that were given.
 #[derive(Debug, Default)]
@@ -92,7 +103,29 @@ impl Layers {
         layers.put(variables(role, environment)?);
         layers.put(options.0.into_iter().map(|(key, value)| (key, value, Origin::Option)));
         layers.put(globals);
+        if role == Role::Client {
+            layers.use_running_instance(environment)?;
+        }
         Ok(layers)
+    }
+
+    /// Uses a running `mito dev` if neither a coordinator nor a user is configured.
+    fn use_running_instance(&mut self, environment: &Environment) -> Result<(), ConfigError> {
+        if EXPLICIT.iter().any(|key| self.values.contains_key(key)) {
+            return Ok(());
+        }
+        let Instances { mut running, refused } = Instances::find(environment);
+        self.warnings.extend(refused);
+        if running.len() > 1 {
+            return Err(ConfigError::SeveralInstances(running));
+        }
+        let Some(Instance { address, data, credentials, .. }) = running.pop() else { return Ok(()) };
+        let origin = Origin::Instance(data);
+        self.put([
+            (keys::COORDINATOR_ADDR.name(), Value::Text(address), origin.clone()),
+            (keys::CREDENTIAL_PATH.name(), Value::Path(credentials), origin),
+        ]);
+        Ok(())
     }
 
     fn put(&mut self, values: impl IntoIterator<Item = (&'static str, Value, Origin)>) {
@@ -200,7 +233,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::keys;
 
     struct Home(tempfile::TempDir);
 

@@ -21,7 +21,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{check_owner, read_secret};
+use crate::config::{Environment, check_owner, read_secret};
 use crate::process::failure::Failure;
 use crate::process::guard;
 
@@ -30,6 +30,10 @@ pub(crate) const USER: &str = "mitosis_admin";
 /// The lease of the worker, which is lost only together with the coordinator. It is short, so that tasks are requeued
 /// soon after `kill -9`.
 const LEASE: Duration = Duration::from_secs(30);
+
+/// The lifetime of tokens. The password is beside the stored token, so a short one protects nothing, and commands of an
+/// instance that runs for weeks find a valid one.
+const TOKEN_LIFETIME: Duration = Duration::from_hours(366 * 24);
 
 /// The pause before a removed worker is replaced.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -45,12 +49,14 @@ pub(crate) struct Embedded {
 }
 
 impl Embedded {
-    /// Starts a system with the data in `home`, which is created if necessary. Commands inherit `environment`.
+    /// Starts a system with the data in `home`, which is created if necessary. Commands inherit the variables
+    /// in `inherited`.
     pub(crate) async fn start(
         home: &Path,
         bind: SocketAddr,
         slots: usize,
-        environment: Vec<(OsString, OsString)>,
+        inherited: Vec<(OsString, OsString)>,
+        environment: &Environment,
     ) -> Result<Self, Failure> {
         private_folder(home)?;
         // First, as nothing can start on a full disk.
@@ -59,7 +65,7 @@ impl Embedded {
         let coordinator =
             Coordinator::start(settings(home, bind, &password), Arc::new(SystemClock), Arc::new(OsEntropy))
                 .await
-                .map_err(|error| running_instance::explain_start_error(error, home))?;
+                .map_err(|error| running_instance::explain_start_error(error, home, environment))?;
         let client = Client::new(&format!("http://{}", reachable(coordinator.address())))?;
         let token = client.login(USER, &password, EarlierTokens::Retain).await?;
         let user = client.with_user_token(token.clone());
@@ -67,7 +73,7 @@ impl Embedded {
         let settings = mitosis_worker::Settings {
             slots,
             guard: guard::command(),
-            environment: Arc::new(environment),
+            environment: Arc::new(inherited),
             ..mitosis_worker::Settings::new(
                 Arc::new(LocalLogin { client, password }),
                 home.join("worker"),
@@ -151,6 +157,7 @@ fn settings(home: &Path, bind: SocketAddr, password: &SecretString) -> Settings 
         admin_password: password.clone(),
         keys: KeyFiles { private: home.join("private.pem"), public: home.join("public.pem"), create: true },
         heartbeat_timeout: LEASE,
+        token_lifetime: TOKEN_LIFETIME,
         ..Settings::new(Database::Sqlite(home.join("state.db")), Objects::Directory(home.join("objects")))
     }
 }

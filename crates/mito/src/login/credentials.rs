@@ -39,6 +39,12 @@ struct KnownToken<'a> {
     token: &'a str,
 }
 
+impl KnownToken<'_> {
+    fn line(self) -> String {
+        format!("{}\t{}\t{}", self.address, self.user, self.token)
+    }
+}
+
 impl CredentialsFile {
     /// Opens the file for the coordinator at an address, or at several separated by commas.
     pub(crate) fn new(path: PathBuf, address: &str) -> Self {
@@ -98,18 +104,43 @@ impl CredentialsFile {
         atomic_file::replace(&self.path, lines.join("\n").as_bytes(), 0o600)
     }
 
+    /// Removes the tokens of a user for this coordinator, with those that may be for it. Tokens for other coordinators
+    /// are kept.
+    pub(crate) fn remove(&self, user: &str) -> io::Result<()> {
+        if !self.exists() {
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        let removed = self.candidates(Some(user))?;
+        let is_removed = |name: &str, token: &str| {
+            name == user && removed.iter().any(|(_, one)| one.expose_secret() == token)
+        };
+        let before = text_of(&self.path)?;
+        let lines: Vec<String> = entries(&before)
+            .filter(|(name, token)| !is_removed(name, token))
+            .map(|(name, token)| format!("{name}:{token}"))
+            .collect();
+        atomic_file::replace(&self.path, lines.join("\n").as_bytes(), 0o600)?;
+        let path = self.sibling(".addresses");
+        let before = text_of(&path)?;
+        let lines: Vec<String> = known(&before)
+            .filter(|known| !is_removed(known.user, known.token))
+            .map(KnownToken::line)
+            .collect();
+        atomic_file::replace(&path, lines.join("\n").as_bytes(), 0o600)
+    }
+
     /// Records the address before the token is stored, so that no token is without its address.
     fn store_addresses(&self, user: &str, token: &SecretString) -> io::Result<()> {
         let path = self.sibling(".addresses");
         let before = text_of(&path)?;
-        let line = |known: KnownToken<'_>| format!("{}\t{}\t{}", known.address, known.user, known.token);
         let new =
             self.addresses.iter().map(|address| KnownToken { address, user, token: token.expose_secret() });
         let is_replaced = |old: &KnownToken<'_>| {
             old.user == user && self.addresses.iter().any(|address| address == old.address)
         };
         let old = known(&before).filter(|old| !is_replaced(old));
-        let lines: Vec<String> = new.chain(old).take(MAX_KNOWN).map(line).collect();
+        let lines: Vec<String> = new.chain(old).take(MAX_KNOWN).map(KnownToken::line).collect();
         atomic_file::replace(&path, lines.join("\n").as_bytes(), 0o600)
     }
 
@@ -264,6 +295,20 @@ mod tests {
         assert_eq!(tokens(None), ["raj:one", "raj:two"]);
         let beside = fs::metadata(folder.path().join("credentials.addresses")).unwrap();
         assert_eq!(beside.permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn removed_token_is_only_that_of_its_coordinator() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |address| CredentialsFile::new(folder.path().join("credentials"), address);
+        at(HERE).remove("ann").unwrap();
+        at(HERE).store("ann", &"one".into()).unwrap();
+        at("http://there:5000").store("ann", &"two".into()).unwrap();
+        at(HERE).store("raj", &"three".into()).unwrap();
+        at(HERE).remove("ann").unwrap();
+        assert!(at(HERE).find(Some("ann")).unwrap().is_none());
+        assert_eq!(at("http://there:5000").find(Some("ann")).unwrap().unwrap().1.expose_secret(), "two");
+        assert_eq!(at(HERE).find(None).unwrap().unwrap().0, "raj");
     }
 
     #[test]

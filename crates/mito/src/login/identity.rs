@@ -125,7 +125,7 @@ impl Identity {
 fn announce_login(client: &Client, refused: Option<&str>, config: &ClientConfig) -> Result<(), Failure> {
     let address = client.address();
     let origin = match &config.origin {
-        Some(origin @ Origin::File { .. }) => format!(" (from {origin})"),
+        Some(origin @ (Origin::File { .. } | Origin::Instance(_))) => format!(" (from {origin})"),
         _ => String::new(),
     };
     let sentence = match refused {
@@ -139,12 +139,12 @@ fn announce_login(client: &Client, refused: Option<&str>, config: &ClientConfig)
     let login = login_command(config);
     let hint = match refused {
         Some(_) => format!(
-            "run `{login}` again, or set MITO_USER and MITO_PASSWORD, or MITO_TOKEN; a login without `--retain` \
+            "run `{login}` again, or set MITO_USER and MITO_PASSWORD, or MITO_TOKEN; a login with `--no-retain` \
              ends the user's other sessions"
         ),
         None => format!(
-            "run `{login}` first, or set MITO_USER and MITO_PASSWORD, or MITO_TOKEN; for `mito dev`, paste the \
-             line that it prints; for another coordinator, set MITO_COORDINATOR_ADDR or use -c"
+            "run `{login}` first, or set MITO_USER and MITO_PASSWORD, or MITO_TOKEN; for another \
+             coordinator, set MITO_COORDINATOR_ADDR or use -c; for a system on this machine, start `mito dev`"
         ),
     };
     Err(Failure::new(Exit::Auth, format!("{sentence}, and there is no terminal to prompt for a password"))
@@ -154,7 +154,10 @@ fn announce_login(client: &Client, refused: Option<&str>, config: &ClientConfig)
 /// The login command with the options that have to be repeated.
 fn login_command(config: &ClientConfig) -> String {
     let name = config.user.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
-    format!("{} login{name}", config.client_command())
+    match config.origin {
+        Some(Origin::Option) => format!("mito login{name} -c {}", config.address),
+        _ => format!("mito login{name}"),
+    }
 }
 
 /// The token from the configuration or the environment.
@@ -217,11 +220,13 @@ fn with_address_hint(failure: Failure, config: &ClientConfig) -> Failure {
         return failure;
     }
     match &config.origin {
-        Some(origin @ Origin::File { .. }) => failure.and_hint(&format!("the address is from {origin}")),
+        Some(origin @ (Origin::File { .. } | Origin::Instance(_))) => {
+            failure.and_hint(&format!("the address is from {origin}"))
+        }
         Some(_) => failure,
         None => failure.with_hint(
             "no address was given, so the default was tried: use -c, or set MITO_COORDINATOR_ADDR; to run \
-             everything on this machine, start `mito dev` in another terminal and paste the line that it prints",
+             everything on this machine, start `mito dev` in another terminal, or `mito dev --detach`",
         ),
     }
 }
@@ -312,8 +317,8 @@ fn require_terminal_for_login() -> Result<(), Failure> {
         false => {
             Err(Failure::new(Exit::Auth, "not logged in, and there is no terminal to prompt for a password")
                 .with_hint(
-                    "run `mito client login` first, or set MITO_USER and MITO_PASSWORD; for `mito dev`, \
-                     paste the line that it prints",
+                    "run `mito login` first, or set MITO_USER and MITO_PASSWORD; for a system on this \
+                     machine, start `mito dev`",
                 ))
         }
     }

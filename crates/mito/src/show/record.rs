@@ -42,6 +42,16 @@ impl<T: ?Sized> Column<T> {
         Self { name, cell, shrink_priority: 0 }
     }
 
+    /// The title.
+    pub(super) const fn title(&self) -> &'static str {
+        self.name
+    }
+
+    /// The value for an object.
+    pub(super) fn of(&self, object: &T) -> Cell {
+        (self.cell)(object)
+    }
+
     /// A column that is truncated before others.
     pub(crate) const fn shrinkable(shrink_priority: u8, name: &'static str, cell: fn(&T) -> Cell) -> Self {
         Self { name, cell, shrink_priority }

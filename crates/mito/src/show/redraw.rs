@@ -42,6 +42,11 @@ impl Redraw {
         format!("{back}\x1b[?7l{}\r\n\x1b[?7h", lines.join("\r\n"))
     }
 
+    /// Makes the next frame replace the whole screen, after its size has changed.
+    pub(crate) fn clear(&mut self) {
+        self.width = None;
+    }
+
     /// Replaces the last frame by these lines.
     pub(crate) fn draw(&mut self, lines: &[String], out: &Output) -> Result<(), Failure> {
         let frame = self.frame(lines, out);

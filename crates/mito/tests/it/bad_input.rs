@@ -134,11 +134,7 @@ async fn wrong_credentials_and_network_errors_have_own_codes() {
     std::fs::remove_file(config).unwrap();
     let output = home.run(&["client", "-c", &coordinator.address, "auth"]).await;
     assert_eq!(output.code, Some(67));
-    assert!(
-        output.stderr.contains(&format!("mito client -c {} login", coordinator.address)),
-        "{}",
-        output.stderr
-    );
+    assert!(output.stderr.contains(&format!("mito login -c {}", coordinator.address)), "{}", output.stderr);
     home.write("config.toml", "[client]\nuser = 'mitosis_admin'\npassword = 'mitosis_admin'\n");
     let unknown = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";
     let missing = home.run(&["client", "-c", &coordinator.address, "tasks", "get", unknown]).await;

@@ -81,7 +81,7 @@ async fn bash_script_offers_the_candidates() {
         ("client --coordinator = http : //h : 5 ta", "client --coordinator=http://h:5 ta", "tasks"),
         ("client auth --format = cs", "client auth --format=cs", "csv"),
         ("client auth --format =", "client auth --format=", "table json jsonl csv yaml id"),
-        ("client ''", "client ", "admin auth login users tokens groups tasks workers cmd quit help"),
+        ("client ''", "client ", "admin auth login logout users tokens groups tasks workers cmd quit help"),
         ("run -- l", "run -- l", ""),
     ] {
         let lines = format!(

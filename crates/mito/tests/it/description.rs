@@ -17,8 +17,9 @@ const LIMIT: Duration = Duration::from_secs(180);
 const CHECKS: &str =
     "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
 
-/// The routes for each kind of caller, without endless streams and the sign-off of workers.
-const AS_USER: &[&str] = &["--exclude-path-regex", "/(events|logs)$", "--exclude-tag", "worker protocol"];
+/// The routes for each kind of caller, without endless streams, the end of sessions and the sign-off of workers.
+const AS_USER: &[&str] =
+    &["--exclude-path-regex", "/(events|logs|sessions)$", "--exclude-tag", "worker protocol"];
 const AS_WORKER: &[&str] = &["--include-tag", "worker protocol", "--exclude-path", "/workers"];
 
 async fn ask(home: &Home, coordinator: &Coordinator, token: &str, selection: &[&str]) {

@@ -157,7 +157,7 @@ async fn replaced_token_and_readable_file_are_reported() {
     let (home, other) = (Home::new(), Home::new());
     let coordinator = home.coordinator(0, "600s").await;
     Person::administrator(&home, &coordinator).run_ok(&["login"]).await;
-    let mut elsewhere = other.mito(&["client", "-c", &coordinator.address, "login"]);
+    let mut elsewhere = other.mito(&["client", "-c", &coordinator.address, "--no-retain", "login"]);
     elsewhere.env("MITO_USER", ADMIN).env("MITO_PASSWORD", ADMIN);
     assert_eq!(crate::home::ended(elsewhere).await.code, Some(0));
     let kept = home.path().join(".config/mitosis/credentials");

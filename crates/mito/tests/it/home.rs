@@ -39,6 +39,8 @@ pub(crate) struct Service {
     child: Child,
     /// Keeps reading its output, so that the process never blocks.
     _log: tokio::task::JoinHandle<()>,
+    /// The lines after the one that said that it is ready.
+    lines: tokio::sync::mpsc::UnboundedReceiver<String>,
 }
 
 /// A coordinator on an embedded store.
@@ -219,7 +221,7 @@ impl<'a> Person<'a> {
 async fn pass_on(stream: impl AsyncRead + Unpin, lines: tokio::sync::mpsc::UnboundedSender<String>) {
     let mut stream = BufReader::new(stream).lines();
     while let Ok(Some(line)) = stream.next_line().await {
-        // Once the ready line was seen, the receiver is gone.
+        // The receiver goes with the service.
         let _ = lines.send(line);
     }
 }
@@ -261,7 +263,7 @@ impl Service {
             panic!("{command:?} ended without saying `{mark}`:\n{log}");
         });
         let rest = found.await.expect("a service says in time that it is ready");
-        (Self { child, _log: log }, rest)
+        (Self { child, _log: log, lines: seen }, rest)
     }
 
     /// The process id.
@@ -284,6 +286,18 @@ impl Service {
 
     pub(crate) async fn wait(mut self) -> ExitStatus {
         tokio::time::timeout(LIMIT, self.child.wait()).await.expect("it ends").unwrap()
+    }
+
+    /// Ends the process with a signal. Returns what it has written since it was ready.
+    pub(crate) async fn ends_with(mut self, signal: Signal) -> String {
+        self.signal(signal);
+        let mut text = String::new();
+        while let Some(line) = self.lines.recv().await {
+            text.push_str(&line);
+            text.push('\n');
+        }
+        self.wait().await;
+        text
     }
 
     /// Kills the process with SIGKILL.

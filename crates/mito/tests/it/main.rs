@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue panics, in its helpers too")]
 
+mod admin_lists;
 mod background;
 mod bad_input;
 mod bars;
@@ -48,11 +49,13 @@ mod run_local;
 mod schedules;
 mod sdk;
 mod shared_log;
+mod short_forms;
 mod slots;
 mod surroundings;
 mod sweeps;
 mod terminal;
 mod three_machines;
 mod tokens;
+mod top;
 mod trust;
 mod watches;

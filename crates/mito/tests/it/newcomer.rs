@@ -16,7 +16,7 @@ async fn missing_login_names_the_coordinator_and_a_command() {
         let output = home.run(args).await;
         assert_eq!(output.code, Some(67), "{output:?}");
         for word in
-            [coordinator.address.as_str(), "not logged in", " login` first", "MITO_PASSWORD", "MITO_TOKEN"]
+            [coordinator.address.as_str(), "not logged in", "run `mito login ", "MITO_PASSWORD", "MITO_TOKEN"]
         {
             assert!(output.stderr.contains(word), "`{word}` is not in {}", output.stderr);
         }
@@ -33,12 +33,13 @@ async fn revoked_token_is_distinguished_from_none() {
     let coordinator = home.coordinator(0, "600s").await;
     Person::administrator(&home, &coordinator).run_ok(&["auth"]).await;
     let elsewhere = Home::new();
-    let mut login = elsewhere.mito(&["client", "-c", &coordinator.address, "-u", ADMIN, "auth"]);
+    let mut login =
+        elsewhere.mito(&["client", "-c", &coordinator.address, "-u", ADMIN, "--no-retain", "auth"]);
     login.env("MITO_PASSWORD", ADMIN);
     assert_eq!(ended(login).await.code, Some(0));
     let output = home.run(&["client", "-c", &coordinator.address, "auth"]).await;
     assert_eq!(output.code, Some(67), "{output:?}");
-    for word in ["stored token of `mitosis_admin` is no longer valid", "--retain"] {
+    for word in ["stored token of `mitosis_admin` is no longer valid", "--no-retain"] {
         assert!(output.stderr.contains(word), "`{word}` is not in {}", output.stderr);
     }
 }
@@ -74,7 +75,7 @@ async fn token_is_not_sent_to_another_coordinator() {
     Person::administrator(&home, &one).run_ok(&["auth"]).await;
     let there = home.run(&["client", "-c", &two.address, "auth"]).await;
     assert_eq!(there.code, Some(67), "{there:?}");
-    for word in ["not logged in at", &format!("mito client -c {} login", two.address)] {
+    for word in ["not logged in at", &format!("mito login -c {}", two.address)] {
         assert!(there.stderr.contains(word), "`{word}` is not in {}", there.stderr);
     }
     // Each session is kept.

@@ -57,6 +57,15 @@ impl Terminal {
         Self { child, keyboard: own, screen, unread: String::new() }
     }
 
+    /// Changes the size. The command is notified.
+    pub(crate) fn resize(&mut self, rows: u16, columns: u16) {
+        let size = format!("rows {rows} cols {columns}");
+        let path = std::fs::read_link(format!("/proc/{}/fd/0", self.child.id().expect("it runs"))).unwrap();
+        let mut resize = std::process::Command::new("stty");
+        resize.arg("-F").arg(path).args(size.split(' '));
+        assert!(resize.status().unwrap().success());
+    }
+
     pub(crate) fn types(&mut self, keys: &[&str]) {
         self.keyboard.write_all(keys.concat().as_bytes()).unwrap();
     }

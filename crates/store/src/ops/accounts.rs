@@ -92,6 +92,10 @@ pub trait Accounts {
         now: Timestamp,
     ) -> Result<i64, StoreError>;
 
+    /// Ends all sessions of a user, if `session` is the current one. Personal tokens and workers stay. Returns whether
+    /// it was.
+    async fn end_sessions(&self, user: UserId, session: i64, now: Timestamp) -> Result<bool, StoreError>;
+
     /// Sets the password and starts the given session, which ends earlier tokens. Returns false if
     /// `proved_hash`, the hash of the password that the user has proved, is not the current one, or if the
     /// account doesn't exist.

@@ -23,6 +23,7 @@ pub mod query;
 pub mod reaper;
 pub mod retention;
 pub mod schedules;
+pub mod site;
 pub mod sweeps;
 pub mod tasks;
 pub mod uploads;
@@ -49,6 +50,7 @@ pub use personal_tokens::PersonalTokens;
 pub use reaper::Reaper;
 pub use retention::Retention;
 pub use schedules::Schedules;
+pub use site::Site;
 pub use sweeps::Sweeps;
 pub use tasks::Tasks;
 pub use uploads::Uploads;
@@ -109,6 +111,7 @@ pub trait Store:
     + Reaper
     + Retention
     + Schedules
+    + Site
     + Sweeps
     + Workers
     + Artifacts

@@ -64,6 +64,13 @@ impl<B: Backend> Accounts for B {
         .await
     }
 
+    async fn end_sessions(&self, user: UserId, session: i64, now: Timestamp) -> Result<bool, StoreError> {
+        self.write_statement((user, session, now), |db, (user, session, now)| {
+            Box::pin(end_sessions(db, *user, *session, *now))
+        })
+        .await
+    }
+
     async fn set_password(
         &self,
         user: UserId,
@@ -254,6 +261,13 @@ async fn record_login(
     };
     let peer = peer.map(|address| address.to_string());
     db.one(RECORD_LOGIN, &[&user.0, &retain, &session, &now.unix_micros(), &peer], only).await
+}
+
+const END_SESSIONS: Sql =
+    sql!("UPDATE users SET session = NULL, updated_at = $3 WHERE id = $1 AND session = $2");
+
+async fn end_sessions(db: Db<'_>, user: UserId, session: i64, now: Timestamp) -> Result<bool, StoreError> {
+    Ok(db.run(END_SESSIONS, &[&user.0, &session, &now.unix_micros()]).await? == 1)
 }
 
 const SET_PASSWORD: Sql = sql!(

@@ -16,6 +16,7 @@ mod personal_tokens;
 mod retention;
 mod rights;
 mod schedules;
+mod site;
 pub(crate) mod tasks;
 mod uploads;
 pub(crate) mod workers;

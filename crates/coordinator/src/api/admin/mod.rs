@@ -6,6 +6,7 @@ mod doctor;
 mod groups;
 mod metrics;
 mod shutdown;
+mod site;
 mod tasks;
 mod users;
 mod workers;
@@ -23,6 +24,7 @@ pub(super) fn routes() -> Routes {
         .merge(groups::routes())
         .merge(tasks::routes())
         .merge(workers::routes())
+        .merge(site::routes())
         .merge(audit::routes())
         .merge(doctor::routes())
         .merge(metrics::routes())

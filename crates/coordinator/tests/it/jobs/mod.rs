@@ -93,7 +93,7 @@ impl Someone<'_> {
     }
 
     /// Waits until exactly this number of tasks can be taken, one after the other.
-    async fn takes_all(&self, count: usize) -> Vec<Value> {
+    pub(crate) async fn takes_all(&self, count: usize) -> Vec<Value> {
         let mut taken = Vec::new();
         eventually("the agent gets its tasks", async || {
             let want = u32::try_from(count - taken.len()).unwrap();
@@ -105,7 +105,7 @@ impl Someone<'_> {
     }
 
     /// Reports tasks as ended with an exit code.
-    async fn reports_end(&self, tasks: &[Value], exit_code: i32) {
+    pub(crate) async fn reports_end(&self, tasks: &[Value], exit_code: i32) {
         let result = json!({"exit_status": exit_code << 8, "msg": null});
         let ended: Vec<Value> = tasks
             .iter()

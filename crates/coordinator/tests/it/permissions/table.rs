@@ -46,10 +46,17 @@ pub(super) const ACCOUNTS: &[Row] = &[
     ("PUT", "/v1/admin/groups/{group}/users", r#"{"relations": {"reader": "Read"}}"#, SiteAdmin),
     ("GET", "/v1/admin/audit?limit=1", "", SiteAdmin),
     ("GET", "/v1/admin/doctor", "", SiteAdmin),
+    ("GET", "/v1/admin/users", "", SiteAdmin),
+    ("GET", "/v1/admin/groups", "", SiteAdmin),
+    ("GET", "/v1/admin/workers", "", SiteAdmin),
+    ("GET", "/v1/admin/jobs", "", SiteAdmin),
+    ("GET", "/v1/admin/usage", "", SiteAdmin),
     ("GET", "/metrics", "", SiteAdmin),
     ("POST", "/admin/shutdown", r#"{"secret": "guess"}"#, SiteAdminWithSecret),
     ("GET", "/v1/objects/artifacts/x", "", Unavailable(403)),
     ("PUT", "/v1/objects/artifacts/x", "", Unavailable(403)),
+    // The last one, as it ends the session of each caller.
+    ("DELETE", "/v1/sessions", "", PasswordUser),
 ];
 
 #[rustfmt::skip]

@@ -1,6 +1,9 @@
 //! `mito client admin`.
 
-use clap::{Args, Subcommand};
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
 use mitosis_protocol::{ArtifactKind, Role, Uuid};
 
 use super::attachments::PathArgs;
@@ -9,18 +12,19 @@ use crate::cli::value_parsers;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminCommand {
-    /// Manage accounts
-    #[command(subcommand)]
-    Users(AdminUsersCommand),
-    /// Manage any group
-    #[command(subcommand)]
-    Groups(AdminGroupsCommand),
+    /// Manage accounts; list all
+    Users(Listed<AdminUsersCommand>),
+    /// Manage any group; list all
+    Groups(Listed<AdminGroupsCommand>),
+    /// List the jobs of all groups, newest first
+    Jobs(AdminJobsArgs),
     /// Manage any task
     #[command(subcommand)]
     Tasks(AdminTasksCommand),
-    /// Manage any worker
-    #[command(subcommand)]
-    Workers(AdminWorkersCommand),
+    /// Manage any worker; list all
+    Workers(Listed<AdminWorkersCommand>),
+    /// Show what users have used in groups: slot hours and ended attempts
+    Usage(UsageArgs),
     /// Show the audit log (logins and administrator actions), newest first
     Audit(AuditArgs),
     /// Stop the coordinator
@@ -28,6 +32,48 @@ pub(crate) enum AdminCommand {
         /// Secret from the coordinator's log; prompted for if omitted
         secret: Option<String>,
     },
+}
+
+/// A noun whose commands are optional. Without one, all objects are listed.
+#[derive(Debug, Args)]
+pub(crate) struct Listed<C: Subcommand> {
+    #[command(subcommand)]
+    pub(crate) command: Option<C>,
+}
+
+/// Options of `mito admin jobs`.
+#[derive(Debug, Args)]
+pub(crate) struct AdminJobsArgs {
+    /// Only jobs that have not ended
+    #[arg(long)]
+    pub(crate) active: bool,
+    /// Only jobs of this user
+    #[arg(long)]
+    pub(crate) creator: Option<String>,
+    /// Only jobs of this group
+    #[arg(short, long)]
+    pub(crate) group: Option<String>,
+    /// Maximum number of rows
+    #[arg(short = 'n', long, value_name = "N", default_value = "100")]
+    pub(crate) limit: NonZeroU64,
+}
+
+/// Options of `mito admin usage`.
+#[derive(Debug, Args)]
+pub(crate) struct UsageArgs {
+    /// How far to look back
+    #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = value_parsers::duration)]
+    pub(crate) last: Duration,
+    /// Add up the rows of each user, or of each group
+    #[arg(long, value_enum)]
+    pub(crate) by: Option<UsageBy>,
+}
+
+/// What a row of a report on use is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UsageBy {
+    User,
+    Group,
 }
 
 #[derive(Debug, Subcommand)]
@@ -159,8 +205,10 @@ pub(crate) enum AdminWorkersCommand {
 impl AdminCommand {
     pub(super) fn carries_a_secret(&self) -> bool {
         match self {
-            Self::Users(AdminUsersCommand::Create(args)) => args.password.is_some(),
-            Self::Users(AdminUsersCommand::ChangePassword(args)) => args.new_password.is_some(),
+            Self::Users(Listed { command: Some(AdminUsersCommand::Create(args)) }) => args.password.is_some(),
+            Self::Users(Listed { command: Some(AdminUsersCommand::ChangePassword(args)) }) => {
+                args.new_password.is_some()
+            }
             Self::Shutdown { secret } => secret.is_some(),
             _ => false,
         }

@@ -68,7 +68,7 @@ pub(crate) struct DownloadArgs {
 }
 
 /// The filter options of commands on many files.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct AttachmentFilter {
     /// The group (default: your own)
     #[arg(short, long)]
@@ -84,7 +84,7 @@ pub(crate) struct AttachmentFilter {
     offset: Option<u64>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct QueryArgs {
     #[command(flatten)]
     pub(crate) filter: AttachmentFilter,

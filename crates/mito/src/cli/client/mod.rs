@@ -25,9 +25,12 @@ pub(crate) struct ClientArgs {
     /// The user's password; prefer the config file or MITO_PASSWORD
     #[arg(short, long)]
     password: Option<String>,
-    /// Keep the user's other sessions when logging in
-    #[arg(long)]
+    /// Keep the user's other sessions when logging in (default)
+    #[arg(long, overrides_with = "no_retain")]
     retain: bool,
+    /// End the user's other sessions when logging in
+    #[arg(long, overrides_with = "retain")]
+    no_retain: bool,
     /// Read commands interactively
     #[arg(short, long)]
     pub(crate) interactive: bool,
@@ -56,6 +59,8 @@ pub(crate) enum ClientCommand {
     Auth,
     /// Log in and store the token
     Login(users::LoginArgs),
+    /// Log out: remove the stored token, or end all sessions
+    Logout(users::LogoutArgs),
     /// Manage your account
     #[command(subcommand)]
     Users(users::UsersCommand),
@@ -102,11 +107,29 @@ impl ClientCommand {
 }
 
 impl ClientArgs {
+    /// The arguments of a command that is a short form of `mito client …`.
+    pub(crate) const fn short(
+        connection: ConnectionArgs,
+        output: OutputArgs,
+        command: ClientCommand,
+    ) -> Self {
+        Self {
+            connection,
+            password: None,
+            retain: false,
+            no_retain: false,
+            interactive: false,
+            output,
+            command: Some(command),
+        }
+    }
+
     pub(crate) fn options(&self) -> Options {
         self.connection
             .options()
             .set(keys::PASSWORD, self.password.clone().map(Into::into))
             .flag(keys::RETAIN, self.retain)
+            .no_flag(keys::RETAIN, self.no_retain)
     }
 }
 
@@ -174,6 +197,8 @@ mod tests {
             "auth",
             "login",
             "login u p --retain",
+            "login u p --no-retain",
+            "logout --all",
             "users change-password o n",
             "users my-groups",
             "groups create g",

@@ -75,7 +75,7 @@ pub(crate) enum WorkersCommand {
 }
 
 /// The filter options of commands on many workers.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct FilterArgs {
     /// Only workers that serve this group (default: your own)
     #[arg(short, long)]
@@ -94,7 +94,7 @@ pub(crate) struct FilterArgs {
     creator: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct QueryArgs {
     #[command(flatten)]
     filter: FilterArgs,

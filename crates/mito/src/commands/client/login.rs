@@ -1,6 +1,5 @@
 //! `mito client login`.
 
-use mitosis_client::EarlierTokens;
 use secrecy::SecretString;
 
 use super::session::Session;
@@ -14,7 +13,7 @@ use crate::show::Output;
 pub(super) async fn login(args: &LoginArgs, session: &mut Session<'_>, out: &Output) -> Result<(), Failure> {
     let config = &session.config;
     let client = config.client()?;
-    if let Some(origin @ Origin::File { .. }) = &config.origin {
+    if let Some(origin @ (Origin::File { .. } | Origin::Instance(_))) = &config.origin {
         out.say(format_args!("mito: logging in at {} (address from {origin})", client.address()));
     }
     let name = match args.username.as_ref().or(config.user.as_ref()) {
@@ -25,7 +24,7 @@ pub(super) async fn login(args: &LoginArgs, session: &mut Session<'_>, out: &Out
         Some(password) => password,
         None => prompt_secret(&format!("password of {name}: "))?,
     };
-    let earlier = if args.retain { EarlierTokens::Retain } else { config.earlier_tokens };
+    let earlier = args.earlier_tokens().unwrap_or(config.earlier_tokens);
     let token = client.login(&name, &password, earlier).await?;
     let file = CredentialsFile::new(config.credentials.clone(), &config.address);
     store_token(&file, &name, &token)?;

@@ -7,6 +7,7 @@ mod extract;
 mod groups;
 mod interactive;
 mod login;
+mod logout;
 mod partial_failure;
 mod roles;
 mod session;
@@ -59,6 +60,7 @@ async fn execute(command: &ClientCommand, session: &mut Session<'_>, out: &Outpu
         ClientCommand::Admin(command) => return admin::run(command, &session.identity().await?, out).await,
         ClientCommand::Auth => auth::auth(&session.identity().await?, out)?,
         ClientCommand::Login(args) => login::login(args, session, out).await?,
+        ClientCommand::Logout(args) => logout::logout(args, session, out).await?,
         ClientCommand::Users(command) => users::run(command, session, out).await?,
         ClientCommand::Tokens(command) => tokens::run(command, &session.identity().await?, out).await?,
         ClientCommand::Groups(command) => groups::run(command, &session.identity().await?, out).await?,

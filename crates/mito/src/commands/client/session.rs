@@ -46,6 +46,11 @@ impl<'a> Session<'a> {
         self.identity().await
     }
 
+    /// Drops the identity.
+    pub(super) fn forget_user(&mut self) {
+        self.identity = None;
+    }
+
     /// Replaces the identity.
     pub(super) fn become_user(&mut self, identity: Identity) {
         self.identity = Some(identity);

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::context::DoctorContext;
 use super::finding::{Finding, chain};
+use crate::config::Origin;
 use crate::process::exit::Exit;
 
 const CHECK: &str = "address";
@@ -29,7 +30,11 @@ pub(super) async fn check(context: &mut DoctorContext<'_>) -> Finding {
         Ok(look) => match &look.health {
             Some(_) => {
                 context.coordinator = Some((client, look));
-                Finding::ok(CHECK, format!("a coordinator answers at {address}"))
+                let origin = match &context.config.origin {
+                    Some(origin @ Origin::Instance(_)) => format!(", from {origin}"),
+                    _ => String::new(),
+                };
+                Finding::ok(CHECK, format!("a coordinator answers at {address}{origin}"))
             }
             None => Finding::fail(
                 CHECK,

@@ -33,7 +33,7 @@ fn judge(path: &Path) -> Finding {
     match mode & 0o077 {
         0 => Finding::ok(CHECK, format!("{shown} is only accessible to you")),
         _ => Finding::fail(CHECK, Exit::Failure, format!("{shown} is accessible to others (mode {mode:o})"))
-            .hint(format!("`chmod 600 {shown}`, then log in again without --retain to end the old sessions")),
+            .hint(format!("`chmod 600 {shown}`, then `mito logout --all` to end the old sessions")),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::login::identity;
 use crate::process::exit::Exit;
 
 const CHECK: &str = "login";
-const LOG_IN: &str = "log in again with `mito client login`";
+const LOG_IN: &str = "log in again with `mito login`";
 
 pub(super) async fn check(context: &mut DoctorContext<'_>) -> Finding {
     let client = match context.coordinator(CHECK) {
@@ -39,7 +39,7 @@ pub(super) async fn check(context: &mut DoctorContext<'_>) -> Finding {
                 Some(name) => format!("no stored token for `{name}`, and no configured password"),
                 None => "not logged in".to_owned(),
             };
-            return Finding::fail(CHECK, Exit::Auth, text).hint("log in with `mito client login`");
+            return Finding::fail(CHECK, Exit::Auth, text).hint("log in with `mito login`");
         }
     };
     context.set_user(user).await;

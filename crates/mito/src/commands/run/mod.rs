@@ -124,7 +124,7 @@ async fn run_embedded(args: &RunArgs, work: Work, environment: &Environment) -> 
     // The command inherits everything, as in a shell.
     let inherited = inherited_env(environment, Some(&["*".to_owned()]));
     let bind = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let system = Embedded::start(&home, bind, slots, inherited).await;
+    let system = Embedded::start(&home, bind, slots, inherited, environment).await;
     let outcome = match system {
         Ok(system) => {
             let outcome = tokio::select! {

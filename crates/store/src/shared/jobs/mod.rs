@@ -6,7 +6,7 @@ mod change;
 pub(crate) mod counts;
 mod insert;
 mod ranges;
-mod read;
+pub(crate) mod read;
 mod remove;
 pub(crate) mod reopen;
 mod retry;

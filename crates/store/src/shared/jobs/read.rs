@@ -13,6 +13,7 @@ use crate::StoreError;
 use crate::db::{Db, List, Params, Row, Sql, sql};
 use crate::enum_codes::{Code, row_count};
 use crate::ops::jobs::{Job, JobQuery, JobTaskRow, JobTasks, StoredBlueprint};
+use crate::ops::site::AllJobs;
 
 /// The number of written tasks in one state.
 macro_rules! count_of {
@@ -75,6 +76,21 @@ const JOBS_BY_ID: Sql = sql!(concat!(
     "
     WHERE j.id = ANY($1) AND j.id < $2 ORDER BY j.id DESC LIMIT $3"
 ));
+
+const ALL_JOBS: Sql = sql!(concat!(
+    select_job!(),
+    "
+    WHERE j.id < $1 AND (j.ended_at IS NULL OR NOT $2::boolean) AND ($3::text IS NULL OR u.username = $3)
+      AND ($4::text IS NULL OR g.name = $4)
+    ORDER BY j.id DESC LIMIT $5"
+));
+
+/// A page of jobs of all groups, newest first.
+pub(crate) async fn all_jobs(db: Db<'_>, query: &AllJobs) -> Result<Vec<Job>, StoreError> {
+    let before = query.before.map_or(i64::MAX, |job| job.0);
+    let params: Params<'_> = &[&before, &query.active, &query.creator, &query.group, &row_count(query.limit)];
+    db.all(ALL_JOBS, params, read).await
+}
 
 /// The job with this number.
 pub(super) async fn job(db: Db<'_>, id: JobId) -> Result<Option<Job>, StoreError> {

@@ -72,6 +72,11 @@ const MATCHING_WORKERS: Sql = sql!(
     sqlite: concat!(select_worker!(sqlite), that_match!(sqlite), "AND w.id > ?6 ORDER BY w.id LIMIT ?7"),
 );
 
+const ALL_WORKERS: Sql = sql!(
+    postgres: concat!(select_worker!(postgres), "WHERE w.id > $1 ORDER BY w.id LIMIT $2"),
+    sqlite: concat!(select_worker!(sqlite), "WHERE w.id > ?1 ORDER BY w.id LIMIT ?2"),
+);
+
 const COUNT_MATCHING: Sql = sql!(
     postgres: concat!(
         "SELECT count(*) FROM worker w JOIN users u ON u.id = w.creator_id ",
@@ -95,20 +100,20 @@ pub(super) async fn of_owner(db: Db<'_>, owner: UserId) -> Result<Vec<Uuid>, Sto
     db.all(OF_OWNER, &[&owner.0], only).await
 }
 
-/// One page of matching workers.
-pub(super) async fn page(
+/// One page of matching workers, or of all.
+pub(crate) async fn page(
     db: Db<'_>,
-    query: &WorkerQuery,
+    query: Option<&WorkerQuery>,
     page: WorkerPage,
 ) -> Result<FoundWorkers, StoreError> {
-    let roles = roles(query);
-    let (roles, tags, labels) = (roles.as_deref().map(List), Json(&query.tags), Json(&query.labels));
     let (mut workers, mut batches) = (Vec::new(), BatchSizes::up_to(page.bytes));
     let mut after = page.after.map_or(0, |worker| worker.0);
     while (workers.len() as u64) < page.limit {
         let at_once = row_count(page.limit - workers.len() as u64).min(row_count(batches.next() as u64));
-        let params: Params<'_> = &[&query.group.0, &roles, &query.creator, &tags, &labels, &after, &at_once];
-        let portion: Vec<Worker> = db.all(MATCHING_WORKERS, params, read).await?;
+        let portion = match query {
+            Some(query) => matching(db, query, after, at_once).await?,
+            None => db.all(ALL_WORKERS, &[&after, &at_once], read).await?,
+        };
         let is_last = (portion.len() as u64) < at_once.unsigned_abs();
         for worker in portion {
             if !batches.fits(approximate_worker_size(&worker)) {
@@ -122,6 +127,18 @@ pub(super) async fn page(
         }
     }
     Ok(FoundWorkers { workers, is_complete: false })
+}
+
+async fn matching(
+    db: Db<'_>,
+    query: &WorkerQuery,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Worker>, StoreError> {
+    let roles = roles(query);
+    let (roles, tags, labels) = (roles.as_deref().map(List), Json(&query.tags), Json(&query.labels));
+    let params: Params<'_> = &[&query.group.0, &roles, &query.creator, &tags, &labels, &after, &limit];
+    db.all(MATCHING_WORKERS, params, read).await
 }
 
 /// The number of matching workers.

@@ -1,7 +1,7 @@
 //! Workers: registration, heartbeats, changes by users, and removal.
 
 mod edit;
-mod get;
+pub(crate) mod get;
 mod groups;
 mod held_attempts;
 mod lock;
@@ -62,8 +62,10 @@ impl<B: Backend> Workers for B {
     }
 
     async fn query_workers(&self, query: &WorkerQuery, page: WorkerPage) -> Result<FoundWorkers, StoreError> {
-        self.read_for_user((query.clone(), page), |db, (query, page)| Box::pin(get::page(db, query, *page)))
-            .await
+        self.read_for_user((query.clone(), page), |db, (query, page)| {
+            Box::pin(get::page(db, Some(query), *page))
+        })
+        .await
     }
 
     async fn count_workers(&self, query: &WorkerQuery) -> Result<u64, StoreError> {

@@ -100,6 +100,20 @@ pub(crate) async fn login_retains_or_replaces_the_session<B: Backend>(harness: &
     }
 }
 
+pub(crate) async fn sessions_end_together<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
+    let store = harness.store();
+    for user in [ann.user, bob.user] {
+        store.record_login(user, SessionChange::Retain(11), None, harness.now).await.unwrap();
+    }
+    assert!(!store.end_sessions(ann.user, 12, harness.now).await.unwrap(), "it is not the current one");
+    assert_eq!(user(harness, "ann").await.session, Some(11));
+    assert!(store.end_sessions(ann.user, 11, harness.now).await.unwrap());
+    assert!(!store.end_sessions(ann.user, 11, harness.now).await.unwrap(), "it has ended");
+    assert_eq!(user(harness, "ann").await.session, None);
+    assert_eq!(user(harness, "bob").await.session, Some(11));
+}
+
 pub(crate) async fn new_password_starts_a_new_session<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let bob = harness.person("bob").await;

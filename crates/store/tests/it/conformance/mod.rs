@@ -29,6 +29,7 @@ pub(crate) mod reaper;
 pub(crate) mod retention;
 pub(crate) mod rights;
 pub(crate) mod schedules;
+pub(crate) mod site;
 pub(crate) mod sweeps;
 pub(crate) mod tasks;
 pub(crate) mod uploads;
@@ -46,10 +47,16 @@ macro_rules! conformance {
                     concurrent_coordinators_bootstrap_one_admin,
                     bootstrap_does_not_take_over_an_account,
                     login_retains_or_replaces_the_session,
+                    sessions_end_together,
                     new_password_starts_a_new_session,
                     account_state_is_set_by_name,
                     group_quota_is_clamped_to_its_range,
                     concurrent_quota_changes_add_up,
+                }
+                site {
+                    users_and_groups_are_listed_in_pages,
+                    workers_of_all_groups_are_listed,
+                    use_is_summed_up_by_user_and_group,
                 }
                 uploads {
                     upload_target_follows_the_record,

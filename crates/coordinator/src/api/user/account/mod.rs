@@ -5,6 +5,7 @@ mod doctor;
 mod groups;
 mod password;
 mod redis;
+mod sessions;
 mod tokens;
 
 use crate::api::routes::Routes;
@@ -17,5 +18,6 @@ pub(super) fn routes() -> Routes {
         .merge(tokens::routes())
         .merge(groups::routes())
         .merge(password::routes())
+        .merge(sessions::routes())
         .tag("accounts")
 }

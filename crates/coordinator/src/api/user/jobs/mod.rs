@@ -8,7 +8,7 @@ pub(in crate::api) mod check;
 mod events;
 mod find;
 mod get;
-mod query;
+pub(crate) mod query;
 mod remove;
 mod retry;
 mod selection;

@@ -65,7 +65,7 @@ async fn groups(app: &App, user: &User, name: Option<&str>) -> Result<Vec<GroupI
 }
 
 /// The first of the jobs, with what they wait for.
-async fn with_needs(app: &App, jobs: &[Job]) -> Result<Vec<JobInfo>, ApiError> {
+pub(crate) async fn with_needs(app: &App, jobs: &[Job]) -> Result<Vec<JobInfo>, ApiError> {
     let (mut infos, mut count) = (Vec::with_capacity(jobs.len()), 0);
     for batch in jobs.chunks(BATCH_SIZE) {
         let ids: Vec<JobId> = batch.iter().map(|job| job.id).collect();

@@ -53,7 +53,7 @@ pub(super) fn not_in_control(action: Action) -> Rejection {
 }
 
 /// Converts a worker for a user. Of its tasks, the reply has the oldest one of these groups.
-pub(super) fn info(worker: Worker, own_groups: &[GroupId], now: Timestamp) -> WorkerInfo {
+pub(crate) fn info(worker: Worker, own_groups: &[GroupId], now: Timestamp) -> WorkerInfo {
     let missed = worker.missed_at <= now;
     let mut held = worker.held.iter().zip(&worker.held_groups);
     let assigned = held.find(|(_, group)| own_groups.contains(group));

@@ -2,7 +2,7 @@
 
 mod cancel;
 mod edit;
-mod get;
+pub(crate) mod get;
 mod groups;
 mod query;
 mod register;

@@ -2,11 +2,12 @@
 
 mod groups;
 mod shutdown;
+mod site;
 mod users;
 
 use super::Next;
 use crate::cli::client::admin::{
-    AdminArtifactsCommand, AdminCommand, AdminTasksCommand, AdminWorkersCommand,
+    AdminArtifactsCommand, AdminCommand, AdminTasksCommand, AdminWorkersCommand, Listed,
 };
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
@@ -14,10 +15,19 @@ use crate::show::Output;
 
 pub(super) async fn run(command: &AdminCommand, identity: &Identity, out: &Output) -> Result<Next, Failure> {
     match command {
-        AdminCommand::Users(command) => users::run(command, identity, out).await?,
-        AdminCommand::Groups(command) => groups::run(command, identity, out).await?,
+        AdminCommand::Users(Listed { command: Some(command) }) => users::run(command, identity, out).await?,
+        AdminCommand::Users(_) => site::users(identity, out).await?,
+        AdminCommand::Groups(Listed { command: Some(command) }) => {
+            groups::run(command, identity, out).await?;
+        }
+        AdminCommand::Groups(_) => site::groups(identity, out).await?,
+        AdminCommand::Jobs(args) => site::jobs(args, identity, out).await?,
+        AdminCommand::Usage(args) => site::usage(args, identity, out).await?,
         AdminCommand::Tasks(command) => delete_artifact(command, identity, out).await?,
-        AdminCommand::Workers(command) => cancel_worker(command, identity, out).await?,
+        AdminCommand::Workers(Listed { command: Some(command) }) => {
+            cancel_worker(command, identity, out).await?;
+        }
+        AdminCommand::Workers(_) => site::workers(identity, out).await?,
         AdminCommand::Audit(args) => {
             out.all(&identity.client.audit(args.limit, args.before).await?.entries)?;
         }
