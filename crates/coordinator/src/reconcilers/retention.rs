@@ -1,4 +1,4 @@
-//! Deletes ended tasks after `retain_tasks` and their archives after `retain_output`, if these are set, and expired
+//! Deletes ended tasks and jobs after `retain_tasks` and the archives of tasks after `retain_output`, if these are set, and expired
 //! idempotency keys.
 
 use std::time::Duration;
@@ -44,9 +44,11 @@ async fn run(pass: &RetentionPass<'_>) -> Result<Report, StoreError> {
         );
         return Ok(Report::default());
     }
-    let tasks = match pass.retain_tasks {
-        Some(retain) => pass.tasks(watch.now - retain, watch.now).await?,
-        None => 0,
+    let (tasks, jobs) = match pass.retain_tasks {
+        Some(retain) => {
+            (pass.tasks(watch.now - retain, watch.now).await?, pass.jobs(watch.now - retain).await?)
+        }
+        None => (0, 0),
     };
     let archives = match pass.retain_output {
         Some(retain) => pass.archives(watch.now - retain, watch.now).await?,
@@ -56,6 +58,7 @@ async fn run(pass: &RetentionPass<'_>) -> Result<Report, StoreError> {
     pass.departures(watch.now - limits::DEPARTURE_LIFE).await?;
     Ok(Report::new([
         ("deleted tasks", tasks),
+        ("deleted jobs", jobs),
         ("deleted archives", archives),
         ("deleted idempotency keys", keys),
     ]))
@@ -78,6 +81,18 @@ impl<'a> RetentionPass<'a> {
         loop {
             let round = self.store.delete_ended_tasks(ended_before, after, BATCH_SIZE, now).await?;
             deleted += round.tasks;
+            if round.next.is_none() || !self.pause().await {
+                return Ok(deleted);
+            }
+            after = round.next;
+        }
+    }
+
+    async fn jobs(&self, ended_before: Timestamp) -> Result<u64, StoreError> {
+        let (mut deleted, mut after) = (0, None);
+        loop {
+            let round = self.store.delete_ended_jobs(ended_before, after, BATCH_SIZE).await?;
+            deleted += round.jobs;
             if round.next.is_none() || !self.pause().await {
                 return Ok(deleted);
             }

@@ -1,7 +1,7 @@
 //! Deletion of old tasks and records.
 
 use async_trait::async_trait;
-use mitosis_domain::ids::{ArtifactId, TaskId};
+use mitosis_domain::ids::{ArtifactId, JobId, TaskId};
 use mitosis_protocol::Timestamp;
 
 use crate::StoreError;
@@ -26,6 +26,16 @@ pub struct DeletedArchives {
 
 /// Operations that delete old tasks and records. Any coordinator may call them at any time; concurrent calls
 /// share the work.
+/// The outcome of one round of [`Retention::delete_ended_jobs`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeletedJobs {
+    /// The number of deleted jobs.
+    pub jobs: u64,
+    /// The job after which the next round continues; `None` after the last.
+    pub next: Option<JobId>,
+}
+
+/// Deletion of old records.
 #[async_trait]
 pub trait Retention {
     /// Examines up to `limit` ended tasks after `after`, in the order of submission, and deletes those that
@@ -55,6 +65,15 @@ pub trait Retention {
         limit: u32,
         now: Timestamp,
     ) -> Result<DeletedArchives, StoreError>;
+
+    /// Examines up to `limit` jobs after `after`, by their numbers, and deletes those that ended before `ended_before` and
+    /// have no task left.
+    async fn delete_ended_jobs(
+        &self,
+        ended_before: Timestamp,
+        after: Option<JobId>,
+        limit: u32,
+    ) -> Result<DeletedJobs, StoreError>;
 
     /// Deletes up to `limit` idempotency keys of submissions before `submitted_before`; returns their number.
     async fn delete_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, StoreError>;

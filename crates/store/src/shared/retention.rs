@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use mitosis_domain::ids::{ArtifactId, GroupId, TaskId};
+use mitosis_domain::ids::{ArtifactId, GroupId, JobId, TaskId};
 use mitosis_protocol::Timestamp;
 
 use super::artifacts::records::{self, DeletedRecord};
+use super::jobs::remove;
 use super::workers::tombstones;
 use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, List, Row, Sql, sql};
-use crate::ops::retention::{DeletedArchives, DeletedTasks, Retention};
+use crate::ops::retention::{DeletedArchives, DeletedJobs, DeletedTasks, Retention};
 use crate::retention::{ArchiveCandidate, Candidate};
 
 #[async_trait]
@@ -64,6 +65,19 @@ impl<B: Backend> Retention for B {
             })
         });
         Ok(DeletedArchives { archives: archives.await?, next })
+    }
+
+    async fn delete_ended_jobs(
+        &self,
+        ended_before: Timestamp,
+        after: Option<JobId>,
+        limit: u32,
+    ) -> Result<DeletedJobs, StoreError> {
+        let after = after.map_or(0, |job| job.0);
+        self.write((ended_before, after, limit), |db, (ended_before, after, limit)| {
+            Box::pin(remove::delete_ended(db, *ended_before, *after, *limit))
+        })
+        .await
     }
 
     async fn delete_submissions(&self, submitted_before: Timestamp, limit: u32) -> Result<u64, StoreError> {

@@ -7,7 +7,7 @@ pub(crate) mod counts;
 mod insert;
 mod ranges;
 pub(crate) mod read;
-mod remove;
+pub(crate) mod remove;
 pub(crate) mod reopen;
 mod retry;
 mod steps;

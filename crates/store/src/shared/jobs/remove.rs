@@ -8,19 +8,28 @@ use super::super::retention;
 use super::super::rights;
 use super::steps;
 use crate::StoreError;
-use crate::db::{Db, Sql, only, sql};
+use crate::db::{Db, List, Params, Sql, only, sql};
 use crate::enum_codes::row_count;
 use crate::ops::Actor;
 use crate::ops::jobs::{JOB_BATCH, JobRemoval};
+use crate::ops::retention::DeletedJobs;
 
 const FIRST_TASKS: Sql = sql!("SELECT id FROM task WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT $3");
 
-/// The deletions of what belongs to a job without tasks; `$1` is the job.
-const DELETE_JOB: [Sql; 3] = [
-    sql!("DELETE FROM job_dependency WHERE job_id = $1 OR needed_id = $1"),
-    sql!("DELETE FROM job_count WHERE job_id = $1"),
-    sql!("DELETE FROM job WHERE id = $1"),
+/// The deletions of what belongs to jobs without tasks; `$1` are the jobs.
+const DELETE_JOBS: [Sql; 4] = [
+    sql!("DELETE FROM job_dependency WHERE job_id = ANY($1)"),
+    sql!("DELETE FROM job_dependency WHERE needed_id = ANY($1)"),
+    sql!("DELETE FROM job_count WHERE job_id = ANY($1)"),
+    sql!("DELETE FROM job WHERE id = ANY($1)"),
 ];
+
+async fn delete(db: Db<'_>, jobs: &[i64]) -> Result<(), StoreError> {
+    for delete in DELETE_JOBS {
+        db.run(delete, &[&List(jobs)]).await?;
+    }
+    Ok(())
+}
 
 /// Deletes the first tasks of an ended job; without any left, the job.
 pub(super) async fn remove(
@@ -44,9 +53,48 @@ pub(super) async fn remove(
     }
     let more = found.len() as u64 == JOB_BATCH;
     if !more {
-        for delete in DELETE_JOB {
-            db.run(delete, &[&id.0]).await?;
-        }
+        delete(db, &[id.0]).await?;
     }
     Ok(JobRemoval::Done { tasks: deleted.tasks, freed: deleted.freed, more })
+}
+
+const JOBS_AFTER: Sql = sql!("SELECT id FROM job WHERE id > $1 ORDER BY id LIMIT $2");
+
+/// A job that is being changed is left for the next walk.
+const WITHOUT_TASKS: Sql = sql!(
+    "
+    SELECT j.id FROM job j
+    WHERE j.id = ANY($1) AND j.ended_at < $2 AND NOT EXISTS (
+        SELECT 1 FROM task t WHERE t.id BETWEEN j.first_id AND j.first_id + j.size - 1 AND t.job_id = j.id)
+    ORDER BY j.id FOR UPDATE OF j SKIP LOCKED"
+);
+
+/// Deletes those of the next jobs that ended before a time and have no task left.
+pub(crate) async fn delete_ended(
+    db: Db<'_>,
+    ended_before: Timestamp,
+    after: i64,
+    limit: u32,
+) -> Result<DeletedJobs, StoreError> {
+    let examined: Vec<i64> = db.all(JOBS_AFTER, &[&after, &i64::from(limit)], only).await?;
+    let params: Params<'_> = &[&List(&examined), &ended_before.unix_micros()];
+    let old: Vec<i64> = db.all(WITHOUT_TASKS, params, only).await?;
+    if !old.is_empty() {
+        delete(db, &old).await?;
+    }
+    let last = examined.last().copied().map(JobId);
+    let next = last.filter(|_| examined.len() == usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(DeletedJobs { jobs: old.len() as u64, next })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::query_plan::assert_searches;
+
+    #[test]
+    fn sqlite_looks_for_tasks_by_their_ids() {
+        assert_searches(JOBS_AFTER, &["job"]);
+        assert_searches(WITHOUT_TASKS, &["j", "t"]);
+    }
 }

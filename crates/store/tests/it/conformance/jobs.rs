@@ -20,6 +20,7 @@ use mitosis_store::ops::groups::GroupDeletion;
 use mitosis_store::ops::jobs::{
     Job, JobCancellation, JobQuery, JobRemoval, JobRetry, JobSubmission, JobTasks, NewJob,
 };
+use mitosis_store::ops::retention::DeletedJobs;
 use mitosis_store::ops::tasks::{IdempotencyKey, NewTask};
 use mitosis_store::ops::workers::Fate;
 use uuid::Uuid;
@@ -602,6 +603,36 @@ pub(crate) async fn lost_attempts_are_listed_and_are_no_retries<B: Backend>(harn
     assert_eq!(outcomes(harness, uuid).await, [lost_one, failed, failed]);
     let first = harness.store().attempts(uuid).await.unwrap()[0].clone();
     assert_eq!((first.worker, first.exit_code), (Some(lost.uuid), None));
+}
+
+pub(crate) async fn old_job_is_deleted_after_its_tasks<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let both = [new_job(harness, &ann, 2, 2), new_job(harness, &ann, 2, 2)];
+    let mut ids = submit(harness, &ann, &both).await;
+    let paused = JobOptions { paused: true, ..JobOptions::default() };
+    let stopped = submit_one(harness, &ann, NewJob { options: paused, ..new_job(harness, &ann, 9, 0) }).await;
+    for held in harness.claim(worker, 2).await {
+        harness.finish(&held).await;
+    }
+    assert!(end(harness, ids[0]).await);
+    harness.store().cancel_job(Actor::System, stopped, &JobTasks::default(), harness.now).await.answer();
+    assert!(end(harness, stopped).await);
+    harness.pass(HOUR);
+    let delete = async |harness: &Harness<B>, before| {
+        harness.store().delete_ended_jobs(before, None, 99).await.unwrap()
+    };
+    let (old, early) = (harness.now, harness.now + HOUR * 9);
+    assert_eq!(delete(harness, harness.now - HOUR * 2).await.jobs, 0, "they ended later");
+    assert_eq!(delete(harness, old).await, DeletedJobs { jobs: 1, next: None }, "only it has no tasks");
+    assert!(harness.store().job(stopped).await.unwrap().is_none());
+    assert_eq!(harness.store().delete_ended_tasks(early, None, 99, early).await.unwrap().tasks, 2);
+    assert_eq!(delete(harness, early).await.jobs, 1);
+    assert!(harness.store().job(ids.remove(0)).await.unwrap().is_none());
+    assert!(harness.store().job(ids[0]).await.unwrap().is_some(), "it has not ended");
+    let page = harness.store().delete_ended_jobs(early, None, 1).await.unwrap();
+    assert_eq!(page, DeletedJobs { jobs: 0, next: Some(ids[0]) });
+    assert_eq!(harness.scalar("SELECT count(*) FROM job_count").await, 1);
 }
 
 pub(crate) async fn removed_job_leaves_nothing<B: Backend>(harness: &mut Harness<B>) {

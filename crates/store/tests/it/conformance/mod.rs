@@ -85,6 +85,7 @@ macro_rules! conformance {
                     failed_task_has_further_attempts,
                     only_failures_of_the_policy_are_retried,
                     lost_attempts_are_listed_and_are_no_retries,
+                    old_job_is_deleted_after_its_tasks,
                     removed_job_leaves_nothing,
                     deleted_group_ends_its_jobs,
                     counts_of_concurrent_claims_add_up,
