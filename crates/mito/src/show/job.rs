@@ -338,6 +338,29 @@ impl Record for SubmittedShown {
     }
 }
 
+/// A job of one task that waits.
+#[cfg(test)]
+pub(crate) fn example_job(job: i64) -> JobInfo {
+    JobInfo {
+        job,
+        name: None,
+        group: "ann".to_owned(),
+        creator: "ann".to_owned(),
+        labels: Vec::new(),
+        priority: 0,
+        state: JobState::Waiting,
+        tasks: 1,
+        counts: mitosis_protocol::JobCounts::default(),
+        stopped: None,
+        stopped_by: None,
+        needs: Vec::new(),
+        options: mitosis_protocol::job::JobOptions::default(),
+        retry: None,
+        created_at: mitosis_protocol::Timestamp::UNIX_EPOCH,
+        ended_at: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use mitosis_protocol::Timestamp;
@@ -358,22 +381,14 @@ mod tests {
             ..JobCounts::default()
         };
         JobInfo {
-            job: 12,
             name: Some("train".to_owned()),
             group: "lab".to_owned(),
-            creator: "ann".to_owned(),
             labels: vec!["exp1".to_owned()],
-            priority: 0,
             state: JobState::Running,
             tasks: 100,
             counts,
-            stopped: None,
-            stopped_by: None,
-            needs: Vec::new(),
-            options: JobOptions::default(),
-            retry: None,
             created_at: Timestamp::parse("2031-02-09T17:00:05Z").unwrap(),
-            ended_at: None,
+            ..example_job(12)
         }
     }
 

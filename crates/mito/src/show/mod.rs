@@ -53,6 +53,8 @@ pub(crate) use batch_summary::BatchOutcome;
 pub(crate) use count::Count;
 pub(crate) use format::{Format, OutputArgs};
 pub(crate) use instance::InstanceShown;
+#[cfg(test)]
+pub(crate) use job::example_job;
 pub(crate) use job::{JobDetail, JobShown, SubmittedShown, reason, title};
 pub(crate) use job_outcome::{CancelOutcome, ChangeOutcome, RemovalOutcome, RetryOutcome};
 pub(crate) use job_task::{JobTaskShown, TaskDetail, TaskOfJob};

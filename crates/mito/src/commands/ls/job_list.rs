@@ -63,28 +63,16 @@ fn arranged(newest_first: Vec<JobInfo>, limit: Option<u64>) -> Vec<JobShown> {
 #[cfg(test)]
 mod tests {
     use mitosis_protocol::Timestamp;
-    use mitosis_protocol::job::{JobCounts, JobOptions, JobState};
+    use mitosis_protocol::job::JobState;
 
     use super::*;
+    use crate::show::example_job;
 
     fn job(job: i64, ended: bool) -> JobInfo {
         JobInfo {
-            job,
-            name: None,
-            group: "ann".to_owned(),
-            creator: "ann".to_owned(),
-            labels: Vec::new(),
-            priority: 0,
             state: if ended { JobState::Succeeded } else { JobState::Waiting },
-            tasks: 1,
-            counts: JobCounts::default(),
-            stopped: None,
-            stopped_by: None,
-            needs: Vec::new(),
-            options: JobOptions::default(),
-            retry: None,
-            created_at: Timestamp::UNIX_EPOCH,
             ended_at: ended.then_some(Timestamp::UNIX_EPOCH),
+            ..example_job(job)
         }
     }
 

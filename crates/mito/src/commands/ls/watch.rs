@@ -109,32 +109,16 @@ impl<'a> Screen<'a> {
 
 #[cfg(test)]
 mod tests {
-    use mitosis_protocol::job::{JobOptions, JobState};
+    use mitosis_protocol::job::JobState;
 
     use super::*;
+    use crate::show::example_job;
 
     #[test]
     fn totals_are_sums_over_all_jobs() {
         let job = |job, state, counts: JobCounts| {
             let ended_at = (counts.total() == counts.ended()).then_some(Timestamp::UNIX_EPOCH);
-            JobShown::from(JobInfo {
-                job,
-                name: None,
-                group: "ann".to_owned(),
-                creator: "ann".to_owned(),
-                labels: Vec::new(),
-                priority: 0,
-                state,
-                tasks: counts.total(),
-                counts,
-                stopped: None,
-                stopped_by: None,
-                needs: Vec::new(),
-                options: JobOptions::default(),
-                retry: None,
-                created_at: Timestamp::UNIX_EPOCH,
-                ended_at,
-            })
+            JobShown::from(JobInfo { state, tasks: counts.total(), counts, ended_at, ..example_job(job) })
         };
         let none = JobCounts::default();
         let running = job(

@@ -48,29 +48,17 @@ impl Rate {
 
 #[cfg(test)]
 mod tests {
-    use mitosis_protocol::Timestamp;
-    use mitosis_protocol::job::{JobCounts, JobOptions, JobState};
+    use mitosis_protocol::job::{JobCounts, JobState};
 
     use super::*;
+    use crate::show::example_job;
 
     fn job(job: i64, succeeded: u64, tasks: u64) -> JobShown {
         JobShown::from(JobInfo {
-            job,
-            name: None,
-            group: "ann".to_owned(),
-            creator: "ann".to_owned(),
-            labels: Vec::new(),
-            priority: 0,
             state: JobState::Running,
             tasks,
             counts: JobCounts { succeeded, ..JobCounts::default() },
-            stopped: None,
-            stopped_by: None,
-            needs: Vec::new(),
-            options: JobOptions::default(),
-            retry: None,
-            created_at: Timestamp::UNIX_EPOCH,
-            ended_at: None,
+            ..example_job(job)
         })
     }
 

@@ -185,29 +185,17 @@ async fn site_jobs(client: &UserClient, mut request: JobsRequest) -> Result<Vec<
 
 #[cfg(test)]
 mod tests {
-    use mitosis_protocol::Timestamp;
-    use mitosis_protocol::job::{JobOptions, JobState};
+    use mitosis_protocol::job::JobState;
 
     use super::*;
+    use crate::show::example_job;
 
     fn job(job: i64) -> JobShown {
         JobShown::from(JobInfo {
-            job,
-            name: None,
-            group: "ann".to_owned(),
-            creator: "ann".to_owned(),
-            labels: Vec::new(),
-            priority: 0,
             state: JobState::Running,
             tasks: 10,
             counts: JobCounts { running: 1, waiting: 4, succeeded: 5, ..JobCounts::default() },
-            stopped: None,
-            stopped_by: None,
-            needs: Vec::new(),
-            options: JobOptions::default(),
-            retry: None,
-            created_at: Timestamp::UNIX_EPOCH,
-            ended_at: None,
+            ..example_job(job)
         })
     }
 
