@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use mitosis_protocol::TaskSpec;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest, TaskDirectory};
@@ -76,6 +77,11 @@ impl<'a> Expansion<'a> {
     /// One of the tasks, from 0; `None` past the end. The same index always gives the same task.
     pub fn get(&self, index: u64) -> Option<SubmitTaskRequest> {
         self.blueprint.plan.get(index).map(|row| self.filled(&row))
+    }
+
+    /// Tasks, from 0, that together have every word and both ends of every range of numbers among the parameters.
+    pub fn samples(&self) -> BTreeSet<u64> {
+        self.blueprint.plan.samples()
     }
 
     /// All tasks from `first` on, generated one by one.

@@ -1,7 +1,7 @@
 //! The parameters of a blueprint and their combinations.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +81,19 @@ impl TryFrom<UncheckedColumn> for Column {
 }
 
 impl Factor {
+    /// Rows, from 0, that together have every word and both ends of every range of numbers.
+    fn samples(&self) -> Vec<u64> {
+        match self.columns.iter().all(|column| column.values.is_range()) {
+            true => vec![0, self.len() - 1],
+            false => (0..self.len()).collect(),
+        }
+    }
+
+    /// The bytes of a row.
+    fn bytes(&self, place: u64) -> usize {
+        self.columns.iter().map(|column| column.values.at(place).len()).sum()
+    }
+
     /// Creates a factor from columns of equal length.
     pub fn new(columns: Vec<Column>) -> Result<Self, InvalidBlueprint> {
         if let Some(first) = columns.first()
@@ -184,6 +197,20 @@ impl Plan {
         (rest == 0).then(|| values.collect())
     }
 
+    /// Combinations, from 0, that together have every word and both ends of every range of numbers,
+    /// and one has the longest row of every factor.
+    pub fn samples(&self) -> BTreeSet<u64> {
+        let (mut samples, mut longest, mut stride) = (BTreeSet::new(), 0, 1);
+        for factor in self.factors.iter().rev() {
+            let places = factor.samples();
+            longest += stride * places.iter().copied().max_by_key(|place| factor.bytes(*place)).unwrap_or(0);
+            samples.extend(places.into_iter().map(|place| place * stride));
+            stride *= factor.len();
+        }
+        samples.extend([longest, stride - 1]);
+        samples
+    }
+
     /// The bytes of the longest value of each parameter, in the order of [`Self::row`].
     pub(super) fn longest_values(&self) -> impl Iterator<Item = u64> {
         self.columns().map(|column| column.longest)
@@ -207,6 +234,28 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn samples_have_every_word_and_both_ends_of_ranges() {
+        let plan = Plan::product(vec![
+            factor(&[("x", "1..100000")]),
+            factor(&[("y", "a,bbb,cc")]),
+            factor(&[("z", "-5..5"), ("w", "0..10")]),
+        ])
+        .unwrap();
+        let rows: Vec<String> = plan.samples().into_iter().map(|index| plan.row(index).join(" ")).collect();
+        let expected = [
+            "1 a -5 0",
+            "1 a 5 10",
+            "1 bbb -5 0",
+            "1 cc -5 0",
+            "100000 a -5 0",
+            "100000 bbb 5 10",
+            "100000 cc 5 10",
+        ];
+        assert_eq!(rows, expected);
+        assert_eq!(Plan::default().samples().into_iter().collect::<Vec<_>>(), [0]);
+    }
 
     fn factor(columns: &[(&str, &str)]) -> Factor {
         let column =

@@ -77,6 +77,11 @@ impl Values {
         self.len() == 0
     }
 
+    /// Whether it is one range of integers.
+    pub(super) const fn is_range(&self) -> bool {
+        matches!(self.0, Form::Numbers(_))
+    }
+
     /// The value at a position, from 0. Panics past the end.
     pub fn at(&self, place: u64) -> Cow<'_, str> {
         match &self.0 {

@@ -1,6 +1,6 @@
 //! Checks of a task specification at its submission.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 use std::time::Duration;
 
@@ -95,6 +95,12 @@ pub enum InvalidSpec {
     /// Two files have the same path.
     #[error("two files of the task have the same path, {0:?}")]
     RepeatedPath(String),
+    /// A file would be the folder of another one.
+    #[error("the file {0:?} of the task is also the folder of {1:?}")]
+    FileAndFolder(String, String),
+    /// A part of the path of a file is too long for a file system.
+    #[error("a part of the path {0:?} has more than {MAX_PATH_PART_BYTES} bytes")]
+    PathPartTooLong(String),
     /// The standard input is not one of the files.
     #[error("the standard input {0:?} is neither one of `files` nor the local_path of a resource")]
     UnknownInput(String),
@@ -128,6 +134,29 @@ pub fn check(spec: &TaskSpec) -> Result<(), InvalidSpec> {
     check_files(spec)
 }
 
+/// The longest part of the path of a file: file systems allow 255 bytes, and the worker adds an ending at first.
+const MAX_PATH_PART_BYTES: usize = 240;
+
+/// Refuses a file that is the folder of another one, and names that no file system has.
+fn check_paths(spec: &TaskSpec) -> Result<(), InvalidSpec> {
+    let resources = spec.resources.iter().map(|resource| &resource.local_path);
+    let all: BTreeSet<&String> = spec.files.keys().chain(resources).collect();
+    for path in spec.files.keys() {
+        if path.split('/').any(|part| part.len() > MAX_PATH_PART_BYTES) {
+            return Err(InvalidSpec::PathPartTooLong(path.clone()));
+        }
+        let folder = format!("{path}/");
+        if let Some(inner) = all.iter().find(|other| other.starts_with(&folder)) {
+            return Err(InvalidSpec::FileAndFolder(path.clone(), (*inner).clone()));
+        }
+        let folders = path.match_indices('/').map(|(at, _)| path[..at].to_owned());
+        if let Some(file) = folders.into_iter().find(|folder| all.contains(folder)) {
+            return Err(InvalidSpec::FileAndFolder(file, path.clone()));
+        }
+    }
+    Ok(())
+}
+
 fn check_files(spec: &TaskSpec) -> Result<(), InvalidSpec> {
     if spec.files.len() > limits::MAX_FILES {
         return Err(InvalidSpec::TooManyFiles { count: spec.files.len() });
@@ -146,6 +175,7 @@ fn check_files(spec: &TaskSpec) -> Result<(), InvalidSpec> {
             return Err(InvalidSpec::Nul { place: format!("the text of the file {path:?}") });
         }
     }
+    check_paths(spec)?;
     match &spec.stdin {
         Some(path) if !spec.files.contains_key(path) && !is_resource(path) => {
             Err(InvalidSpec::UnknownInput(path.clone()))
@@ -253,6 +283,17 @@ mod tests {
         assert_eq!(with(&[], Some("in.csv")), Ok(()));
         assert_eq!(with(&[], Some("a")), Err(InvalidSpec::UnknownInput("a".into())));
         assert_eq!(with(&[("in.csv", "")], None), Err(InvalidSpec::RepeatedPath("in.csv".into())));
+        let nested = |file: &str, inner: &str| Err(InvalidSpec::FileAndFolder(file.into(), inner.into()));
+        assert_eq!(with(&[("a", ""), ("a/b", "")], None), nested("a", "a/b"));
+        assert_eq!(
+            with(&[("in.csv/x", "")], None),
+            nested("in.csv", "in.csv/x"),
+            "a resource is a file, too"
+        );
+        assert_eq!(with(&[("a", ""), ("ab", ""), ("c/d", ""), ("c/e", "")], None), Ok(()));
+        let long = "n".repeat(241);
+        assert_eq!(with(&[(&long, "")], None), Err(InvalidSpec::PathPartTooLong(long.clone())));
+        assert_eq!(with(&[(&long[1..], "")], None), Ok(()));
         assert_eq!(with(&[("../a", "")], None), Err(InvalidSpec::LocalPath("../a".into())));
         assert!(matches!(with(&[("a", "\0")], None), Err(InvalidSpec::Nul { .. })));
         let half = "x".repeat(32 * 1024);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use mitosis_blueprint::{Blueprint, Column, Factor, Plan, Values, literal};
 use mitosis_domain::selector::JobName;
 use mitosis_protocol::job::NeedKind;
-use mitosis_protocol::retry::{RetryCause, RetryPolicy};
+use mitosis_protocol::retry::{MAX_RETRIES, RetryCause, RetryPolicy};
 use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest, TaskDirectory};
 use mitosis_protocol::{ArtifactKind, TaskSpec, Uuid};
 use serde::Deserialize;
@@ -106,7 +106,7 @@ struct Task {
     priority: Option<i32>,
     max_running: Option<i64>,
     max_failures: Option<i64>,
-    retries: Option<u32>,
+    retries: Option<i64>,
     retry_on: Vec<RetryCause>,
     backoff: Option<Backoff>,
     #[serde(alias = "terminal")]
@@ -266,7 +266,7 @@ impl Job {
         let envs = task.variables(folder, plan.is_plain())?;
         let directory = task.directory(folder, extras.directory)?;
         let (max_running, max_failures) = (task.max_running()?, task.max_failures()?);
-        let retry = retries::policy(task.retries, &task.retry_on, task.backoff)?;
+        let retry = retries::policy(task.retries()?, &task.retry_on, task.backoff)?;
         let mut blueprint = Blueprint {
             task: SubmitTaskRequest {
                 group_name: group,
@@ -447,6 +447,11 @@ impl Task {
             Some(Ok(0) | Err(_)) => Err(Error::input("`max_running` must be at least 1")),
             most => Ok(most.and_then(Result::ok)),
         }
+    }
+
+    fn retries(&self) -> Result<Option<u32>, Error> {
+        let retries = self.retries.map(u32::try_from).transpose();
+        retries.map_err(|_| Error::input(format!("`retries` must be from 0 to {MAX_RETRIES}")))
     }
 
     fn max_failures(&self) -> Result<Option<u64>, Error> {
@@ -832,6 +837,9 @@ matrix = {x = '1..3'}
 needs = ['prepare']
 max_running = 2
 max_failures = 0
+retries = 2
+retry_on = ['exit=75', 'timeout']
+backoff = '5s..5m'
 [[tasks]]
 name = 'prepare'
 command = 'prepare'
@@ -840,7 +848,8 @@ command = 'prepare'
 defaults: {max_failures: 3}
 tasks:
   - {name: report, command: report, needs: [train, {job: prepare, when: ended}]}
-  - {name: train, command: 'train {x}', matrix: {x: 1..3}, needs: [prepare], max_running: 2, max_failures: 0}
+  - {name: train, command: 'train {x}', matrix: {x: 1..3}, needs: [prepare], max_running: 2, max_failures: 0,
+    retries: 2, retry_on: [exit=75, timeout], backoff: 5s..5m}
   - {name: prepare, command: prepare}
 ";
         let job = read("job.toml", toml).unwrap();
@@ -861,6 +870,16 @@ tasks:
                 ("report", &[(0, ended), (1, succeeded)], None, Some(3)),
             ]
         );
+        let retry = job.steps[1].retry.as_ref().unwrap();
+        let causes: Vec<String> = retry.on.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            (retry.retries, causes.as_slice()),
+            (2, &["exit=75".to_owned(), "timeout".to_owned()][..])
+        );
+        assert_eq!(retry.max_backoff, Duration::from_mins(5));
+        assert_eq!(job.steps[0].retry, None);
+        let negative = read("job.toml", "[[tasks]]\ncommand = 'true'\nretries = -1").unwrap_err();
+        assert!(negative.contains("`retries` must be from 0 to 1000"), "{negative}");
     }
 
     #[test]

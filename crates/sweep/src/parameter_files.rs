@@ -142,14 +142,20 @@ fn refuse_empty_lines(text: &str, file: &Path) -> Result<(), Error> {
     }
 }
 
+/// The longest text that is read: a column of ten million values fits.
+const MAX_TEXT_BYTES: u64 = 256 << 20;
+
 /// Reads a text file. A byte order mark at its start is skipped.
 pub(super) fn text(file: &Path) -> Result<String, Error> {
     let mut text = String::new();
     let read = match is_stdin(file) {
-        true => io::stdin().lock().read_to_string(&mut text),
-        false => File::open(file).and_then(|mut file| file.read_to_string(&mut text)),
+        true => io::stdin().lock().take(MAX_TEXT_BYTES + 1).read_to_string(&mut text),
+        false => File::open(file).and_then(|file| file.take(MAX_TEXT_BYTES + 1).read_to_string(&mut text)),
     };
     match read {
+        Ok(read) if read as u64 > MAX_TEXT_BYTES => {
+            Err(Error::input(format!("{} has more than {} MiB", file.display(), MAX_TEXT_BYTES >> 20)))
+        }
         Ok(_) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             Err(Error::input(format!("{} is not UTF-8 text", file.display()))

@@ -199,7 +199,8 @@ impl Record for TaskDetail {
 fn described(attempt: &AttemptInfo) -> Cell {
     let worker = attempt.worker.map(|worker| format!(", on {worker}")).unwrap_or_default();
     let exit = match (attempt.outcome, attempt.exit_code) {
-        (AttemptOutcome::Failed, Some(code)) => format!(", exit code {code}"),
+        // A command that did not start has no exit code.
+        (AttemptOutcome::Failed, Some(code @ 1..)) => format!(", exit code {code}"),
         _ => String::new(),
     };
     let start = format!("{}: {}{exit}{worker}, ", attempt.attempt, word(attempt.outcome));

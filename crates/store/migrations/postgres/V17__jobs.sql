@@ -22,6 +22,7 @@ CREATE TABLE job (
     max_running     BIGINT,
     max_failures    BIGINT,
     retry           JSON,                           -- when tasks get further attempts
+    submission_key  TEXT,                           -- the idempotency key of the submission
     created_at      BIGINT   NOT NULL,
     updated_at      BIGINT   NOT NULL,
     ended_at        BIGINT

@@ -22,6 +22,7 @@ CREATE TABLE job (
     max_running     INTEGER,
     max_failures    INTEGER,
     retry           TEXT,                           -- when tasks get further attempts, as JSON
+    submission_key  TEXT,                           -- the idempotency key of the submission
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL,
     ended_at        INTEGER

@@ -1,5 +1,6 @@
 //! Prepares the start of a command.
 
+use std::io;
 use std::path::PathBuf;
 
 use mitosis_domain::limits::PREPARATION_ALLOWANCE;
@@ -49,13 +50,30 @@ impl Attempt<'_> {
         if let Err(why) = fetched {
             return Ok(Prepared::Impossible(why, None));
         }
-        self.write_files().await.map_err(|error| {
-            tracing::error!(%error, "failed to write the files of the task");
-            AttemptError::NotStarted
-        })?;
+        match self.write_files().await {
+            Ok(()) => {}
+            // Another worker would fail as well.
+            Err(error) if is_about_a_path(error.kind()) => {
+                tracing::warn!(%error, "the paths of the files of a task can't be written");
+                return Ok(Prepared::Impossible(TaskResultMessage::ResourceForbidden, None));
+            }
+            Err(error) => {
+                tracing::error!(%error, "failed to write the files of the task");
+                return Err(AttemptError::NotStarted);
+            }
+        }
         Ok(match self.directory().await {
             Ok(directory) => Prepared::Ready(Place { directory, output }),
             Err(why) => Prepared::Impossible(TaskResultMessage::DirectoryUnavailable, Some(why)),
         })
     }
+}
+
+/// Whether an error is due to a path, and not to the state of this machine.
+const fn is_about_a_path(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind as K;
+    matches!(
+        kind,
+        K::NotADirectory | K::IsADirectory | K::InvalidFilename | K::AlreadyExists | K::DirectoryNotEmpty
+    )
 }

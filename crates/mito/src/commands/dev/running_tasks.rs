@@ -3,21 +3,31 @@
 use std::time::Duration;
 
 use mitosis_client::{ClientError, UserClient};
-use mitosis_protocol::TaskState;
-use mitosis_protocol::task::{QueryTasksRequest, TaskFilter};
 
 use crate::show::pluralized;
 
 /// How long a stop waits for the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The number of running tasks that the user can see. 0 if there is no answer in time.
+/// The number of tasks that run on all workers, in all groups: the user of `mito dev` is an administrator. 0 if there is no
+/// answer in time.
 pub(super) async fn count(client: &UserClient) -> Result<u64, ClientError> {
-    let filter = TaskFilter { states: Some(vec![TaskState::Running]), ..TaskFilter::default() };
-    let query = QueryTasksRequest { filter, count: true, ..QueryTasksRequest::default() };
-    match tokio::time::timeout(TIMEOUT, client.query_tasks(&query)).await {
-        Ok(reply) => Ok(reply?.count),
+    match tokio::time::timeout(TIMEOUT, running(client)).await {
+        Ok(count) => count,
         Err(_) => Ok(0),
+    }
+}
+
+async fn running(client: &UserClient) -> Result<u64, ClientError> {
+    let (mut count, mut after) = (0, None);
+    loop {
+        let page = client.all_workers(after).await?;
+        // A worker holds more tasks than it has slots if it has fetched some in advance.
+        count += page.workers.iter().map(|worker| worker.held_tasks.min(worker.slots.into())).sum::<u64>();
+        after = page.next;
+        if after.is_none() {
+            return Ok(count);
+        }
     }
 }
 

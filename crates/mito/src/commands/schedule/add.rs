@@ -24,6 +24,7 @@ pub(super) async fn run(args: &AddArgs, environment: &Environment) -> Result<(),
     let blueprint = Blueprint { task, plan };
     mitosis_sweep::check(&blueprint.expand()?)?;
     let retry = args.limits.retry()?;
+    standard_input::refuse_ignored()?;
     let identity = identity(&args.connection, environment).await?;
     let Blueprint { mut task, plan } = blueprint;
     if task.group_name.is_empty() {

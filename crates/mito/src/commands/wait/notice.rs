@@ -60,7 +60,10 @@ impl<'a> WaitNotice<'a> {
         let selection = TaskSelection { states, ..TaskSelection::default() };
         let next = select_jobs::tasks(self.client, job, &selection, 1).await.ok()?.into_iter().next()?;
         let why = self.client.explain_task(next.task?.uuid).await.ok()?;
-        let hint = why.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-        Some(format!("{title} is waiting: {}{hint}", why.text))
+        let text = match why.hint {
+            Some(hint) => format!("{}; {hint}", why.text.trim_end_matches('.')),
+            None => why.text,
+        };
+        Some(format!("{title} is waiting: {text}"))
     }
 }

@@ -21,8 +21,10 @@ pub(super) struct Verdict {
     left: u64,
     /// The exit code of a single task.
     code: ShellCode,
-    /// The first job with such tasks.
-    job: Option<i64>,
+    /// The first job with such tasks, and the selector of these tasks.
+    job: Option<(i64, &'static str)>,
+    /// Tasks that were cancelled.
+    cancelled: u64,
 }
 
 impl Verdict {
@@ -31,9 +33,11 @@ impl Verdict {
         self.total += counts.total();
         self.left += counts.total() - counts.ended();
         self.unsuccessful += unsuccessful(counts);
+        self.cancelled += counts.cancelled;
         self.code = code.unwrap_or_default();
         if unsuccessful(counts) > 0 {
-            self.job.get_or_insert(job);
+            let all_cancelled = unsuccessful(counts) == counts.cancelled;
+            self.job.get_or_insert((job, if all_cancelled { "cancelled" } else { "failed" }));
         }
     }
 
@@ -52,10 +56,12 @@ impl Verdict {
 
     /// The exit code: that of a single task, or one for failures among several.
     pub(super) fn exit(self) -> Result<ExitCode, Failure> {
-        let Self { total, unsuccessful, left, code, job } = self;
+        let Self { total, unsuccessful, left, code, job, cancelled } = self;
         match (total, unsuccessful) {
             (_, 0) => Ok(ExitCode::SUCCESS),
             (1, _) if !code.is_success() => Ok(code.into()),
+            // It was cancelled before it was written.
+            (1, _) if cancelled == 1 => Ok(Exit::Unknown.into()),
             _ => {
                 let rest = match left {
                     0 => String::new(),
@@ -74,10 +80,10 @@ pub(super) fn unsuccessful(counts: &JobCounts) -> u64 {
     counts.failed + counts.timed_out + counts.cancelled
 }
 
-fn hint(job: Option<i64>) -> String {
+fn hint(job: Option<(i64, &str)>) -> String {
     match job {
-        Some(job) => format!(
-            "`mito ls {job}/failed` lists them, `mito logs {job}/failed` shows their output, `mito retry {job}` runs them \
+        Some((job, tasks)) => format!(
+            "`mito ls {job}/{tasks}` lists them, `mito logs {job}/{tasks}` shows their output, `mito retry {job}` runs them \
              again"
         ),
         None => "`mito show` shows one; `mito retry` runs it again".to_owned(),
@@ -106,6 +112,10 @@ mod tests {
         let (code, text) = exit(&[good, bad], None).unwrap_err();
         assert_eq!(code, Exit::SomeFailed);
         assert!(text.contains("3 of 60 tasks did not succeed") && text.contains("`mito retry 13`"), "{text}");
+        let cancelled = JobCounts { cancelled: 1, ..none };
+        assert_eq!(exit(&[cancelled], None), Ok(ExitCode::from(125)), "it was never written");
+        let (_, text) = exit(&[JobCounts { cancelled: 9, ..none }], None).unwrap_err();
+        assert!(text.contains("`mito ls 12/cancelled`"), "{text}");
         let one = JobCounts { failed: 1, ..none };
         assert_eq!(exit(&[one], Some(7)), Ok(ExitCode::from(7)));
         assert_eq!(exit(&[JobCounts { cancelled: 1, ..none }], Some(125)), Ok(ExitCode::from(125)));

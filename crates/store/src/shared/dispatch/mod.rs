@@ -18,7 +18,7 @@ use mitosis_protocol::{LeaseToken, Timestamp};
 
 use super::tasks::insert::NewRow;
 use crate::backend::Backend;
-use crate::db::{Db, Sql, sql};
+use crate::db::{Db, Row, Sql, sql};
 use crate::fairness::SharedFairShare;
 use crate::ops::Changed;
 use crate::ops::dispatch::{
@@ -100,22 +100,55 @@ impl<B: Backend> Dispatch for B {
     }
 
     async fn correct_shares(&self, now: Timestamp) -> Result<(), StoreError> {
-        let running = self.read((), |db, ()| Box::pin(running_by_group(db))).await?;
+        let running = self.read((), |db, ()| Box::pin(slots_by_group(db))).await?;
         self.fair_share().set_running(&running, now);
         Ok(())
     }
 }
 
-const RUNNING_BY_GROUP: Sql = sql!(
+const LEASES: Sql = sql!(
     "
-    SELECT t.group_id, count(*) AS running FROM lease l INNER JOIN task t ON t.id = l.task_id GROUP BY t.group_id"
+    SELECT l.worker_id, t.group_id, CAST(coalesce(w.slots, 1) AS BIGINT) AS slots, count(*) AS leases
+    FROM lease l INNER JOIN task t ON t.id = l.task_id INNER JOIN worker w ON w.id = l.worker_id
+    GROUP BY l.worker_id, t.group_id, coalesce(w.slots, 1)"
 );
 
-async fn running_by_group(db: Db<'_>) -> Result<HashMap<GroupId, u64>, StoreError> {
-    db.all(RUNNING_BY_GROUP, &[], |row| {
-        Ok((GroupId(row.value("group_id")?), row.value::<i64>("running")?.unsigned_abs()))
-    })
-    .await
+/// The leases of a group at a worker.
+struct Leases {
+    worker: i64,
+    group: GroupId,
+    slots: u64,
+    count: u64,
+}
+
+/// The number of slots that each group holds.
+async fn slots_by_group(db: Db<'_>) -> Result<HashMap<GroupId, u64>, StoreError> {
+    let count = |row: &Row<'_>, column| Ok::<_, StoreError>(row.value::<i64>(column)?.unsigned_abs());
+    let leases: Vec<Leases> = db
+        .all(LEASES, &[], |row| {
+            Ok(Leases {
+                worker: row.value("worker_id")?,
+                group: GroupId(row.value("group_id")?),
+                slots: count(row, "slots")?,
+                count: count(row, "leases")?,
+            })
+        })
+        .await?;
+    Ok(slots_of(&leases))
+}
+
+/// A worker holds more leases than slots if it has fetched tasks in advance. Then its groups share its slots.
+fn slots_of(leases: &[Leases]) -> HashMap<GroupId, u64> {
+    let mut of_workers: HashMap<i64, u64> = HashMap::new();
+    for Leases { worker, count, .. } in leases {
+        *of_workers.entry(*worker).or_default() += count;
+    }
+    let mut of_groups: HashMap<GroupId, u64> = HashMap::new();
+    for Leases { worker, group, slots, count } in leases {
+        let all = of_workers[worker].max(1);
+        *of_groups.entry(*group).or_default() += (count * (*slots).min(all)).div_ceil(all);
+    }
+    of_groups
 }
 
 // Assignment and completion differ most between the databases, and their speed matters.
@@ -153,5 +186,18 @@ async fn complete(
     match db {
         Db::Postgres(db) => postgres::dispatch::complete(db, completions, now).await,
         Db::Sqlite(db) => sqlite::dispatch::complete(db, completions, now),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_fetched_in_advance_hold_no_slots() {
+        let leases = |worker, group, slots, count| Leases { worker, group: GroupId(group), slots, count };
+        let all = [leases(1, 7, 4, 2), leases(2, 7, 4, 6), leases(2, 8, 4, 2), leases(3, 8, 1, 9)];
+        assert_eq!(slots_of(&all), HashMap::from([(GroupId(7), 2 + 3), (GroupId(8), 1 + 1)]));
+        assert!(slots_of(&[]).is_empty());
     }
 }

@@ -47,7 +47,7 @@ pub(super) async fn cancel(
     Ok(effects.with(JobCancellation::Done { cancelled, running, more }))
 }
 
-const SKIP: Sql = sql!("UPDATE job SET skipped = $2, updated_at = $3 WHERE id = $1");
+pub(super) const SKIP: Sql = sql!("UPDATE job SET skipped = $2, updated_at = $3 WHERE id = $1");
 
 /// Stops the job if all of its tasks are selected; otherwise remembers which tasks to write as cancelled. Returns how many
 /// tasks this cancels, or nothing if they are too many ranges.

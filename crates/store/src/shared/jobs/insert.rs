@@ -15,6 +15,7 @@ use crate::{StoreError, postgres, sqlite};
 pub(super) struct JobRow<'a> {
     pub(super) id: JobId,
     pub(super) creator: UserId,
+    pub(super) key: Option<&'a str>,
     pub(super) job: &'a NewJob,
     pub(super) first_id: TaskId,
     pub(super) first_number: i64,
@@ -77,14 +78,14 @@ const INSERT_JOB: Sql = sql!(
     postgres: "
     INSERT INTO job (id, group_id, creator_id, name, labels, priority, blueprint, size, first_id, first_number,
                      written, paused, stop_cause, stop_job_id, unmet, start_after, expires_at, max_running,
-                     max_failures, created_at, updated_at, retry)
+                     max_failures, created_at, updated_at, retry, submission_key)
     OVERRIDING SYSTEM VALUE
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20, $21)",
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20, $21, $22)",
     sqlite: "
     INSERT INTO job (id, group_id, creator_id, name, labels, priority, blueprint, size, first_id, first_number,
                      written, paused, stop_cause, stop_job_id, unmet, start_after, expires_at, max_running,
-                     max_failures, created_at, updated_at, retry)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?20, ?21)",
+                     max_failures, created_at, updated_at, retry, submission_key)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?20, ?21, ?22)",
 );
 
 const INSERT_DEPENDENCY: Sql =
@@ -104,7 +105,7 @@ pub(super) async fn jobs(db: Db<'_>, rows: &[JobRow<'_>], now: Timestamp) -> Res
 }
 
 async fn insert(db: Db<'_>, row: &JobRow<'_>, now: Timestamp) -> Result<(), StoreError> {
-    let JobRow { id, creator, job, first_id, first_number, written, dependencies } = row;
+    let JobRow { id, creator, key, job, first_id, first_number, written, dependencies } = row;
     let failed = dependencies.iter().find(|dependency| dependency.status == Status::Failed);
     let unmet = dependencies.iter().filter(|dependency| dependency.status != Status::Met).count();
     let options = &job.options;
@@ -131,6 +132,7 @@ async fn insert(db: Db<'_>, row: &JobRow<'_>, now: Timestamp) -> Result<(), Stor
         &options.max_failures.map(count),
         &now.unix_micros(),
         &job.retry.as_ref().map(Json),
+        key,
     ];
     db.run_one(INSERT_JOB, params).await?;
     for Dependency { on, kind, status } in dependencies {

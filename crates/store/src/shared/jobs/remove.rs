@@ -14,6 +14,17 @@ use crate::ops::Actor;
 use crate::ops::jobs::{JOB_BATCH, JobRemoval};
 use crate::ops::retention::DeletedJobs;
 
+/// The submission can be repeated once all of its jobs are removed.
+const FREE_KEY: Sql = sql!(
+    "
+    DELETE FROM submission
+    WHERE (creator_id, key) IN (SELECT creator_id, submission_key FROM job WHERE id = $1)
+      AND NOT EXISTS (
+          SELECT 1 FROM job other
+          WHERE other.creator_id = submission.creator_id AND other.submission_key = submission.key
+            AND other.id <> $1)"
+);
+
 const FIRST_TASKS: Sql = sql!("SELECT id FROM task WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT $3");
 
 /// The deletions of what belongs to jobs without tasks; `$1` are the jobs.
@@ -53,6 +64,7 @@ pub(super) async fn remove(
     }
     let more = found.len() as u64 == JOB_BATCH;
     if !more {
+        db.run(FREE_KEY, &[&id.0]).await?;
         delete(db, &[id.0]).await?;
     }
     Ok(JobRemoval::Done { tasks: deleted.tasks, freed: deleted.freed, more })

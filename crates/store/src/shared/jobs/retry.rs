@@ -6,13 +6,14 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::job::{StopCause, TaskCondition, TaskOutcome};
 
 use super::super::rights;
+use super::cancel::SKIP;
 use super::counts::CountChanges;
 use super::ranges;
 use super::read::outcome_code;
 use super::reopen::{Hold, RetriedBy, reopen};
 use super::steps::{self, Locked};
 use crate::StoreError;
-use crate::db::{Db, List, Params, Row, Sql, only, sql};
+use crate::db::{Db, Json, List, Params, Row, Sql, only, sql};
 use crate::enum_codes::{Code, row_count};
 use crate::ops::jobs::{CountChange, JOB_BATCH, JobRetry, JobTasks};
 use crate::ops::{Actor, Changed, Effects};
@@ -41,6 +42,7 @@ pub(super) async fn retry(
         true => resume_writing(db, id, &job, now).await?,
         false => 0,
     };
+    let unwritten = unwritten + keep_waiting(db, id, &job, (tasks, states), now).await?;
     let retried = ended.len() as u64 + unwritten;
     if retried > 0 {
         db.run_one(REOPEN, &[&id.0, &now.unix_micros()]).await?;
@@ -117,6 +119,25 @@ async fn reopen_tasks(
     }
     effects.add(counts.write(db).await?);
     Ok(effects)
+}
+
+/// Lets tasks wait again that were cancelled before they were written; returns their number.
+async fn keep_waiting(
+    db: Db<'_>,
+    id: JobId,
+    job: &Locked,
+    (tasks, states): (&JobTasks, &[TaskCondition]),
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    if job.stopped.is_some() || !states.contains(&TaskCondition::Cancelled) {
+        return Ok(0);
+    }
+    let mut skipped = job.skipped.clone();
+    let kept = tasks.ranges_between(job.written, job.size).map(|(from, to)| skipped.remove(from, to)).sum();
+    if kept > 0 {
+        db.run_one(SKIP, &[&id.0, &Json(&skipped), &now.unix_micros()]).await?;
+    }
+    Ok(kept)
 }
 
 const RESUME: Sql = sql!(

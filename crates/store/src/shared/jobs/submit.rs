@@ -50,7 +50,7 @@ pub(super) async fn submit(
             Reserved::ForOther => return Ok(Changed::nothing(JobSubmission::KeyReused)),
         }
     }
-    let submission = accept(db, creator, jobs, now).await?;
+    let submission = accept(db, creator, jobs, key.map(|key| &*key.key), now).await?;
     if let Some(key) = key {
         match submission.value() {
             JobSubmission::Accepted(ids) => store_ids(db, creator, key, &to_stored(ids)).await?,
@@ -75,6 +75,7 @@ pub(crate) async fn accept(
     db: Db<'_>,
     creator: UserId,
     jobs: &[PreparedJob],
+    key: Option<&str>,
     now: Timestamp,
 ) -> Result<Changed<JobSubmission>, StoreError> {
     let references: Vec<Uuid> = jobs.iter().flat_map(|new| new.job.references.iter().copied()).collect();
@@ -98,6 +99,7 @@ pub(crate) async fn accept(
         let row = JobRow {
             id: *id,
             creator,
+            key,
             job: &new.job,
             first_id: TaskId(next_id),
             first_number: *number,

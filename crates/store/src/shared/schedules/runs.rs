@@ -169,7 +169,7 @@ async fn submit(
     job: &PreparedJob,
     now: Timestamp,
 ) -> Result<Attempted, StoreError> {
-    let submission = accept(db, creator, std::slice::from_ref(job), now).await?;
+    let submission = accept(db, creator, std::slice::from_ref(job), None, now).await?;
     let id = match submission.value() {
         JobSubmission::Accepted(ids) => ids.first().copied(),
         JobSubmission::UnknownJob(_) => return Ok(Attempted::Gone),

@@ -367,6 +367,11 @@ pub(crate) async fn tasks_cancelled_before_they_are_written_never_run<B: Backend
     let again = harness.store().cancel_job(Actor::System, id, &some, harness.now).await.answer();
     assert_eq!(again, JobCancellation::Done { cancelled: 0, running: Vec::new(), more: false });
     assert_eq!(job(harness, id).await.skipped.ranges(), [(5, 6), (8, 9)]);
+    // Those that are not written wait again after a retry.
+    assert_eq!(retry(harness, id, &indices(&[(6, 8)])).await, retried(2));
+    assert_eq!(job(harness, id).await.skipped.ranges(), [(5, 5), (9, 9)]);
+    let again = harness.store().cancel_job(Actor::System, id, &some, harness.now).await.answer();
+    assert_eq!(again, JobCancellation::Done { cancelled: 2, running: Vec::new(), more: false });
     assert!(write(harness, &ann, id, 3, 2).await);
     assert!(write(harness, &ann, id, 5, 4).await);
     let held = harness.claim(worker, 9).await;
@@ -667,6 +672,24 @@ pub(crate) async fn removed_job_leaves_nothing<B: Backend>(harness: &mut Harness
     assert_eq!(harness.used("ann").await, 0);
     assert_eq!(harness.scalar("SELECT count(*) FROM attempt").await, 0);
     assert_eq!(next(harness, other).await, Step::Write(1));
+}
+
+pub(crate) async fn removal_of_all_jobs_frees_their_key<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let key = IdempotencyKey { key: "night".to_owned(), digest: [1; 32], refused: Vec::new() };
+    let both = [new_job(harness, &ann, 1, 0), new_job(harness, &ann, 1, 0)];
+    let submit = async |harness: &Harness<B>| {
+        harness.store().submit_jobs(ann.user, &both, Some(&key), harness.now).await.answer()
+    };
+    let JobSubmission::Accepted(ids) = submit(harness).await else { panic!("it is new") };
+    for id in &ids {
+        assert_eq!(submit(harness).await, JobSubmission::Replayed(ids.clone()));
+        harness.store().cancel_job(Actor::System, *id, &JobTasks::default(), harness.now).await.answer();
+        assert!(end(harness, *id).await);
+        let removed = harness.store().remove_job(Actor::User(ann.user), *id, harness.now).await.unwrap();
+        assert!(matches!(removed, JobRemoval::Done { .. }), "{removed:?}");
+    }
+    assert!(matches!(submit(harness).await, JobSubmission::Accepted(new) if new != ids));
 }
 
 pub(crate) async fn deleted_group_ends_its_jobs<B: Backend>(harness: &mut Harness<B>) {

@@ -87,6 +87,7 @@ macro_rules! conformance {
                     lost_attempts_are_listed_and_are_no_retries,
                     old_job_is_deleted_after_its_tasks,
                     removed_job_leaves_nothing,
+                    removal_of_all_jobs_frees_their_key,
                     deleted_group_ends_its_jobs,
                     counts_of_concurrent_claims_add_up,
                 }

@@ -61,14 +61,20 @@ async fn retry_batch(
 }
 
 /// Parts of a selection, each of which one call retries. They don't overlap, so that a task that fails again at once is
-/// retried only once. The last one lets a stopped job continue.
+/// retried only once. The last one is for tasks that are not written: it lets a stopped job continue.
 fn batches(job: &Job, tasks: &JobTasks) -> Vec<JobTasks> {
     let mut batches = windows(tasks.ranges_between(0, job.written), JOB_BATCH);
     for batch in &mut batches {
         batch.states.clone_from(&tasks.states);
     }
-    if tasks.indices.is_empty() && tasks.states.contains(&TaskCondition::Cancelled) {
-        batches.push(JobTasks { indices: Vec::new(), states: vec![TaskCondition::Cancelled] });
+    // Tasks that were cancelled before they were written; all of them if no index is selected.
+    let unwritten = match tasks.indices.is_empty() {
+        true => Vec::new(),
+        false => tasks.ranges_between(job.written, job.size).collect(),
+    };
+    if tasks.states.contains(&TaskCondition::Cancelled) && (tasks.indices.is_empty() || !unwritten.is_empty())
+    {
+        batches.push(JobTasks { indices: unwritten, states: vec![TaskCondition::Cancelled] });
     }
     batches
 }

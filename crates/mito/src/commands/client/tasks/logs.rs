@@ -40,9 +40,10 @@ pub(in crate::commands) async fn show_all(
     match tasks {
         [(task, _)] => show(args, client, task, scratch, terminal()).await,
         tasks if args.follow => {
-            let shows = tasks
-                .iter()
-                .map(|(task, prefix)| show(args, client, task, scratch, terminal().with_prefix(prefix)));
+            // Why each of many tasks waits would drown their output.
+            let shows = tasks.iter().map(|(task, prefix)| {
+                show(args, client, task, scratch, terminal().with_prefix(prefix).quiet(true))
+            });
             try_join_all(shows).await.map(drop)
         }
         tasks => {
