@@ -121,21 +121,17 @@ mod tests {
         prop::sample::select(vec![FREE, PAUSED, HELD, PAUSED_AND_HELD])
     }
 
-    fn has_ended(state: JobState) -> bool {
-        matches!(state, JobState::Succeeded | JobState::Failed | JobState::Cancelled)
-    }
-
     proptest! {
         #[test]
         fn job_has_ended_when_all_its_tasks_have(counts in any_counts(), control in any_control()) {
             let all_ended = counts.waiting == 0 && counts.blocked == 0 && counts.running == 0;
-            prop_assert_eq!(has_ended(state(&counts, control)), all_ended);
+            prop_assert_eq!(state(&counts, control).has_ended(), all_ended);
         }
 
         #[test]
         fn outcome_does_not_depend_on_a_pause(counts in any_counts(), control in any_control()) {
             let free = state(&counts, FREE);
-            prop_assert!(!has_ended(free) || state(&counts, control) == free);
+            prop_assert!(!free.has_ended() || state(&counts, control) == free);
         }
 
         #[test]

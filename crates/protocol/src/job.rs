@@ -497,6 +497,13 @@ impl From<TaskOutcome> for AttemptOutcome {
     }
 }
 
+impl JobState {
+    /// Whether all tasks have ended.
+    pub const fn has_ended(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
 impl JobCounts {
     /// The number of all tasks.
     pub const fn total(&self) -> u64 {

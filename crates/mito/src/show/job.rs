@@ -30,7 +30,7 @@ pub(crate) fn reason(job: &JobInfo) -> Option<String> {
     if let Some(cause) = job.stopped {
         return Some(stop_reason(job, cause));
     }
-    if matches!(job.state, JobState::Succeeded | JobState::Failed | JobState::Cancelled) {
+    if job.state.has_ended() {
         return None;
     }
     let unmet: Vec<String> = job.needs.iter().filter(|need| !need.met).map(unmet).collect();

@@ -4,8 +4,8 @@ use mitosis_protocol::job::{JobChange, JobInfo, JobState};
 use serde::Serialize;
 
 use super::job::{title, word};
-use super::record::{Cell, Column, Fact, Record};
-use super::style::TerminalStyle;
+use super::outcome::Outcome;
+use super::record::{Cell, Column};
 use super::text::{bytes, escaped, pluralized};
 
 /// The outcome of a cancellation.
@@ -61,7 +61,18 @@ fn subject(selector: &str) -> String {
     }
 }
 
-impl CancelOutcome {
+impl Outcome for CancelOutcome {
+    const COLUMNS: &'static [Column<Self>] = &[
+        Column::new("selector", |outcome| Cell::text(&outcome.selector)),
+        Column::new("cancelled", |outcome| Cell::text(outcome.cancelled)),
+        Column::new("stopping", |outcome| Cell::text(outcome.stopping)),
+        Column::new("unstoppable", |outcome| Cell::text(outcome.unstoppable)),
+    ];
+
+    fn subject_id(&self) -> String {
+        self.selector.clone()
+    }
+
     fn sentence(&self) -> String {
         let parts: Vec<String> = [
             (self.cancelled > 0).then(|| format!("cancelled {}", pluralized(self.cancelled, "task"))),
@@ -76,54 +87,21 @@ impl CancelOutcome {
     }
 }
 
-impl Record for CancelOutcome {
-    const TABLE: &'static [Column<Self>] = Self::FIELDS;
-    const FIELDS: &'static [Column<Self>] = &[
+impl Outcome for RetryOutcome {
+    const COLUMNS: &'static [Column<Self>] = &[
         Column::new("selector", |outcome| Cell::text(&outcome.selector)),
-        Column::new("cancelled", |outcome| Cell::text(outcome.cancelled)),
-        Column::new("stopping", |outcome| Cell::text(outcome.stopping)),
-        Column::new("unstoppable", |outcome| Cell::text(outcome.unstoppable)),
+        Column::new("retried", |outcome| Cell::text(outcome.retried)),
     ];
 
-    fn id(&self) -> String {
+    fn subject_id(&self) -> String {
         self.selector.clone()
     }
 
-    fn line(&self, _: &TerminalStyle) -> String {
-        self.sentence()
-    }
-
-    fn facts(&self) -> Vec<Fact> {
-        vec![("outcome", Cell::Text(self.sentence()))]
-    }
-}
-
-impl RetryOutcome {
     fn sentence(&self) -> String {
         match self.retried {
             0 => format!("{}: nothing to retry", subject(&self.selector)),
             retried => format!("{}: retrying {}", subject(&self.selector), pluralized(retried, "task")),
         }
-    }
-}
-
-impl Record for RetryOutcome {
-    const TABLE: &'static [Column<Self>] = Self::FIELDS;
-    const FIELDS: &'static [Column<Self>] = &[
-        Column::new("selector", |outcome| Cell::text(&outcome.selector)),
-        Column::new("retried", |outcome| Cell::text(outcome.retried)),
-    ];
-
-    fn id(&self) -> String {
-        self.selector.clone()
-    }
-
-    fn line(&self, _: &TerminalStyle) -> String {
-        self.sentence()
-    }
-
-    fn facts(&self) -> Vec<Fact> {
-        vec![("outcome", Cell::Text(self.sentence()))]
     }
 }
 
@@ -133,22 +111,10 @@ impl ChangeOutcome {
         let JobInfo { job, name, state, priority, options, .. } = info;
         Self { job, name, state, paused: options.paused, priority, change: *change }
     }
-
-    /// What has changed: `job 12 (train): paused`. The state of a job that has
-    /// ended comes first: the change has no effect before a retry.
-    fn sentence(&self) -> String {
-        let ended = matches!(self.state, JobState::Succeeded | JobState::Failed | JobState::Cancelled);
-        let state = ended.then(|| format!("already {}", word(self.state)));
-        let paused = self.change.paused.map(|paused| if paused { "paused" } else { "resumed" }.to_owned());
-        let priority = self.change.priority.map(|priority| format!("priority {priority}"));
-        let words: Vec<String> = [state, paused, priority].into_iter().flatten().collect();
-        escaped(&format!("{}: {}", title(self.job, self.name.as_deref()), words.join(", ")))
-    }
 }
 
-impl Record for ChangeOutcome {
-    const TABLE: &'static [Column<Self>] = Self::FIELDS;
-    const FIELDS: &'static [Column<Self>] = &[
+impl Outcome for ChangeOutcome {
+    const COLUMNS: &'static [Column<Self>] = &[
         Column::new("job", |outcome| Cell::Number(outcome.job)),
         Column::new("name", |outcome| outcome.name.as_ref().map_or(Cell::Nothing, Cell::text)),
         Column::new("state", |outcome| Cell::Text(word(outcome.state))),
@@ -156,44 +122,35 @@ impl Record for ChangeOutcome {
         Column::new("priority", |outcome| Cell::number(outcome.priority)),
     ];
 
-    fn id(&self) -> String {
+    fn subject_id(&self) -> String {
         self.job.to_string()
     }
 
-    fn line(&self, _: &TerminalStyle) -> String {
-        self.sentence()
-    }
-
-    fn facts(&self) -> Vec<Fact> {
-        vec![("outcome", Cell::Text(self.sentence()))]
-    }
-}
-
-impl RemovalOutcome {
+    /// What has changed: `job 12 (train): paused`. The state of a job that has ended comes first: the change has no effect
+    /// before a retry.
     fn sentence(&self) -> String {
-        let freed = i64::try_from(self.freed_bytes).unwrap_or(i64::MAX);
-        format!("job {}: deleted {}, freed {}", self.job, pluralized(self.tasks, "task"), bytes(freed))
+        let state = self.state.has_ended().then(|| format!("already {}", word(self.state)));
+        let paused = self.change.paused.map(|paused| if paused { "paused" } else { "resumed" }.to_owned());
+        let priority = self.change.priority.map(|priority| format!("priority {priority}"));
+        let words: Vec<String> = [state, paused, priority].into_iter().flatten().collect();
+        escaped(&format!("{}: {}", title(self.job, self.name.as_deref()), words.join(", ")))
     }
 }
 
-impl Record for RemovalOutcome {
-    const TABLE: &'static [Column<Self>] = Self::FIELDS;
-    const FIELDS: &'static [Column<Self>] = &[
+impl Outcome for RemovalOutcome {
+    const COLUMNS: &'static [Column<Self>] = &[
         Column::new("job", |outcome| Cell::Number(outcome.job)),
         Column::new("tasks", |outcome| Cell::text(outcome.tasks)),
         Column::new("freed_bytes", |outcome| Cell::text(outcome.freed_bytes)),
     ];
 
-    fn id(&self) -> String {
+    fn subject_id(&self) -> String {
         self.job.to_string()
     }
 
-    fn line(&self, _: &TerminalStyle) -> String {
-        self.sentence()
-    }
-
-    fn facts(&self) -> Vec<Fact> {
-        vec![("outcome", Cell::Text(self.sentence()))]
+    fn sentence(&self) -> String {
+        let freed = i64::try_from(self.freed_bytes).unwrap_or(i64::MAX);
+        format!("job {}: deleted {}, freed {}", self.job, pluralized(self.tasks, "task"), bytes(freed))
     }
 }
 

@@ -19,6 +19,7 @@ mod job;
 mod job_outcome;
 mod job_task;
 mod managed_worker;
+mod outcome;
 mod output;
 mod progress;
 mod quota;

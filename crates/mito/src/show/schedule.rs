@@ -5,6 +5,7 @@ use mitosis_protocol::schedule::{RunOutcome, ScheduleInfo, ScheduleReply, Schedu
 use serde::Serialize;
 
 use super::job::word;
+use super::outcome::Outcome;
 use super::record::{Cell, Column, Fact, Record};
 use super::style::{TerminalStyle, Tone};
 use super::task;
@@ -248,29 +249,18 @@ pub(crate) struct ScheduleRemoved {
     pub(crate) name: String,
 }
 
-impl ScheduleRemoved {
-    fn sentence(&self) -> String {
-        escaped(&format!("{}: deleted", title(self.schedule, &self.name)))
-    }
-}
-
-impl Record for ScheduleRemoved {
-    const TABLE: &'static [Column<Self>] = Self::FIELDS;
-    const FIELDS: &'static [Column<Self>] = &[
+impl Outcome for ScheduleRemoved {
+    const COLUMNS: &'static [Column<Self>] = &[
         Column::new("schedule", |removed| Cell::Number(removed.schedule)),
         Column::new("name", |removed| Cell::text(&removed.name)),
     ];
 
-    fn id(&self) -> String {
+    fn subject_id(&self) -> String {
         self.schedule.to_string()
     }
 
-    fn line(&self, _: &TerminalStyle) -> String {
-        self.sentence()
-    }
-
-    fn facts(&self) -> Vec<Fact> {
-        vec![("outcome", Cell::Text(self.sentence()))]
+    fn sentence(&self) -> String {
+        escaped(&format!("{}: deleted", title(self.schedule, &self.name)))
     }
 }
 
