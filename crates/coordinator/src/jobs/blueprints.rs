@@ -274,7 +274,7 @@ mod tests {
         let column = json!({"name": "x", "values": {"Words": words}});
         let plan = json!({"factors": [{"columns": [column]}]});
         let blueprint = json!({"task": task, "plan": plan}).to_string().into();
-        StoredBlueprint { blueprint, group: GroupId(1), priority: 0 }
+        StoredBlueprint { blueprint, group: GroupId(1) }
     }
 
     fn blueprint(args: &[&str], words: &[&str]) -> JobBlueprint {

@@ -161,8 +161,6 @@ pub struct StoredBlueprint {
     pub blueprint: Arc<str>,
     /// The group.
     pub group: GroupId,
-    /// The priority of the job, which may have changed.
-    pub priority: i32,
 }
 
 /// Tasks of a job: ranges of indices from 1 with both ends included, empty for all; and states, empty for all.

@@ -234,8 +234,7 @@ impl<B: Backend> History<B> {
             let has_effect = match snapshot.next(now) {
                 Step::Wait | Step::WaitUntil(_) => return,
                 Step::Write(count) => {
-                    let priority = store.blueprint(id).await.unwrap().expect("a blueprint").priority;
-                    let tasks = self.tasks(count.min(3), priority);
+                    let tasks = self.tasks(count.min(3), snapshot.priority);
                     store.write_tasks(id, snapshot.written, &tasks, now).await.answer()
                 }
                 Step::Release(count) => store.release_tasks(id, count, now).await.answer() > 0,

@@ -184,7 +184,7 @@ pub(super) async fn needs(db: Db<'_>, ids: &[i64]) -> Result<Vec<(JobId, JobNeed
     .await
 }
 
-const BLUEPRINT: Sql = sql!("SELECT blueprint, group_id, priority FROM job WHERE id = $1");
+const BLUEPRINT: Sql = sql!("SELECT blueprint, group_id FROM job WHERE id = $1");
 
 /// What is needed to write tasks of the job.
 pub(super) async fn blueprint(db: Db<'_>, id: JobId) -> Result<Option<StoredBlueprint>, StoreError> {
@@ -192,7 +192,6 @@ pub(super) async fn blueprint(db: Db<'_>, id: JobId) -> Result<Option<StoredBlue
         Ok(StoredBlueprint {
             blueprint: row.value::<String>("blueprint")?.into(),
             group: GroupId(row.value("group_id")?),
-            priority: row.value("priority")?,
         })
     })
     .await

@@ -284,7 +284,8 @@ pub(crate) async fn priority_of_a_job_moves_its_tasks<B: Backend>(harness: &mut 
     let held = harness.claim(worker, 2).await;
     assert!(held.iter().all(|held| held.task.uuid != first && held.task.priority == 7));
     let stored = harness.store().blueprint(id).await.unwrap().expect("a blueprint");
-    assert_eq!((stored.priority, &*stored.blueprint), (7, "{}"), "later tasks get it, too");
+    let snapshot = harness.store().job_snapshot(id, harness.now).await.unwrap().expect("an active job");
+    assert_eq!((snapshot.priority, &*stored.blueprint), (7, "{}"), "later tasks get it, too");
     assert!(!write(harness, &ann, id, 2, 2).await, "the tasks have the earlier priority");
 }
 
