@@ -24,7 +24,7 @@ impl Cluster {
     }
 
     /// The example of the documentation with other ports and passwords.
-    async fn config(&self) -> String {
+    pub(crate) async fn config(&self) -> String {
         let db_url = self.postgres.fresh_database().await.unwrap();
         format!(
             r#"[coordinator]

@@ -38,6 +38,7 @@ mod guide;
 mod home;
 mod https;
 mod interrupted;
+mod job_kills;
 mod jobs;
 mod kills;
 mod manager;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::time::Duration;
 
+use mitosis_protocol::job::{AwaitJobsRequest, JobState, JobTasksRequest};
 use mitosis_protocol::task::{QueryTasksRequest, TaskFilter};
 use mitosis_protocol::{TaskInfo, TaskState, Uuid};
 
@@ -27,12 +28,17 @@ pub(super) async fn audit(world: &mut World, load: &Load) {
         }
     })
     .await;
+    until("every job ends", limit, async || unended_jobs(load).await).await;
     every_worker_runs_tasks(world, load).await;
 
+    let of_jobs = tasks_of_jobs(load).await;
+    let acknowledged: BTreeSet<Uuid> = acknowledged.union(&of_jobs).copied().collect();
     let tasks = all(load).await;
     let known: BTreeSet<Uuid> = tasks.iter().map(|task| task.uuid).collect();
     let lost: Vec<_> = acknowledged.difference(&known).collect();
     assert!(lost.is_empty(), "lost: {lost:?}");
+    let of_workers = world.workers.len() * 2 * SLOTS;
+    assert_eq!(tasks.len(), acknowledged.len() + of_workers, "a repeated submission made further tasks");
     let failed: Vec<_> = tasks.iter().filter(|task| !is_success(task)).collect();
     assert!(failed.is_empty(), "{} did not succeed, as {:?}", failed.len(), failed.first());
 
@@ -48,6 +54,29 @@ pub(super) async fn audit(world: &mut World, load: &Load) {
         held => Err(format!("{held:?}")),
     })
     .await;
+}
+
+/// Fails with the jobs that have not ended.
+async fn unended_jobs(load: &Load) -> Result<(), String> {
+    let request = AwaitJobsRequest { jobs: load.jobs.clone(), wait: None };
+    let jobs = repeat(async || load.user.await_jobs(&request).await).await.jobs;
+    let left: Vec<_> = jobs.iter().filter(|job| job.ended_at.is_none()).collect();
+    if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+}
+
+/// The tasks of all jobs, which succeeded, each index once.
+async fn tasks_of_jobs(load: &Load) -> BTreeSet<Uuid> {
+    let mut tasks = BTreeSet::new();
+    for job in &load.jobs {
+        let info = repeat(async || load.user.job(*job).await).await.info;
+        assert_eq!((info.state, info.counts.succeeded), (JobState::Succeeded, info.tasks), "{info:?}");
+        let request = JobTasksRequest::default();
+        let page = repeat(async || load.user.job_tasks(*job, &request).await).await.tasks;
+        let indices: Vec<u64> = page.iter().map(|one| one.index).collect();
+        assert_eq!(indices, (1..=info.tasks).collect::<Vec<_>>(), "{info:?}");
+        tasks.extend(page.iter().map(|one| one.task.as_ref().expect("it is written").uuid));
+    }
+    tasks
 }
 
 /// Checks that each worker is alive and uses all of its slots.

@@ -1,12 +1,15 @@
-//! Submits tasks that record their start and end, and detect a concurrent second execution.
+//! Submits tasks and jobs of tasks that record their start and end, and detect a concurrent second execution.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mitosis_client::{Client, ClientError, EarlierTokens, UserClient};
 use mitosis_protocol::Uuid;
+use mitosis_protocol::job::{JobOptions, NewJob, SubmitJobsRequest};
 use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
 use secrecy::SecretString;
+use serde_json::json;
+use serde_json::value::to_raw_value;
 use tokio::time::{Instant, sleep};
 
 use super::world::{PASSWORD, World};
@@ -14,6 +17,11 @@ use crate::home::{ADMIN, task};
 
 /// Tasks in one submission.
 const BATCH: usize = 10;
+/// One submission of so many is a job.
+const JOB_PERIOD: usize = 4;
+/// Tasks of a job, and how many run at a time: its tasks are written in many steps.
+const JOB_TASKS: u64 = 30;
+const MAX_RUNNING: u64 = 3;
 /// Time between two submissions.
 const PERIOD: Duration = Duration::from_millis(500);
 /// Time before a submission is repeated.
@@ -26,6 +34,8 @@ pub(super) struct Load {
     folder: String,
     /// Every task whose submission was acknowledged.
     pub(super) acknowledged: BTreeSet<Uuid>,
+    /// Every job whose submission was acknowledged.
+    pub(super) jobs: Vec<i64>,
 }
 
 impl Load {
@@ -36,16 +46,21 @@ impl Load {
             user: client.with_user_token(token),
             folder: world.home.path().display().to_string(),
             acknowledged: BTreeSet::new(),
+            jobs: Vec::new(),
         }
     }
 
-    /// Submits tasks at a steady rate. Returns their number.
+    /// Submits tasks and jobs at a steady rate. Returns the number of tasks without a job.
     pub(super) async fn submit_until(&mut self, ends: Instant) -> usize {
         let mut number = 0;
         while Instant::now() < ends {
             let tasks = (0..BATCH).map(|place| self.task(number * BATCH + place)).collect();
             let acknowledged = self.submit(format!("batch-{number}"), tasks).await;
             self.acknowledged.extend(acknowledged);
+            if number.is_multiple_of(JOB_PERIOD) {
+                let job = self.submit_job(format!("job-{number}")).await;
+                self.jobs.push(job);
+            }
             number += 1;
             sleep(PERIOD).await;
         }
@@ -86,6 +101,22 @@ impl Load {
             SubmitOutcome::Err(error) => panic!("a task was refused: {error:?}"),
         };
         reply.results.into_iter().map(uuid).collect()
+    }
+
+    /// Repeats the submission of a job until it is acknowledged. Returns its number.
+    async fn submit_job(&self, key: String) -> i64 {
+        let numbers = json!({"Numbers": {"first": 1, "step": 1, "count": JOB_TASKS, "width": 0}});
+        let plan = json!({"factors": [{"columns": [{"name": "x", "values": numbers}]}]});
+        let job = NewJob {
+            name: Some(key.clone()),
+            task: self.marked("0.05"),
+            plan: Some(to_raw_value(&plan).unwrap()),
+            needs: vec![],
+            options: JobOptions { max_running: Some(MAX_RUNNING), ..JobOptions::default() },
+            retry: None,
+        };
+        let request = SubmitJobsRequest { jobs: vec![job], idempotency_key: Some(key) };
+        repeat(async || self.user.submit_jobs(&request).await).await.jobs[0].job
     }
 }
 
