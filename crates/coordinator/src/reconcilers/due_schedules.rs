@@ -16,6 +16,7 @@ use mitosis_store::StoreError;
 use mitosis_store::ops::Actor;
 use mitosis_store::ops::jobs::{JobCancellation, JobTasks};
 use mitosis_store::ops::schedules::{DueAction, DueOutcome, Schedule};
+use mitosis_store::ops::tasks::STOP_BATCH;
 
 use super::Report;
 use crate::app::App;
@@ -128,8 +129,8 @@ async fn cancel(app: &App, by: Actor, job: JobId) -> Result<(), StoreError> {
         if more {
             continue;
         }
-        for task in running {
-            app.publish(app.store.request_stop(by, task, app.now()).await?);
+        for batch in running.chunks(STOP_BATCH) {
+            app.publish(app.store.request_stops(by, batch, app.now()).await?);
         }
         return Ok(());
     }

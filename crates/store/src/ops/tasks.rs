@@ -99,7 +99,10 @@ pub enum CancelSelection {
     Matching(TaskQuery),
 }
 
-/// Outcome of [`Tasks::request_stop`].
+/// Tasks in one call of [`Tasks::request_stops`].
+pub const STOP_BATCH: usize = 1_000;
+
+/// What came of a request to stop a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopRequested {
     /// The request was recorded, and this worker has to be notified.
@@ -209,11 +212,12 @@ pub trait Tasks {
         now: Timestamp,
     ) -> Result<Changed<Vec<Uuid>>, StoreError>;
 
-    /// Requests the agent that runs a task to stop it; a repeated request changes nothing.
-    async fn request_stop(
+    /// Requests the agents that run tasks to stop them; a repeated request changes nothing. Returns what came of each
+    /// request, in the given order. A task of a group in which the actor lacks Write counts as not running.
+    async fn request_stops(
         &self,
         actor: Actor,
-        uuid: Uuid,
+        tasks: &[Uuid],
         now: Timestamp,
-    ) -> Result<Changed<StopRequested>, StoreError>;
+    ) -> Result<Changed<Vec<StopRequested>>, StoreError>;
 }

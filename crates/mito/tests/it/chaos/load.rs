@@ -17,7 +17,7 @@ use crate::home::{ADMIN, task};
 
 /// Tasks in one submission.
 const BATCH: usize = 10;
-/// One submission of so many is a job.
+/// Every submission with a multiple of this number is followed by a job.
 const JOB_PERIOD: usize = 4;
 /// Tasks of a job, and how many run at a time: its tasks are written in many steps.
 const JOB_TASKS: u64 = 30;

@@ -153,14 +153,16 @@ impl<B: Backend> Tasks for B {
         cancelled
     }
 
-    async fn request_stop(
+    async fn request_stops(
         &self,
         actor: Actor,
-        uuid: Uuid,
+        tasks: &[Uuid],
         now: Timestamp,
-    ) -> Result<Changed<StopRequested>, StoreError> {
-        self.write((actor, uuid, now), |db, (actor, uuid, now)| Box::pin(stop::ask(db, *actor, *uuid, *now)))
-            .await
+    ) -> Result<Changed<Vec<StopRequested>>, StoreError> {
+        self.write((actor, tasks.to_vec(), now), |db, (actor, tasks, now)| {
+            Box::pin(stop::request(db, *actor, tasks, *now))
+        })
+        .await
     }
 }
 

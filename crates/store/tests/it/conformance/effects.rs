@@ -141,8 +141,8 @@ pub(crate) async fn worker_is_woken_to_stop_a_task<B: Backend>(harness: &mut Har
     let (uuid, _) = held(harness, &ann, agent).await;
     let (store, now) = (harness.store(), harness.now);
     let woken = Effects { workers: vec![agent.uuid], ..Effects::default() };
-    assert_eq!(effects(store.request_stop(Actor::System, uuid, now).await), woken);
-    assert_eq!(effects(store.request_stop(Actor::System, harness.uuid(), now).await), Effects::default());
+    assert_eq!(effects(store.request_stops(Actor::System, &[uuid], now).await), woken);
+    assert_eq!(effects(store.request_stops(Actor::System, &[harness.uuid()], now).await), Effects::default());
     // The wish ends the task with the attempt: it is not Ready again.
     let taken = effects(store.stop_worker(Actor::System, agent.uuid, ShutdownOp::Force, now).await);
     assert_eq!(

@@ -340,12 +340,15 @@ pub(crate) async fn agent_reads_its_attempts_and_stop_requests<B: Backend>(harne
     let waiting = takes(harness, agent, 0).await;
     assert!(waiting.is_empty());
 
-    let ask =
-        async |uuid: Uuid| harness.store().request_stop(Actor::System, uuid, harness.now).await.answer();
+    let ask = async |uuid: Uuid| harness.request_stop(Actor::System, uuid).await;
     assert_eq!(ask(held[1].uuid).await, StopRequested::Agent(agent.uuid));
     assert_eq!(ask(held[1].uuid).await, StopRequested::Agent(agent.uuid), "again changes nothing");
     assert_eq!(ask(old.uuid).await, StopRequested::LegacyWorker);
     assert_eq!(ask(Uuid::nil()).await, StopRequested::NotRunning);
+    let several = [old.uuid, Uuid::nil(), held[1].uuid];
+    let outcomes = harness.store().request_stops(Actor::System, &several, harness.now).await.answer();
+    let expected = [StopRequested::LegacyWorker, StopRequested::NotRunning, StopRequested::Agent(agent.uuid)];
+    assert_eq!(outcomes, expected, "in the given order");
 
     let attempt = |one: &Work, stop_asked| HeldAttempt {
         task: one.lease.task,
@@ -433,7 +436,7 @@ pub(crate) async fn stop_request_outlives_the_worker<B: Backend>(harness: &mut H
     harness.submit(&ann, &[(); 3].map(|()| harness.task(ann.group))).await;
     let held = takes(harness, agent, 3).await;
     for stopped in &held[..2] {
-        let asked = harness.store().request_stop(Actor::System, stopped.uuid, harness.now).await.answer();
+        let asked = harness.request_stop(Actor::System, stopped.uuid).await;
         assert_eq!(asked, StopRequested::Agent(agent.uuid));
     }
     // One task is returned before it started, one is requeued with its worker.

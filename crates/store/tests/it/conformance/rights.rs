@@ -249,10 +249,10 @@ pub(crate) async fn reader_and_outsider_change_no_task<B: Backend>(harness: &mut
         ] {
             assert!(store.cancel(actor, &selection, harness.now).await.answer().is_empty());
         }
-        assert_eq!(store.request_stop(actor, held, harness.now).await.answer(), StopRequested::NotRunning);
+        assert_eq!(harness.request_stop(actor, held).await, StopRequested::NotRunning);
     }
     let actor = Actor::User(ann.user);
-    assert_eq!(store.request_stop(actor, held, harness.now).await.answer(), StopRequested::LegacyWorker);
+    assert_eq!(harness.request_stop(actor, held).await, StopRequested::LegacyWorker);
     assert!(store.set_task_labels(actor, waits, &tag_set("x"), harness.now).await.unwrap());
     let cancelled = store.cancel(actor, &CancelSelection::Ready(vec![waits]), harness.now).await.answer();
     assert_eq!(cancelled, [waits]);

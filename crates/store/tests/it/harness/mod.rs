@@ -22,7 +22,7 @@ use mitosis_store::ops::dispatch::{
     Assigned, Assignment, Claim, Completed, Completion, EndReport, Exchange, Exchanged, Holder,
 };
 use mitosis_store::ops::groups::GroupCreation;
-use mitosis_store::ops::tasks::{NewTask, Submission, TaskIds};
+use mitosis_store::ops::tasks::{NewTask, StopRequested, Submission, TaskIds};
 use mitosis_store::ops::workers::{NewWorker, Registration};
 use mitosis_store::ops::{Actor, Changed};
 use mitosis_store::{Store, StoreError};
@@ -146,6 +146,11 @@ impl<B: Backend> Harness<B> {
     /// Advances the clock.
     pub(crate) fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
+    }
+
+    /// Requests to stop one task.
+    pub(crate) async fn request_stop(&self, actor: Actor, task: Uuid) -> StopRequested {
+        self.store().request_stops(actor, &[task], self.now).await.answer().remove(0)
     }
 
     /// Restarts the coordinator.

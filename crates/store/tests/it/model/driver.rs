@@ -199,13 +199,7 @@ impl<B: Backend> Driver<B> {
     }
 
     async fn request_stop(&self, task: usize) -> Outcome {
-        let asked = self
-            .harness
-            .store()
-            .request_stop(Actor::System, self.tasks[task], self.harness.now)
-            .await
-            .answer();
-        match asked {
+        match self.harness.request_stop(Actor::System, self.tasks[task]).await {
             StopRequested::Agent(uuid) => Outcome::StopRequested(self.worker_at(uuid)),
             StopRequested::LegacyWorker => Outcome::LegacyWorker,
             StopRequested::NotRunning => Outcome::NotRunning,

@@ -4,14 +4,13 @@ use std::collections::HashSet;
 
 use axum::Json;
 use axum::extract::State;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use mitosis_domain::account::User;
 use mitosis_domain::permission::Action;
 use mitosis_protocol::Uuid;
 use mitosis_protocol::job::{CancelJobReply, TaskSelection};
 use mitosis_store::ops::Actor;
 use mitosis_store::ops::jobs::{Job, JobCancellation, JobTasks, MAX_SKIPPED_RANGES};
-use mitosis_store::ops::tasks::StopRequested;
+use mitosis_store::ops::tasks::{STOP_BATCH, StopRequested};
 
 use super::find::{find, no_such};
 use super::selection;
@@ -22,8 +21,8 @@ use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Rejection};
 
-/// Running tasks that are stopped at the same time.
-const CONCURRENCY: usize = 8;
+/// Batches without a pause: enough for what a job has written and does not run yet, so that it stops at once.
+const PROMPT_BATCHES: usize = 4;
 
 pub(super) fn routes() -> Routes {
     Routes::new().post(
@@ -45,7 +44,7 @@ async fn cancel(
     let job = find(&app, &user, job, Action::ManageTasks).await?;
     let tasks = selection::checked(&job, request)?;
     let (mut reply, mut running) = (CancelJobReply::default(), HashSet::new());
-    loop {
+    for number in 1.. {
         let pacer = Pacer::begin(&app.request_counter);
         let batch = cancel_batch(&app, &user, &job, &tasks, reply.cancelled).await?;
         reply.cancelled += batch.cancelled;
@@ -54,7 +53,9 @@ async fn cancel(
         if !batch.more {
             break;
         }
-        pacer.pause().await;
+        if number >= PROMPT_BATCHES {
+            pacer.pause().await;
+        }
     }
     Ok(Json(reply))
 }
@@ -94,13 +95,14 @@ async fn stop_all(
     tasks: &[Uuid],
     reply: &mut CancelJobReply,
 ) -> Result<(), ApiError> {
-    let stop = async |task: &Uuid| app.store.request_stop(Actor::User(user.id), *task, app.now()).await;
-    let mut stops = stream::iter(tasks).map(stop).buffer_unordered(CONCURRENCY);
-    while let Some(outcome) = stops.try_next().await? {
-        match app.publish(outcome) {
-            StopRequested::Agent(_) => reply.stopping += 1,
-            StopRequested::LegacyWorker => reply.unstoppable += 1,
-            StopRequested::NotRunning => {}
+    for batch in tasks.chunks(STOP_BATCH) {
+        let outcomes = app.store.request_stops(Actor::User(user.id), batch, app.now()).await?;
+        for outcome in app.publish(outcomes) {
+            match outcome {
+                StopRequested::Agent(_) => reply.stopping += 1,
+                StopRequested::LegacyWorker => reply.unstoppable += 1,
+                StopRequested::NotRunning => {}
+            }
         }
     }
     Ok(())

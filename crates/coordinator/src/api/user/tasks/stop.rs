@@ -25,14 +25,15 @@ async fn stop(
     InPath(uuid): InPath<Uuid>,
 ) -> Result<Empty, ApiError> {
     find_own(&app, &user, uuid).await?;
-    match app.publish(app.store.request_stop(Actor::User(user.id), uuid, app.now()).await?) {
-        StopRequested::Agent(_) => Ok(Empty),
-        StopRequested::LegacyWorker => {
+    let outcomes = app.publish(app.store.request_stops(Actor::User(user.id), &[uuid], app.now()).await?);
+    match outcomes.first() {
+        Some(StopRequested::Agent(_)) => Ok(Empty),
+        Some(StopRequested::LegacyWorker) => {
             Err(Rejection::invalid("the worker of this task does not support stopping single tasks")
                 .hint("force the worker to stop; another worker then runs the task again")
                 .into())
         }
-        StopRequested::NotRunning => {
+        Some(StopRequested::NotRunning) | None => {
             Err(Rejection::new(ErrorCode::NotFound, format!("task `{uuid}` is not running"))
                 .hint("cancel a waiting task with `mito client tasks cancel`; an ended task can't be stopped")
                 .into())
