@@ -11,6 +11,7 @@
 )]
 
 mod agents;
+mod archives;
 mod backlog;
 mod ceiling;
 mod failover;
@@ -65,6 +66,8 @@ enum Section {
     Output,
     /// Ways to write a command, and waiting by the command line
     Forms,
+    /// A million small archives of output, before and after they are packed
+    Archives,
     /// Submitting 100,000 tasks in one call
     Submit,
     /// Time of a single task on an idle system
@@ -131,6 +134,9 @@ async fn run(args: Args) -> Result<(), Error> {
     }
     if wanted(Section::Forms) {
         forms::measure(&plan).await?;
+    }
+    if wanted(Section::Archives) {
+        archives::measure(&plan).await?;
     }
     if wanted(Section::Submit) {
         submit::measure(&plan).await?;

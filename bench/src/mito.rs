@@ -141,6 +141,11 @@ impl Mito {
         Ok(())
     }
 
+    /// Stops all workers.
+    pub(crate) fn stop_workers(&mut self) {
+        stop(self.workers.drain(..));
+    }
+
     /// Kills the first worker, as a crash would.
     pub(crate) fn kill_worker(&mut self) -> Result<(), Error> {
         let mut victim = self.workers.remove(0);
@@ -206,6 +211,25 @@ impl Mito {
             true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
             false => Err(format!("`mito {}` ended with {}", args.join(" "), output.status).into()),
         }
+    }
+
+    /// Adds a line to the configuration of the first coordinator, for its next start.
+    pub(crate) fn configure(&self, line: &str) -> Result<(), Error> {
+        let file = self.folder.path().join("coordinator-0.toml");
+        let config = fs::read_to_string(&file)?;
+        Ok(fs::write(file, format!("{config}{line}\n"))?)
+    }
+
+    /// The size of the database: of its files, or as the server counts it.
+    pub(crate) async fn database_bytes(&self) -> Result<f64, Error> {
+        if let Some(watch) = &self.watch {
+            return watch.database_bytes().await;
+        }
+        let mut bytes = 0;
+        for file in ["state.db", "state.db-wal"] {
+            bytes += fs::metadata(self.folder.path().join(file)).map_or(0, |found| found.len());
+        }
+        Ok(float(bytes))
     }
 
     /// The folder in which its processes run.
@@ -297,17 +321,22 @@ impl Mito {
 
     fn stop_processes(&mut self) {
         // Workers first: each signs off.
-        for mut process in self.workers.drain(..).chain(self.coordinators.drain(..)) {
-            if kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGTERM).is_ok() {
-                process.wait().ok();
-            }
-        }
+        stop(self.workers.drain(..).chain(self.coordinators.drain(..)));
     }
 }
 
 impl Drop for Mito {
     fn drop(&mut self) {
         self.stop_processes();
+    }
+}
+
+/// Requests processes to end, and waits for each.
+fn stop(processes: impl Iterator<Item = Child>) {
+    for mut process in processes {
+        if kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGTERM).is_ok() {
+            process.wait().ok();
+        }
     }
 }
 

@@ -94,7 +94,7 @@ async fn end_all(agent: &WorkerClient) -> Result<usize, Error> {
     }
 }
 
-fn success(assigned: &AssignedTask) -> EndedTask {
+pub(crate) fn success(assigned: &AssignedTask) -> EndedTask {
     EndedTask {
         key: AttemptKey { id: assigned.task.id, epoch: assigned.epoch, token: assigned.token },
         cancelled: false,

@@ -60,6 +60,12 @@ impl Watch {
         Ok(Self(client))
     }
 
+    /// The size of the database.
+    pub(crate) async fn database_bytes(&self) -> Result<f64, Error> {
+        let sql = "SELECT pg_database_size(current_database())::float8";
+        Ok(self.0.query_one(sql, &[]).await?.try_get(0)?)
+    }
+
     /// The statement itself is counted too: one each time.
     pub(crate) async fn work(&self) -> Result<Work, Error> {
         let sql = "SELECT coalesce(sum(calls), 0)::float8,
