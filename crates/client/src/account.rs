@@ -2,7 +2,8 @@
 
 use mitosis_protocol::Md5Password;
 use mitosis_protocol::auth::{
-    ChangeOwnPasswordRequest, HealthReply, LoginRequest, OwnGroupsReply, RedisReply, TokenReply,
+    ChangeOwnPasswordRequest, HealthReply, LoginCodeReply, LoginRequest, OwnGroupsReply, RedisReply,
+    TokenReply,
 };
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -78,6 +79,13 @@ impl UserClient {
     pub async fn end_sessions(&self) -> Result<(), ClientError> {
         self.require("the end of all sessions").await?;
         self.call(Method::DELETE, "/v1/sessions").done().await
+    }
+
+    /// A code that logs in to the web page once.
+    pub async fn login_code(&self) -> Result<SecretString, ClientError> {
+        self.require("the web page").await?;
+        let reply: LoginCodeReply = self.call(Method::POST, "/v1/web/login-codes").read().await?;
+        Ok(reply.code.into())
     }
 
     /// The caller's groups and roles.

@@ -21,6 +21,7 @@ use url::Url;
 
 use crate::api::forwarded::TrustedProxies;
 use crate::api::objects::uploads::ObjectLocks;
+use crate::auth::login_codes::LoginCodes;
 use crate::auth::passwords::{Busy, Passwords};
 use crate::auth::revalidation::{MembershipCache, UserCache};
 use crate::auth::throttle::{Attempt, Throttle};
@@ -60,6 +61,7 @@ pub(crate) struct Parts {
     pub(crate) tokens: Tokens,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
+    pub(crate) login_codes: LoginCodes,
     pub(crate) user_cache: UserCache,
     pub(crate) membership_cache: Arc<MembershipCache>,
     /// Notified when tasks become Ready, or when a worker may run other tasks.

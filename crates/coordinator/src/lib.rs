@@ -25,6 +25,7 @@ mod settings;
 mod start;
 mod tls;
 mod user_limits;
+mod web;
 
 pub use mitosis_background::TaskFailed;
 

@@ -28,6 +28,7 @@ use crate::api::forwarded::TrustedProxies;
 use crate::api::objects::uploads::ObjectLocks;
 use crate::app::{App, Parts};
 use crate::auth::keys::{self, KeyError};
+use crate::auth::login_codes::LoginCodes;
 use crate::auth::passwords::Passwords;
 use crate::auth::revalidation::UserCache;
 use crate::auth::throttle::Throttle;
@@ -258,6 +259,7 @@ impl Coordinator {
             tokens: Tokens::new(&pair, settings.token_lifetime),
             passwords,
             throttle: Throttle::default(),
+            login_codes: LoginCodes::default(),
             user_cache: UserCache::default(),
             membership_cache,
             ready,

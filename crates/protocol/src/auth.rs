@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::tokens::TokenScope;
 use crate::{Md5Password, Role};
 
 /// `POST /login`.
@@ -60,4 +61,48 @@ pub struct HealthReply {
     /// The version of the coordinator. Not sent by old servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+}
+
+/// `POST /v1/web/login`: one of three ways to log in to the web page.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum WebLoginRequest {
+    /// With a password.
+    Password {
+        /// Account name.
+        username: String,
+        /// The password itself.
+        password: String,
+    },
+    /// With a personal token.
+    Token {
+        /// The token.
+        token: String,
+    },
+    /// With a code that is valid once.
+    Code {
+        /// The code.
+        code: String,
+    },
+}
+
+/// Who is logged in to the web page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WebSession {
+    /// Account name.
+    pub username: String,
+    /// Whether the user is an administrator of the site.
+    pub admin: bool,
+    /// The scope of the personal token; a session has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<TokenScope>,
+}
+
+/// `POST /v1/web/login-codes`.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+pub struct LoginCodeReply {
+    /// Logs in to the web page once, as the user of this request.
+    pub code: String,
+    /// How long it is valid.
+    pub valid_seconds: u64,
 }

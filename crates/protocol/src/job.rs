@@ -394,6 +394,24 @@ pub struct JobTasksReply {
     pub next: Option<u64>,
 }
 
+/// Query of `GET /v1/jobs/{job}/states`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobStatesQuery {
+    /// Only tasks after this index: `next` of the previous page.
+    #[serde(default)]
+    pub after: u64,
+}
+
+/// Reply to [`JobStatesQuery`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobStatesReply {
+    /// Consecutive tasks in the same state: their number and their state, in the order of the indices.
+    pub runs: Vec<(u64, TaskCondition)>,
+    /// The `after` of the next page; null after the last page.
+    #[serde(default)]
+    pub next: Option<u64>,
+}
+
 /// `PATCH /v1/jobs/{job}`; fields that are left out stay.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobChange {

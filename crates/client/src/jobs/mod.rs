@@ -7,6 +7,7 @@ mod get;
 mod query;
 mod remove;
 mod retry;
+mod states;
 mod submit;
 mod tasks;
 mod wait;

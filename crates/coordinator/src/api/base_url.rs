@@ -22,20 +22,27 @@ impl FromRequestParts<App> for BaseUrl {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        Ok(Self::of(parts, app))
+    }
+}
+
+impl BaseUrl {
+    /// Reads the address from a request.
+    pub(crate) fn of(parts: &Parts, app: &App) -> Self {
         if let Some(public) = &app.public_url {
-            return Ok(Self(public.as_str().trim_end_matches('/').to_owned()));
+            return Self(public.as_str().trim_end_matches('/').to_owned());
         }
         if let Some(used) = reported(&parts.headers) {
-            return Ok(Self(used));
+            return Self(used);
         }
-        let Forwarded { scheme, host, prefix, .. } = Forwarded::from_request_parts(parts, app).await?;
+        let Forwarded { scheme, host, prefix, .. } = Forwarded::of(parts, app);
         let own = if app.tls.is_some() { "https" } else { "http" };
         let scheme = scheme.as_ref().map_or(own, http::uri::Scheme::as_str);
         let of_header = || parts.headers.get(HOST).and_then(|host| host.to_str().ok());
         let of_target = || parts.uri.authority().map(http::uri::Authority::as_str);
         let host = host.as_ref().map(http::uri::Authority::as_str).or_else(of_header).or_else(of_target);
         let (host, prefix) = (host.unwrap_or("localhost"), prefix.unwrap_or_default());
-        Ok(Self(format!("{scheme}://{host}{prefix}")))
+        Self(format!("{scheme}://{host}{prefix}"))
     }
 }
 
@@ -51,6 +58,15 @@ fn reported(headers: &HeaderMap) -> Option<String> {
 }
 
 impl BaseUrl {
+    /// Whether the caller used HTTPS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.0.starts_with("https:")
+    }
+
+    pub(crate) fn to_url(&self) -> Option<Url> {
+        Url::parse(&self.0).ok()
+    }
+
     /// Returns the absolute URL of a link.
     pub(crate) fn resolve(&self, link: Link) -> String {
         match link {

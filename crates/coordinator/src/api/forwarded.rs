@@ -66,13 +66,18 @@ impl FromRequestParts<App> for Forwarded {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
-        Ok(Self::read(&parts.headers, peer, &app.trusted_proxies))
+        Ok(Self::of(parts, app))
     }
 }
 
 impl Forwarded {
+    /// Reads the headers of a request.
+    pub(crate) fn of(parts: &Parts, app: &App) -> Self {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip());
+        Self::read(&parts.headers, peer, &app.trusted_proxies)
+    }
+
     /// Reads the headers of a request from `peer`.
     pub(crate) fn read(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedProxies) -> Self {
         let peer = peer.to_canonical();

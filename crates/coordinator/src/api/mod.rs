@@ -5,7 +5,7 @@
 
 mod admin;
 mod agent;
-mod base_url;
+pub(crate) mod base_url;
 mod body;
 mod discard_body;
 pub(crate) mod forwarded;
@@ -19,6 +19,7 @@ mod response_layer;
 pub(crate) mod routes;
 mod upload_check;
 mod user;
+mod web;
 mod worker;
 
 pub(crate) use user::artifacts::UPLOAD_VALID;
@@ -45,6 +46,7 @@ fn all() -> Routes {
         .merge(agent::routes())
         .merge(admin::routes())
         .merge(openapi::routes())
+        .merge(web::routes())
         .limit(DefaultBodyLimit::max(limits::MAX_BODY_BYTES))
         .merge(user::batch_routes())
         .merge(objects::routes())

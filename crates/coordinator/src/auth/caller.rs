@@ -12,6 +12,7 @@ use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::tokens::PREFIX;
 use mitosis_store::ops::personal_tokens::TokenOwner;
 
+use super::page_session::token_of;
 use super::revalidation::{AuthenticatedCaller, Authentication};
 use crate::api::routes::{Access, access_of};
 use crate::app::App;
@@ -105,7 +106,19 @@ pub(crate) fn not_an_administrator() -> Rejection {
 
 /// The user that the token of a request identifies, and the authentication.
 async fn identify(parts: &Parts, app: &App) -> Result<(User, Authentication), ApiError> {
-    let token = bearer(parts)?;
+    owner(token_of(parts, app)?, app).await
+}
+
+/// The active user of a valid token, and the authentication.
+pub(crate) async fn user_of_token(token: &str, app: &App) -> Result<(User, Authentication), ApiError> {
+    let (user, authentication) = owner(token, app).await?;
+    require_active(&user)?;
+    authentication.check_session(&user)?;
+    Ok((user, authentication))
+}
+
+/// The user that a token identifies, and the authentication.
+async fn owner(token: &str, app: &App) -> Result<(User, Authentication), ApiError> {
     if token.starts_with(PREFIX) {
         let digest = personal_token_digest(token);
         let owner = app.store.owner_of_personal_token(&digest, app.now()).await?;

@@ -8,6 +8,8 @@ pub(crate) mod cache;
 pub(crate) mod caller;
 pub(crate) mod default_password;
 pub(crate) mod keys;
+pub(crate) mod login_codes;
+pub(crate) mod page_session;
 pub(crate) mod passwords;
 pub(crate) mod revalidation;
 pub(crate) mod throttle;

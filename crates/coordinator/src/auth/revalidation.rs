@@ -49,7 +49,7 @@ impl Authentication {
     }
 
     /// The scope of a personal token; a session has none.
-    pub(super) fn scope(&self) -> Option<TokenScope> {
+    pub(crate) fn scope(&self) -> Option<TokenScope> {
         match self.proof {
             Proof::Session { .. } => None,
             Proof::PersonalToken { scope, .. } => Some(scope),

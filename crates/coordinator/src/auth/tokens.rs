@@ -20,6 +20,7 @@ pub(crate) struct Tokens {
     sign: EncodingKey,
     verify: DecodingKey,
     lifetime: Duration,
+    cookie_name: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,7 +65,19 @@ impl Tokens {
             sign: EncodingKey::from_ed_der(&pair.private_der),
             verify: DecodingKey::from_ed_der(&pair.public),
             lifetime,
+            cookie_name: cookie_name(&pair.public),
         }
+    }
+
+    /// The name of the cookie of the web page. Browsers send the cookies of a host to all its ports, so coordinators with
+    /// other keys have other names.
+    pub(crate) fn cookie_name(&self) -> &str {
+        &self.cookie_name
+    }
+
+    /// The lifetime of a token of a user.
+    pub(crate) fn lifetime(&self) -> Duration {
+        self.lifetime
     }
 
     /// Issues a token for the session of a user.
@@ -149,6 +162,12 @@ impl Tokens {
             .map(|token| token.claims)
             .map_err(|_| InvalidToken)
     }
+}
+
+fn cookie_name(public_key: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, public_key);
+    let number = digest.as_ref().iter().take(4).fold(0_u32, |number, byte| number << 8 | u32::from(*byte));
+    format!("mito-{number:08x}")
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod sweeps;
 mod tasks;
 mod tenants;
 mod watches;
+mod web;
 mod workers;
 
 /// Runs all tests in one environment: `scenarios!(name: Surroundings::Variant)`.
@@ -49,6 +50,17 @@ macro_rules! scenarios {
                 missing_damaged_or_expired_token_is_rejected,
                 token_outlives_a_restart,
                 user_has_a_personal_group_and_may_create_seven_more,
+            }
+            web {
+                page_is_compressed_cached_and_strict,
+                login_sets_a_cookie_for_the_page_only,
+                requests_of_other_origins_are_refused,
+                preflight_does_not_permit_credentials,
+                cookie_has_the_rights_of_its_token,
+                bearer_token_precedes_the_cookie,
+                login_code_is_valid_once,
+                cookie_ends_with_the_session,
+                states_of_a_job_are_compact,
             }
             site {
                 administrator_lists_users_and_groups,

@@ -13,6 +13,7 @@ pub(crate) mod job_options;
 pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod manager;
+pub(crate) mod open;
 pub(crate) mod results;
 pub(crate) mod retry;
 pub(crate) mod run;
@@ -51,6 +52,7 @@ Jobs and tasks:
   ls           List jobs, or the tasks of a job
   top          Show active jobs, workers and totals on the whole terminal
   show         Show a job or a task in full
+  open         Open the web page, and log in there
   logs         Show what tasks write: while they run, and after
   wait         Wait for jobs or tasks to end
   cancel       Cancel jobs or tasks: waiting and running ones
@@ -117,6 +119,8 @@ pub(crate) enum Command {
     Top(top::TopArgs),
     /// Show a job or a task in full
     Show(show::ShowArgs),
+    /// Open the web page, and log in there
+    Open(open::OpenArgs),
     /// Show what tasks write: while they run, and after
     Logs(logs::LogsArgs),
     /// Wait for jobs or tasks to end
@@ -262,6 +266,7 @@ mod tests {
             "mito ls",
             "mito top",
             "mito show",
+            "mito open",
             "mito logs",
             "mito wait",
             "mito cancel",

@@ -12,6 +12,7 @@ mod logs;
 mod ls;
 mod man;
 mod manager;
+mod open;
 mod results;
 mod retry;
 mod rm;
@@ -51,6 +52,7 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode,
         Command::Submit(args) => submit::run(&args, environment).await,
         Command::Ls(args) => ls::run(&args, environment).await,
         Command::Top(args) => top::run(&args, environment).await,
+        Command::Open(args) => open::run(&args, environment).await,
         Command::Show(args) => show::run(&args, environment).await,
         Command::Logs(args) => logs::run(&args, environment).await,
         Command::Wait(args) => wait::run(&args, environment).await,

@@ -189,6 +189,8 @@ pub struct JobTaskRow {
     pub index: u64,
     /// The UUID.
     pub uuid: Uuid,
+    /// The state.
+    pub state: TaskCondition,
     /// The number of attempts so far.
     pub attempt: i64,
 }

@@ -21,6 +21,7 @@ use crate::api::reply::{Empty, Null, OrNull};
 use crate::app::App;
 use crate::auth::agent::AgentCaller;
 use crate::auth::caller::{AdminCaller, Caller, KnownDevice, PasswordCaller};
+use crate::auth::page_session::SameOrigin;
 use crate::auth::revalidation::AuthenticatedCaller;
 use crate::auth::worker::{LeavingWorker, WorkerCaller, WorkerProgram, WorkerToken};
 use crate::error::ApiError;
@@ -90,6 +91,7 @@ impl Argument for Forwarded {}
 impl Argument for BaseUrl {}
 impl Argument for SupportsConditions {}
 impl Argument for KnownDevice {}
+impl Argument for SameOrigin {}
 impl Argument for WorkerProgram {}
 /// Described by [`Op::repeated`](super::operation::Op::repeated).
 impl Argument for RawQuery {}

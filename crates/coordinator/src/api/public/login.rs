@@ -27,7 +27,7 @@ use crate::auth::throttle::Attempt;
 use crate::error::{ApiError, Rejection};
 
 /// The largest body of a login: a name, sixteen numbers, and some reserve.
-pub(super) const MAX_BODY: usize = 16 * 1024;
+pub(in crate::api) const MAX_BODY: usize = 16 * 1024;
 
 pub(super) fn routes() -> Routes {
     Routes::new().post(
@@ -42,18 +42,26 @@ pub(super) fn routes() -> Routes {
 /// for an inactive account, but only if the password is right.
 async fn login(
     State(app): State<App>,
-    Forwarded { client, .. }: Forwarded,
-    LocalRequest(is_local): LocalRequest,
-    device: KnownDevice,
+    origin: LoginOrigin,
     Body(request): Body<LoginRequest>,
 ) -> Result<Json<TokenReply>, ApiError> {
+    log_in(&app, request, origin).await.map(Json)
+}
+
+/// Checks the password and returns a token.
+pub(in crate::api) async fn log_in(
+    app: &App,
+    request: LoginRequest,
+    origin: LoginOrigin,
+) -> Result<TokenReply, ApiError> {
+    let LoginOrigin { client, is_local, device } = origin;
     if request.username.len() > MAX_NAME_BYTES {
         let msg = format!("a user name can have at most {MAX_NAME_BYTES} bytes");
         return Err(Rejection::invalid(msg).hint("check the name").into());
     }
     let attempt = device.attempt(&request.username, client);
     app.throttle.attempt(&attempt, app.now()).map_err(too_many)?;
-    run_to_completion(decide(app, request, attempt, client, is_local)).await
+    run_to_completion(decide(app.clone(), request, attempt, client, is_local)).await
 }
 
 /// Runs a login to its end even if the caller disconnects, so that every attempt is recorded.
@@ -75,7 +83,7 @@ async fn decide(
     attempt: Attempt,
     client: IpAddr,
     is_local: bool,
-) -> Result<Json<TokenReply>, ApiError> {
+) -> Result<TokenReply, ApiError> {
     let user = app.store.user(&request.username).await?;
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
     let right = app.verify_password(&attempt, &request.md5_password, stored).await?;
@@ -105,20 +113,32 @@ async fn decide(
     let now = app.now();
     let session = app.store.record_login(user.id, change, Some(client), now).await?;
     app.record(&user.name, actions::LOGGED_IN, "", Some(client)).await?;
-    Ok(Json(TokenReply { token: app.tokens.for_user(&user.name, session, now) }))
+    Ok(TokenReply { token: app.tokens.for_user(&user.name, session, now) })
 }
 
-/// Whether a request was sent from this machine.
-pub(super) struct LocalRequest(bool);
+/// Where a login comes from.
+pub(in crate::api) struct LoginOrigin {
+    client: IpAddr,
+    /// Whether the request was sent from this machine.
+    is_local: bool,
+    device: KnownDevice,
+}
 
-impl Argument for LocalRequest {}
+impl LoginOrigin {
+    pub(in crate::api) fn client(&self) -> IpAddr {
+        self.client
+    }
+}
 
-impl FromRequestParts<App> for LocalRequest {
+impl Argument for LoginOrigin {}
+
+impl FromRequestParts<App> for LoginOrigin {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        let Forwarded { client, .. } = Forwarded::from_request_parts(parts, app).await?;
-        Ok(Self(default_password::is_local(app, parts, client)))
+        let Forwarded { client, .. } = Forwarded::of(parts, app);
+        let is_local = default_password::is_local(app, parts, client);
+        Ok(Self { client, is_local, device: KnownDevice::from_request_parts(parts, app).await? })
     }
 }
 

@@ -254,6 +254,7 @@ impl Target {
     fn fill(&self, text: &str) -> String {
         let md5 = json!(md5::compute("new").0).to_string();
         let login = json!({"username": ADMIN, "md5_password": md5::compute(ADMIN).0, "retain": true});
+        let web_login = json!({"username": ADMIN, "password": ADMIN});
         text.replace("{me}", &self.me)
             .replace("{fresh}", &self.fresh)
             .replace("{group}", &self.group)
@@ -271,6 +272,7 @@ impl Target {
             .replace("{watched}", &self.watched)
             .replace("{md5}", &md5)
             .replace("{login}", &login.to_string())
+            .replace("{web login}", &web_login.to_string())
     }
 }
 

@@ -13,6 +13,7 @@ use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::entropy::OsEntropy;
 use nix::unistd::setsid;
 
+use super::open::link;
 use crate::cli::dev::{DevArgs, DevCommand, StartArgs};
 use crate::commands::worker::inherited_env;
 use crate::config::instances::{Description, Registration, connect_command};
@@ -52,7 +53,11 @@ async fn serve(args: &StartArgs, environment: &Environment) -> Result<ExitCode, 
     let credentials = CredentialsFile::new(home.join("credentials"), system.user().client().address());
     identity::store_token(&credentials, USER, system.token())?;
     let registration = register(&system, &home, args.detached, environment);
-    welcome(&system, &home, slots, registration.is_some());
+    let page = link::to("/", system.user()).await?;
+    welcome(&system, &home, slots, &page, registration.is_some());
+    if let Some(command) = link::tunnel(system.user().client().address(), environment) {
+        note!("mito: to reach the page from your own machine: {command}");
+    }
     if args.detached {
         detach::announce_ready();
     }
@@ -106,12 +111,13 @@ fn register(
         .ok()
 }
 
-fn welcome(system: &Embedded, home: &Path, slots: usize, is_registered: bool) {
+fn welcome(system: &Embedded, home: &Path, slots: usize, page: &str, is_registered: bool) {
     let address = system.user().client().address();
     let credentials = home.join("credentials");
     let connect = connect_command(address, &credentials);
     let mut lines = vec![
         format!("mitosis is ready at {address}"),
+        format!("  page      {page}"),
         format!("  data      {}", home.display()),
         format!("  slots     {slots}"),
         format!("  user      {USER}"),

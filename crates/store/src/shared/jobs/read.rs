@@ -247,7 +247,7 @@ pub(super) use outcome_code;
 
 const TASKS: Sql = sql!(concat!(
     "
-    SELECT id, uuid, attempt FROM (
+    SELECT id, uuid, attempt, CAST(condition AS smallint) AS condition FROM (
         SELECT t.id, t.uuid, coalesce(l.epoch, d.epoch, r.epoch, 0) AS attempt,
             CASE WHEN d.task_id IS NOT NULL THEN ",
     outcome_code!(),
@@ -295,7 +295,9 @@ pub(super) async fn tasks(
         let rows: Vec<JobTaskRow> = db
             .all(TASKS, params, |row| {
                 let index = (row.value::<i64>("id")? - reserved.first + 1).unsigned_abs();
-                Ok(JobTaskRow { index, uuid: row.value("uuid")?, attempt: row.value("attempt")? })
+                let (uuid, attempt, state) =
+                    (row.value("uuid")?, row.value("attempt")?, row.code("condition")?);
+                Ok(JobTaskRow { index, uuid, state, attempt })
             })
             .await?;
         found.extend(rows);

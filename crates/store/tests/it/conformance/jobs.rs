@@ -378,6 +378,9 @@ pub(crate) async fn tasks_cancelled_before_they_are_written_never_run<B: Backend
     let held = harness.claim(worker, 9).await;
     let running = JobTasks { states: vec![TaskCondition::Running], ..JobTasks::default() };
     let running = harness.store().tasks_of_job(id, &running, 0, 99).await.unwrap();
+    assert!(running.iter().all(|row| row.state == TaskCondition::Running), "{running:?}");
+    let all = harness.store().tasks_of_job(id, &JobTasks::default(), 0, 99).await.unwrap();
+    assert!(all.iter().any(|row| row.state == TaskCondition::Cancelled), "{all:?}");
     assert_eq!(running.iter().map(|task| task.index).collect::<Vec<_>>(), [1, 3, 4, 7]);
     for held in held {
         harness.finish(&held).await;

@@ -12,6 +12,7 @@ pub(crate) mod query;
 mod remove;
 mod retry;
 mod selection;
+mod states;
 mod submit;
 mod tasks;
 mod wait;
@@ -29,6 +30,7 @@ pub(super) fn routes() -> Routes {
         .merge(change::routes())
         .merge(remove::routes())
         .merge(tasks::routes())
+        .merge(states::routes())
         .merge(cancel::routes())
         .merge(retry::routes())
         .merge(events::routes())

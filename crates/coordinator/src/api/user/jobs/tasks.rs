@@ -61,7 +61,7 @@ async fn tasks(
 }
 
 /// The first selected tasks after those that are written.
-fn unwritten(job: &Job, tasks: &JobTasks, after: u64, limit: u64) -> Vec<(u64, TaskCondition)> {
+pub(super) fn unwritten(job: &Job, tasks: &JobTasks, after: u64, limit: u64) -> Vec<(u64, TaskCondition)> {
     let state = |index| match job.stopped.is_some() || job.skipped.contains(index) {
         true => TaskCondition::Cancelled,
         false => TaskCondition::Waiting,
