@@ -60,3 +60,4 @@ mod tokens;
 mod top;
 mod trust;
 mod watches;
+mod web;

@@ -1,0 +1,446 @@
+// Tests in a real browser, against a real coordinator: node tests/browser.mjs MITO [--look FOLDER] [--only WORD]
+//
+// `mito dev` and Chromium are started here, on loopback. With --look, it takes screenshots of every page.
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { look } from "./look.mjs";
+import { startProxy } from "./proxy.mjs";
+import { System } from "./system.mjs";
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { look: { type: "string" }, only: { type: "string" }, dist: { type: "string" } },
+});
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** How long all tests may take. */
+const LIMIT = 170_000;
+const HOSTILE = "<img src=x onerror=alert(1)>\u202e<script>alert(2)</script>";
+
+const system = await System.start(positionals[0]);
+const proxy = options.dist ? await startProxy(system.address, "/", options.dist) : undefined;
+const home = proxy ? proxy.address : `${system.address}/`;
+
+/** What no page may do. */
+const complaints = [];
+/** Responses with errors. */
+const failures = [];
+/** Statuses that a test causes. */
+let expected = /(?!)/;
+
+function watch(page) {
+  page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
+  page.on("dialog", (dialog) => (complaints.push(`dialog: ${dialog.message()}`), dialog.dismiss()));
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type()) && !expected.test(message.text())) {
+      complaints.push(`console: ${message.text()}`);
+    }
+  });
+  page.on("response", (response) => {
+    if (response.status() >= 400) failures.push(`${response.status()} ${response.url()}`);
+  });
+  page.on("request", (request) => {
+    const url = new URL(request.url());
+    const isOwn = ["127.0.0.1", "localhost"].includes(url.hostname);
+    if (!isOwn && url.protocol.startsWith("http")) complaints.push(`request to ${request.url()}`);
+  });
+}
+
+async function open(page, fragment, at = home) {
+  await page.goto(at + fragment);
+  await page.waitForSelector("h1");
+}
+
+/** A code that logs in once. */
+async function code(token) {
+  return (await system.call("/v1/web/login-codes", { method: "POST", token })).code;
+}
+
+async function logIn(page, token, at = home) {
+  await page.goto(`${at}#login=${await code(token)}&to=/`);
+  await page.waitForSelector("h1:has-text('Overview')");
+}
+
+async function firstTask(job, index = 1) {
+  const reply = await system.call(`/v1/jobs/${job}/tasks`, { body: { indices: [[index, index]] } });
+  return reply.tasks[0].task.uuid;
+}
+
+async function until(what, holds, limit = 15_000) {
+  const end = Date.now() + limit;
+  while (!(await holds())) {
+    assert.ok(Date.now() < end, `in time: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const counts = async (job) => (await system.call(`/v1/jobs/${job}`)).counts;
+
+/** Serious findings of axe. */
+async function findings(page) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.html} ${node.failureSummary}`).join("; ")}`);
+}
+
+const { context, page } = await system.browser();
+watch(page);
+const token = await system.createUser("ann");
+const task = (name, args) => ({ name, task: submission(args) });
+const submission = (args, changes = {}) => ({
+  group_name: "ann",
+  tags: [],
+  labels: [],
+  timeout: "1h",
+  priority: 0,
+  task_spec: { args, terminal_output: true },
+  ...changes,
+});
+const submit = async (jobs, by = token) => {
+  const reply = await system.call("/v1/jobs", { body: { jobs }, token: by });
+  return reply.jobs.map(({ job }) => job);
+};
+
+const tests = {
+  async "password logs in, and the cookie is out of reach"() {
+    expected = /40[01]/;
+    await open(page, "#/jobs");
+    await page.waitForSelector("h1:has-text('Log in')");
+    await page.fill("input[autocomplete=username]", "ann");
+    await page.fill("input[type=password]", "wrong");
+    await page.click("button.primary");
+    await page.waitForSelector("text=wrong_credentials");
+    await page.fill("input[type=password]", "ann");
+    await page.click("button.primary");
+    await page.waitForSelector("h1:has-text('Jobs')");
+    await page.waitForSelector("text=No jobs yet");
+    const stored = await page.evaluate(() => [document.cookie, localStorage.length, sessionStorage.length]);
+    assert.deepEqual(stored, ["", 0, 0]);
+    assert.ok(!page.url().includes("login"));
+    await page.click("text=Log out");
+    await page.waitForSelector("h1:has-text('Log in')");
+    expected = /(?!)/;
+  },
+
+  async "link of mito dev logs in once"() {
+    expected = /40[01]/;
+    const link = system.link.replace(`${system.address}/`, home);
+    await page.goto(link);
+    await page.waitForSelector("h1:has-text('Overview')");
+    await page.waitForSelector("text=mitosis_admin");
+    assert.equal(new URL(page.url()).hash, "#/");
+    await page.click("text=Log out");
+    await page.waitForSelector("h1:has-text('Log in')");
+    await page.goto("about:blank");
+    await page.goto(link);
+    await page.waitForSelector("text=the login link was used", { timeout: 5000 }).catch(() => {});
+    await page.waitForSelector("text=/login link was used/i");
+    const printed = await system.run("open", "--print");
+    assert.match(printed, /^http:\/\/127\.0\.0\.1:\d+\/#login=[\w-]+&to=\/$/);
+    expected = /(?!)/;
+  },
+
+  async "output of a running task is live, and a cancelled job stops"() {
+    await logIn(page, token);
+    const [job] = await submit([task("live", ["sh", "-c", "i=0; while true; do i=$((i+1)); echo line $i; echo err $i >&2; sleep 0.2; done"])]);
+    await open(page, "#/jobs");
+    await page.click("a:has-text('live')");
+    await page.waitForSelector(".state.running");
+    await page.click("text=Open its task");
+    await page.waitForSelector("text=line 3");
+    await page.waitForSelector("text=err 5");
+    await page.goBack();
+    await page.click("button:has-text('Cancel')");
+    await page.click("dialog button:has-text('Cancel job')");
+    await page.waitForSelector(".state.cancelled", { timeout: 20_000 });
+    await until("it stops", async () => (await counts(job)).cancelled === 1);
+  },
+
+  async "failures are grouped, and failed tasks are retried"() {
+    const number = await system.submit("--name", "flaky", "-F", "x=1..12", "--", "sh", "-c", "echo out {x}; if [ $(({x} % 3)) = 0 ] && [ ! -e $HOME/ok ]; then echo \"ValueError: bad {x}\" >&2; exit 3; fi; echo \"{{\\\"loss\\\": 0.{x}}}\" > $MITO_RESULT_DIR/result.json");
+    await logIn(page, system.token);
+    await open(page, `#/jobs/${number}`);
+    await page.waitForSelector("h2:has-text('Failures')");
+    await page.waitForSelector("text=Exit code 3");
+    await page.waitForSelector("text=/ValueError: bad/");
+    await page.waitForSelector("th:has-text('loss')");
+    await page.click("th button:has-text('loss')");
+    await page.click("th button:has-text('loss')");
+    await until("it is sorted", async () => (await page.textContent("tbody tr td.result")) === "0.8");
+    const [download] = await Promise.all([page.waitForEvent("download"), page.click("button:has-text('CSV')")]);
+    assert.equal(download.suggestedFilename(), `job-${number}.csv`);
+    await page.click("text=Retry 4 failed");
+    await page.waitForSelector("text=Retried 4 tasks.");
+    await until("they are retried", async () => (await counts(number)).failed === 4);
+    const reply = await system.call(`/v1/jobs/${number}/tasks`, { body: { indices: [[3, 3]] } });
+    assert.equal(reply.tasks[0].attempt, 2);
+    await open(page, `#/tasks/${await firstTask(number, 3)}`);
+    await page.waitForSelector("text=Attempt 2");
+  },
+
+  async "filter finds jobs, and selected ones are cancelled together"() {
+    await logIn(page, token);
+    await submit([1, 2, 3].map((i) => ({ name: `bulk-${i}`, task: submission(["true"], { tags: ["none"] }) })));
+    await page.keyboard.press("/");
+    await page.waitForSelector("input[type=search]:focus");
+    await page.keyboard.type("bulk state=waiting created>-1h");
+    await until("the filter applies", async () => (await page.locator("tbody tr").count()) === 3);
+    assert.match(page.url(), /filter=bulk\+state%3Dwaiting/);
+    await page.check("[aria-label='Select all jobs']");
+    await page.click("button:has-text('Cancel')");
+    await page.click("dialog button:has-text('Cancel jobs')");
+    await page.waitForSelector("text=No job matches the filter");
+    await page.fill("input[type=search]", "colour=red");
+    await page.waitForSelector("text=Not understood");
+  },
+
+  async "grid of 100,000 tasks opens at once"() {
+    await logIn(page, system.token);
+    const number = await system.submit("--name", "wide", "-F", "x=1..100000", "-t", "none", "--", "sleep", "1000");
+    await until("tasks are written", async () => (await counts(number)).waiting > 0);
+    await open(page, "#/jobs");
+    const started = Date.now();
+    await open(page, `#/jobs/${number}`);
+    await page.waitForSelector("canvas");
+    await page.waitForFunction(() => document.querySelector("canvas").height > 100);
+    const took = Date.now() - started;
+    console.log(`      opened in ${took} ms`);
+    assert.ok(took < 3000, `${took} ms`);
+    await page.hover("canvas", { position: { x: 5, y: 5 } });
+    await page.waitForSelector("text=/Task .*: waiting/");
+    await page.click("canvas", { position: { x: 1, y: 1 } });
+    await page.waitForSelector("text=Hint");
+    await page.goBack();
+    await page.click("button:has-text('Cancel')");
+    await page.click("dialog button:has-text('Cancel job')");
+    await page.waitForSelector(".state.cancelled");
+    await until("the grid shows it", async () => /100.000 cancelled/.test(await page.textContent(".caption")));
+  },
+
+  async "large log opens at its end, and at its start"() {
+    await logIn(page, token);
+    const lines = "seq -f 'line %.0f of a log that is long enough to matter' 1 700000";
+    const [job] = await submit([task("large", ["sh", "-c", lines])]);
+    await until("it ends", async () => (await system.call(`/v1/jobs/${job}`, { token })).ended_at, 60_000);
+    const reply = await system.call(`/v1/jobs/${job}/tasks`, { body: {}, token });
+    const started = Date.now();
+    await open(page, `#/tasks/${reply.tasks[0].task.uuid}?stream=stdout`);
+    await page.waitForSelector("text=line 700000 of");
+    console.log(`      opened in ${Date.now() - started} ms`);
+    assert.ok((await page.locator(".line").count()) < 200, "rows are virtual");
+    await page.click(".log button:has-text('Start')");
+    await page.waitForSelector("text=/^line 1 of/");
+    await page.locator(".lines").evaluate((view) => (view.scrollTop = view.scrollHeight));
+    await until("it continues", async () => page.locator(".lines").evaluate((view) => view.scrollHeight > 9000 * 18));
+  },
+
+  async "hostile names and output are text"() {
+    await logIn(page, token);
+    const script = `printf '%s\\n' '<script>alert(1)</script>' '\u202eright to left' "$(printf '\\033[31mred\\033[0m \\033]0;title\\007')"; head -c 1048576 /dev/zero | tr '\\0' x; echo`;
+    const [job] = await submit([{ name: "hostile", task: submission(["sh", "-c", script], { labels: [HOSTILE] }) }]);
+    await until("it ends", async () => (await system.call(`/v1/jobs/${job}`, { token })).ended_at);
+    await open(page, `#/jobs/${job}`);
+    await page.waitForSelector("text=<script>alert(2)</script>");
+    const reply = await system.call(`/v1/jobs/${job}/tasks`, { body: {}, token });
+    await open(page, `#/tasks/${reply.tasks[0].task.uuid}`);
+    await page.waitForSelector(".line:has-text('<script>alert(1)</script>')");
+    await page.waitForSelector(".fg-1:has-text('red')");
+    await page.waitForSelector("text=/more characters/");
+    assert.equal(await page.locator("script:not([src])").count(), 0);
+  },
+
+  async "two users see only their own"() {
+    const raj = await system.createUser("raj");
+    const [job] = await submit([task("secret-of-ann", ["echo", "secret"])]);
+    const other = await system.browser();
+    watch(other.page);
+    await logIn(other.page, raj);
+    await open(other.page, "#/jobs");
+    await other.page.waitForSelector("text=No jobs yet");
+    expected = /40[34]/;
+    await open(other.page, `#/jobs/${job}`);
+    await other.page.waitForSelector("text=not_found");
+    assert.ok(!(await other.page.content()).includes("secret-of-ann"));
+    await open(other.page, "#/admin");
+    await other.page.waitForSelector("text=There is no such page").catch(() => {});
+    assert.equal(await other.page.locator("text=Background tasks").count(), 0);
+    expected = /(?!)/;
+  },
+
+  async "page of another origin can't use the cookie"() {
+    await logIn(page, token);
+    const evil = await startProxy(system.address, "/", undefined);
+    expected = /.*/;
+    const stranger = await context.newPage();
+    await stranger.goto(`${evil.address}docs`);
+    const outcomes = await stranger.evaluate(async (target) => {
+      const attempt = async (init) => {
+        try {
+          return (await fetch(`${target}groups`, { method: "POST", body: '{"group_name":"stolen"}', credentials: "include", ...init })).status;
+        } catch {
+          return "blocked";
+        }
+      };
+      return [
+        await attempt({ mode: "no-cors" }),
+        await attempt({ headers: { "content-type": "application/json" } }),
+        await attempt({ headers: { "content-type": "application/json", "x-mito-page": "1" } }),
+      ];
+    }, home);
+    assert.deepEqual(outcomes.slice(1), ["blocked", "blocked"]);
+    const groups = await system.call("/users/groups", { token });
+    assert.ok(!("stolen" in groups.groups), JSON.stringify(groups));
+    await stranger.close();
+    evil.stop();
+    expected = /(?!)/;
+  },
+
+  async "page works below a path"() {
+    const below = await startProxy(system.address, "/lab/mito/", options.dist);
+    const [job] = await submit([task("below", ["echo", "hello below"])]);
+    const other = await system.browser();
+    watch(other.page);
+    await logIn(other.page, token, below.address);
+    await open(other.page, `#/jobs/${job}`, below.address);
+    await other.page.click("text=Open its task");
+    await other.page.waitForSelector("text=hello below");
+    const [download] = await Promise.all([
+      other.page.waitForEvent("download"),
+      other.page.click(".log a:has-text('Download')"),
+    ]);
+    assert.match(download.suggestedFilename(), /stdout\.txt$/);
+    await other.page.close();
+    below.stop();
+  },
+
+  async "no page scrolls sideways at 360 pixels, and axe finds nothing serious"() {
+    await logIn(page, system.token);
+    const number = await system.submit("--name", "shown", "-F", "x=1..3", "--", "sh", "-c", "echo {x}; exit $(({x} % 2))");
+    await until("it ends", async () => (await system.call(`/v1/jobs/${number}`)).ended_at);
+    const views = await shown(number);
+    for (const colorScheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      for (const [name, fragment] of Object.entries(views)) {
+        await open(page, fragment);
+        await page.waitForFunction(() => !document.querySelector("[aria-label=Loading]") || location.hash.includes("gallery"));
+        assert.deepEqual(await findings(page), [], `${name}, ${colorScheme}`);
+      }
+    }
+    await page.setViewportSize({ width: 360, height: 740 });
+    for (const [name, fragment] of Object.entries(views)) {
+      await open(page, fragment);
+      await page.waitForFunction(() => !document.querySelector("[aria-label=Loading]") || location.hash.includes("gallery"));
+      const width = await page.evaluate(() => document.documentElement.scrollWidth);
+      assert.ok(width <= 360, `${name}: ${width} pixels`);
+    }
+    await page.click("[aria-label=Menu]");
+    await page.click("nav a:has-text('Jobs')");
+    await page.waitForSelector("h1:has-text('Jobs')");
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await page.emulateMedia({ colorScheme: "light", reducedMotion: "reduce" });
+  },
+
+  async "keyboard opens pages and the list of keys"() {
+    await logIn(page, token);
+    await page.keyboard.press("g");
+    await page.keyboard.press("j");
+    await page.waitForSelector("h1:has-text('Jobs')");
+    await page.keyboard.press("?");
+    await page.waitForSelector("dialog[open]:has-text('Keyboard')");
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("g");
+    await page.keyboard.press("w");
+    await page.waitForSelector("h1:has-text('Workers')");
+  },
+
+  async "idle page sends less than a request a second"() {
+    await logIn(page, token);
+    for (const fragment of ["#/", "#/jobs", "#/workers"]) {
+      await open(page, fragment);
+      await page.waitForTimeout(1000);
+      let requests = 0;
+      const counted = () => (requests += 1);
+      page.on("request", counted);
+      await page.waitForTimeout(3000);
+      page.off("request", counted);
+      assert.ok(requests < 3, `${fragment}: ${requests} requests in 3 s`);
+    }
+  },
+
+  async "restart of the coordinator interrupts nothing"() {
+    await logIn(page, system.token);
+    const number = await system.submit("--name", "survivor", "-F", "x=1..4", "--", "sh", "-c", "sleep 3; echo done {x}");
+    await open(page, `#/jobs/${number}`);
+    await page.waitForSelector(".state.running");
+    expected = /Failed to load resource|ERR_|net::|50[234]/;
+    await system.halt();
+    await page.waitForSelector("text=/^Disconnected/");
+    await system.serve();
+    await page.waitForSelector("text=/^Disconnected/", { state: "detached", timeout: 30_000 });
+    await page.waitForSelector(".state.succeeded", { timeout: 40_000 });
+    expected = /(?!)/;
+  },
+};
+
+/** A view of each kind. */
+async function shown(job) {
+  return {
+    overview: "#/",
+    jobs: "#/jobs",
+    job: `#/jobs/${job}`,
+    task: `#/tasks/${await firstTask(job)}?of=${job}/1`,
+    workers: "#/workers",
+    groups: "#/groups",
+    schedules: "#/schedules",
+    admin: "#/admin",
+    users: "#/admin/users",
+    audit: "#/admin/audit",
+    gallery: "#/gallery",
+  };
+}
+
+let failed = 0;
+setTimeout(() => void abort(), LIMIT).unref();
+try {
+  await runAll();
+} finally {
+  proxy?.stop();
+  await system.stop();
+}
+process.exit(failed === 0 ? 0 : 1);
+
+/** Ends everything that was started if a test hangs. */
+async function abort() {
+  console.log(`FAIL  the tests take longer than ${LIMIT / 1000} s`);
+  await system.stop();
+  process.exit(1);
+}
+
+async function runAll() {
+for (const [name, test] of Object.entries(tests)) {
+  if (options.only && !name.includes(options.only)) continue;
+  const started = Date.now();
+  complaints.length = failures.length = 0;
+  try {
+    await test();
+    assert.deepEqual(complaints, []);
+    console.log(`ok    ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAIL  ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)\n${error.stack}`);
+    console.log(`      at ${page.url()}; complaints: ${complaints.join("; ")}; ${failures.join("; ")}`);
+    if (options.look) await page.screenshot({ path: `${options.look}/failed-${failed}.png` }).catch(() => {});
+  }
+  expected = /(?!)/;
+}
+if (options.look && !options.only) {
+  await logIn(page, system.token);
+  await system.run("schedule", "add", "nightly", "0 3 * * *", "--", "true");
+  const jobs = await system.call("/v1/jobs/query", { body: { name: "flaky" } });
+  await look(page, await shown(jobs.jobs[0].job), options.look);
+}
+}
