@@ -43,6 +43,22 @@ async fn one_slot_worker_runs_what_the_task_before_it_watches() {
     assert!(begun.elapsed() < LIMIT_OF_WATCH * 2, "{:?}", begun.elapsed());
 }
 
+/// The archive does not exist when the worker takes the task that needs it.
+#[tokio::test(flavor = "multi_thread")]
+async fn artifact_of_the_watched_task_is_fetched_after_the_wait() {
+    let home = Home::new();
+    let coordinator = home.coordinator(0, "600s").await;
+    let admin = Person::administrator(&home, &coordinator);
+    let make = "sleep 1; echo made >$MITO_RESULT_DIR/made";
+    let first = admin.submits(&["--", "sh", "-c", make]).await;
+    let (watch, archive) = (format!("{first},TaskCommitted"), format!("artifact={first}:result:made.tar.gz"));
+    let read = "tar xzf $MITO_RESOURCE_DIR/made.tar.gz -O | grep made";
+    let watching =
+        admin.submits(&["-p", "9", "--watch", &watch, "-r", &archive, "--", "sh", "-c", read]).await;
+    let _worker = home.worker(&coordinator.address, "1").await;
+    admin.run_ok(&["tasks", "wait", &first, &watching]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn watching_task_without_a_slot_times_out_and_stops() {
     let home = Home::new();
