@@ -30,6 +30,8 @@ pub const MAX_OBJECT_KEY_BYTES: usize = 1023;
 pub const IDEMPOTENCY_KEY_LIFE: Duration = Duration::from_hours(30 * 24);
 /// How long the removal of a worker is remembered, so that it does not register again by itself.
 pub const DEPARTURE_LIFE: Duration = Duration::from_hours(30 * 24);
+/// Characters in the host name of a worker; a name in the DNS has at most 253.
+pub const MAX_HOST_CHARS: usize = 253;
 /// Bytes in the name of a machine or of a boot.
 pub const MAX_MACHINE_BYTES: usize = 128;
 /// Longest timeout of a task: a hundred years.

@@ -8,6 +8,7 @@ use mitosis_protocol::worker::WorkerState;
 use uuid::Uuid;
 
 use crate::ids::{GroupId, UserId, WorkerId};
+use crate::limits::MAX_HOST_CHARS;
 use crate::tags::TagSet;
 
 /// The protocol that a worker speaks.
@@ -36,6 +37,8 @@ pub struct Worker {
     pub id: WorkerId,
     /// The UUID, which is new at every start of the process.
     pub uuid: Uuid,
+    /// The name of its machine, if it sent one.
+    pub host: Option<String>,
     /// The user who registered it.
     pub creator: UserId,
     /// The name of that user.
@@ -70,9 +73,30 @@ pub struct Worker {
     pub held_groups: Vec<GroupId>,
 }
 
+/// The host name that a worker sent, without characters that are not for display, and shortened to
+/// [`MAX_HOST_CHARS`]; none if nothing is left.
+pub fn host_name(sent: &str) -> Option<String> {
+    let shown = |character: &char| !character.is_control() && !character.is_whitespace();
+    let name: String = sent.chars().filter(shown).take(MAX_HOST_CHARS).collect();
+    (!name.is_empty()).then_some(name)
+}
+
 impl Worker {
     /// The protocol that it speaks.
     pub const fn kind(&self) -> WorkerKind {
         WorkerKind::of_slots(self.slots)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_name_has_no_control_characters_and_a_limit() {
+        assert_eq!(host_name("node-17.example").as_deref(), Some("node-17.example"));
+        assert_eq!(host_name(" a\u{1b}[31m\nb\0 ").as_deref(), Some("a[31mb"));
+        assert_eq!(host_name("\u{9b}\t"), None);
+        assert_eq!(host_name(&"ü".repeat(1_000)).unwrap().chars().count(), MAX_HOST_CHARS);
     }
 }

@@ -35,6 +35,9 @@ pub struct ReasonFacts {
     /// The worker that holds or last held the task; with `tags_missing`, the one that lacks the fewest tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<Uuid>,
+    /// The host name of the worker that holds or last held the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The number of workers in the text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workers: Option<u64>,

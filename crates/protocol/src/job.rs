@@ -473,6 +473,9 @@ pub struct AttemptInfo {
     /// The worker; none if the task was cancelled while it waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<Uuid>,
+    /// The host name of the worker, which stays known when the worker has left; none if it sent none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// When the worker claimed the task.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "timestamp::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime, example = "2031-02-09T17:04:05Z")]

@@ -61,6 +61,9 @@ pub struct RegisterWorkerRequest {
     #[serde(default, with = "duration::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "2min")]
     pub lost_after: Option<Duration>,
+    /// The host name of the worker, for display. Native.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The machine of the worker: tasks that an earlier worker of the same user held there before a reboot are
     /// requeued at once. Native.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,6 +87,9 @@ pub struct RegisterWorkerReply {
 pub struct WorkerInfo {
     /// The UUID.
     pub worker_id: Uuid,
+    /// The host name that it sent. Native.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The name of the user who registered it.
     pub creator_username: String,
     /// The tags that it offers.

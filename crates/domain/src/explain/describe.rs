@@ -23,7 +23,8 @@ struct Description {
 
 /// Explains the state of a task.
 pub fn explain(facts: &Facts, moment: &Moment) -> Explanation {
-    let Description { code, text, hint, facts: about } = Reason::of(facts, moment).describe(moment.now);
+    let described = Reason::of(facts, moment).describe(moment.now).on_host(facts.host.as_deref());
+    let Description { code, text, hint, facts: about } = described;
     Explanation { uuid: facts.uuid, state: facts.standing.state(), code, text, hint, facts: about }
 }
 
@@ -380,6 +381,13 @@ impl Description {
 
     fn facts(self, facts: ReasonFacts) -> Self {
         Self { facts, ..self }
+    }
+
+    /// Adds the host name of the worker.
+    fn on_host(self, host: Option<&str>) -> Self {
+        let (Some(host), Some(worker)) = (host, self.facts.worker) else { return self };
+        let text = self.text.replacen(&worker.to_string(), &format!("{worker} ({host})"), 1);
+        Self { text, facts: ReasonFacts { host: Some(host.to_owned()), ..self.facts }, ..self }
     }
 }
 

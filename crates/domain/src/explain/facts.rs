@@ -21,6 +21,8 @@ pub struct Facts {
     pub tags: TagSet,
     /// The state of the task, with the facts that matter in it.
     pub standing: Standing,
+    /// The host name of the worker that holds or last held it, if known.
+    pub host: Option<String>,
 }
 
 /// The state of a task, with the facts that matter in it.

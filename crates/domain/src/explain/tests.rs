@@ -33,12 +33,26 @@ fn words(text: &str) -> TagSet {
 }
 
 fn described_at(standing: Standing, moment: &Moment) -> Explanation {
-    let facts = Facts { uuid: TASK, group: "lab".into(), tags: words("eu gpu"), standing };
-    explain(&facts, moment)
+    explain(&facts(standing), moment)
+}
+
+fn facts(standing: Standing) -> Facts {
+    Facts { uuid: TASK, group: "lab".into(), tags: words("eu gpu"), standing, host: None }
 }
 
 fn described(standing: Standing) -> Explanation {
     described_at(standing, &up_for(LEASE * 100))
+}
+
+#[test]
+fn host_of_the_worker_is_named() {
+    let running = Facts { host: Some("node-17".into()), ..facts(held(LEASE)) };
+    let running = explain(&running, &up_for(LEASE * 100));
+    let text = format!("It has been running on worker {WORKER} (node-17) for ");
+    assert!(running.text.starts_with(&text), "{}", running.text);
+    assert_eq!(running.facts.host.as_deref(), Some("node-17"));
+    let waiting = Facts { host: Some("node-17".into()), ..facts(ready(EligibleWorkers::default())) };
+    assert_eq!(explain(&waiting, &up_for(LEASE * 100)).facts.host, None);
 }
 
 #[test]

@@ -54,6 +54,7 @@ impl WorkerConfig {
                 lifetime: layers.get(keys::LIFETIME),
                 slots: None,
                 lost_after,
+                host: None,
                 machine: None,
             },
             slots,

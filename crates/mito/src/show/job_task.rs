@@ -195,9 +195,13 @@ impl Record for TaskDetail {
     }
 }
 
-/// An attempt: `1: failed, exit code 3, on 3f0c…, 2031-02-09 17:04:05`.
+/// An attempt: `1: failed, exit code 3, on node-17 (worker 3f0c…), 2031-02-09 17:04:05`.
 fn described(attempt: &AttemptInfo) -> Cell {
-    let worker = attempt.worker.map(|worker| format!(", on {worker}")).unwrap_or_default();
+    let worker = match (attempt.worker, &attempt.host) {
+        (Some(worker), Some(host)) => format!(", on {host} (worker {worker})"),
+        (Some(worker), None) => format!(", on worker {worker}"),
+        (None, _) => String::new(),
+    };
     let exit = match (attempt.outcome, attempt.exit_code) {
         // A command that did not start has no exit code.
         (AttemptOutcome::Failed, Some(code @ 1..)) => format!(", exit code {code}"),

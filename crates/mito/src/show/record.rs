@@ -1,6 +1,8 @@
 //! Records: objects with declared fields.
 
-use mitosis_protocol::{Timestamp, Uuid};
+use std::fmt::Display;
+
+use mitosis_protocol::Timestamp;
 use serde::Serialize;
 
 use super::style::{TerminalStyle, Tone};
@@ -93,8 +95,8 @@ impl Cell {
         if count == 0 { Self::Nothing } else { Self::Toned(count.to_string(), tone) }
     }
 
-    pub(crate) fn optional(uuid: Option<Uuid>) -> Self {
-        uuid.map_or(Self::Nothing, Self::text)
+    pub(crate) fn optional(value: Option<impl Display>) -> Self {
+        value.map_or(Self::Nothing, Self::text)
     }
 
     /// The text for a table or a line, and its tone.

@@ -133,6 +133,7 @@ impl Record for SiteWorkerShown {
         Column::new("held", |worker| Cell::text(worker.0.held_tasks)),
         Column::new("slots", |worker| Cell::text(worker.0.slots)),
         Column::new("creator", |worker| Cell::text(&worker.0.worker.creator_username)),
+        Column::shrinkable(1, "host", |worker| Cell::optional(worker.0.worker.host.as_ref())),
         Column::shrinkable(1, "tags", |worker| Cell::Words(worker.0.worker.tags.clone())),
         Column::shrinkable(2, "labels", |worker| Cell::Words(worker.0.worker.labels.clone())),
         Column::new("heartbeat", |worker| Cell::Age(worker.0.worker.last_heartbeat)),
@@ -150,6 +151,7 @@ impl Record for SiteWorkerShown {
         Column::new("last_heartbeat", |worker| Cell::Time(worker.0.worker.last_heartbeat)),
         Column::new("assigned_task_id", |worker| Cell::optional(worker.0.worker.assigned_task_id)),
         Column::new("missed", |worker| Cell::text(worker.0.worker.missed)),
+        Column::new("host", |worker| Cell::optional(worker.0.worker.host.as_ref())),
     ];
 
     fn id(&self) -> String {

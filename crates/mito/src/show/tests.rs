@@ -98,6 +98,7 @@ fn waiting() -> TaskInfo {
 fn worker() -> WorkerInfo {
     WorkerInfo {
         worker_id: uuid(6),
+        host: Some("node-17".into()),
         creator_username: "ann".into(),
         tags: vec!["gpu".into()],
         labels: vec!["shelf-3".into()],

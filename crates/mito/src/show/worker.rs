@@ -47,6 +47,7 @@ impl Record for WorkerShown {
     const TABLE: &'static [Column<Self>] = &[
         Column::new("state", Self::state),
         Column::new("creator", |worker| Cell::text(&worker.info.creator_username)),
+        Column::shrinkable(1, "host", |worker| Cell::optional(worker.info.host.as_ref())),
         Column::shrinkable(1, "tags", |worker| Cell::Words(worker.info.tags.clone())),
         Column::shrinkable(2, "labels", |worker| Cell::Words(worker.info.labels.clone())),
         Column::new("heartbeat", |worker| Cell::Time(worker.info.last_heartbeat)),
@@ -68,6 +69,7 @@ impl Record for WorkerShown {
         Column::new("lost_after", |worker| {
             worker.info.lost_after.map_or(Cell::Nothing, |limit| Cell::Text(duration::short(limit)))
         }),
+        Column::new("host", |worker| Cell::optional(worker.info.host.as_ref())),
     ];
 
     fn id(&self) -> String {
@@ -76,8 +78,9 @@ impl Record for WorkerShown {
 
     fn facts(&self) -> Vec<Fact> {
         let worker = &self.info;
-        let mut facts = vec![
-            ("uuid", Cell::text(worker.worker_id)),
+        let mut facts = vec![("uuid", Cell::text(worker.worker_id))];
+        facts.extend(worker.host.as_ref().map(|host| ("host", Cell::text(host))));
+        facts.extend([
             ("tags", Cell::Words(worker.tags.clone())),
             ("labels", Cell::Words(worker.labels.clone())),
             ("state", self.state()),
@@ -86,7 +89,7 @@ impl Record for WorkerShown {
             ("updated", Cell::Time(worker.updated_at)),
             ("heartbeat", Cell::Time(worker.last_heartbeat)),
             ("task", worker.assigned_task_id.map_or_else(|| Cell::text("none"), Cell::text)),
-        ];
+        ]);
         facts.extend(worker.lost_after.map(|limit| ("lost after", Cell::Text(duration::short(limit)))));
         facts.extend(worker.lost_at.map(|at| ("lost at", Cell::Time(at))));
         facts.extend(self.group_name.iter().map(|group| ("group", Cell::text(group))));

@@ -79,6 +79,7 @@ impl Scene {
                 lifetime: None,
                 slots: Some(ARCHIVES),
                 lost_after: None,
+                host: None,
                 machine: None,
             })
             .await?

@@ -196,6 +196,7 @@ impl Scene<'_> {
             lifetime: None,
             slots: None,
             lost_after: None,
+            host: None,
             machine: None,
         };
         if let Ok(registered) = user.register_worker(&request).await {

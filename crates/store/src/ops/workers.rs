@@ -38,6 +38,8 @@ pub struct NewWorker {
     pub token_until: Option<Timestamp>,
     /// After how much silence its tasks are requeued; none for the coordinator's limit.
     pub lost_after: Option<Duration>,
+    /// The name of the machine that it runs on, if known.
+    pub host: Option<String>,
     /// The machine that it runs on, if known.
     pub machine: Option<Machine>,
 }

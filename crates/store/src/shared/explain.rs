@@ -9,6 +9,7 @@ use mitosis_protocol::{ExecState, Role};
 use uuid::Uuid;
 
 use super::tasks::get;
+use super::workers::hosts;
 use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, Json, Row, Sql, only, sql};
@@ -26,7 +27,20 @@ impl<B: Backend> Explain for B {
 async fn facts(db: Db<'_>, uuid: Uuid) -> Result<Option<Facts>, StoreError> {
     let Some(task) = get::by_uuid(db, uuid).await? else { return Ok(None) };
     let standing = standing(db, &task).await?;
-    Ok(Some(Facts { uuid, group: task.group_name, tags: task.tags, standing }))
+    let host = match worker(&task.phase) {
+        Some(worker) => hosts::of(db, worker).await?,
+        None => None,
+    };
+    Ok(Some(Facts { uuid, group: task.group_name, tags: task.tags, standing, host }))
+}
+
+/// The worker that holds or last held a task.
+fn worker(phase: &Phase) -> Option<Uuid> {
+    match phase {
+        Phase::Pending | Phase::Ready => None,
+        Phase::Running(attempt) | Phase::Reported(attempt, _) => Some(attempt.worker),
+        Phase::Ended(ending) => ending.reporter,
+    }
 }
 
 async fn standing(db: Db<'_>, task: &Task) -> Result<Standing, StoreError> {

@@ -8,7 +8,7 @@ use mitosis_protocol::Timestamp;
 
 use super::artifacts::records::{self, DeletedRecord};
 use super::jobs::remove;
-use super::workers::tombstones;
+use super::workers::{hosts, tombstones};
 use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Db, List, Row, Sql, sql};
@@ -223,9 +223,11 @@ async fn delete_unneeded(
     let groups = lock_deletable(db, tasks, ended_before).await?;
     let tasks: Vec<i64> = groups.keys().copied().collect();
     let archives = delete_archives(db, &groups, now).await?;
+    let workers = hosts::of_attempts(db, &tasks).await?;
     for delete in DELETE_TASK {
         db.run(delete, &[&List(&tasks)]).await?;
     }
+    hosts::delete_unused(db, &workers).await?;
     Ok(Deleted { tasks: tasks.len() as u64, freed: archives.bytes })
 }
 

@@ -12,11 +12,12 @@ use mitosis_protocol::{TaskResult, Timestamp, WaitStatus};
 
 use super::accounts::read_user;
 use super::jobs::read::all_jobs;
+use super::jobs::reopen::RetriedBy;
 use super::workers::get;
 use crate::StoreError;
 use crate::backend::{Backend, is_timeout};
-use crate::db::{Db, Row, Sql, sql};
-use crate::enum_codes::row_count;
+use crate::db::{Db, Params, Row, Sql, sql};
+use crate::enum_codes::{Code as _, row_count};
 use crate::ops::jobs::Job;
 use crate::ops::query::{FoundWorkers, WorkerPage};
 use crate::ops::site::{AllJobs, ListedGroup, ListedUser, Site, Usage};
@@ -99,8 +100,8 @@ async fn groups(db: Db<'_>, after: i64, limit: u64) -> Result<Vec<ListedGroup>, 
     .await
 }
 
-/// The ends of a time, found by their index, and those of earlier attempts of tasks that were retried since. Nothing is
-/// joined before the sums are made but the task, which is found by its key.
+/// The ends of a time, found by their index, and those of earlier attempts of tasks that were retried since; lost ones don't
+/// count. Nothing is joined before the sums are made but the task, which is found by its key.
 const USAGE: Sql = sql!(
     "
     SELECT u.username AS creator, g.name AS group_name, sums.state, sums.message, sums.is_success, sums.attempts,
@@ -111,7 +112,7 @@ const USAGE: Sql = sql!(
                 WHERE finished_at >= $1 AND finished_at < $2
                 UNION ALL
                 SELECT task_id, state, message, exit_status, claimed_at, finished_at FROM attempt
-                WHERE finished_at >= $1 AND finished_at < $2) ended
+                WHERE finished_at >= $1 AND finished_at < $2 AND retried_by <> $3) ended
           INNER JOIN task t ON t.id = ended.task_id
           GROUP BY t.creator_id, t.group_id, ended.state, ended.message, ended.exit_status = 0) sums
     INNER JOIN users u ON u.id = sums.creator_id
@@ -119,8 +120,8 @@ const USAGE: Sql = sql!(
 );
 
 async fn usage(db: Db<'_>, since: Timestamp, until: Timestamp) -> Result<Vec<Usage>, StoreError> {
-    let rows: Vec<((String, String), UsageCounts)> =
-        db.all(USAGE, &[&since.unix_micros(), &until.unix_micros()], read_usage).await?;
+    let params: Params<'_> = &[&since.unix_micros(), &until.unix_micros(), &RetriedBy::Loss.code()];
+    let rows: Vec<((String, String), UsageCounts)> = db.all(USAGE, params, read_usage).await?;
     let mut sums: BTreeMap<(String, String), UsageCounts> = BTreeMap::new();
     for (key, counts) in rows {
         sums.entry(key).or_default().add(&counts);
@@ -158,7 +159,9 @@ mod tests {
         let steps = steps(USAGE);
         let is_scan =
             |step: &&String| step.contains("SCAN") && (step.contains("done") || step.contains(" t"));
-        assert!(steps.iter().any(|step| step.contains("done_by_time")), "{steps:#?}");
+        for index in ["done_by_time", "attempt_by_time"] {
+            assert!(steps.iter().any(|step| step.contains(index)), "{steps:#?}");
+        }
         assert_eq!(steps.iter().filter(is_scan).count(), 0, "{steps:#?}");
     }
 }

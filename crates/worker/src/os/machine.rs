@@ -11,6 +11,12 @@ pub(crate) fn this() -> Option<Machine> {
     of(&read("/etc/machine-id"), &read("/proc/sys/kernel/random/boot_id"))
 }
 
+/// The host name of this machine, or none if it has none.
+pub(crate) fn host() -> Option<String> {
+    let name = nix::unistd::gethostname().ok()?.to_string_lossy().into_owned();
+    (!name.is_empty()).then_some(name)
+}
+
 /// The machine id is confidential (machine-id(5)), so a digest of it is sent.
 fn of(machine_id: &str, boot_id: &str) -> Option<Machine> {
     let (machine_id, boot_id) = (machine_id.trim(), boot_id.trim());

@@ -32,6 +32,7 @@ impl Session {
         let user = retry(entropy, "logging in", || settings.login.log_in()).await?;
         let request = RegisterWorkerRequest {
             slots: Some(u32::try_from(slots).unwrap_or(u32::MAX)),
+            host: machine::host(),
             machine: machine::this(),
             ..settings.registration.clone()
         };

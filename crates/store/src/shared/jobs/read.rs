@@ -308,10 +308,12 @@ pub(super) async fn tasks(
 /// A cancellation of a waiting task is no attempt: it has no reporter.
 const ATTEMPTS: Sql = sql!(
     "
-    SELECT epoch, state, exit_status, message, reporter_uuid, claimed_at, finished_at, retried_by
+    SELECT epoch, state, exit_status, message, reporter_uuid, claimed_at, finished_at, retried_by,
+           (SELECT h.host FROM worker_host h WHERE h.uuid = a.reporter_uuid) AS host
     FROM attempt a WHERE a.task_id = (SELECT id FROM task WHERE uuid = $1)
     UNION ALL
-    SELECT epoch, state, exit_status, message, reporter_uuid, claimed_at, finished_at, NULL
+    SELECT epoch, state, exit_status, message, reporter_uuid, claimed_at, finished_at, NULL,
+           (SELECT h.host FROM worker_host h WHERE h.uuid = d.reporter_uuid)
     FROM done d WHERE d.task_id = (SELECT id FROM task WHERE uuid = $1) AND d.reporter_uuid IS NOT NULL
     ORDER BY epoch"
 );
@@ -328,6 +330,7 @@ pub(super) async fn attempts(db: Db<'_>, task: Uuid) -> Result<Vec<AttemptInfo>,
         Ok(AttemptInfo {
             attempt: row.value("epoch")?,
             worker: row.value("reporter_uuid")?,
+            host: row.value("host")?,
             started_at: row.optional_time("claimed_at")?,
             ended_at: row.time("finished_at")?,
             outcome,

@@ -30,6 +30,7 @@ macro_rules! select_worker {
             "SELECT w.id, w.uuid, w.creator_id, u.username AS creator_name, u.state AS creator_state,
                 w.tags, w.labels, w.state, w.created_at, w.updated_at, w.slots, w.token_until, w.lost_after,
                 s.last_heartbeat, s.lease_until + clock.lag AS lost_at,
+                (SELECT h.host FROM worker_host h WHERE h.uuid = w.uuid) AS host,
                 s.lease_until - s.lease + s.missed_after + clock.lag AS missed_at, (",
             $held,
             ") AS held FROM worker w ",
@@ -159,6 +160,7 @@ fn read(row: &Row<'_>) -> Result<Worker, StoreError> {
     Ok(Worker {
         id: WorkerId(row.value("id")?),
         uuid: row.value("uuid")?,
+        host: row.value("host")?,
         creator: UserId(row.value("creator_id")?),
         creator_name: row.value("creator_name")?,
         creator_state: row.code("creator_state")?,

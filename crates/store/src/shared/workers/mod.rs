@@ -4,6 +4,7 @@ mod edit;
 pub(crate) mod get;
 mod groups;
 mod held_attempts;
+pub(super) mod hosts;
 mod lock;
 mod register;
 pub(crate) mod remove;

@@ -6,6 +6,7 @@ use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::{Machine, WorkerState};
 
+use super::hosts;
 use crate::StoreError;
 use crate::db::{Db, Json, List, Params, Sql, only, sql};
 use crate::enum_codes::{Code, micros};
@@ -99,6 +100,9 @@ pub(super) async fn register(
     let (lease, missed_after) = (micros(terms.lease), micros(terms.missed_after));
     let session: Params<'_> = &[&worker, &at.now.unix_micros(), &lease, &missed_after, &at.lease.micros()];
     db.run_one(INSERT_SESSION, session).await?;
+    if let Some(host) = &new.host {
+        hosts::note(db, new.uuid, host).await?;
+    }
     if let Some(Machine { id, boot }) = &new.machine {
         db.run(END_LEASES_OF_EARLIER_BOOTS, &[&new.creator.0, id, boot]).await?;
     }

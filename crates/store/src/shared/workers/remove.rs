@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::super::dispatch::lease::{self, Lease};
 use super::super::dispatch::requeue::requeue;
-use super::tombstones;
+use super::{hosts, tombstones};
 use crate::StoreError;
 use crate::db::{Db, Sql, sql};
 use crate::ops::workers::{Departure, Fate};
@@ -45,6 +45,7 @@ pub(crate) async fn remove(
     for delete in DELETE_WORKER {
         db.run(delete, &[&worker.0]).await?;
     }
+    hosts::delete_unused(db, &[uuid]).await?;
     if let Some(departure) = departure {
         tombstones::note(db, uuid, departure, now).await?;
     }

@@ -412,6 +412,7 @@ macro_rules! conformance {
                 }
                 workers {
                     worker_is_stored_as_registered,
+                    host_stays_known_as_long_as_an_attempt,
                     worker_shows_the_tasks_that_it_holds,
                     heartbeats_are_stored_and_gone_workers_returned,
                     tags_and_labels_are_replaced,

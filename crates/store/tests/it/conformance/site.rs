@@ -8,6 +8,7 @@ use mitosis_store::ops::Actor;
 use mitosis_store::ops::accounts::SessionChange;
 use mitosis_store::ops::query::WorkerPage;
 use mitosis_store::ops::tasks::CancelSelection;
+use mitosis_store::ops::workers::Fate;
 
 use crate::backend::Backend;
 use crate::harness::{Answer as _, HOUR, Harness, SECOND};
@@ -66,6 +67,10 @@ pub(crate) async fn use_is_summed_up_by_user_and_group<B: Backend>(harness: &mut
         harness.pass(90 * SECOND);
         harness.finish(&held).await;
     }
+    // A lost attempt does not count.
+    harness.submit_one(&ann).await;
+    harness.claim_one(worker).await;
+    harness.store().sign_off(worker.uuid, Fate::WorkerLost, harness.now).await.answer();
     let between = harness.now + SECOND;
     harness.pass(HOUR);
     let waiting = harness.submit_one(&bob).await;

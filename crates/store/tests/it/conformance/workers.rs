@@ -48,6 +48,44 @@ pub(crate) async fn worker_is_stored_as_registered<B: Backend>(harness: &mut Har
     assert!(harness.store().worker(harness.uuid()).await.unwrap().is_none());
 }
 
+/// The names of workers that attempts name.
+async fn hosts<B: Backend>(harness: &Harness<B>, task: Uuid) -> Vec<Option<String>> {
+    let attempts = harness.store().attempts(task).await.unwrap();
+    attempts.into_iter().map(|attempt| attempt.host).collect()
+}
+
+async fn kept_hosts<B: Backend>(harness: &Harness<B>) -> i64 {
+    harness.scalar("SELECT count(*) FROM worker_host").await
+}
+
+pub(crate) async fn host_stays_known_as_long_as_an_attempt<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let on = |host: &str| NewWorker { host: Some(host.to_owned()), ..harness.new_worker(&ann) };
+    let (lost, idle, second) = (on("node-1"), on("node-2"), on("node-3"));
+    let (lost, idle) = (harness.register(&lost).await, harness.register(&idle).await);
+    let shown = harness.store().worker(lost.uuid).await.unwrap().unwrap();
+    assert_eq!(shown.host.as_deref(), Some("node-1"));
+
+    let task = harness.submit_one(&ann).await;
+    harness.claim_one(lost).await;
+    let facts = harness.store().facts(task).await.unwrap().unwrap();
+    assert_eq!(facts.host.as_deref(), Some("node-1"));
+    harness.store().sign_off(lost.uuid, Fate::WorkerLost, harness.now).await.answer();
+    let second = harness.register(&second).await;
+    harness.finish(&harness.claim_one(second).await).await;
+    for worker in [idle, second] {
+        assert_eq!(stop(harness, worker.uuid, ShutdownOp::Force).await, Stop::Removed);
+    }
+    assert_eq!(hosts(harness, task).await, [Some("node-1".to_owned()), Some("node-3".to_owned())]);
+    let facts = harness.store().facts(task).await.unwrap().unwrap();
+    assert_eq!(facts.host.as_deref(), Some("node-3"));
+    assert_eq!(kept_hosts(harness).await, 2, "no attempt names the idle worker");
+
+    harness.pass(SECOND);
+    harness.store().delete_ended_tasks(harness.now, None, 10, harness.now).await.unwrap();
+    assert_eq!(kept_hosts(harness).await, 0);
+}
+
 pub(crate) async fn worker_shows_the_tasks_that_it_holds<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;

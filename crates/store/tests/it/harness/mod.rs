@@ -256,6 +256,7 @@ impl<B: Backend> Harness<B> {
             credential: None,
             token_until: None,
             lost_after: None,
+            host: None,
             machine: None,
         }
     }

@@ -59,6 +59,7 @@ pub(crate) fn info(worker: Worker, own_groups: &[GroupId], now: Timestamp) -> Wo
     let assigned = held.find(|(_, group)| own_groups.contains(group));
     WorkerInfo {
         worker_id: worker.uuid,
+        host: worker.host,
         assigned_task_id: assigned.map(|(task, _)| *task),
         creator_username: worker.creator_name,
         tags: worker.tags.to_vec(),

@@ -9,7 +9,7 @@ use mitosis_domain::account::{Membership, User};
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
-use mitosis_domain::worker::WorkerKind;
+use mitosis_domain::worker::{WorkerKind, host_name};
 use mitosis_protocol::Role;
 use mitosis_protocol::worker::{Machine, RegisterWorkerReply, RegisterWorkerRequest};
 use mitosis_store::ops::workers::{NewWorker, Registration};
@@ -50,6 +50,7 @@ async fn register(
         credential: Some(authentication.credential()),
         token_until,
         lost_after: lost_after(request.lost_after)?,
+        host: request.host.as_deref().and_then(host_name),
         machine: request.machine.map(machine).transpose()?,
     };
     let terms = terms(&app, WorkerKind::of_slots(new.slots), new.lost_after);
