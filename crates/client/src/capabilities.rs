@@ -81,6 +81,19 @@ impl Client {
             Capabilities::Legacy => Err(ClientError::TooOld { address: self.address().to_owned(), feature }),
         }
     }
+
+    /// Fails if a native coordinator is too old for a feature, which has a name in its health reply. It would ignore the
+    /// fields of the request that it does not know. Asks the coordinator each time.
+    pub async fn require_named(&self, feature: &'static str, name: &str) -> Result<(), ClientError> {
+        self.require(feature).await?;
+        match self.check_address().await?.health {
+            Some(health) if !health.features.iter().any(|known| known == name) => {
+                Err(ClientError::Outdated { address: self.address().to_owned(), feature })
+            }
+            // Another kind of server answered. The request itself reports the error.
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 impl UserClient {

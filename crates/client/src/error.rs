@@ -65,6 +65,14 @@ pub enum ClientError {
         /// The missing feature.
         feature: &'static str,
     },
+    /// A native coordinator does not support a feature. The request was not sent.
+    #[error("the coordinator at {address} does not know {feature}: it is older than this program")]
+    Outdated {
+        /// Scheme, host and port.
+        address: String,
+        /// The missing feature.
+        feature: &'static str,
+    },
     /// The address is invalid.
     #[error("invalid coordinator address `{shown}`: {why}")]
     Address {
@@ -148,7 +156,11 @@ impl ClientError {
             Self::Unreachable { .. } | Self::Silent { .. } | Self::Unexpected { .. } => true,
             Self::Refused { status, .. } => *status >= 500 || *status == 429,
             Self::Intercepted { status, .. } => matches!(status, 429 | 502..=504),
-            Self::TooOld { .. } | Self::Redirected { .. } | Self::Address { .. } | Self::Setup(_) => false,
+            Self::TooOld { .. }
+            | Self::Outdated { .. }
+            | Self::Redirected { .. }
+            | Self::Address { .. }
+            | Self::Setup(_) => false,
         }
     }
 
@@ -203,6 +215,7 @@ impl ClientError {
             Self::TooOld { .. } => Some(
                 "nothing was sent; upgrade the coordinator, or use the commands of 0.6 under `mito client`",
             ),
+            Self::Outdated { .. } => Some("nothing was sent; upgrade the coordinator"),
             Self::Redirected { .. } => Some(
                 "if you trust the target, use its address; redirects are followed only to HTTPS on the same host",
             ),

@@ -46,8 +46,18 @@ pub struct Task {
     pub downstream: Option<Uuid>,
     /// The ended task that this one repeats.
     pub repeats: Option<Uuid>,
+    /// The number of the current or last attempt; zero before the first.
+    pub attempt: Epoch,
     /// The state of the task.
     pub phase: Phase,
+}
+
+impl Task {
+    /// Whether an attempt has ended. The next one may not have started.
+    pub fn has_ended(&self, attempt: Epoch) -> bool {
+        self.attempt > attempt
+            || (self.attempt == attempt && matches!(self.phase, Phase::Ready | Phase::Ended(_)))
+    }
 }
 
 /// The state of a task, with the data that exists in it.

@@ -61,6 +61,19 @@ pub struct HealthReply {
     /// The version of the coordinator. Not sent by old servers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// What this coordinator knows beyond the first native version: the names in [`features`]. Not sent by old servers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
+}
+
+/// Names in [`HealthReply::features`]: for requests with fields that an older coordinator would ignore.
+pub mod features {
+    /// Tasks with a directory, files or standard input.
+    pub const SURROUNDINGS: &str = "surroundings";
+    /// Output of single attempts.
+    pub const ATTEMPT_OUTPUT: &str = "attempt_output";
+    /// All of them.
+    pub const ALL: [&str; 2] = [SURROUNDINGS, ATTEMPT_OUTPUT];
 }
 
 /// `POST /v1/web/login`: one of three ways to log in to the web page.

@@ -90,6 +90,10 @@ pub struct FollowQuery {
     /// such as `10m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
+    /// The attempt whose output is followed. If it has ended, the reply comes at once; its output is that of
+    /// `GET /v1/tasks/{uuid}/logs?attempt=`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<i64>,
     /// How long the coordinator may hold the request when there is nothing to send; at most 20 s.
     #[serde(with = "duration::optional_text", default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "1h 30m")]
@@ -116,9 +120,12 @@ pub struct LogsQuery {
     /// Only what was written since this time: a time, or a duration before now, such as `10m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
-    /// Whether to send new output until the task ends.
+    /// Whether to send new output until the task ends, with that of further attempts.
     #[serde(default)]
     pub follow: bool,
+    /// The output of this attempt, from 1, if it has ended or runs. Without it, that of the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<i64>,
 }
 
 /// The reply to a follower: new output from the requested offsets on.
@@ -141,6 +148,9 @@ pub struct FollowReply {
     pub stderr_offset: Option<u64>,
     /// The state of the task.
     pub state: crate::TaskState,
+    /// The number of the current or last attempt, from 1; none before the first. Native.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<i64>,
     /// Whether the task has ended; output that is missing then is in its `std-log` artifact.
     #[serde(default)]
     pub result: Option<crate::TaskResult>,

@@ -11,6 +11,9 @@ impl UserClient {
     /// repeat.
     pub async fn submit_jobs(&self, jobs: &SubmitJobsRequest) -> Result<SubmitJobsReply, ClientError> {
         self.require(FEATURE).await?;
+        for job in &jobs.jobs {
+            self.require_for_surroundings(&job.task.task_spec).await?;
+        }
         self.call(Method::POST, "/v1/jobs").in_bulk().json(jobs).read().await
     }
 }

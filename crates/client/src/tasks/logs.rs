@@ -35,7 +35,7 @@ impl UserClient {
 }
 
 fn text_of(query: &LogsQuery) -> String {
-    let LogsQuery { stream, offset, stored_offset, tail, since, follow } = query;
+    let LogsQuery { stream, offset, stored_offset, tail, since, follow, attempt } = query;
     let stream = stream.map(|stream| match stream {
         OutputStream::Stdout => "stdout".to_owned(),
         OutputStream::Stderr => "stderr".to_owned(),
@@ -49,6 +49,7 @@ fn text_of(query: &LogsQuery) -> String {
         ("tail", number(tail)),
         ("since", since),
         ("follow", follow.then(|| "true".to_owned())),
+        ("attempt", attempt.map(|attempt| attempt.to_string())),
     ];
     let given = fields.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?)));
     let text: Vec<String> = given.collect();

@@ -1,7 +1,10 @@
 //! Submits one task or many.
 
 use mitosis_protocol::TaskSpec;
-use mitosis_protocol::task::{SubmitTaskReply, SubmitTaskRequest, SubmitTasksReply, SubmitTasksRequest};
+use mitosis_protocol::auth::features;
+use mitosis_protocol::task::{
+    SubmitTaskReply, SubmitTaskRequest, SubmitTasksReply, SubmitTasksRequest, TaskDirectory,
+};
 use reqwest::Method;
 
 use crate::{ClientError, UserClient};
@@ -9,14 +12,33 @@ use crate::{ClientError, UserClient};
 impl UserClient {
     /// Checks that the coordinator knows all fields of a task: it would run the task without an unknown one.
     pub(crate) async fn require_for_spec(&self, spec: &TaskSpec) -> Result<(), ClientError> {
+        self.require_for_surroundings(spec).await?;
         match spec {
             TaskSpec { lost_after: Some(_), .. } => self.require("a task with `lost_after`").await,
-            TaskSpec { directory: Some(_), .. } => self.require("a task with a directory").await,
-            TaskSpec { stdin: Some(_), .. } => self.require("a task with standard input").await,
-            TaskSpec { files, .. } if !files.is_empty() => self.require("a task with files").await,
             TaskSpec { idempotent: true, .. } => self.require("a task that is `idempotent`").await,
             TaskSpec { params, .. } if !params.is_empty() => self.require("a task with parameters").await,
             _ => Ok(()),
+        }
+    }
+
+    /// A coordinator that ignores the directory that a task prefers starts it elsewhere, as it may.
+    pub(crate) async fn require_for_surroundings(&self, spec: &TaskSpec) -> Result<(), ClientError> {
+        let feature = match spec {
+            TaskSpec { directory: Some(TaskDirectory::Prefer(_)), .. } => {
+                self.require("a task with a directory").await?;
+                None
+            }
+            TaskSpec { directory: Some(_), .. } => Some("a task with a directory"),
+            _ => None,
+        };
+        let feature = match spec {
+            TaskSpec { stdin: Some(_), .. } => Some("a task with standard input"),
+            TaskSpec { files, .. } if !files.is_empty() => Some("a task with files"),
+            _ => feature,
+        };
+        match feature {
+            Some(feature) => self.client().require_named(feature, features::SURROUNDINGS).await,
+            None => Ok(()),
         }
     }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::object::ObjectKey;
-use mitosis_protocol::{ArtifactKind, Timestamp};
+use mitosis_protocol::{ArtifactKind, Epoch, Timestamp};
 use uuid::Uuid;
 
 use crate::StoreError;
@@ -146,6 +146,9 @@ pub trait Artifacts {
 
     /// Reads the visible archives of a task.
     async fn artifacts(&self, task: TaskId) -> Result<Vec<Artifact>, StoreError>;
+
+    /// Reads the archives of an ended attempt. Those of earlier attempts are not visible.
+    async fn artifacts_of_attempt(&self, task: TaskId, attempt: Epoch) -> Result<Vec<Artifact>, StoreError>;
 
     /// Reads the visible archives of one kind of many tasks.
     async fn artifacts_of_kind(

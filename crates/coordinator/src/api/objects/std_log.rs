@@ -15,7 +15,8 @@ use mitosis_domain::task::Task;
 use mitosis_log_archive::{Extractor, Index, InvalidArchive, MAX_INDEX_BYTES, StoredPosition};
 use mitosis_objects::{ByteRange, ByteStream, ObjectError};
 use mitosis_protocol::output::OutputStream;
-use mitosis_protocol::{ArtifactKind, Timestamp};
+use mitosis_protocol::{ArtifactKind, Epoch, Timestamp};
+use mitosis_store::ops::artifacts::Artifact;
 
 use super::stored;
 use crate::app::App;
@@ -37,7 +38,19 @@ pub(in crate::api) struct StdLog {
 impl StdLog {
     /// Opens the archive of a task; `None` if it has none.
     pub(in crate::api) async fn of(app: &App, task: &Task) -> Result<Option<Self>, ApiError> {
-        let artifacts = app.store.artifacts(task.id).await?;
+        Self::among(app, app.store.artifacts(task.id).await?).await
+    }
+
+    /// Opens the archive of an ended attempt; `None` if it has none.
+    pub(in crate::api) async fn of_attempt(
+        app: &App,
+        task: &Task,
+        attempt: Epoch,
+    ) -> Result<Option<Self>, ApiError> {
+        Self::among(app, app.store.artifacts_of_attempt(task.id, attempt).await?).await
+    }
+
+    async fn among(app: &App, artifacts: Vec<Artifact>) -> Result<Option<Self>, ApiError> {
         let Some(artifact) = artifacts.into_iter().find(|artifact| artifact.kind == ArtifactKind::StdLog)
         else {
             return Ok(None);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use mitosis_protocol::auth::HealthReply;
+use mitosis_protocol::auth::{HealthReply, features};
 
 use crate::api::routes::{Access, Routes};
 use crate::app::App;
@@ -45,7 +45,8 @@ async fn health(State(app): State<App>) -> (StatusCode, Json<HealthReply>) {
         false => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
     };
     let version = Some(env!("CARGO_PKG_VERSION").to_owned());
-    (code, Json(HealthReply { status: status.to_owned(), parts, version }))
+    let features = features::ALL.map(str::to_owned).to_vec();
+    (code, Json(HealthReply { status: status.to_owned(), parts, version, features }))
 }
 
 async fn status_of<E: std::error::Error + 'static>(

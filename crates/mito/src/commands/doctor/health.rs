@@ -46,6 +46,7 @@ mod tests {
             status: "any".to_owned(),
             parts: parts.iter().map(|(name, state)| ((*name).to_owned(), (*state).to_owned())).collect(),
             version: None,
+            features: Vec::new(),
         };
         let failing = judge(&health(&[("database", "unavailable"), ("objects", "ok")]));
         assert_eq!(failing.verdict(), Verdict::Fail(Exit::Fault));

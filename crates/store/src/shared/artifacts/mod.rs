@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use mitosis_domain::ids::TaskId;
 use mitosis_domain::object::ObjectKey;
-use mitosis_protocol::{ArtifactKind, Timestamp};
+use mitosis_protocol::{ArtifactKind, Epoch, Timestamp};
 use uuid::Uuid;
 
 use crate::StoreError;
@@ -61,6 +61,11 @@ impl<B: Backend> Artifacts for B {
 
     async fn artifacts(&self, task: TaskId) -> Result<Vec<Artifact>, StoreError> {
         self.read(task, |db, task| Box::pin(records::visible(db, *task))).await
+    }
+
+    async fn artifacts_of_attempt(&self, task: TaskId, attempt: Epoch) -> Result<Vec<Artifact>, StoreError> {
+        self.read((task, attempt), |db, (task, attempt)| Box::pin(records::of_attempt(db, *task, *attempt)))
+            .await
     }
 
     async fn artifacts_of_kind(

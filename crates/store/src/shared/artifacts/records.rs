@@ -33,6 +33,24 @@ pub(super) async fn visible(db: Db<'_>, task: TaskId) -> Result<Vec<Artifact>, S
     db.all(VISIBLE_ARTIFACTS, &[&task.0], read).await
 }
 
+/// An attempt that has not ended may still upload.
+const ARTIFACTS_OF_ATTEMPT: Sql = sql!(
+    "
+    SELECT kind, size, object, place, created_at, updated_at
+    FROM artifact a WHERE a.task_id = $1 AND a.epoch = $2
+      AND (a.visible OR EXISTS (SELECT 1 FROM attempt e WHERE e.task_id = $1 AND e.epoch = $2))
+    ORDER BY kind"
+);
+
+/// The archives of an ended attempt.
+pub(super) async fn of_attempt(
+    db: Db<'_>,
+    task: TaskId,
+    attempt: Epoch,
+) -> Result<Vec<Artifact>, StoreError> {
+    db.all(ARTIFACTS_OF_ATTEMPT, &[&task.0, &attempt.0], read).await
+}
+
 const VISIBLE_OF_KIND: Sql = sql!(
     "
     SELECT task_id, kind, size, object, place, created_at, updated_at

@@ -18,6 +18,7 @@ macro_rules! select_task {
             greatest(t.updated_at, coalesce(r.queued_at, 0), coalesce(l.updated_at, 0), coalesce(d.finished_at, 0))
                 AS updated_at,
             t.upstream_uuid, t.downstream_uuid, t.repeats_uuid,
+            coalesce(l.epoch, d.epoch, r.epoch, 0) AS attempt,
             p.task_id AS is_pending, r.task_id AS is_ready,
             w.uuid AS holder, l.epoch, l.claimed_at, l.reported_end,
             d.state AS ended_as, d.exit_status, d.message, d.warnings, d.reporter_uuid, d.finished_at
@@ -81,6 +82,7 @@ fn read(row: &Row<'_>) -> Result<Task, StoreError> {
         upstream: row.value("upstream_uuid")?,
         downstream: row.value("downstream_uuid")?,
         repeats: row.value("repeats_uuid")?,
+        attempt: Epoch(row.value("attempt")?),
         phase: read_phase(row)?,
     })
 }

@@ -7,7 +7,7 @@ use mitosis_domain::ids::GroupId;
 use mitosis_domain::limits;
 use mitosis_domain::task::{Phase, Task};
 use mitosis_domain::timeout::Timeout;
-use mitosis_protocol::TaskSpec;
+use mitosis_protocol::{Epoch, TaskSpec};
 use mitosis_store::ops::Actor;
 use mitosis_store::ops::query::TaskQuery;
 use mitosis_store::ops::tasks::{IdempotencyKey, NewTask, Submission, TaskChange, TaskIds};
@@ -78,6 +78,7 @@ pub(crate) async fn task_is_stored_as_submitted<B: Backend>(harness: &mut Harnes
         upstream: None,
         downstream: None,
         repeats: None,
+        attempt: Epoch::ZERO,
         phase: Phase::Ready,
     };
     assert_eq!(kept, expected);

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use mitosis_domain::task::{Phase, Task};
 use mitosis_protocol::output::{FollowQuery, FollowReply, LogPosition};
-use mitosis_protocol::{Timestamp, Uuid};
+use mitosis_protocol::{Epoch, Timestamp, Uuid};
 use tokio::time::Instant;
 
 use super::live::{self, Event, Live};
@@ -38,7 +38,7 @@ async fn follow(
 ) -> Result<Json<FollowReply>, ApiError> {
     let deadline = Instant::now() + query.wait.unwrap_or_default().min(MAX_WAIT);
     let position = position(&query, app.now())?;
-    let live = Live { app, user, authentication, uuid };
+    let live = Live { app, user, authentication, uuid, attempt: query.attempt.map(Epoch) };
     let FollowQuery { mut stdout, mut stderr, .. } = query;
     let mut is_located = false;
     if let Some(position) = position {
@@ -49,7 +49,7 @@ async fn follow(
     let (event, task) = live.next(Wanted::Bytes { stdout, stderr }, deadline).await?;
     let (out, err) = match event {
         Event::Bytes { stdout, stderr } => (stdout, stderr),
-        Event::Located(_) | Event::Ended | Event::Nothing => {
+        Event::Located(_) | Event::Replaced(_) | Event::Ended | Event::Nothing => {
             (Part { offset: stdout, bytes: Vec::new() }, Part { offset: stderr, bytes: Vec::new() })
         }
     };
@@ -78,5 +78,6 @@ fn reply(task: &Task) -> FollowReply {
         Phase::Ended(ending) => (Some(ending.result), ending.warnings.clone()),
         Phase::Pending | Phase::Ready | Phase::Running(_) | Phase::Reported(..) => (None, Vec::new()),
     };
-    FollowReply { state: task.phase.state(), result, warnings, ..FollowReply::default() }
+    let attempt = (task.attempt > Epoch::ZERO).then_some(task.attempt.0);
+    FollowReply { state: task.phase.state(), attempt, result, warnings, ..FollowReply::default() }
 }

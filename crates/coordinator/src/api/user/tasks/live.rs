@@ -6,7 +6,7 @@ use mitosis_domain::account::User;
 use mitosis_domain::permission::Action;
 use mitosis_domain::task::{Phase, Task};
 use mitosis_protocol::output::{Located, LogPosition};
-use mitosis_protocol::{Timestamp, Uuid, duration};
+use mitosis_protocol::{Epoch, Timestamp, Uuid, duration};
 use tokio::time::{Instant, sleep_until};
 
 use super::find;
@@ -28,6 +28,8 @@ pub(super) struct Live {
     pub(super) user: User,
     pub(super) authentication: Authentication,
     pub(super) uuid: Uuid,
+    /// The attempt that is followed; none until one runs.
+    pub(super) attempt: Option<Epoch>,
 }
 
 /// What happened to a followed task.
@@ -36,6 +38,8 @@ pub(super) enum Event {
     Bytes { stdout: Part, stderr: Part },
     /// The position was found.
     Located(Located),
+    /// The followed attempt has ended, and the task has not, or not with this attempt.
+    Replaced(Epoch),
     /// It has ended.
     Ended,
     /// Nothing until the deadline, or the coordinator stops.
@@ -45,8 +49,8 @@ pub(super) enum Event {
 impl Live {
     /// Waits for output, for the end of the task, or for the deadline. Returns the task as it was read last.
     pub(super) async fn next(&self, wanted: Wanted, deadline: Instant) -> Result<(Event, Task), ApiError> {
-        let Self { app, user, authentication, uuid } = self;
-        let uuid = *uuid;
+        let Self { app, user, authentication, uuid, attempt } = self;
+        let (uuid, attempt) = (*uuid, *attempt);
         // When the request was last sent to the other coordinators.
         let mut requested: Option<Instant> = None;
         let mut changes = TaskChanges::subscribe(app.clone(), uuid);
@@ -63,6 +67,10 @@ impl Live {
                 }
                 _ => (Instant::now(), find(app, user, uuid, Action::View).await?),
             };
+            let is_last = matches!(task.phase, Phase::Ended(_)) && attempt == Some(task.attempt);
+            if let Some(attempt) = attempt.filter(|attempt| task.has_ended(*attempt) && !is_last) {
+                return Ok((Event::Replaced(attempt), task));
+            }
             if matches!(task.phase, Phase::Ended(_)) {
                 return Ok((Event::Ended, task));
             }

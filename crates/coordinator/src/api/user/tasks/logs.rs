@@ -13,7 +13,7 @@ use mitosis_domain::task::{Phase, Task};
 use mitosis_log_archive::{StoredPosition, omission_mark};
 use mitosis_objects::{ByteRange, ByteStream, Span};
 use mitosis_protocol::output::{LOG_OFFSET_HEADER, LogPosition, LogsQuery, MAX_TAIL_LINES, OutputStream};
-use mitosis_protocol::{ErrorCode, Timestamp, Uuid};
+use mitosis_protocol::{Epoch, ErrorCode, Timestamp, Uuid};
 use tokio::time::Instant;
 
 use super::find;
@@ -55,6 +55,13 @@ async fn logs(
     let start = Start::of(&query, app.now())?;
     let task = find(&app, &user, uuid, Action::View).await?;
     let open = app.stream_limiter.open(user.id)?;
+    if let Some(attempt) = query.attempt.map(Epoch)
+        && !(task.attempt == attempt && matches!(task.phase, Phase::Running(_) | Phase::Reported(..)))
+    {
+        let ended = ended_attempt(&app, &task, attempt).await?;
+        let log = StdLog::of_attempt(&app, &task, attempt).await?.ok_or_else(|| not_kept(&task))?;
+        return Logs::stored(&log, &query, start, ended, range_of(&headers), open).await;
+    }
     if let Phase::Ended(ending) = &task.phase {
         let ended = ending.at;
         let log = stored(&app, &task).await?;
@@ -72,8 +79,19 @@ async fn logs(
             .hint("`follow=true` waits for its output")
             .into());
     }
-    let live = Live { app, user, authentication, uuid };
+    let live = Live { app, user, authentication, uuid, attempt: None };
     Logs::live(live, &query, start, open).await
+}
+
+/// When an attempt ended.
+async fn ended_attempt(app: &App, task: &Task, attempt: Epoch) -> Result<Timestamp, ApiError> {
+    let attempts = app.store.attempts(task.uuid).await?;
+    let found = attempts.into_iter().find(|ended| ended.attempt == attempt.0);
+    let missing = || {
+        Rejection::new(ErrorCode::NotFound, format!("task `{}` has no attempt {attempt}", task.uuid))
+            .hint("`mito show` lists the attempts of a task")
+    };
+    Ok(found.ok_or_else(missing)?.ended_at)
 }
 
 /// Where the output starts.
@@ -187,6 +205,7 @@ impl Logs {
             until: None,
             start,
             rest: None,
+            next: None,
             _open: open,
         };
         if let Start::Offset(offset) = start {
@@ -274,8 +293,10 @@ struct Follower {
     /// Where to end, if it is not followed to its end.
     until: Option<[u64; 2]>,
     start: Start,
-    /// What is stored after the end of the task.
+    /// What is stored after the end of the task, or of an attempt.
     rest: Option<ByteStream>,
+    /// The attempt to follow after the rest of an earlier one.
+    next: Option<Epoch>,
     _open: CountGuard,
 }
 
@@ -317,7 +338,9 @@ impl Follower {
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         loop {
             if let Some(rest) = &mut self.rest {
-                return rest.try_next().await;
+                let bytes = rest.try_next().await?;
+                let Some(next) = self.next.filter(|_| bytes.is_none()) else { return Ok(bytes) };
+                self.start_attempt(next);
             }
             if self.is_complete() {
                 return Ok(None);
@@ -331,7 +354,12 @@ impl Follower {
                 stdout: unwanted(self.wanted[0], stdout),
                 stderr: unwanted(self.wanted[1], stderr),
             };
-            match self.live.next(wanted, Instant::now() + LONG_POLL).await.map_err(io::Error::other)? {
+            let (event, task) =
+                self.live.next(wanted, Instant::now() + LONG_POLL).await.map_err(io::Error::other)?;
+            if self.until.is_none() && matches!(task.phase, Phase::Running(_) | Phase::Reported(..)) {
+                self.live.attempt.get_or_insert(task.attempt);
+            }
+            match (event, task) {
                 (Event::Bytes { stdout, stderr }, _) => {
                     let mut bytes = Vec::new();
                     for (number, part) in [stdout, stderr].into_iter().enumerate() {
@@ -342,6 +370,9 @@ impl Follower {
                     }
                 }
                 (Event::Ended, task) => self.open_rest(&task).await.map_err(io::Error::other)?,
+                (Event::Replaced(attempt), task) => {
+                    self.open_rest_of(&task, attempt).await.map_err(io::Error::other)?;
+                }
                 (Event::Located(_) | Event::Nothing, _) => {}
             }
         }
@@ -372,14 +403,33 @@ impl Follower {
             .all(|(wanted, (offset, until))| !wanted || *offset >= until)
     }
 
+    /// Follows an attempt from its start.
+    fn start_attempt(&mut self, attempt: Epoch) {
+        self.live.attempt = Some(attempt);
+        (self.offsets, self.start) = ([0, 0], Start::Offset(0));
+        (self.rest, self.next) = (None, None);
+    }
+
     /// Continues with what is stored. A task that ended without output has nothing more.
     async fn open_rest(&mut self, task: &Task) -> Result<(), ApiError> {
+        let log = StdLog::of(&self.live.app, task).await?;
+        self.open_stored(log, task).await
+    }
+
+    /// Continues with what is stored of an attempt, and then with the next attempt.
+    async fn open_rest_of(&mut self, task: &Task, attempt: Epoch) -> Result<(), ApiError> {
+        let log = StdLog::of_attempt(&self.live.app, task, attempt).await?;
+        self.next = Some(attempt.next());
+        self.open_stored(log, task).await
+    }
+
+    async fn open_stored(&mut self, log: Option<StdLog>, task: &Task) -> Result<(), ApiError> {
         let ended = match &task.phase {
             Phase::Ended(ending) => ending.at,
             _ => self.live.app.now(),
         };
         let mut parts = Vec::new();
-        if let Some(log) = StdLog::of(&self.live.app, task).await? {
+        if let Some(log) = log {
             for (number, of) in [OutputStream::Stdout, OutputStream::Stderr].into_iter().enumerate() {
                 if self.wanted[number] {
                     let start = match self.start {
