@@ -89,12 +89,6 @@ impl<'a> Expansion<'a> {
         (first..self.len()).map(|index| self.task(index))
     }
 
-    /// The parameters of one task, from 0, and their values: all that distinguishes it from the other tasks. Panics past
-    /// the end.
-    pub fn params(&self, index: u64) -> Vec<(&'a str, Cow<'a, str>)> {
-        self.blueprint.plan.names().zip(self.blueprint.plan.row(index)).collect()
-    }
-
     /// An upper bound of the bytes of all texts of one task, computed without expanding any. As in the limits of a
     /// command, each text counts one byte more than it has.
     pub fn largest_task_bytes(&self) -> u64 {

@@ -349,9 +349,6 @@ pub trait Jobs {
 
     /// Reads the ended attempts of a task, oldest first.
     async fn attempts(&self, task: Uuid) -> Result<Vec<AttemptInfo>, StoreError>;
-
-    /// The job and the index of tasks that belong to one.
-    async fn jobs_of_tasks(&self, tasks: &[Uuid]) -> Result<Vec<(Uuid, JobId, u64)>, StoreError>;
 }
 
 /// The change of the counts of a job.

@@ -174,8 +174,4 @@ impl<B: Backend> Jobs for B {
     async fn attempts(&self, task: Uuid) -> Result<Vec<AttemptInfo>, StoreError> {
         self.read(task, |db, task| Box::pin(read::attempts(db, *task))).await
     }
-
-    async fn jobs_of_tasks(&self, tasks: &[Uuid]) -> Result<Vec<(Uuid, JobId, u64)>, StoreError> {
-        self.read(tasks.to_vec(), |db, tasks| Box::pin(read::jobs_of_tasks(db, tasks))).await
-    }
 }

@@ -339,17 +339,3 @@ pub(super) async fn attempts(db: Db<'_>, task: Uuid) -> Result<Vec<AttemptInfo>,
     })
     .await
 }
-
-const JOBS_OF_TASKS: Sql = sql!(
-    "
-    SELECT t.uuid, j.id, t.id - j.first_id + 1 AS task_index
-    FROM task t INNER JOIN job j ON j.id = t.job_id WHERE t.uuid = ANY($1::uuid[])"
-);
-
-/// The job and the index of each task that belongs to one.
-pub(super) async fn jobs_of_tasks(db: Db<'_>, tasks: &[Uuid]) -> Result<Vec<(Uuid, JobId, u64)>, StoreError> {
-    db.all(JOBS_OF_TASKS, &[&List(tasks)], |row| {
-        Ok((row.value("uuid")?, JobId(row.value("id")?), unsigned(row, "task_index")?))
-    })
-    .await
-}
