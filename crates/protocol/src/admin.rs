@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::job::JobInfo;
 use crate::worker::WorkerInfo;
-use crate::{Md5Password, Timestamp};
+use crate::{Md5Password, Timestamp, timestamp};
 
 /// The state of a user or a group (§2.1). Any state but `Active` refuses every call of the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -105,8 +105,12 @@ pub struct UserSummary {
     /// How many groups the user has created.
     pub group_count: i32,
     /// When the account was created.
+    #[serde(with = "timestamp::rfc3339")]
+    #[schema(value_type = String, format = DateTime, example = "2031-02-09T17:04:05Z")]
     pub created_at: Timestamp,
     /// The last login; null if there was none.
+    #[serde(default, with = "timestamp::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime, example = "2031-02-09T17:04:05Z")]
     pub last_login_at: Option<Timestamp>,
 }
 
@@ -138,6 +142,8 @@ pub struct GroupSummary {
     /// Bytes that it stores.
     pub storage_used: i64,
     /// When it was created.
+    #[serde(with = "timestamp::rfc3339")]
+    #[schema(value_type = String, format = DateTime, example = "2031-02-09T17:04:05Z")]
     pub created_at: Timestamp,
 }
 
@@ -177,8 +183,12 @@ pub struct SiteJobsReply {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UsageReply {
     /// The beginning of the time.
+    #[serde(with = "timestamp::rfc3339")]
+    #[schema(value_type = String, format = DateTime, example = "2031-02-09T17:04:05Z")]
     pub since: Timestamp,
     /// Its end.
+    #[serde(with = "timestamp::rfc3339")]
+    #[schema(value_type = String, format = DateTime, example = "2031-02-09T17:04:05Z")]
     pub until: Timestamp,
     /// One row for each user and group with attempts that ended in this time.
     pub usage: Vec<UsageRow>,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::Timestamp;
+use crate::{Timestamp, timestamp};
 
 /// `GET /v1/admin/audit`, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -20,6 +20,8 @@ pub struct AuditEntry {
     /// The number of the entry; it increases with time.
     pub id: i64,
     /// When the action happened.
+    #[serde(with = "timestamp::rfc3339")]
+    #[schema(value_type = String, format = DateTime, example = "2031-02-09T17:04:05Z")]
     pub at: Timestamp,
     /// The name of the user, as it was given.
     pub actor: String,

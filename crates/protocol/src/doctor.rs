@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::Timestamp;
+use crate::{Timestamp, timestamp};
 
 /// The bytes that a probe uploads and downloads.
 pub const PROBE: &[u8] = b"mitosis doctor\n";
@@ -14,6 +14,8 @@ pub struct DoctorReply {
     /// Version of the coordinator.
     pub version: String,
     /// The time on its clock.
+    #[serde(with = "timestamp::rfc3339")]
+    #[schema(value_type = String, format = DateTime, example = "2031-02-09T17:04:05Z")]
     pub now: Timestamp,
     /// The version of the database schema.
     pub schema: i64,
@@ -88,6 +90,8 @@ pub struct BackgroundTask {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PassOutcome {
     /// When it began.
+    #[serde(with = "timestamp::rfc3339")]
+    #[schema(value_type = String, format = DateTime, example = "2031-02-09T17:04:05Z")]
     pub at: Timestamp,
     /// How long it took.
     pub duration_ms: u64,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{ResultWarning, TaskInfo, TaskResult, TaskState, Timestamp};
+use crate::{ResultWarning, TaskInfo, TaskResult, TaskState, Timestamp, WaitStatus, timestamp};
 
 /// The state of a task since a moment, as the `data` of a server-sent event named `task`.
 ///
@@ -24,11 +24,25 @@ pub struct TaskEvent {
     pub state: TaskState,
     /// The result, once the task has ended.
     pub result: Option<TaskResult>,
+    /// The exit code as a shell shows it: that of the command, or 128 plus the signal; left out until the task has ended, and if
+    /// the command did not run. Native.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
     /// Warnings about outputs that were not stored; left out if there are none. Native.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<ResultWarning>,
     /// When the state was reached.
+    #[serde(with = "timestamp::rfc3339")]
+    #[schema(value_type = String, format = DateTime, example = "2031-02-09T17:04:05Z")]
     pub at: Timestamp,
+}
+
+/// The exit code of a task as a shell shows it; none if it has not ended, or did not run.
+pub fn exit_code(state: TaskState, result: Option<TaskResult>) -> Option<i32> {
+    match (state, result?.exit_status) {
+        (TaskState::Cancelled, WaitStatus::SUCCESS) => None,
+        (_, status) => Some(i32::from(status.shell_code().0)),
+    }
 }
 
 impl From<TaskInfo> for TaskEvent {
@@ -39,6 +53,7 @@ impl From<TaskInfo> for TaskEvent {
             task_id: info.task_id,
             state: info.state,
             result: info.result,
+            exit_code: exit_code(info.state, info.result),
             warnings: info.warnings,
             at: info.updated_at,
         }

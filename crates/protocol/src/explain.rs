@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{TaskState, Timestamp};
+use crate::{TaskState, Timestamp, timestamp};
 
 /// `GET /v1/tasks/{uuid}/explain`: `text` and `hint` for people, `code` and its facts for programs. Facts that
 /// don't belong to the code are left out.
@@ -49,13 +49,15 @@ pub struct ReasonFacts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ahead: Option<u64>,
     /// When the worker claimed the task, sent its last heartbeat, or the task ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "timestamp::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime, example = "2031-02-09T17:04:05Z")]
     pub since: Option<Timestamp>,
     /// The job of the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<i64>,
     /// When the state changes by itself: a lease expires, or the next attempt is due.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "timestamp::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime, example = "2031-02-09T17:04:05Z")]
     pub until: Option<Timestamp>,
 }
 

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::task::{TaskFilter, TaskResult, TaskState};
-use crate::{ResultWarning, Timestamp};
+use crate::{ResultWarning, Timestamp, timestamp};
 
 /// `POST /v1/tasks/results`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
@@ -50,6 +50,12 @@ pub struct TaskOutcome {
     pub uuid: Uuid,
     /// Number within the group, from 1.
     pub task_id: i64,
+    /// The job that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<i64>,
+    /// The index within the job, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<u64>,
     /// The state of the task.
     pub state: TaskState,
     /// The sweep parameters of the task.
@@ -58,13 +64,21 @@ pub struct TaskOutcome {
     /// The result, once the task has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<TaskResult>,
+    /// The exit code as a shell shows it: that of the command, or 128 plus the signal; left out until the task has ended, and if
+    /// the command did not run. Native.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
     /// When it was submitted.
+    #[serde(with = "timestamp::rfc3339")]
+    #[schema(value_type = String, format = DateTime, example = "2031-02-09T17:04:05Z")]
     pub created_at: Timestamp,
     /// When a worker claimed it, for the last attempt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "timestamp::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime, example = "2031-02-09T17:04:05Z")]
     pub started_at: Option<Timestamp>,
     /// When its result was committed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "timestamp::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime, example = "2031-02-09T17:04:05Z")]
     pub finished_at: Option<Timestamp>,
     /// The ended task that this one repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]

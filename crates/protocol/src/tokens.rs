@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::Timestamp;
+use crate::{Timestamp, timestamp};
 
 /// The prefix of all personal tokens, so that leaked ones can be found.
 pub const PREFIX: &str = "mito_pat_";
@@ -54,8 +54,12 @@ pub struct TokenInfo {
     /// The scope.
     pub scope: TokenScope,
     /// When it was created.
+    #[serde(with = "timestamp::rfc3339")]
+    #[schema(value_type = String, format = DateTime, example = "2031-02-09T17:04:05Z")]
     pub created_at: Timestamp,
     /// When it expires; null for never.
+    #[serde(default, with = "timestamp::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime, example = "2031-02-09T17:04:05Z")]
     pub expires_at: Option<Timestamp>,
 }
 

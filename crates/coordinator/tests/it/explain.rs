@@ -3,9 +3,15 @@
 use std::time::Duration;
 
 use mitosis_domain::clock::Clock as _;
+use mitosis_protocol::{Timestamp, timestamp};
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, LEASE, Someone};
+
+/// A time as routes below `/v1` write it.
+fn rfc3339(at: Timestamp) -> Value {
+    timestamp::rfc3339::serialize(&at, serde_json::value::Serializer).unwrap()
+}
 
 impl Someone<'_> {
     /// The reply, which always has a message.
@@ -72,7 +78,7 @@ pub(crate) async fn queued_task_reports_its_position(harness: Harness) {
 
     let runs = ann.explained(&first).await;
     assert_eq!((&runs["code"], &runs["worker"]), (&json!("running"), &json!(worker.name)));
-    assert_eq!(runs["since"], json!(harness.clock.now()));
+    assert_eq!(runs["since"], rfc3339(harness.clock.now()));
 
     worker.reports(&held, &json!("Finish")).await.expect(200);
     let storing = ann.explained(&first).await;
@@ -123,12 +129,12 @@ pub(crate) async fn task_of_a_silent_worker_says_when_it_is_requeued(harness: Ha
     harness.clock.advance(LEASE / 4);
     let lost = ann.explained(&uuid).await;
     assert_eq!((&lost["code"], &lost["state"]), (&json!("worker_lost"), &json!("Running")));
-    assert_eq!((&lost["since"], &lost["until"]), (&json!(heard), &json!(heard + LEASE)));
+    assert_eq!((&lost["since"], &lost["until"]), (&rfc3339(heard), &rfc3339(heard + LEASE)));
     assert_eq!(ann.why(&waiting).await, "workers_silent");
 
     worker.gives_a_sign_of_life().await;
     let back = ann.explained(&uuid).await;
-    assert_eq!((&back["code"], &back["since"]), (&json!("running"), &json!(begun)));
+    assert_eq!((&back["code"], &back["since"]), (&json!("running"), &rfc3339(begun)));
 }
 
 pub(crate) async fn after_a_start_a_task_waits_for_workers_to_come_back(mut harness: Harness) {

@@ -15,7 +15,7 @@ use crate::login::identity::Identity;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::process::logging;
-use crate::show::{JobDetail, JobTaskShown, Output, TaskDetail, TaskOfJob, TaskShown};
+use crate::show::{JobDetail, JobTaskShown, Output, TaskDetail, TaskOfJob};
 
 pub(super) async fn run(args: &ShowArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let _logging = logging::start(environment, logging::COMMAND_FILTER, None)?;
@@ -88,6 +88,5 @@ async fn task(client: &UserClient, uuid: Uuid, place: Option<TaskOfJob>) -> Resu
         None => Some(retry_transient(|| client.explain_task(uuid)).await?),
     };
     let attempts = retry_transient(|| client.attempts(uuid)).await?.attempts;
-    let task = TaskShown::from(reply.info).with_artifacts(reply.artifacts);
-    Ok(TaskDetail { place, task, explanation, attempts })
+    Ok(TaskDetail::new(place, reply, explanation, attempts))
 }

@@ -106,7 +106,8 @@ impl JobShown {
     }
 
     fn state(&self) -> Cell {
-        Cell::Toned(word(self.info.state), state_tone(self.info.state))
+        let state = word(self.info.state);
+        Cell::Toned(format!("{state}{}", self.continuing()), state_tone(self.info.state))
     }
 
     fn progress(&self) -> Cell {
@@ -136,6 +137,14 @@ impl JobShown {
         words.join(", ")
     }
 
+    /// How many tasks of a paused job continue: `, 2 running`.
+    fn continuing(&self) -> String {
+        match (self.info.state, self.info.counts.running) {
+            (JobState::Paused, running @ 1..) => format!(", {running} running"),
+            _ => String::new(),
+        }
+    }
+
     /// The line of the job: `job 12 (train): running, 63/100 tasks ended, 3 failed`.
     pub(crate) fn sentence(&self) -> String {
         let info = &self.info;
@@ -148,7 +157,8 @@ impl JobShown {
             failed => format!(", {failed} failed"),
         };
         let title = title(info.job, info.name.as_deref());
-        escaped(&format!("{title}: {}, {of}{tasks}{end}{failed}", word(info.state)))
+        let state = word(info.state);
+        escaped(&format!("{title}: {state}{}, {of}{tasks}{end}{failed}", self.continuing()))
     }
 }
 

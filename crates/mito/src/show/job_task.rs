@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use mitosis_protocol::explain::Explanation;
 use mitosis_protocol::job::{AttemptInfo, AttemptOutcome, JobTask, TaskCondition};
-use mitosis_protocol::{ShellCode, TaskInfo};
+use mitosis_protocol::task::GetTaskReply;
+use mitosis_protocol::{ArtifactInfo, ShellCode};
 use serde::Serialize;
 
 use super::dynamic_columns::{Detail, DynamicRecord};
@@ -12,6 +13,7 @@ use super::job::word;
 use super::record::{Cell, Column, Fact, Record};
 use super::style::{TerminalStyle, Tone};
 use super::task::{TaskShown, exit_code};
+use super::task_document::TaskDocument;
 
 /// A task of a job, in a list.
 #[derive(Debug, Clone, Serialize)]
@@ -24,13 +26,13 @@ pub(crate) struct JobTaskShown {
     attempt: i64,
     parameters: BTreeMap<String, String>,
     /// The task; null until the coordinator has written it.
-    task: Option<TaskInfo>,
+    task: Option<TaskDocument>,
     /// The names of the parameters in their order.
     #[serde(skip)]
     names: Vec<String>,
 }
 
-fn tone(state: TaskCondition) -> Tone {
+pub(super) fn condition_tone(state: TaskCondition) -> Tone {
     match state {
         TaskCondition::Waiting => Tone::Plain,
         TaskCondition::Running => Tone::Busy,
@@ -51,13 +53,13 @@ impl JobTaskShown {
             exit_code,
             attempt,
             parameters: parameters.into_iter().collect(),
-            task,
+            task: task.map(TaskDocument::from),
             names,
         }
     }
 
     fn state(&self) -> Cell {
-        Cell::Toned(word(self.state), tone(self.state))
+        Cell::Toned(word(self.state), condition_tone(self.state))
     }
 }
 
@@ -151,14 +153,32 @@ pub(crate) struct TaskOfJob {
 pub(crate) struct TaskDetail {
     /// Its place, if it belongs to a job.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub(crate) place: Option<TaskOfJob>,
+    place: Option<TaskOfJob>,
     #[serde(flatten)]
-    pub(crate) task: TaskShown,
+    document: TaskDocument,
+    artifacts: Vec<ArtifactInfo>,
+    /// For people.
+    #[serde(skip)]
+    task: TaskShown,
     /// Why it waits, or what it does.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) explanation: Option<Explanation>,
+    explanation: Option<Explanation>,
     /// Its ended attempts, oldest first.
-    pub(crate) attempts: Vec<AttemptInfo>,
+    attempts: Vec<AttemptInfo>,
+}
+
+impl TaskDetail {
+    pub(crate) fn new(
+        place: Option<TaskOfJob>,
+        task: GetTaskReply,
+        explanation: Option<Explanation>,
+        attempts: Vec<AttemptInfo>,
+    ) -> Self {
+        let GetTaskReply { info, artifacts } = task;
+        let document = TaskDocument::from(info.clone());
+        let task = TaskShown::from(info).with_artifacts(artifacts.clone());
+        Self { place, document, artifacts, task, explanation, attempts }
+    }
 }
 
 impl Record for TaskDetail {
@@ -183,9 +203,13 @@ impl Record for TaskDetail {
         let place = self.place.as_ref();
         facts.extend(place.map(|place| ("job", Cell::Text(format!("{}, task {}", place.job, place.index)))));
         for fact in self.task.facts() {
-            let is_state = fact.0 == "state";
-            facts.push(fact);
-            if is_state && let Some(why) = &self.explanation {
+            if fact.0 != "state" {
+                facts.push(fact);
+                continue;
+            }
+            let state = self.document.state();
+            facts.push(("state", Cell::Toned(word(state), condition_tone(state))));
+            if let Some(why) = &self.explanation {
                 facts.push(("reason", Cell::text(&why.text)));
                 facts.extend(why.hint.iter().map(|hint| ("hint", Cell::text(hint))));
             }
@@ -202,13 +226,21 @@ fn described(attempt: &AttemptInfo) -> Cell {
         (Some(worker), None) => format!(", on worker {worker}"),
         (None, _) => String::new(),
     };
-    let exit = match (attempt.outcome, attempt.exit_code) {
-        // A command that did not start has no exit code.
+    let start = format!("{}: {}{}{worker}, ", attempt.attempt, word(attempt.outcome), exit(attempt));
+    Cell::Parts(vec![Cell::Text(start), Cell::Time(attempt.ended_at)])
+}
+
+/// A command that did not start has no exit code.
+fn exit(attempt: &AttemptInfo) -> String {
+    match (attempt.outcome, attempt.exit_code) {
         (AttemptOutcome::Failed, Some(code @ 1..)) => format!(", exit code {code}"),
         _ => String::new(),
-    };
-    let start = format!("{}: {}{exit}{worker}, ", attempt.attempt, word(attempt.outcome));
-    Cell::Parts(vec![Cell::Text(start), Cell::Time(attempt.ended_at)])
+    }
+}
+
+/// How an attempt ended: `attempt 1: failed, exit code 3`.
+pub(crate) fn describe_attempt_end(attempt: &AttemptInfo) -> String {
+    format!("attempt {}: {}{}", attempt.attempt, word(attempt.outcome), exit(attempt))
 }
 
 #[cfg(test)]

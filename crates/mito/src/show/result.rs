@@ -1,15 +1,20 @@
 //! Shows the results of tasks, one row each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use mitosis_domain::task::condition;
+use mitosis_protocol::job::TaskCondition;
 use mitosis_protocol::sweep::TaskOutcome;
-use mitosis_protocol::{ResultWarning, ShellCode, Timestamp};
+use mitosis_protocol::{ResultWarning, ShellCode, Timestamp, Uuid, timestamp};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::dynamic_columns::{Detail, DynamicRecord};
+use super::job::word;
+use super::job_task::condition_tone;
 use super::record::Cell;
-use super::task::{exit_code, state_tone};
+use super::task::exit_code;
 
 /// The columns before the parameters.
 const BEFORE: [&str; 2] = ["uuid", "task"];
@@ -19,15 +24,36 @@ const AFTER: [&str; 7] = ["state", "exit", "msg", "created", "started", "finishe
 /// The last column, if a task has warnings.
 const WARNINGS: &str = "warnings";
 
-/// The result of a task: the coordinator's reply, and derived fields.
+/// The result of a task.
 #[derive(Debug, Serialize)]
 pub(crate) struct ResultShown {
-    #[serde(flatten)]
-    outcome: TaskOutcome,
+    uuid: Uuid,
+    /// The job and the index in it; left out for a task without a job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<u64>,
+    task_id: i64,
+    state: TaskCondition,
+    params: BTreeMap<String, String>,
     /// The exit code, in the convention of a shell.
     exit_code: Option<ShellCode>,
+    /// The reason of the end, if the exit code does not show it.
+    msg: Option<String>,
+    #[serde(with = "timestamp::rfc3339")]
+    created_at: Timestamp,
+    #[serde(with = "timestamp::rfc3339::option")]
+    started_at: Option<Timestamp>,
+    #[serde(with = "timestamp::rfc3339::option")]
+    finished_at: Option<Timestamp>,
     /// The duration in seconds from the start of the last attempt to its end.
     duration: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeats_task_uuid: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<ResultWarning>,
 }
 
 /// The dynamic columns: all parameters, and all fields in `result.json` of any task.
@@ -39,9 +65,23 @@ pub(crate) struct Names {
 
 impl From<TaskOutcome> for ResultShown {
     fn from(outcome: TaskOutcome) -> Self {
-        let exit_code = exit_code(outcome.state, outcome.result);
-        let duration = duration(&outcome);
-        Self { outcome, exit_code, duration }
+        Self {
+            uuid: outcome.uuid,
+            job: outcome.job,
+            index: outcome.index,
+            task_id: outcome.task_id,
+            state: condition(outcome.state, outcome.result),
+            exit_code: exit_code(outcome.state, outcome.result),
+            msg: outcome.result.and_then(|result| result.msg).map(|msg| format!("{msg:?}")),
+            created_at: outcome.created_at,
+            started_at: outcome.started_at,
+            finished_at: outcome.finished_at,
+            duration: duration(&outcome),
+            params: outcome.params,
+            repeats_task_uuid: outcome.repeats_task_uuid,
+            data: outcome.data,
+            warnings: outcome.warnings,
+        }
     }
 }
 
@@ -49,7 +89,7 @@ impl DynamicRecord for ResultShown {
     type Names = Names;
 
     fn names(all: &[Self]) -> Names {
-        let params = all.iter().flat_map(|result| result.outcome.params.keys());
+        let params = all.iter().flat_map(|result| result.params.keys());
         let mut known = BTreeSet::new();
         // Most tasks have the names of the previous one, and names are copied only once.
         params.for_each(|name| {
@@ -58,7 +98,7 @@ impl DynamicRecord for ResultShown {
             }
         });
         let fields = all.iter().flat_map(|result| result.left().into_iter().map(|(name, _)| name));
-        let has_warnings = all.iter().any(|result| !result.outcome.warnings.is_empty());
+        let has_warnings = all.iter().any(|result| !result.warnings.is_empty());
         Names { params: known, fields: fields.collect(), has_warnings }
     }
 
@@ -93,39 +133,36 @@ impl DynamicRecord for ResultShown {
     }
 
     fn cells(&self, names: &Names, detail: Detail) -> Vec<Cell> {
-        let outcome = &self.outcome;
-        let uuid = Cell::text(outcome.uuid);
-        let state = Cell::Toned(format!("{:?}", outcome.state), state_tone(outcome.state, outcome.result));
+        let uuid = Cell::text(self.uuid);
+        let state = Cell::Toned(word(self.state), condition_tone(self.state));
         let exit = self.exit_code.map_or(Cell::Nothing, Cell::number);
-        let msg = outcome.result.and_then(|result| result.msg);
         // A message that the contract does not have.
-        let codes = || joined(&outcome.warnings.iter().map(code).collect::<Vec<_>>());
-        let msg = msg.map_or_else(codes, |msg| Cell::Text(format!("{msg:?}")));
+        let codes = || joined(&self.warnings.iter().map(code).collect::<Vec<_>>());
+        let msg = self.msg.clone().map_or_else(codes, Cell::Text);
         let duration = self.duration.map_or(Cell::Nothing, |seconds| Cell::Text(format!("{seconds:.3}")));
         let time = |time: Option<Timestamp>| time.map_or(Cell::Nothing, |time| Cell::Text(rfc3339(time)));
-        let params =
-            names.params.iter().map(|name| outcome.params.get(name).map_or(Cell::Nothing, Cell::text));
+        let params = names.params.iter().map(|name| self.params.get(name).map_or(Cell::Nothing, Cell::text));
         let left = self.left();
         let fields = names.fields.iter().map(|name| match left.get(name) {
             None | Some(Value::Null) => Cell::Nothing,
             Some(Value::String(text)) => Cell::text(text),
             Some(value) => Cell::text(value),
         });
-        let warnings = names.has_warnings.then(|| Cell::text(texts(&outcome.warnings)));
+        let warnings = names.has_warnings.then(|| Cell::text(texts(&self.warnings)));
         let mut cells =
             Vec::with_capacity(BEFORE.len() + AFTER.len() + names.params.len() + names.fields.len() + 1);
         match detail {
             Detail::Full => {
-                cells.extend([uuid, Cell::Number(outcome.task_id)]);
+                cells.extend([uuid, self.place()]);
                 cells.extend(params);
-                let (started, finished) = (time(outcome.started_at), time(outcome.finished_at));
-                let created = time(Some(outcome.created_at));
+                let (started, finished) = (time(self.started_at), time(self.finished_at));
+                let created = time(Some(self.created_at));
                 cells.extend([state, exit, msg, created, started, finished, duration]);
                 cells.extend(fields);
                 cells.extend(warnings);
             }
             Detail::Summary => {
-                cells.push(Cell::Number(outcome.task_id));
+                cells.push(self.place());
                 cells.extend(params);
                 cells.extend([state, exit, msg, duration]);
                 cells.extend(fields);
@@ -137,14 +174,22 @@ impl DynamicRecord for ResultShown {
     }
 
     fn id(&self) -> String {
-        self.outcome.uuid.to_string()
+        self.uuid.to_string()
     }
 }
 
 impl ResultShown {
+    /// The place in its job, `12/7`, or the number in its group.
+    fn place(&self) -> Cell {
+        match (self.job, self.index) {
+            (Some(job), Some(index)) => Cell::Text(format!("{job}/{index}")),
+            _ => Cell::Number(self.task_id),
+        }
+    }
+
     /// The fields in the `result.json` of the task.
     fn left(&self) -> Map<String, Value> {
-        self.outcome.data.as_ref().and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_default()
+        self.data.as_ref().and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_default()
     }
 }
 
@@ -181,7 +226,7 @@ fn rfc3339(time: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mitosis_protocol::{TaskResult, TaskState, Uuid, WaitStatus};
+    use mitosis_protocol::{TaskResult, TaskState, WaitStatus};
 
     use super::*;
     use crate::show::dynamic_columns::written;
@@ -195,7 +240,10 @@ mod tests {
             task_id: number,
             state: TaskState::Finished,
             params: params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            job: None,
+            index: None,
             result: Some(TaskResult { exit_status: WaitStatus::exited(3), msg: None }),
+            exit_code: Some(3),
             warnings: Vec::new(),
             created_at: at("05"),
             started_at: Some(at("06.5")),
@@ -224,15 +272,15 @@ mod tests {
             text(Some(Format::Csv), false, outcomes()),
             format!(
                 "uuid,task,n,rate,param.state,state,exit,msg,created,started,finished,duration\n\
-                 {nil},1,,0.1,\"x,y\",Finished,3,,{times}\n{nil},2,7,,,Finished,3,,{times}\n"
+                 {nil},1,,0.1,\"x,y\",failed,3,,{times}\n{nil},2,7,,,failed,3,,{times}\n"
             )
         );
         assert_eq!(
             text(None, true, outcomes()),
             format!(
-                "TASK  N  RATE  PARAM.STATE  STATE     EXIT  MSG  DURATION  UUID\n\
-                 1        0.1   x,y          Finished  3          1.500     {nil}\n\
-                 2     7                     Finished  3          1.500     {nil}\n"
+                "TASK  N  RATE  PARAM.STATE  STATE   EXIT  MSG  DURATION  UUID\n\
+                 1        0.1   x,y          failed  3          1.500     {nil}\n\
+                 2     7                     failed  3          1.500     {nil}\n"
             )
         );
         assert_eq!(text(Some(Format::Id), false, outcomes()), format!("{nil}\n{nil}\n"));
@@ -263,12 +311,17 @@ mod tests {
     }
 
     #[test]
-    fn json_keeps_the_reply_and_adds_derived_fields() {
+    fn json_has_the_words_of_jobs_and_derived_fields() {
         let json = |format| text(Some(format), false, vec![outcome(1, &[("x", "1")])]);
         let object: Value = serde_json::from_str(&json(Format::Jsonl)).unwrap();
         assert_eq!(object["params"]["x"], "1");
         assert_eq!((&object["exit_code"], &object["duration"]), (&3.into(), &1.5.into()));
-        assert_eq!(object["result"]["exit_status"], 768);
+        assert_eq!(
+            (&object["state"], &object["created_at"]),
+            (&"failed".into(), &"2031-02-09T17:04:05Z".into())
+        );
+        let placed = TaskOutcome { job: Some(12), index: Some(7), ..outcome(70, &[]) };
+        assert_eq!(cells(&text(Some(Format::Csv), false, vec![placed]))[1][1], "12/7");
         let list: Value = serde_json::from_str(&json(Format::Json)).unwrap();
         assert_eq!(list[0], object);
         assert!(json(Format::Yaml).contains("exit_code: 3\n"));

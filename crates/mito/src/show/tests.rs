@@ -270,6 +270,7 @@ fn task_cancelled_before_it_ran_has_no_exit_code() {
         result,
         at: at(3),
         warnings: Vec::new(),
+        exit_code: None,
     };
     assert_snapshot!("task_change", everywhere(&[TaskChange::from(event)]));
     let csv = written(&Output::fixed(Some(Format::Csv), false), &[TaskShown::from(info)]);

@@ -76,6 +76,7 @@ mod tests {
                 result: exit_status.map(|status| TaskResult { exit_status: WaitStatus(status), msg: None }),
                 at: Timestamp::UNIX_EPOCH,
                 warnings: Vec::new(),
+                exit_code: None,
             };
             task_progress.update(&event);
             task_progress.update(&event);
@@ -100,6 +101,7 @@ mod tests {
             result: exit_status.map(|status| TaskResult { exit_status: WaitStatus(status), msg: None }),
             at: Timestamp::UNIX_EPOCH,
             warnings: Vec::new(),
+            exit_code: None,
         };
         let mut apply = |running: &[u128], ended: &[u128]| {
             let running = running.iter().map(|uuid| task(*uuid, None)).collect();

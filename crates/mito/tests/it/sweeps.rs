@@ -297,8 +297,8 @@ async fn retried_sweep_has_one_table_of_results() {
     };
     let table = cells(&failed.stdout);
     assert_eq!(table[0].join(","), "uuid,task,code,rate,state,exit,msg,created,started,finished,duration");
-    assert_eq!(table[1][1..6], ["2", "1", "0.1", "Finished", "1"]);
-    assert_eq!(table[2][1..6], ["3", "2", "0.1", "Finished", "2"]);
+    assert_eq!(table[1][1..6], ["2", "1", "0.1", "failed", "1"]);
+    assert_eq!(table[2][1..6], ["3", "2", "0.1", "failed", "2"]);
     assert!(table[1][10].parse::<f64>().unwrap() >= 0.0);
 
     home.write("again", "");

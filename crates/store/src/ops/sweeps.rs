@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use mitosis_domain::ids::{TaskId, UserId};
+use mitosis_domain::ids::{JobId, TaskId, UserId};
 use mitosis_protocol::{ResultWarning, TaskResult, TaskState, Timestamp};
 use uuid::Uuid;
 
@@ -41,6 +41,8 @@ pub struct TaskOutcome {
     pub uuid: Uuid,
     /// The number within the group, from 1.
     pub number: i64,
+    /// The job, and the index within it, from 1.
+    pub place: Option<(JobId, u64)>,
     /// The sweep parameters.
     pub params: BTreeMap<String, String>,
     /// The state.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use mitosis_domain::ids::{GroupId, TaskId};
 use mitosis_protocol::TaskState;
-use mitosis_protocol::events::TaskEvent;
+use mitosis_protocol::events::{TaskEvent, exit_code};
 use uuid::Uuid;
 
 use crate::StoreError;
@@ -154,6 +154,7 @@ fn read_event(row: &Row<'_>) -> Result<TaskEvent, StoreError> {
         task_id: row.value("number")?,
         state,
         result,
+        exit_code: exit_code(state, result),
         warnings: row.warnings("warnings")?,
         at: row.time("at")?,
     })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mitosis_domain::ids::TaskId;
+use mitosis_domain::ids::{JobId, TaskId};
 use mitosis_protocol::{TaskState, Timestamp};
 
 use super::query;
@@ -18,7 +18,8 @@ macro_rules! outcomes_by_ids {
         concat!(
             "SELECT t.id, t.uuid, t.number, ",
             $params,
-            " AS params, t.created_at, t.repeats_uuid,
+            " AS params, t.created_at, t.repeats_uuid, t.job_id,
+                (SELECT t.id - j.first_id + 1 FROM job j WHERE j.id = t.job_id) AS job_index,
                 p.task_id AS is_pending, l.task_id AS is_held, l.reported_end, d.state AS ended_as,
                 d.exit_status, d.message, coalesce(d.claimed_at, l.claimed_at) AS started_at, d.finished_at, ",
             $data,
@@ -74,6 +75,7 @@ fn read(row: &Row<'_>) -> Result<TaskOutcome, StoreError> {
         id: TaskId(row.value("id")?),
         uuid: row.value("uuid")?,
         number: row.value("number")?,
+        place: read_place(row)?,
         params: params.unwrap_or_default(),
         state: match ended_as {
             Some(state) => state,
@@ -87,6 +89,11 @@ fn read(row: &Row<'_>) -> Result<TaskOutcome, StoreError> {
         data: row.value("data")?,
         warnings: row.warnings("warnings")?,
     })
+}
+
+fn read_place(row: &Row<'_>) -> Result<Option<(JobId, u64)>, StoreError> {
+    let (job, index): (Option<i64>, Option<i64>) = (row.value("job_id")?, row.value("job_index")?);
+    Ok(job.zip(index).map(|(job, index)| (JobId(job), index.unsigned_abs())))
 }
 
 fn read_live(row: &Row<'_>) -> Result<TaskState, StoreError> {

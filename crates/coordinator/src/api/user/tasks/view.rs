@@ -1,6 +1,7 @@
 //! Tasks in the form of the protocol.
 
 use mitosis_domain::task::{Phase, Task};
+use mitosis_protocol::events::exit_code;
 use mitosis_protocol::{ArtifactInfo, TaskInfo};
 use mitosis_store::ops::artifacts::Artifact;
 use mitosis_store::ops::sweeps::TaskOutcome;
@@ -39,6 +40,9 @@ pub(in crate::api) fn outcome(row: TaskOutcome) -> mitosis_protocol::sweep::Task
     mitosis_protocol::sweep::TaskOutcome {
         uuid: row.uuid,
         task_id: row.number,
+        job: row.place.map(|(job, _)| job.0),
+        index: row.place.map(|(_, index)| index),
+        exit_code: exit_code(row.state, row.result),
         state: row.state,
         params: row.params,
         result: row.result,

@@ -389,6 +389,7 @@ pub(super) fn submitted_event(group: &str, SubmitTaskReply { task_id, uuid }: Su
         state: TaskState::Ready,
         result: None,
         warnings: Vec::new(),
+        exit_code: None,
         at: Timestamp::UNIX_EPOCH,
     }
 }

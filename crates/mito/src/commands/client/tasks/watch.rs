@@ -162,7 +162,16 @@ mod tests {
         let uuid = Uuid::from_u128(u128::from(number.unsigned_abs()));
         let (at, state) = (Timestamp::UNIX_EPOCH, TaskState::Ready);
         let (group_name, warnings) = ("ann".into(), Vec::new());
-        TaskChange::from(TaskEvent { uuid, group_name, task_id: number, state, result: None, warnings, at })
+        TaskChange::from(TaskEvent {
+            uuid,
+            group_name,
+            task_id: number,
+            state,
+            result: None,
+            exit_code: None,
+            warnings,
+            at,
+        })
     }
 
     /// Draws frames with a number of tasks. Returns the frames, and the number of lines of the last one.
