@@ -36,7 +36,7 @@ pub fn state(counts: &JobCounts, control: JobControl) -> JobState {
     let is_held = control.start == Start::Held || counts.waiting == 0;
     if counts.unfinished() == 0 {
         outcome(counts)
-    } else if control.pause == Pause::Paused && counts.running == 0 {
+    } else if control.pause == Pause::Paused {
         JobState::Paused
     } else if counts.running > 0 || counts.ended() > 0 {
         JobState::Running
@@ -99,7 +99,8 @@ mod tests {
             ([9, 0, 0, 0, 0, 0, 0], PAUSED, S::Paused),
             ([0, 9, 0, 0, 0, 0, 0], PAUSED_AND_HELD, S::Paused),
             ([9, 0, 0, 1, 1, 1, 1], PAUSED, S::Paused),
-            ([9, 0, 1, 0, 0, 0, 0], PAUSED, S::Running),
+            ([9, 0, 1, 0, 0, 0, 0], PAUSED, S::Paused),
+            ([0, 0, 1, 9, 0, 0, 0], PAUSED, S::Paused),
         ] {
             assert_eq!(state(&counts(tasks), control), expected, "{tasks:?} {control:?}");
         }

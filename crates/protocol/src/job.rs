@@ -35,7 +35,7 @@ pub enum JobState {
     Waiting,
     /// Tasks have started, and not all have ended.
     Running,
-    /// It is paused, and no task runs.
+    /// It is paused: no task starts. Tasks that run continue.
     Paused,
     /// All tasks ended with success.
     Succeeded,
