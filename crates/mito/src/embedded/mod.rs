@@ -1,5 +1,6 @@
 //! A complete system in this process: a coordinator with a SQLite file and a directory, and a worker.
 
+mod kept_worker;
 pub(crate) mod running_instance;
 
 use std::ffi::OsString;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Environment, check_owner, read_secret};
 use crate::process::failure::Failure;
 use crate::process::guard;
+use kept_worker::KeptWorker;
 
 /// The name of the only user.
 pub(crate) const USER: &str = "mitosis_admin";
@@ -43,6 +45,7 @@ pub(crate) struct Embedded {
     coordinator: Running,
     /// None once its end has been reported.
     worker: Option<JoinHandle<Result<(), WorkerError>>>,
+    kept_worker: Arc<KeptWorker>,
     stop_worker: CancellationToken,
     user: UserClient,
     token: SecretString,
@@ -70,8 +73,14 @@ impl Embedded {
         let token = client.login(USER, &password, EarlierTokens::Retain).await?;
         let user = client.with_user_token(token.clone());
         let stop_worker = CancellationToken::new();
+        let kept_worker = Arc::new(KeptWorker::open(home, &user).await);
         let settings = mitosis_worker::Settings {
             slots,
+            registration: kept_worker.registration(&user).await,
+            registered: {
+                let kept_worker = kept_worker.clone();
+                Arc::new(move |worker| kept_worker.registered(worker))
+            },
             guard: guard::command(),
             environment: Arc::new(inherited),
             ..mitosis_worker::Settings::new(
@@ -81,7 +90,7 @@ impl Embedded {
             )
         };
         let worker = Some(mitosis_background::spawn("worker", run_worker(settings, stop_worker.clone())));
-        Ok(Self { coordinator, worker, stop_worker, user, token })
+        Ok(Self { coordinator, worker, kept_worker, stop_worker, user, token })
     }
 
     pub(crate) fn user(&self) -> &UserClient {
@@ -105,6 +114,7 @@ impl Embedded {
 
     /// Stops the worker, which kills its commands, and then the coordinator.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
+        self.kept_worker.save(&self.user).await;
         self.stop_worker.cancel();
         let worker = match self.worker {
             Some(worker) => worker.await.map_err(WorkerError::from).flatten(),

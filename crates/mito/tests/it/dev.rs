@@ -59,6 +59,31 @@ async fn state_survives_a_restart() {
 }
 
 #[tokio::test]
+async fn groups_of_the_worker_are_kept() {
+    let home = Home::new();
+    let credentials = home.path().join("data/credentials");
+    let client = async |address: &str, args: &[&str]| {
+        let mut command = home.mito(&[&["client"], args].concat());
+        command.env("MITO_COORDINATOR_ADDR", address.trim()).env("MITO_CREDENTIAL_PATH", &credentials);
+        let output = ended(command).await;
+        assert_eq!(output.code, Some(0), "{args:?}: {}", output.stderr);
+        output.stdout
+    };
+    let (mut dev, address) = home.start(&DEV, "ready at").await;
+    client(&address, &["groups", "create", "lab"]).await;
+    let worker = client(&address, &["workers", "query", "-o", "id"]).await.trim().to_owned();
+    client(&address, &["workers", "update-roles", &worker, "lab:write"]).await;
+    // It is killed, and stopped.
+    for end in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGTERM] {
+        dev.signal(end);
+        dev.wait().await;
+        let (next, address) = home.start(&DEV, "ready at").await;
+        dev = next;
+        client(&address, &["tasks", "submit", "--wait", "-g", "lab", "--", "true"]).await;
+    }
+}
+
+#[tokio::test]
 async fn data_and_password_are_private() {
     let home = Home::new();
     let (_dev, _) = home.start(&DEV, "ready at").await;
