@@ -12,6 +12,7 @@ use super::value_parsers;
 #[command(after_help = "\
 Examples:
   mito logs 12/7
+  mito logs 12/7 --attempt 1
   mito logs 12/failed --stderr -n 20
   mito logs -f last")]
 pub(crate) struct LogsArgs {
@@ -19,6 +20,9 @@ pub(crate) struct LogsArgs {
     /// several tasks, each line starts with its task
     #[arg(value_name = "SELECTOR", required = true, value_parser = value_parsers::job_tasks)]
     pub(crate) selectors: Vec<Selector>,
+    /// Show the output of this attempt (default: the last one); `mito show` lists the attempts of a task
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(i64).range(1..), conflicts_with = "follow")]
+    pub(crate) attempt: Option<i64>,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
     #[command(flatten)]
@@ -29,7 +33,7 @@ pub(crate) struct LogsArgs {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct LogPartArgs {
-    /// Follow the output until the tasks have ended
+    /// Follow the output until the tasks have ended, with that of further attempts
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// Show only the last N lines of each stream

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use mitosis_client::UserClient;
 use mitosis_domain::selector::TaskSet;
 use mitosis_protocol::TaskInfo;
+use mitosis_protocol::auth::features;
 use mitosis_sweep::retry_transient;
 
 use super::client::tasks::logs as task_logs;
@@ -18,6 +19,8 @@ use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::process::logging;
 use crate::show::pluralized;
+use crate::task_io::follow::LogPart;
+use crate::task_io::stored_log::{self, Start, cant_write};
 
 /// The most tasks whose output is shown at once.
 const MAX_TASKS: usize = 128;
@@ -36,8 +39,44 @@ pub(super) async fn run(args: &LogsArgs, environment: &Environment) -> Result<Ex
     let tasks = tasks(&targets, &identity.client, args.part.follow).await?;
     let scratch = environment.cache_folder().join("follow");
     let terminal = || task_logs::terminal(&args.part);
+    if let Some(attempt) = args.attempt {
+        show_attempt(attempt, args, &identity.client, &tasks).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
     task_logs::show_all(&args.part, &identity.client, &tasks, &scratch, terminal).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows the output of an attempt of each task that has one.
+async fn show_attempt(
+    attempt: i64,
+    args: &LogsArgs,
+    client: &UserClient,
+    tasks: &[(TaskInfo, String)],
+) -> Result<(), Failure> {
+    client.client().require_named("output of an attempt", features::ATTEMPT_OUTPUT).await?;
+    let start = Start::new(LogPart { tail: args.part.tail, since: args.part.since.clone() });
+    let mut is_any = false;
+    for (task, prefix) in tasks {
+        let mut streams = task_logs::terminal(&args.part);
+        if tasks.len() > 1 {
+            streams = streams.with_prefix(prefix);
+        }
+        is_any |= stored_log::show_attempt(client, task.uuid, attempt, &start, &mut streams).await?;
+        streams.end().map_err(cant_write)?;
+    }
+    match is_any {
+        true => Ok(()),
+        false => Err(no_attempt(attempt, args)),
+    }
+}
+
+fn no_attempt(attempt: i64, args: &LogsArgs) -> Failure {
+    let names: Vec<String> = args.selectors.iter().map(ToString::to_string).collect();
+    let names = names.join(" ");
+    Failure::new(Exit::NotFound, format!("there is no output of attempt {attempt} of `{names}`")).with_hint(
+        "`mito show` lists the attempts of a task; one that was lost with its worker has no output",
+    )
 }
 
 /// The tasks, each with the text before its lines.

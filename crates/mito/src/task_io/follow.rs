@@ -16,6 +16,7 @@ use mitosis_protocol::{ShellCode, TaskState, Uuid};
 use crate::login::reconnect::{NOTICE_AFTER, Reconnect};
 use crate::process::failure::Failure;
 use crate::show::text::escaped_lines;
+use crate::task_io::attempts::FollowedAttempts;
 use crate::task_io::exit::TaskExit;
 use crate::task_io::stored_log::{self, Start, cant_write, write};
 use crate::task_io::terminal_output::TerminalOutput;
@@ -54,13 +55,25 @@ pub(crate) async fn follow(
     streams: &mut TerminalOutput,
 ) -> Result<TaskExit, Failure> {
     let mut start = Start::new(part);
+    let mut attempts = FollowedAttempts::default();
     let mut unshown = None;
     let mut reconnect = Reconnect::new().with_progress(streams.progress());
     let mut silence = SilenceNotice::new(streams);
     loop {
-        match user.follow(task, &start.follow_query(silence.wait())).await {
+        let query = FollowQuery { attempt: attempts.current(), ..start.follow_query(silence.wait()) };
+        match user.follow(task, &query).await {
             Ok(reply) => {
                 reconnect.reset();
+                if let Some(ended) = attempts.ended(&reply) {
+                    if unshown.is_none() {
+                        stored_log::show_attempt(user, task, ended, &start, streams).await?;
+                        start = Start::At(Shown::default());
+                    }
+                    attempts.announce_end(user, task, ended, streams).await;
+                    silence = SilenceNotice::new(streams);
+                    continue;
+                }
+                attempts.see(&reply, streams);
                 if let Err(failure) = start.show(&reply, streams) {
                     if failure.is_quiet() {
                         return Err(failure);

@@ -1,5 +1,6 @@
 //! The input and output of tasks on this machine: output on the terminal, exit codes, and files to upload.
 
+mod attempts;
 pub(crate) mod control_filter;
 pub(crate) mod exit;
 pub(crate) mod follow;

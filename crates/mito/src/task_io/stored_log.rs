@@ -59,6 +59,24 @@ pub(crate) async fn show(
     }
 }
 
+/// Shows the output of an attempt. Returns whether there is any.
+pub(crate) async fn show_attempt(
+    user: &UserClient,
+    task: Uuid,
+    attempt: i64,
+    start: &Start,
+    streams: &mut TerminalOutput,
+) -> Result<bool, Failure> {
+    let mut is_there = false;
+    for of in [OutputStream::Stdout, OutputStream::Stderr] {
+        if streams.shown(of).is_some() {
+            let query = LogsQuery { attempt: Some(attempt), ..start.logs_query(of) };
+            is_there |= show_stream(user, task, query, of, streams).await?;
+        }
+    }
+    Ok(is_there)
+}
+
 /// Shows the output in a small archive. Returns that there is one.
 pub(crate) fn show_archive(
     archive: &[u8],
@@ -146,7 +164,8 @@ async fn show_stream(
         if !error.is_transient() {
             return Err(error.into());
         }
-        query = LogsQuery { stream: Some(of), stored_offset: Some(offset), ..LogsQuery::default() };
+        let attempt = query.attempt;
+        query = LogsQuery { stream: Some(of), stored_offset: Some(offset), attempt, ..LogsQuery::default() };
         reconnect.pause_after_error(error, || show_later_hint(task)).await?;
     }
 }

@@ -103,6 +103,11 @@ impl TerminalOutput {
         Self { quiet, ..self }
     }
 
+    /// Whether to say where the output of an attempt ends. With several tasks, the line starts with the task.
+    pub(crate) fn announces_attempts(&self) -> bool {
+        !self.quiet || self.stderr.prefix.is_some()
+    }
+
     pub(crate) fn is_quiet(&self) -> bool {
         self.quiet
     }
