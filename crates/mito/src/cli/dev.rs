@@ -37,7 +37,7 @@ pub(crate) struct StartArgs {
     #[arg(long, value_parser = value_parsers::slots)]
     pub(crate) slots: Option<u16>,
     /// Address to listen on; port 0 picks a free one
-    #[arg(short, long, default_value = "127.0.0.1:5000")]
+    #[arg(short, long, default_value = "127.0.0.1:5000", value_parser = value_parsers::bind_address)]
     pub(crate) bind: SocketAddr,
     /// Run in the background, and return when it is ready; it logs to `dev.log` in the data directory
     #[arg(short, long)]

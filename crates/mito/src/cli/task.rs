@@ -11,7 +11,7 @@ use super::value_parsers;
 
 #[derive(Debug, Args)]
 pub(crate) struct TaskArgs {
-    /// Group of the task (default: your own)
+    /// Group of the task (default: the configured `group`, or your own)
     #[arg(short, long)]
     pub(crate) group: Option<String>,
     /// Tags that the worker must have

@@ -1,5 +1,6 @@
 //! Parsers of the values of arguments (command line §5).
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use mitosis_domain::clock::{Clock as _, SystemClock};
@@ -8,6 +9,8 @@ use mitosis_domain::selector::{InvalidTaskSelector, JobName, JobSelector, Select
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use mitosis_protocol::{ArtifactKind, ExecState, Role, Timestamp, Uuid, duration};
 use mitosis_sweep::attachment_key;
+
+use crate::config::bind_address;
 
 /// Why the value of an argument is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +51,12 @@ pub(super) fn optional<T>(
 }
 
 pub(super) fn duration(text: &str) -> Parsed<Duration> {
-    duration::parse(text).map_err(|error| error.to_string().into())
+    duration::parse(text).map_err(|error| match text.bytes().all(|byte| byte.is_ascii_digit()) {
+        true if !text.is_empty() => {
+            format!("invalid duration `{text}`: expected a unit, such as `{text}s` or `{text}m`").into()
+        }
+        _ => error.to_string().into(),
+    })
 }
 
 /// Parses the limit of `--lost-after`.
@@ -57,6 +65,11 @@ pub(super) fn lost_after(text: &str) -> Parsed<Duration> {
         Duration::ZERO => Err("expected a duration longer than 0".into()),
         limit => Ok(limit),
     }
+}
+
+/// Parses an address to listen on.
+pub(super) fn bind_address(text: &str) -> Parsed<SocketAddr> {
+    bind_address::resolve(text).ok_or_else(|| bind_address::expected(5000).into())
 }
 
 /// Parses the number of slots of `mito dev`.
@@ -199,9 +212,12 @@ pub(super) fn job_tasks(text: &str) -> Parsed<Selector> {
 
 /// Parses the selector of a whole job.
 pub(super) fn job(text: &str) -> Parsed<JobSelector> {
+    let invalid = || format!("invalid job `{text}`: expected its number, its name, or `last`");
     match job_tasks(text)? {
         Selector::Job(job, TaskSet::All) => Ok(job),
-        _ => Err(format!("invalid job `{text}`: expected its number, its name, or `last`").into()),
+        // No task is expected, so the start of a UUID is a name, too.
+        Selector::UuidPrefix(_) => text.parse().map_err(|_| invalid().into()),
+        Selector::Job(..) | Selector::Uuid(_) => Err(invalid().into()),
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct ClientConfig {
     /// The configured token. It has precedence over stored tokens and over a login.
     pub(crate) token: Option<ConfiguredToken>,
     pub(crate) user: Option<String>,
+    /// The group of new tasks, instead of the user's own.
+    pub(crate) group: Option<String>,
     pub(crate) password: Option<SecretString>,
     /// What a login does with the user's other sessions.
     pub(crate) earlier_tokens: EarlierTokens,
@@ -53,6 +55,7 @@ impl ClientConfig {
                 .get(keys::CREDENTIAL_PATH)
                 .unwrap_or_else(|| environment.config_folder().join("credentials")),
             user: layers.get(keys::USER),
+            group: layers.get(keys::GROUP).filter(|group| !group.is_empty()),
             password: layers.get(keys::PASSWORD),
             earlier_tokens: match layers.get_or_default(keys::RETAIN) {
                 true => EarlierTokens::Retain,

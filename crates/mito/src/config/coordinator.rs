@@ -12,13 +12,13 @@ use url::Url;
 
 use super::keys::{self, Key};
 use super::value::Delay;
-use super::{ConfigError, Layers, file_owner};
+use super::{ConfigError, Layers, bind_address, file_owner};
 
 /// The settings of a coordinator.
 pub(crate) fn settings(layers: &Layers) -> Result<Settings, ConfigError> {
     let mut settings = Settings::new(database(layers)?, objects(layers)?);
-    settings.bind =
-        layers.parsed::<SocketAddr>(keys::BIND, "an IP address and a port, such as 127.0.0.1:5000")?;
+    settings.bind = bind_address::resolve(&layers.get_or_default(keys::BIND))
+        .ok_or_else(|| layers.invalid(keys::BIND, bind_address::expected(5000)))?;
     settings.metrics_addr = metrics_addr(layers)?;
     settings.tls = tls(layers)?;
     settings.public_url = layers.get(keys::PUBLIC_URL).map(|url| public_url(layers, &url)).transpose()?;
@@ -39,9 +39,11 @@ pub(crate) fn settings(layers: &Layers) -> Result<Settings, ConfigError> {
 }
 
 fn metrics_addr(layers: &Layers) -> Result<Option<SocketAddr>, ConfigError> {
-    let wrong =
-        || layers.invalid(keys::METRICS_ADDR, "expected an IP address and a port, such as 127.0.0.1:9100");
-    layers.get(keys::METRICS_ADDR).map(|address| address.parse().map_err(|_| wrong())).transpose()
+    let wrong = || layers.invalid(keys::METRICS_ADDR, bind_address::expected(9100));
+    layers
+        .get(keys::METRICS_ADDR)
+        .map(|address| bind_address::resolve(&address).ok_or_else(wrong))
+        .transpose()
 }
 
 /// The least retention: upload links are valid for an hour, and an object must not arrive after its record was deleted.

@@ -255,6 +255,7 @@ keys! {
     DB_URL: String = "db_url";
     FILE_LOG: bool = "file_log";
     FRESH_DIRECTORIES_ONLY: bool = "fresh_directories_only";
+    GROUP: String = "group";
     GROUPS: Vec<String> = "groups";
     HEARTBEAT_INTERVAL: Duration = "heartbeat_interval";
     HEARTBEAT_TIMEOUT: Duration = "heartbeat_timeout";
@@ -297,7 +298,7 @@ keys! {
 
 static COORDINATOR: &[Entry] = &[
     BIND.default("127.0.0.1:5000")
-        .doc("Where to listen: an IP address and a port. \"0.0.0.0:5000\" also serves other machines."),
+        .doc("Where to listen: an IP address or a name of this machine, and a port. \"0.0.0.0:5000\" also serves other machines."),
     METRICS_ADDR.unset("\"127.0.0.1:9100\"").doc(
         "Also serve GET /metrics here, without a token and without TLS; nothing else is served here. Every client that\n\
          reaches the address sees the names of groups and how much they run: use loopback, or a network for monitoring. Not\n\
@@ -443,6 +444,9 @@ static CLIENT: &[Entry] = &[
         .doc("A personal token, in place of a login: the token, or the file that it is in."),
     TOKEN_PATH.unset("\"token\""),
     RETAIN.default("true").doc("A login keeps the user's other sessions."),
+    GROUP
+        .unset("\"lab\"")
+        .doc("The group of new jobs, without an option `--group`; the user's own if it is not set."),
 ];
 
 /// A role with its own configuration.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use super::environment::Environment;
 use super::error::{ConfigError, Origin};
@@ -175,12 +174,6 @@ impl Layers {
     pub(crate) fn get_or_default<T: KeyType>(&self, key: Key<T>) -> T {
         let default = || self.role.entry(key.name())?.fixed_default();
         self.get(key).or_else(|| T::from_value(&default()?)).expect("the key has a default in the table")
-    }
-
-    /// Parses a text or its default; `expected` describes the type in an error.
-    pub(crate) fn parsed<T: FromStr>(&self, key: Key<String>, expected: &str) -> Result<T, ConfigError> {
-        let text = self.get_or_default(key);
-        text.parse().map_err(|_| self.invalid(key, format!("expected {expected}")))
     }
 
     /// An error about a key, with its origin.

@@ -1,6 +1,7 @@
 //! Configuration in layers (command line §2): defaults, a running `mito dev`, the user's file, the given file, the
 //! environment, options, and the `[global]` table above all of them. It is read once at the start; no other module reads the environment.
 
+pub(crate) mod bind_address;
 pub(crate) mod client;
 pub(crate) mod coordinator;
 mod environment;

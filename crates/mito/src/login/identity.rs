@@ -28,10 +28,24 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) name: String,
+    /// The group of new tasks without another one.
+    pub(crate) group: String,
     pub(crate) client: UserClient,
 }
 
 impl Identity {
+    /// A user whose new tasks belong to the user's own group.
+    pub(crate) fn new(name: String, client: UserClient) -> Self {
+        Self { group: name.clone(), name, client }
+    }
+
+    fn with_group(self, group: Option<&String>) -> Self {
+        match group {
+            Some(group) => Self { group: group.clone(), ..self },
+            None => self,
+        }
+    }
+
     /// Like [`Self::establish`], but waits for an unreachable coordinator: workers may start first.
     pub(crate) async fn establish_with_retry(config: &ClientConfig) -> Result<Self, Failure> {
         let mut next_log = Instant::now();
@@ -83,6 +97,10 @@ impl Identity {
 
     /// Uses a stored token, or logs in with the configured password or a prompt.
     pub(crate) async fn establish(config: &ClientConfig) -> Result<Self, Failure> {
+        Ok(Self::log_in(config).await?.with_group(config.group.as_ref()))
+    }
+
+    async fn log_in(config: &ClientConfig) -> Result<Self, Failure> {
         let client = config.client()?;
         if let Some(token) = configured_token(config)? {
             return with_configured_token(&client, token, config).await;
@@ -117,7 +135,7 @@ impl Identity {
             // The login is valid, but the next command has to log in again.
             note!("{failure}");
         }
-        Ok(Self { client: client.with_user_token(token), name })
+        Ok(Self::new(name, client.with_user_token(token)))
     }
 }
 
@@ -210,7 +228,7 @@ async fn with_configured_token(
             ),
         )
         .with_hint("omit the user, or unset the token to log in with a password")),
-        _ => Ok(Identity { name, client }),
+        _ => Ok(Identity::new(name, client)),
     }
 }
 
@@ -251,9 +269,9 @@ async fn try_stored_tokens(
     for (name, token) in candidates {
         let client = client.with_user_token(token);
         match client.auth().await {
-            Ok(answer) if answer == name => return Ok(StoredToken::Accepted(Identity { name, client })),
+            Ok(answer) if answer == name => return Ok(StoredToken::Accepted(Identity::new(name, client))),
             Err(error) if error.is_transient() => return Err(error.into()),
-            Ok(_) | Err(_) => refused = StoredToken::Rejected(Identity { name, client }),
+            Ok(_) | Err(_) => refused = StoredToken::Rejected(Identity::new(name, client)),
         }
     }
     Ok(refused)

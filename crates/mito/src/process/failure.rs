@@ -1,7 +1,6 @@
 //! Failures of commands: a message, its causes, a hint, and the exit code.
 
 use std::error::Error;
-use std::net::AddrParseError;
 use std::num::{IntErrorKind, ParseIntError};
 use std::path::Path;
 use std::{fmt, io};
@@ -184,9 +183,6 @@ fn invalid_value(error: &clap::Error) -> Option<Failure> {
         }
         Some(IntErrorKind::Zero) => "expected a number of at least 1".to_owned(),
         Some(_) => "expected a number".to_owned(),
-        None if source.is::<AddrParseError>() => {
-            "expected an IP address and a port, such as 127.0.0.1:5000".to_owned()
-        }
         None => source.to_string(),
     };
     let names_value = !value.is_empty() && problem.contains(&format!("`{value}`"));
@@ -410,7 +406,7 @@ mod tests {
                 "invalid token id `x`: expected a number [usage]\n  hint: `mito client tokens",
             ),
             ("mito manager kill x", "invalid value `x` for NUMBER: expected a number [usage]"),
-            ("mito dev -b here", "invalid value `here` for --bind: expected an IP address and a port"),
+            ("mito dev -b here", "invalid value `here` for --bind: expected an IP address or the name"),
             ("mito run -e x -- true", "invalid value `x` for --env: expected NAME=VALUE [usage]"),
         ] {
             let message = message(line);

@@ -32,6 +32,6 @@ pub(super) async fn login(args: &LoginArgs, session: &mut Session<'_>, out: &Out
     if config.token.is_some() {
         out.say("mito: a token is configured (MITO_TOKEN, `token` or `token_path`), which takes precedence over this login");
     }
-    session.become_user(Identity { client: client.with_user_token(token), name });
+    session.become_user(Identity::new(name, client.with_user_token(token)));
     Ok(())
 }

@@ -83,7 +83,7 @@ async fn run_on_coordinator(
     let client = ClientConfig::new(&layers, environment);
     let identity = Identity::establish(&client).await?;
     identity.client.require("`mito run`").await?;
-    let group = args.task.group.as_ref().unwrap_or(&identity.name);
+    let group = args.task.group.as_ref().unwrap_or(&identity.group);
     let blueprint = work.prepare(&identity.client, group, environment).await?;
     // A slow program may have written by now.
     standard_input::refuse_ignored()?;
@@ -152,7 +152,7 @@ async fn submit_and_follow(
 ) -> Result<ExitCode, Failure> {
     let blueprint = work.prepare(user, USER, environment).await?;
     if !blueprint.plan.is_plain() {
-        let identity = Identity { client: user.clone(), name: USER.to_owned() };
+        let identity = Identity::new(USER.to_owned(), user.clone());
         let out = Output::new(&args.output(), environment);
         return sweep::run(&identity, blueprint, &out, environment, &mut Vec::new(), home).await;
     }

@@ -51,7 +51,7 @@ pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<
         mitosis_sweep::check(&step.blueprint.expand()?)?;
     }
     let identity = identity(args.connection.options(), args, environment).await?;
-    let job = job.with_default_group(&identity.name)?;
+    let job = job.with_default_group(&identity.group)?;
     let needs = request::needs(&args.job.options, &identity).await?;
     upload::upload(&identity.client, &job.uploads, environment, &out).await?;
     // A slow program may have written by now.

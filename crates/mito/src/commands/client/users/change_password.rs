@@ -12,7 +12,7 @@ pub(super) async fn change_password(
     session: &mut Session<'_>,
     out: &Output,
 ) -> Result<(), Failure> {
-    let Identity { name, client } = session.identity().await?;
+    let Identity { name, client, .. } = session.identity().await?;
     let old = arg_or_prompt_secret(args.orig_password.as_deref(), "current password: ")?;
     let new = arg_or_prompt_secret(args.new_password.as_deref(), "new password: ")?;
     let token = client.change_password(&name, &old, &new).await?;
@@ -21,6 +21,6 @@ pub(super) async fn change_password(
         store_token(&file, &name, &token)?;
     }
     out.say(format_args!("changed the password of {name}; other sessions have to log in again"));
-    session.become_user(Identity { client: client.client().with_user_token(token), name });
+    session.become_user(Identity::new(name, client.client().with_user_token(token)));
     Ok(())
 }

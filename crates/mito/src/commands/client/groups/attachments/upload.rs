@@ -11,7 +11,7 @@ use crate::show::Output;
 use crate::task_io::upload_source::Source;
 
 pub(super) async fn upload(args: &UploadArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
-    let Identity { name, client } = identity;
+    let Identity { name, client, .. } = identity;
     let file = &args.local_file;
     let place = AttachmentPath::of_new(file, args.key.as_deref(), args.group.as_deref(), args.smart, name)?;
     let source = Source::open(file).await?;
