@@ -235,11 +235,42 @@ fn parse_cron(text: &str) -> Result<Cron, InvalidTimetable> {
     if count != 5 && !trimmed.starts_with('@') {
         return Err(InvalidTimetable::Fields { text: trimmed.to_owned(), count });
     }
+    parse_fields(trimmed)
+        .ok_or_else(|| InvalidTimetable::Field { text: trimmed.to_owned(), why: invalid_field(trimmed) })
+}
+
+fn parse_fields(text: &str) -> Option<Cron> {
     let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-    parser.parse(trimmed).map_err(|error| InvalidTimetable::Field {
-        text: trimmed.to_owned(),
-        why: error.to_string().trim_end_matches('.').to_owned(),
-    })
+    parser.parse(text).ok()
+}
+
+/// The fields of an expression, and their values.
+const FIELDS: [(&str, &str); 5] = [
+    ("minute", "0-59"),
+    ("hour", "0-23"),
+    ("day of the month", "1-31"),
+    ("month", "1-12 or jan-dec"),
+    ("day of the week", "0-7 or sun-sat"),
+];
+
+/// What is wrong with an expression: the first field that can't be parsed beside asterisks.
+fn invalid_field(text: &str) -> String {
+    let is_valid = |position: usize, field: &str| {
+        let mut fields = ["*"; FIELDS.len()];
+        fields[position] = field;
+        parse_fields(&fields.join(" ")).is_some()
+    };
+    let fields = text.split_whitespace().enumerate().zip(FIELDS);
+    let wrong = fields.into_iter().find(|((position, field), _)| !is_valid(*position, field));
+    match wrong {
+        _ if text.starts_with('@') => {
+            "the short forms are @hourly, @daily, @weekly, @monthly and @yearly".to_owned()
+        }
+        Some(((_, field), (name, values))) => {
+            format!("invalid {name} `{field}`: expected {values}, `*`, or lists, ranges and steps of them")
+        }
+        None => "these fields can't be combined".to_owned(),
+    }
 }
 
 fn find_zone(name: &str) -> Result<TimeZone, InvalidTimetable> {
@@ -276,6 +307,23 @@ mod tests {
     const NEW_YORK_FORWARD: &str = "2030-03-09T12:00:00-05:00";
     /// 3 November 2030 in New York: 02:00 becomes 01:00.
     const NEW_YORK_BACK: &str = "2030-11-02T12:00:00-04:00";
+
+    #[test]
+    fn invalid_field_is_named_with_its_values() {
+        for (cron, words) in [
+            ("61 * * * *", "invalid minute `61`: expected 0-59"),
+            ("0 24 * * *", "invalid hour `24`: expected 0-23"),
+            ("0 3 32 * *", "invalid day of the month `32`"),
+            ("0 3 * foo *", "invalid month `foo`: expected 1-12 or jan-dec"),
+            ("0 3 * * mon-xyz", "invalid day of the week `mon-xyz`"),
+            ("*/0 * * * *", "invalid minute `*/0`"),
+            ("@sometimes", "the short forms are @hourly"),
+        ] {
+            let error = Timetable::parse(cron, "UTC").unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{cron}` is not a cron expression: ")), "{error}");
+            assert!(error.contains(words), "{error}");
+        }
+    }
 
     #[test]
     fn skipped_time_runs_once_after_the_gap() {

@@ -1,6 +1,7 @@
 //! `mito schedule`.
 
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use mitosis_domain::selector::JobName;
@@ -8,6 +9,7 @@ use mitosis_protocol::schedule::{CatchUp, Overlap};
 
 use super::connection::ConnectionArgs;
 use super::job_options::LimitArgs;
+use super::submit::OF_ONE_TASK;
 use super::sweep::SweepArgs;
 use super::task::TaskArgs;
 use super::value_parsers;
@@ -17,6 +19,8 @@ use crate::show::OutputArgs;
 pub(crate) enum ScheduleCommand {
     /// Submit a command as a job again and again, at the times of a cron expression
     Add(Box<AddArgs>),
+    /// Change the times or the policies of a schedule; its job stays
+    Edit(EditArgs),
     /// List schedules
     Ls(ListArgs),
     /// Show a schedule with its next times and its job
@@ -40,13 +44,14 @@ Examples:
   mito schedule add nightly '0 3 * * *' -- make test
   mito schedule add report '0 9 * * mon-fri' --timezone Europe/Oslo -- ./report
   mito schedule add sync '*/15 * * * *' --overlap replace --timeout 10m -- rsync -a src/ dst/
+  mito schedule add report @daily job.toml
   mito schedule add sweep @weekly -F seed=1..100 -- python3 train.py --seed {seed}")]
 pub(crate) struct AddArgs {
     /// Name of the schedule and of its jobs, also a label of their tasks
-    #[arg(value_name = "NAME", value_parser = value_parsers::job_name)]
+    #[arg(index = 1, value_name = "NAME", value_parser = value_parsers::job_name)]
     pub(crate) name: JobName,
     /// Times: minute, hour, day of the month, month and day of the week, or @hourly, @daily, @weekly, @monthly, @yearly
-    #[arg(value_name = "CRON")]
+    #[arg(index = 2, value_name = "CRON")]
     pub(crate) cron: String,
     /// Time zone of the times, such as Europe/Oslo
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
@@ -69,14 +74,45 @@ pub(crate) struct AddArgs {
     pub(crate) no_output: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+    /// Job file with one task, in TOML, YAML or JSON
+    #[arg(index = 3, value_name = "FILE", required_unless_present = "command", conflicts_with = "command", conflicts_with_all = OF_ONE_TASK)]
+    pub(crate) file: Option<PathBuf>,
     /// The command and its arguments, run without a shell
-    #[arg(last = true, required = true, value_name = "CMD")]
+    #[arg(index = 4, last = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
     // Last: the headings of their options are those of all that follow.
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
     #[command(flatten)]
     pub(crate) sweep: SweepArgs,
+}
+
+/// Options of `mito schedule edit`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mito schedule edit nightly --cron '30 2 * * *'
+  mito schedule edit report --timezone Europe/Oslo --overlap queue")]
+pub(crate) struct EditArgs {
+    /// Schedule: its number, its name, or GROUP/NAME
+    #[arg(value_name = "SCHEDULE")]
+    pub(crate) schedule: String,
+    /// New times, as for `mito schedule add`
+    #[arg(long, value_name = "CRON", required_unless_present_any = ["timezone", "overlap", "catch_up"])]
+    pub(crate) cron: Option<String>,
+    /// New time zone of the times
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) timezone: Option<String>,
+    /// What to do when a run is due while a job of the schedule has not ended
+    #[arg(long, value_enum, value_name = "POLICY")]
+    pub(crate) overlap: Option<OverlapPolicy>,
+    /// What to do about runs that were due while no coordinator was running
+    #[arg(long, value_enum, value_name = "POLICY")]
+    pub(crate) catch_up: Option<CatchUpPolicy>,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 /// Options of `mito schedule ls`.

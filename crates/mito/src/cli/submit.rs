@@ -68,7 +68,7 @@ pub(crate) struct JobArgs {
 }
 
 /// Options for the task of a command or script. A job file has keys instead.
-const OF_ONE_TASK: [&str; 17] = [
+pub(super) const OF_ONE_TASK: [&str; 17] = [
     "params",
     "each_line",
     "from_csv",

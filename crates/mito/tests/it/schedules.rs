@@ -27,6 +27,37 @@ impl User {
 }
 
 #[tokio::test]
+async fn schedule_has_the_task_of_a_file_and_is_edited() {
+    let user = User::without_workers().await;
+    let file = user
+        .home
+        .write("nightly.toml", "[[tasks]]\ncommand = 'echo {x}'\nmatrix = {x = '1..4'}\nmax_running = 2\n");
+    let file = file.display().to_string();
+    user.adds("nightly", "0 3 * * *", &file).await;
+    let shown = user.json("schedule show nightly").await;
+    assert_eq!((&shown["tasks"], &shown["overlap"]), (&json!(4), &json!("skip")));
+    let edit = ["schedule", "edit", "nightly", "--cron", "30 2 * * *", "--overlap", "queue"];
+    let edited = ended(user.command(&edit)).await;
+    assert_eq!(edited.code, Some(0), "{}", edited.stderr);
+    let shown = user.json("schedule show nightly").await;
+    let times = (&shown["cron"], &shown["overlap"], &shown["catch_up"]);
+    assert_eq!(times, (&json!("30 2 * * *"), &json!("queue"), &json!("one")));
+    user.fails("schedule edit nightly", 2, &["--cron"]).await;
+    user.fails("schedule edit nightly --timezone Oslo", 2, &["no time zone `Oslo`"]).await;
+    user.refuses(
+        "other",
+        "61 * * * *",
+        "-- true",
+        &["invalid minute `61`: expected 0-59", "0 3 * * mon-fri"],
+    )
+    .await;
+    user.refuses("other", "@daily", &format!("{file} -F x=1..2"), &["--param"]).await;
+    user.home.write("nightly.toml", "[[tasks]]\ncommand = 'a'\n[[tasks]]\ncommand = 'b'\n");
+    user.refuses("other", "@daily", &file, &["has 2 tasks"]).await;
+    user.refuses("other", "@daily", "--paused", &["required"]).await;
+}
+
+#[tokio::test]
 async fn schedule_is_created_run_and_deleted() {
     let user = User::of_dev().await;
     let added = user.adds("nightly", "0 3 * * *", "--timezone Europe/Oslo -F x=1..3 -- echo hello {x}").await;
