@@ -117,6 +117,10 @@ pub(crate) struct DownloadListArgs {
 }
 
 impl ManyArgs {
+    pub(crate) const fn content_type(&self) -> ArtifactKind {
+        self.kind
+    }
+
     pub(crate) fn request(&self) -> ArtifactsByFilterRequest {
         ArtifactsByFilterRequest {
             filter: self.filter.filter(),

@@ -30,7 +30,14 @@ pub(super) async fn many(args: &ManyArgs, identity: &Identity, out: &Output) -> 
     out.outcome(
         format_args!("deleted {}", pluralized(count, "artifact")),
         &BatchOutcome::of_list::<Uuid>(count, &[]),
-    )
+    )?;
+    if count == 0 {
+        out.hint(format_args!(
+            "no matching task has a {} that is older than an hour; younger ones are kept",
+            args.content_type()
+        ));
+    }
+    Ok(())
 }
 
 pub(super) async fn list(args: &ListArgs, identity: &Identity, out: &Output) -> Result<(), Failure> {
