@@ -10,8 +10,8 @@
 //! | `3f0c9a3e`, `3f0c9a3e-7c1b-…` | a task by its UUID, or by at least 4 digits of its start |
 //!
 //! Every text has one meaning. Decimal digits are always the number of a job: `1234567` is a job, `1234567a` and
-//! `12345678-` are starts of UUIDs. Other hexadecimal digits, at least 4 of them, are the start of a UUID: a job with
-//! such a name is written `name:cafe`.
+//! `12345678-` are starts of UUIDs. Other hexadecimal digits, at least 4 of them, are the start of a UUID; commands look for a
+//! job of that name if there is no such task. `name:cafe` is always a job, and so is `cafe/7`.
 //!
 //! The legacy-compatible commands know no jobs. Their selectors are [`TaskSelector`]s.
 
@@ -101,6 +101,10 @@ impl FromStr for Selector {
         };
         match (uuid(head), tasks) {
             (Some(task), None) => Ok(task),
+            // Only jobs have tasks, so it is a name.
+            (Some(Self::UuidPrefix(_)), Some(tasks)) if head.parse::<JobName>().is_ok() => {
+                Ok(Self::Job(head.parse()?, tasks.parse()?))
+            }
             (Some(_), Some(tasks)) => {
                 Err(InvalidSelector::TasksOfUuid { uuid: head.to_owned(), tasks: tasks.to_owned() })
             }
@@ -137,8 +141,7 @@ impl FromStr for JobSelector {
             let invalid = |error| InvalidSelector::Name(name.to_owned(), error);
             return name.parse().map(Self::Name).map_err(invalid);
         }
-        let name = if uuid(text).is_some() { None } else { text.parse().ok() };
-        name.map(Self::Name).ok_or_else(|| InvalidSelector::Form(text.to_owned()))
+        text.parse().map(Self::Name).map_err(|_| InvalidSelector::Form(text.to_owned()))
     }
 }
 
@@ -237,6 +240,8 @@ mod tests {
     fn name_like_the_start_of_a_uuid_needs_a_mark() {
         assert_eq!("name:cafe".parse(), Ok(Selector::Job(name("cafe"), TaskSet::All)));
         assert_eq!(Selector::Job(name("cafe"), indices("1")).to_string(), "name:cafe/1");
+        assert_eq!("cafe/1".parse(), Ok(Selector::Job(name("cafe"), indices("1"))), "tasks have no tasks");
+        assert_eq!("cafe".parse::<JobSelector>(), Ok(name("cafe")));
         assert_eq!("abc".parse(), Ok(Selector::Job(name("abc"), TaskSet::All)), "too short for a UUID");
         assert_eq!("cafes".parse(), Ok(Selector::Job(name("cafes"), TaskSet::All)));
     }
@@ -261,7 +266,7 @@ mod tests {
             ("12/0", "indices count up from 1"),
             ("12/7-1", "write the smaller index first: 1-7"),
             ("12/1/2", "such as 7, 1-50 or 1-50,60"),
-            ("cafe/1", "leave out `/1`"),
+            ("3f0c9a3e/1", "leave out `/1`"),
         ] {
             let error = text.parse::<Selector>().expect_err(text).to_string();
             assert!(error.contains(advice), "{text}: {error}");

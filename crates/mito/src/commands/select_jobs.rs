@@ -44,6 +44,7 @@ pub(super) fn split(words: &[String]) -> (Vec<Selector>, Vec<String>) {
     for word in words {
         match word.parse() {
             Ok(selector @ Selector::Job(..)) if !Filter::is_condition(word) => selectors.push(selector),
+            Ok(selector) if name_of(&selector).is_some() => selectors.push(selector),
             _ => others.push(word.clone()),
         }
     }
@@ -76,8 +77,26 @@ pub(super) async fn target(selector: &Selector, identity: &Identity) -> Result<T
         Selector::Uuid(uuid) => Ok(Target::Task(*uuid)),
         Selector::UuidPrefix(_) => {
             let text = selector.to_string();
-            Ok(Target::Task(retry_transient(|| client.find_task(&text)).await?.uuid))
+            match retry_transient(|| client.find_task(&text)).await {
+                Ok(task) => Ok(Target::Task(task.uuid)),
+                Err(error) if error.status() == Some(404) => match name_of(selector) {
+                    Some(name) => match number(&name, identity).await? {
+                        Some(job) => Ok(Target::Job(job, TaskSet::All)),
+                        None => Err(Failure::from(error)),
+                    },
+                    None => Err(error.into()),
+                },
+                Err(error) => Err(error.into()),
+            }
         }
+    }
+}
+
+/// The job that a start of a UUID may mean instead: `cafe` is a name, too.
+fn name_of(selector: &Selector) -> Option<JobSelector> {
+    match selector {
+        Selector::UuidPrefix(prefix) => prefix.to_string().parse().ok(),
+        Selector::Job(..) | Selector::Uuid(_) => None,
     }
 }
 
@@ -103,6 +122,9 @@ pub(super) async fn whole_job(
     command: &str,
     identity: &Identity,
 ) -> Result<i64, Failure> {
+    if let Some(name) = name_of(selector) {
+        return existing(&name, identity).await;
+    }
     match selector {
         Selector::Job(job, TaskSet::All) => existing(job, identity).await,
         other => Err(Failure::new(Exit::Usage, format!("`{command}` takes whole jobs, not `{other}`"))
@@ -191,12 +213,38 @@ pub(super) async fn tasks(
     selection: &TaskSelection,
     most: u64,
 ) -> Result<Vec<JobTask>, Failure> {
+    read_tasks(client, job, selection, most, most.min(MAX_PAGE), |_| true).await
+}
+
+/// Those of the selected tasks that match, at most `most`. All tasks of the job are read until then.
+pub(super) async fn tasks_where(
+    client: &UserClient,
+    job: i64,
+    selection: &TaskSelection,
+    most: u64,
+    matches: impl Fn(&JobTask) -> bool,
+) -> Result<Vec<JobTask>, Failure> {
+    read_tasks(client, job, selection, most, MAX_PAGE, matches).await
+}
+
+async fn read_tasks(
+    client: &UserClient,
+    job: i64,
+    selection: &TaskSelection,
+    most: u64,
+    page_size: u64,
+    matches: impl Fn(&JobTask) -> bool,
+) -> Result<Vec<JobTask>, Failure> {
     let mut tasks = Vec::new();
-    let mut request = JobTasksRequest { selection: selection.clone(), ..JobTasksRequest::default() };
+    let mut request = JobTasksRequest {
+        selection: selection.clone(),
+        limit: Some(page_size),
+        ..JobTasksRequest::default()
+    };
     loop {
-        request.limit = Some(most.saturating_sub(tasks.len() as u64).min(MAX_PAGE));
         let page = retry_transient(|| client.job_tasks(job, &request)).await?;
-        tasks.extend(page.tasks);
+        let left = usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(tasks.len());
+        tasks.extend(page.tasks.into_iter().filter(|task| matches(task)).take(left));
         match page.next {
             Some(next) if (tasks.len() as u64) < most => request.after = Some(next),
             _ => return Ok(tasks),
@@ -236,11 +284,20 @@ mod tests {
 
     #[test]
     fn jobs_are_separated_from_tasks_and_conditions() {
-        let words =
-            ["12", "train/failed", "last", "label=exp1", "3f0c9a3e", "ann-1,ann-2", "12/1-50,60", "exit!=0"];
+        let words = [
+            "12",
+            "train/failed",
+            "last",
+            "label=exp1",
+            "3f0c9a3e",
+            "cafe",
+            "ann-1,ann-2",
+            "12/1-50,60",
+            "exit!=0",
+        ];
         let (jobs, others) = split(&words.map(str::to_owned));
         let jobs: Vec<String> = jobs.iter().map(ToString::to_string).collect();
-        assert_eq!(jobs, ["12", "train/failed", "last", "12/1-50,60"]);
+        assert_eq!(jobs, ["12", "train/failed", "last", "cafe", "12/1-50,60"], "cafe may be a name");
         assert_eq!(others, ["label=exp1", "3f0c9a3e", "ann-1,ann-2", "exit!=0"]);
     }
 

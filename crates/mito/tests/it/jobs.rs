@@ -102,7 +102,7 @@ async fn first_sweep_with_a_bug_is_repaired_and_retried() {
     assert_eq!(user.ok("logs 1/7").await, "trained 7\n");
 
     let task = user.json("show 1/7").await;
-    assert_eq!((&task["job"], &task["index"], &task["state"]), (&1.into(), &7.into(), &"Finished".into()));
+    assert_eq!((&task["job"], &task["index"], &task["state"]), (&1.into(), &7.into(), &"succeeded".into()));
     let outcomes: Vec<_> =
         task["attempts"].as_array().unwrap().iter().map(|one| (&one["outcome"], &one["exit_code"])).collect();
     assert_eq!(outcomes, [(&"failed".into(), &3.into()), (&"succeeded".into(), &0.into())]);
@@ -217,6 +217,19 @@ async fn job_is_paused_changed_and_cancelled() {
     user.fails("wait 1", 123, &["100 of 100 tasks did not succeed"]).await;
     assert!(user.ok("rm sweep").await.starts_with("job 1: deleted "));
     user.fails("rm sweep", 66, &["no job with the name `sweep`", "`mito ls`"]).await;
+
+    user.ok("submit --name bad1 -F x=1..2 -- true").await;
+    assert!(user.ok("show bad1").await.contains("2 (bad1)"), "it is no start of a UUID");
+    assert_eq!(user.ok("ls bad1/2 -o id").await, "2/2\n");
+    assert_eq!(user.ok("ls bad1 -F x=2 -o id").await, "2/2\n");
+    assert_eq!(user.ok("ls bad1 -F x=2 -F y=1 -o id").await, "");
+    assert_eq!(user.ok("submit --after bad1 -- true").await, "job 3: 1 task\n");
+    assert_eq!(user.ok("results bad1 -o csv").await.lines().nth(1).unwrap().split(',').nth(1), Some("2/1"));
+    user.fails("show bad2", 66, &["no task `bad2`"]).await;
+    user.ok("cancel bad1").await;
+    user.ok("cancel 3").await;
+    let removed = user.fails("rm 2 99 3", 3, &["no job `99`", "1 of 3 jobs were not deleted"]).await;
+    assert!(removed.stdout.contains("job 2: deleted") && removed.stdout.contains("job 3: deleted"));
 }
 
 #[tokio::test]
@@ -253,6 +266,38 @@ async fn failed_task_is_retried_by_itself() {
 }
 
 #[tokio::test]
+async fn output_of_all_attempts_is_followed_and_shown_later() {
+    let user = User::of_dev().await;
+    let (tries, go) = (user.home.path().join("tries"), user.home.path().join("go"));
+    // The first attempt fails when it may, and the second succeeds.
+    let script = format!(
+        "echo >> {0}; n=$(wc -l < {0}); echo out $n; echo err $n >&2; test $n = 2 && exit 0; {1}; exit 3",
+        tries.display(),
+        until_there(&go)
+    );
+    let submit = ["submit", "--retries", "1", "--backoff", "1s", "--", "sh", "-c", &script];
+    assert_eq!(ended(user.command(&submit)).await.code, Some(0));
+    let file = |name: &str| std::fs::File::create(user.home.path().join(name)).unwrap();
+    let mut follow = user.command(&["logs", "-f", "1/1"]);
+    let mut follower = follow.stdout(file("out")).stderr(file("err")).spawn().unwrap();
+    user.home.until_written("out", "out 1").await;
+    user.home.write("go", "");
+    assert!(follower.wait().await.unwrap().success());
+    let written = |name: &str| std::fs::read_to_string(user.home.path().join(name)).unwrap();
+    assert_eq!(written("out"), "out 1\nout 2\n");
+    let lines = "err 1\nmito: attempt 1: failed, exit code 3\nmito: attempt 2 starts\nerr 2\n";
+    assert_eq!(written("err"), lines);
+    assert_eq!(user.ok("wait 1").await, "job 1: succeeded, 1 task\n");
+
+    let all = user.run("logs 1 --attempt 1").await;
+    assert_eq!((all.stdout.as_str(), all.stderr.as_str()), ("out 1\n", "err 1\n"));
+    assert_eq!(user.ok("logs 1/1 --attempt 2 --stdout").await, "out 2\n");
+    assert_eq!(user.ok("logs 1/1 --stdout").await, "out 2\n");
+    user.fails("logs 1 --attempt 3", 66, &["no output of attempt 3 of `1`", "`mito show`"]).await;
+    user.fails("logs 1 --attempt 1 -f", 2, &["--attempt"]).await;
+}
+
+#[tokio::test]
 async fn running_task_is_stopped() {
     let user = User::of_dev().await;
     let started = user.home.path().join("started");
@@ -265,6 +310,18 @@ async fn running_task_is_stopped() {
     assert_eq!(user.ok("cancel last").await, "job 1: stopping 1\n");
     user.fails("wait last", 125, &["cancelled by a user"]).await;
     user.fails("rm 1/1", 2, &["takes whole jobs"]).await;
+
+    let never = until_there(&user.home.path().join("never"));
+    let started = user.home.path().join("second");
+    let script = format!("touch {}; {never}", started.display());
+    let submit = ["submit", "--max-running", "1", "-F", "x=1..3", "--", "sh", "-c", &script, "{x}"];
+    assert_eq!(ended(user.command(&submit)).await.code, Some(0));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &until_there(&started)]);
+    assert_eq!(ended(shell).await.code, Some(0));
+    user.ok("pause 2").await;
+    assert!(user.ok("ls").await.starts_with("job 2: paused, 1 running, 0/3 tasks ended\n"));
+    user.ok("cancel 2").await;
 }
 
 #[tokio::test]

@@ -13,14 +13,16 @@ const UUID: &str = "3f0c9a3e-7c1b-4b6e-9a52-0d7e3f1c2b4a";
 /// A fake 0.6 coordinator, and the requests that it received: method, path and body.
 #[derive(Clone, Default)]
 struct Old {
+    /// Whether it is a native one of an earlier version.
+    is_native: bool,
     asked: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
 impl Old {
-    async fn start() -> (Self, String) {
+    async fn start(is_native: bool) -> (Self, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let old = Self::default();
+        let old = Self { is_native, ..Self::default() };
         let serving = old.clone();
         mitosis_testkit::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -48,7 +50,11 @@ impl Old {
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await?;
         self.asked.lock().unwrap().push((route.clone(), serde_json::from_slice(&body).unwrap_or_default()));
-        let (status, answer) = match answer(&route) {
+        let answer = match (self.is_native, route.as_str()) {
+            (true, "GET /health") => Some(json!({"status": "ok", "version": "0.7.0"}).to_string()),
+            _ => answer(&route),
+        };
+        let (status, answer) = match answer {
             Some(answer) => ("200 OK", answer),
             None => ("404 Not Found", String::new()),
         };
@@ -89,7 +95,11 @@ struct Harness {
 
 impl Harness {
     async fn set_up() -> Self {
-        let (old, address) = Old::start().await;
+        Self::with(false).await
+    }
+
+    async fn with(is_native: bool) -> Self {
+        let (old, address) = Old::start(is_native).await;
         Self { home: Home::new(), old, address }
     }
 
@@ -103,6 +113,27 @@ impl Harness {
         let output = ended(command).await;
         (output.code, format!("{}{}", output.stdout, output.stderr))
     }
+}
+
+/// It would start the task elsewhere, and without its input.
+#[tokio::test]
+async fn surroundings_are_not_sent_to_a_coordinator_that_ignores_them() {
+    let harness = Harness::with(true).await;
+    harness.home.write("input", "text");
+    for (line, feature) in [
+        ("run --chdir /data -- true", "a task with a directory"),
+        ("run --stdin input -- cat", "a task with standard input"),
+        ("submit --fresh-dir -- true", "a task with a directory"),
+        ("logs 12/7 --attempt 1", ""),
+    ] {
+        let (code, words) = harness.run(line).await;
+        assert_ne!(code, Some(0), "{line}: {words}");
+        assert!(words.contains(feature), "{line}: {words}");
+        let sent = harness.old.taken();
+        assert!(sent.iter().all(|(route, _)| !route.starts_with("POST /tasks")), "{line}: {sent:?}");
+    }
+    let (_, words) = harness.run("submit --chdir /data -- true").await;
+    assert!(words.contains("does not know a task with a directory") && words.contains("upgrade"), "{words}");
 }
 
 #[tokio::test]

@@ -31,7 +31,8 @@ pub(super) async fn run(args: &LsArgs, environment: &Environment) -> Result<Exit
             false => out.all(&list.read(&identity.client).await?)?,
         }
     } else {
-        let list = TaskList::new(select_jobs::targets(&args.selectors, &identity).await?)?;
+        let targets = select_jobs::targets(&args.selectors, &identity).await?;
+        let list = TaskList::new(targets, args.params.clone())?;
         match args.watch {
             true => watch::tasks(&list, &identity.client, &out).await?,
             false => show_tasks(&list, args, &identity, &out).await?,

@@ -2,7 +2,7 @@
 
 use mitosis_client::UserClient;
 use mitosis_domain::selector::TaskSet;
-use mitosis_protocol::job::{TaskCondition, TaskSelection};
+use mitosis_protocol::job::{JobTask, TaskCondition, TaskSelection};
 
 use crate::commands::select_jobs::{self, Target};
 use crate::process::exit::Exit;
@@ -12,10 +12,12 @@ use crate::show::JobTaskShown;
 /// Which tasks to list, by their job.
 pub(super) struct TaskList {
     parts: Vec<(i64, TaskSet)>,
+    /// Parameters that they must have.
+    params: Vec<(String, String)>,
 }
 
 impl TaskList {
-    pub(super) fn new(targets: Vec<Target>) -> Result<Self, Failure> {
+    pub(super) fn new(targets: Vec<Target>, params: Vec<(String, String)>) -> Result<Self, Failure> {
         let part = |target| match target {
             Target::Job(job, tasks) => Ok((job, tasks)),
             Target::Task(uuid) => {
@@ -23,7 +25,7 @@ impl TaskList {
                     .with_hint(format!("`mito show {uuid}` shows the task")))
             }
         };
-        Ok(Self { parts: targets.into_iter().map(part).collect::<Result<_, _>>()? })
+        Ok(Self { parts: targets.into_iter().map(part).collect::<Result<_, _>>()?, params })
     }
 
     /// The jobs of the tasks, each once.
@@ -40,7 +42,7 @@ impl TaskList {
     /// Reads the first tasks.
     pub(super) async fn read(&self, client: &UserClient, most: u64) -> Result<Vec<JobTaskShown>, Failure> {
         let selections = self.parts.iter().map(|(job, tasks)| (*job, select_jobs::selection(tasks)));
-        read(client, selections, most).await
+        self.read_selected(client, selections, most).await
     }
 
     /// Reads the tasks that fit into a number of rows: those that run or have failed, if there are too many.
@@ -61,23 +63,28 @@ impl TaskList {
             }
             (*job, selection)
         });
-        read(client, narrowed, rows).await
+        self.read_selected(client, narrowed, rows).await
     }
-}
 
-async fn read(
-    client: &UserClient,
-    selections: impl Iterator<Item = (i64, TaskSelection)>,
-    most: u64,
-) -> Result<Vec<JobTaskShown>, Failure> {
-    let mut tasks = Vec::new();
-    for (job, selection) in selections {
-        let left = most.saturating_sub(tasks.len() as u64);
-        if left == 0 {
-            break;
+    async fn read_selected(
+        &self,
+        client: &UserClient,
+        selections: impl Iterator<Item = (i64, TaskSelection)>,
+        most: u64,
+    ) -> Result<Vec<JobTaskShown>, Failure> {
+        let is_wanted = |task: &JobTask| self.params.iter().all(|param| task.parameters.contains(param));
+        let mut tasks = Vec::new();
+        for (job, selection) in selections {
+            let left = most.saturating_sub(tasks.len() as u64);
+            if left == 0 {
+                break;
+            }
+            let found = match self.params.is_empty() {
+                true => select_jobs::tasks(client, job, &selection, left).await?,
+                false => select_jobs::tasks_where(client, job, &selection, left, is_wanted).await?,
+            };
+            tasks.extend(found.into_iter().map(|task| JobTaskShown::new(job, task)));
         }
-        let found = select_jobs::tasks(client, job, &selection, left).await?;
-        tasks.extend(found.into_iter().map(|task| JobTaskShown::new(job, task)));
+        Ok(tasks)
     }
-    Ok(tasks)
 }

@@ -84,6 +84,12 @@ fn shown(task: &SubmitTaskRequest) -> impl Display {
     fmt::from_fn(|f| {
         let spec = &task.task_spec;
         write!(f, "{}", shell_words(&spec.args))?;
+        // The arguments of a script need not contain them.
+        if !spec.files.is_empty() {
+            for (name, value) in &spec.params {
+                write!(f, "\n    parameter {name}={}", shell_word(value))?;
+            }
+        }
         for (name, value) in spec.envs.iter().filter(|(name, _)| !name.starts_with("MITO_PARAM_")) {
             write!(f, "\n    variable {name}={}", shell_word(value))?;
         }
