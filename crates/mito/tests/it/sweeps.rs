@@ -327,7 +327,7 @@ async fn retried_sweep_has_one_table_of_results() {
     };
     let uuid = |row: usize| rows[row]["uuid"].as_str().unwrap().to_owned();
     // As for `tasks wait`: names of every kind, conditions, and options; each task once, oldest first.
-    assert_eq!(named(&[&uuid(2), &uuid(0)[..8], "mitosis_admin-4"]).await, [uuid(0), uuid(1), uuid(2)]);
+    assert_eq!(named(&[&uuid(2), &uuid(0)[..13], "mitosis_admin-4"]).await, [uuid(0), uuid(1), uuid(2)]);
     assert_eq!(
         named(&["label=exp", "created>-1h", "exit!=1", "-s", "finished"]).await,
         [uuid(0), uuid(1), uuid(2)]
