@@ -43,7 +43,9 @@ fn summary(mut failures: Vec<Failure>, selected: usize) -> Result<ExitCode, Fail
         (0, _) => Ok(ExitCode::SUCCESS),
         (_, 1) => Err(failures.swap_remove(0)),
         (count, _) => {
-            failures.iter().for_each(|failure| note!("mito: {failure}"));
+            for failure in &failures {
+                note!("mito: {failure}");
+            }
             let sentence = format!("{count} of {selected} jobs were not deleted");
             Err(Failure::new(Exit::Partial, sentence))
         }
