@@ -27,6 +27,7 @@ mod numbers;
 mod observe;
 mod output;
 mod short;
+mod steps;
 mod submit;
 mod table;
 mod tools;
@@ -68,6 +69,8 @@ enum Section {
     Forms,
     /// A million small archives of output, before and after they are packed
     Archives,
+    /// Steps of a job file that need each other task by task, and a graph of ten thousand steps
+    Steps,
     /// Submitting 100,000 tasks in one call
     Submit,
     /// Time of a single task on an idle system
@@ -137,6 +140,9 @@ async fn run(args: Args) -> Result<(), Error> {
     }
     if wanted(Section::Archives) {
         archives::measure(&plan).await?;
+    }
+    if wanted(Section::Steps) {
+        steps::measure(&plan).await?;
     }
     if wanted(Section::Submit) {
         submit::measure(&plan).await?;

@@ -27,7 +27,7 @@ pub(crate) fn check(
         return Err(Rejection::invalid("the job of a schedule can't have start_after or expires_at")
             .hint("each run is due at a time of its own; leave them out"));
     }
-    if !new.needs.is_empty() {
+    if !new.needs.is_empty() || !new.resources.is_empty() {
         return Err(Rejection::invalid("the job of a schedule can't need other jobs")
             .hint("`overlap` decides whether a run waits for the one before"));
     }

@@ -227,7 +227,8 @@ fn check_directory(path: &str) -> Result<(), InvalidSpec> {
     if fits { Ok(()) } else { Err(InvalidSpec::Directory(path.to_owned())) }
 }
 
-fn check_local_path(path: &str) -> Result<(), InvalidSpec> {
+/// Checks a path below the resource directory of a task.
+pub fn check_local_path(path: &str) -> Result<(), InvalidSpec> {
     let mut parts = Path::new(path).components().peekable();
     let inside = parts.peek().is_some()
         && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))

@@ -63,7 +63,7 @@ impl Task {
 /// The state of a task, with the data that exists in it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Phase {
-    /// A follow-up whose upstream has not been committed.
+    /// A follow-up whose upstream has not been committed, or a task of a job that needs one of another job.
     Pending,
     /// Waiting for a worker.
     Ready,
@@ -112,10 +112,10 @@ pub struct Ending {
 
 impl Ending {
     /// Whether a retry is useful: the task ended with a status other than 0, exceeded its timeout, never
-    /// started, or lost an output. A task that a user cancelled is excluded.
+    /// started, or lost an output. A task that was cancelled by a user, or because of another task, is excluded.
     pub const fn failed(&self) -> bool {
         match self.result.msg {
-            Some(TaskResultMessage::UserCancellation) => false,
+            Some(TaskResultMessage::UserCancellation | TaskResultMessage::DependencyFailed) => false,
             Some(TaskResultMessage::UploadResultTimeout) => true,
             _ => matches!(self.end, ExecEnd::Cancelled) || !self.result.exit_status.is_success(),
         }
@@ -140,7 +140,9 @@ pub const fn condition(state: TaskState, result: Option<TaskResult>) -> TaskCond
 /// How a task counts in its job.
 pub const fn outcome(end: ExecEnd, result: TaskResult) -> TaskOutcome {
     match (result.msg, end) {
-        (Some(TaskResultMessage::UserCancellation), _) => TaskOutcome::Cancelled,
+        (Some(TaskResultMessage::UserCancellation | TaskResultMessage::DependencyFailed), _) => {
+            TaskOutcome::Cancelled
+        }
         (Some(TaskResultMessage::ExecTimeout), _) => TaskOutcome::TimedOut,
         (Some(TaskResultMessage::UploadResultTimeout), _) | (_, ExecEnd::Cancelled) => TaskOutcome::Failed,
         (_, ExecEnd::Finished) if result.exit_status.is_success() => TaskOutcome::Succeeded,

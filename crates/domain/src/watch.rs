@@ -69,12 +69,17 @@ fn cancelled_reached(target: ExecState, msg: TaskResultMessage) -> bool {
     use TaskResultMessage as M;
     match target {
         S::TaskCommitted => true,
-        S::UploadResult | S::UploadResultFinished => {
-            !matches!(msg, M::UserCancellation | M::WorkersLost | M::DirectoryUnavailable)
-        }
+        S::UploadResult | S::UploadResultFinished => !matches!(
+            msg,
+            M::UserCancellation | M::WorkersLost | M::DirectoryUnavailable | M::DependencyFailed
+        ),
         S::UploadCancelledResult => !matches!(
             msg,
-            M::UserCancellation | M::SubmitNewTaskFailed | M::WorkersLost | M::DirectoryUnavailable
+            M::UserCancellation
+                | M::SubmitNewTaskFailed
+                | M::WorkersLost
+                | M::DirectoryUnavailable
+                | M::DependencyFailed
         ),
         S::FetchResourceTimeout => msg == M::FetchResourceTimeout,
         S::FetchResourceNotFound => msg == M::ResourceNotFound,

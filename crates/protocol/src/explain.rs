@@ -32,6 +32,10 @@ pub struct ReasonFacts {
     /// Another task that this one waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Uuid>,
+    /// The task of another job that it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "12/7")]
+    pub needed_task: Option<String>,
     /// The worker that holds or last held the task; with `tags_missing`, the one that lacks the fewest tags.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<Uuid>,
@@ -70,6 +74,8 @@ pub struct ReasonFacts {
 pub enum ReasonCode {
     /// Pending: the task that requested it has not been committed.
     WaitsForUpstream,
+    /// Pending: a task of another job that it needs has not succeeded.
+    WaitsForTask,
     /// Ready: no worker lists the group.
     NoWorker,
     /// Ready: workers list the group, but none with the role Write or Admin.

@@ -11,13 +11,19 @@ use utoipa::ToSchema;
 
 use crate::retry::RetryPolicy;
 use crate::task::{SubmitTaskRequest, TaskInfo};
-use crate::{Timestamp, Uuid, timestamp};
+use crate::{ArtifactKind, Timestamp, Uuid, timestamp};
 
 /// Most jobs in one submission.
 pub const MAX_JOBS: usize = 20_000;
 
 /// Most jobs that one job may wait for.
-pub const MAX_NEEDS: usize = 1_000;
+pub const MAX_NEEDS: usize = 20_000;
+
+/// Most jobs whose tasks the tasks of one job may wait for, each for that with its index.
+pub const MAX_EACH_NEEDS: usize = 60;
+
+/// Most artifacts of needed jobs that each task of a job fetches.
+pub const MAX_JOB_RESOURCES: usize = 100;
 
 /// Most jobs or tasks in one page.
 pub const MAX_PAGE: u64 = 10_000;
@@ -50,7 +56,7 @@ pub enum JobState {
 pub struct JobCounts {
     /// Tasks that wait for a worker.
     pub waiting: u64,
-    /// Tasks that wait for another job or for the start time of the job.
+    /// Tasks that wait for another job, for a task of another job, or for the start time of the job.
     pub blocked: u64,
     /// Tasks that a worker holds.
     pub running: u64,
@@ -88,7 +94,7 @@ pub enum StopCause {
     MaxFailures,
     /// The time `expires_at` has come.
     Expired,
-    /// A job that it needs did not succeed.
+    /// A job that it needs did not succeed, or none of the tasks that its remaining tasks need can succeed.
     DependencyFailed,
 }
 
@@ -100,6 +106,8 @@ pub enum NeedKind {
     Succeeded,
     /// The other job has ended, however.
     Ended,
+    /// Each task waits for the success of the task with the same index. Both jobs have the same number of tasks.
+    Each,
 }
 
 /// A job that another one waits for.
@@ -109,7 +117,7 @@ pub struct JobNeed {
     pub job: i64,
     /// What has to happen.
     pub kind: NeedKind,
-    /// Whether it has happened.
+    /// Whether it has happened; for `each`, whether the other job has ended.
     pub met: bool,
 }
 
@@ -130,6 +138,18 @@ pub struct NewNeed {
     pub on: NeededJob,
     /// What has to happen.
     pub kind: NeedKind,
+}
+
+/// An artifact of a needed job, which each task fetches before it starts. For `each`, it is that of the task with
+/// the same index; otherwise, the needed job has one task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobResource {
+    /// The needed job.
+    pub from: NeededJob,
+    /// The kind of the artifact.
+    pub content_type: ArtifactKind,
+    /// The destination, relative to the resource directory; not absolute and without `..`.
+    pub local_path: String,
 }
 
 /// Limits and times of a job; all can be absent.
@@ -169,12 +189,30 @@ pub struct NewJob {
     /// Jobs that have to end first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<NewNeed>,
+    /// Artifacts of needed jobs that the tasks fetch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<JobResource>,
     /// Limits and times.
     #[serde(default)]
     pub options: JobOptions,
     /// When tasks get further attempts by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
+}
+
+impl NewJob {
+    /// A job of one task, which needs nothing and has no limits.
+    pub fn single(task: SubmitTaskRequest) -> Self {
+        Self {
+            name: None,
+            task,
+            plan: None,
+            needs: Vec::new(),
+            resources: Vec::new(),
+            options: JobOptions::default(),
+            retry: None,
+        }
+    }
 }
 
 /// `POST /v1/jobs`. All jobs are accepted, or none.

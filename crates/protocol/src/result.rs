@@ -46,6 +46,8 @@ enum Reason {
     WorkersLost,
     /// The worker can't use the directory that the task requires.
     DirectoryUnavailable,
+    /// A task of another job that it needs did not succeed.
+    DependencyFailed,
     /// A reason that this reader does not know.
     #[serde(other)]
     Unknown,
@@ -66,6 +68,7 @@ impl From<TaskResult> for WireResult {
             Some(TaskResultMessage::SubmitNewTaskFailed) => (Some(LegacyMessage::SubmitNewTaskFailed), None),
             Some(TaskResultMessage::WorkersLost) => (None, Some(Reason::WorkersLost)),
             Some(TaskResultMessage::DirectoryUnavailable) => (None, Some(Reason::DirectoryUnavailable)),
+            Some(TaskResultMessage::DependencyFailed) => (None, Some(Reason::DependencyFailed)),
             None => (None, None),
         };
         Self { exit_status, msg, reason }
@@ -85,6 +88,7 @@ impl From<WireResult> for TaskResult {
             (Some(LegacyMessage::SubmitNewTaskFailed), _) => Some(TaskResultMessage::SubmitNewTaskFailed),
             (None, Some(Reason::WorkersLost)) => Some(TaskResultMessage::WorkersLost),
             (None, Some(Reason::DirectoryUnavailable)) => Some(TaskResultMessage::DirectoryUnavailable),
+            (None, Some(Reason::DependencyFailed)) => Some(TaskResultMessage::DependencyFailed),
             (None, Some(Reason::Unknown) | None) => None,
         };
         Self { exit_status, msg }
@@ -125,6 +129,7 @@ mod tests {
         for (msg, reason) in [
             (TaskResultMessage::WorkersLost, "workers_lost"),
             (TaskResultMessage::DirectoryUnavailable, "directory_unavailable"),
+            (TaskResultMessage::DependencyFailed, "dependency_failed"),
         ] {
             let result = TaskResult { exit_status: WaitStatus::SUCCESS, msg: Some(msg) };
             let text = serde_json::to_string(&result).unwrap();

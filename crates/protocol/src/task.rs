@@ -141,6 +141,8 @@ pub enum TaskResultMessage {
     WorkersLost,
     /// The worker can't use the directory that the task requires. Native: 0.6.8 clients read it as null.
     DirectoryUnavailable,
+    /// A task of another job that it needs did not succeed. Native: 0.6.8 clients read it as null.
+    DependencyFailed,
 }
 
 /// `POST /tasks`, and the content of `MITO_NEW_TASK`.

@@ -51,6 +51,10 @@ pub enum WarningCode {
     FollowUpRefused,
     /// The worker can't use the directory that the task requires.
     DirectoryUnavailable,
+    /// A file that the task needs could not be fetched.
+    ResourceUnavailable,
+    /// A task that this one needs did not succeed.
+    DependencyFailed,
     /// A code that this reader does not know.
     #[serde(other)]
     Unknown,

@@ -94,7 +94,8 @@ codes! {
     ExecEnd { Finished = 3, Cancelled = 4 }
     TokenScope { Read = 0, Write = 1, Admin = 2 }
     StopCause { Cancelled = 0, MaxFailures = 1, Expired = 2, DependencyFailed = 3 }
-    NeedKind { Succeeded = 0, Ended = 1 }
+    // The statements and an index name the number of `Each`.
+    NeedKind { Succeeded = 0, Ended = 1, Each = 2 }
     RetriedBy { User = 0, Policy = 1, Loss = 2 }
     Overlap { Skip = 0, Queue = 1, Replace = 2 }
     CatchUp { None = 0, One = 1, All = 2 }
@@ -116,6 +117,7 @@ codes! {
         SubmitNewTaskFailed = 7,
         WorkersLost = 8,
         DirectoryUnavailable = 9,
+        DependencyFailed = 10,
     }
 }
 

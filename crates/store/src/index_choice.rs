@@ -19,8 +19,8 @@ pub(crate) const fn ended_condition(ended: EndedTasks) -> &'static str {
         EndedTasks::Any => "EXISTS (SELECT 1 FROM done o WHERE o.task_id = t.id)",
         EndedTasks::Failed => {
             "EXISTS (SELECT 1 FROM done o WHERE o.task_id = t.id
-                -- Not cancelled by a user (6), and either no success or an output was not stored (2).
-                AND coalesce(o.message, -1) <> 6
+                -- Not cancelled by a user (6) or because of another task (10), and either no success or an output was not stored (2).
+                AND coalesce(o.message, -1) NOT IN (6, 10)
                 AND (o.state <> 3 OR o.exit_status <> 0 OR coalesce(o.message, -1) = 2))"
         }
     }

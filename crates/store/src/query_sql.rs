@@ -54,6 +54,7 @@ impl Dialect {
         (SELECT state FROM done WHERE done.task_id = t.id),
         (SELECT coalesce(reported_end, 2::smallint) FROM lease WHERE lease.task_id = t.id),
         (SELECT 0::smallint FROM pending WHERE pending.task_id = t.id),
+        (SELECT 0::smallint FROM ready WHERE ready.task_id = t.id AND ready.blocked <> 0),
         1::smallint)"
         );
         self.of(STATE.postgres, STATE.sqlite)
@@ -448,7 +449,8 @@ fn rows(count: u64) -> Parameter {
 fn live_tables(states: &[TaskState]) -> impl Iterator<Item = &'static str> {
     let tables = [
         (TaskState::Pending, "SELECT task_id FROM pending"),
-        (TaskState::Ready, "SELECT task_id FROM ready"),
+        (TaskState::Pending, "SELECT task_id FROM ready WHERE blocked <> 0"),
+        (TaskState::Ready, "SELECT task_id FROM ready WHERE blocked = 0"),
         (TaskState::Running, "SELECT task_id FROM lease WHERE reported_end IS NULL"),
     ];
     tables.into_iter().filter(|(state, _)| states.contains(state)).map(|(_, sql)| sql)

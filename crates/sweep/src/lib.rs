@@ -27,7 +27,7 @@ pub use directory::absolute_directory;
 pub use env_file::env_file;
 pub use error::Error;
 pub use input::add_input;
-pub use job::{Extras, Job, Step, Upload, is_job_file};
+pub use job::{Extras, Job, Step, StepResource, Upload, is_job_file};
 pub use parameter::{Parameter, ParameterSource};
 pub use parameter_files::{Combine, Sources};
 pub use retry::retry_transient;

@@ -56,7 +56,8 @@ pub(super) fn order(tasks: &[Named<'_>]) -> Result<Order, Error> {
     Ok(Order { needs: ordered.iter().map(placed).collect(), tasks: ordered })
 }
 
-/// The indices of the tasks that each task needs. Of two conditions for the same task, the stricter one counts.
+/// The indices of the tasks that each task needs. Of two conditions for the same task, the stricter one counts; `each` excludes
+/// others.
 fn resolved(tasks: &[Named<'_>]) -> Result<Vec<BTreeMap<usize, NeedKind>>, Error> {
     let names = names(tasks)?;
     let one = |task: &Named<'_>| {
@@ -64,6 +65,9 @@ fn resolved(tasks: &[Named<'_>]) -> Result<Vec<BTreeMap<usize, NeedKind>>, Error
         for (name, kind) in task.needs {
             let index = *names.get(name.as_str()).ok_or_else(|| unknown(task, name, &names))?;
             let strictest = needs.entry(index).or_insert(*kind);
+            if *strictest != *kind && [*strictest, *kind].contains(&NeedKind::Each) {
+                return Err(two_conditions(task, name));
+            }
             if *kind == NeedKind::Succeeded {
                 *strictest = *kind;
             }
@@ -81,6 +85,12 @@ fn names<'a>(tasks: &[Named<'a>]) -> Result<BTreeMap<&'a str, usize>, Error> {
         }
     }
     Ok(names)
+}
+
+fn two_conditions(task: &Named<'_>, name: &str) -> Error {
+    let who = task.name.map_or_else(|| "a task".to_owned(), |name| format!("the task `{name}`"));
+    Error::input(format!("{who} needs `{name}` twice, and once of it task by task"))
+        .with_hint("keep one of the two conditions")
 }
 
 fn unknown(task: &Named<'_>, name: &str, names: &BTreeMap<&str, usize>) -> Error {

@@ -16,7 +16,9 @@ use mitosis_domain::ids::JobId;
 use mitosis_domain::job_plan::{Snapshot, Step};
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::job::StopCause;
+use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use mitosis_store::StoreError;
+use mitosis_store::ops::jobs::NeededArtifact;
 use mitosis_store::ops::tasks::NewTask;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -213,6 +215,7 @@ async fn plan(app: &App, job: JobId) -> Outcome {
             Step::Wait => return Ok(Next::Changed),
             Step::WaitUntil(at) => return Ok(Next::At(at)),
             Step::Stop(cause) => stop(app, job, cause).await?,
+            Step::Cut(by) => cut(app, job, by).await?,
             Step::Write(count) => write(app, job, &snapshot, count).await?,
             Step::Release(count) => {
                 Progress::made(app.publish(app.store.release_tasks(job, count, now).await?) > 0)
@@ -249,6 +252,19 @@ async fn stop(app: &App, job: JobId, cause: StopCause) -> Result<Progress, Store
     Ok(Progress::Made)
 }
 
+/// Writes no more tasks, because those of another job that they need never succeed.
+async fn cut(app: &App, job: JobId, by: JobId) -> Result<Progress, StoreError> {
+    let is_cut = app.publish(app.store.cut_job(job, by, app.now()).await?);
+    if is_cut {
+        tracing::info!(
+            job = job.0,
+            needed = by.0,
+            "a job writes no more tasks: those that they need did not succeed"
+        );
+    }
+    Ok(Progress::made(is_cut))
+}
+
 /// Writes the next tasks. A job whose blueprint can't be used is stopped: it would fail again.
 async fn write(app: &App, job: JobId, snapshot: &Snapshot, count: u64) -> Result<Progress, StoreError> {
     let tasks = match next_tasks(app, job, snapshot, count).await {
@@ -273,7 +289,23 @@ async fn next_tasks(
     let Some(blueprint) = app.jobs.blueprints.get(&*app.store, job).await? else { return Ok(None) };
     let (written, priority, entropy) = (snapshot.written, snapshot.priority, app.entropy.clone());
     let tasks = blocking(move || blueprint.tasks(written, count, priority, &*entropy)).await;
-    Ok(Some(tasks.map_err(UnusableBlueprint::from)??))
+    let mut tasks = tasks.map_err(UnusableBlueprint::from)??;
+    if snapshot.is_fetching {
+        let artifacts = app.store.needed_artifacts(job, written, tasks.len() as u64).await?;
+        add_artifacts(&mut tasks, written, artifacts);
+    }
+    Ok(Some(tasks))
+}
+
+/// Adds the artifacts that tasks after the first `written` fetch from those that they need.
+fn add_artifacts(tasks: &mut [NewTask], written: u64, artifacts: Vec<NeededArtifact>) {
+    for NeededArtifact { index, task, content_type, local_path } in artifacts {
+        let place = index.checked_sub(written + 1).and_then(|place| usize::try_from(place).ok());
+        if let Some(fetching) = place.and_then(|place| tasks.get_mut(place)) {
+            let remote_file = RemoteFile::Artifact { uuid: task, content_type };
+            fetching.spec.resources.push(ResourceDownload { remote_file, local_path });
+        }
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mitosis_domain::ids::{GroupId, JobId};
 use mitosis_protocol::Timestamp;
-use mitosis_protocol::job::{JobInfo, JobNeed};
+use mitosis_protocol::job::{JobInfo, JobNeed, NeedKind};
 use mitosis_store::ops::jobs::{Job, JobQuery};
 use mitosis_store::{Store, StoreError};
 use tokio::sync::{Notify, watch};
@@ -254,7 +254,7 @@ async fn needs(
 ) -> Result<HashMap<JobId, Vec<JobNeed>>, StoreError> {
     let (mut known, mut unknown) = (HashMap::new(), Vec::new());
     for job in jobs {
-        match progress.view_of(job.id).filter(|last| unmet(&last.needs) == job.unmet) {
+        match progress.view_of(job.id).filter(|last| unmet(&last.needs) == unmet_of(job)) {
             Some(last) => drop(known.insert(job.id, last.needs.clone())),
             None => unknown.push(job.id),
         }
@@ -267,8 +267,15 @@ async fn needs(
     Ok(known)
 }
 
-fn unmet(needs: &[JobNeed]) -> u64 {
-    needs.iter().filter(|need| !need.met).count() as u64
+/// The number of jobs that hold a job up, and whether its tasks need those of a job that has not ended.
+fn unmet(needs: &[JobNeed]) -> (u64, bool) {
+    let (each, whole): (Vec<&JobNeed>, Vec<&JobNeed>) =
+        needs.iter().filter(|need| !need.met).partition(|need| need.kind == NeedKind::Each);
+    (whole.len() as u64, !each.is_empty())
+}
+
+fn unmet_of(job: &Job) -> (u64, bool) {
+    (job.unmet, job.is_element_wise)
 }
 
 #[cfg(test)]

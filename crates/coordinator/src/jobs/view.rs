@@ -33,8 +33,8 @@ pub(crate) fn info(job: &Job, needs: Vec<JobNeed>, now: Timestamp) -> JobInfo {
 fn counts(job: &Job, now: Timestamp) -> JobCounts {
     let written = job.counts;
     let mut counts = JobCounts {
-        waiting: written.waiting,
-        blocked: 0,
+        waiting: written.waiting.saturating_sub(written.blocked),
+        blocked: written.blocked,
         running: written.running,
         succeeded: written.succeeded,
         failed: written.failed,
@@ -47,6 +47,8 @@ fn counts(job: &Job, now: Timestamp) -> JobCounts {
     match (job.stopped, control(job, now).start) {
         (Some(_), _) => counts.cancelled += unwritten,
         (None, Start::Held) => counts.blocked += unwritten,
+        // Most of the tasks that they need have not ended.
+        (None, Start::Due) if job.is_element_wise => counts.blocked += unwritten,
         (None, Start::Due) => counts.waiting += unwritten,
     }
     counts
@@ -92,6 +94,7 @@ mod tests {
             skipped: IndexSet::default(),
             stopped: None,
             unmet: 0,
+            is_element_wise: false,
             options: JobOptions::default(),
             retry: None,
             created_at: NOW,
@@ -113,6 +116,12 @@ mod tests {
         let options = JobOptions { start_after, ..JobOptions::default() };
         assert_eq!(seen(&Job { options, ..plain.clone() }), (1, 6, 0, JobState::Running));
         assert_eq!(seen(&Job { unmet: 1, ..plain.clone() }), (1, 6, 0, JobState::Running));
+        let blocked = job(WrittenCounts { blocked: 1, ..counts });
+        let each = Job { is_element_wise: true, ..blocked.clone() };
+        assert_eq!(
+            (seen(&blocked), seen(&each)),
+            ((6, 1, 0, JobState::Running), (0, 7, 0, JobState::Running))
+        );
         let stopped = Some((StopCause::DependencyFailed, Some(JobId(3))));
         assert_eq!(seen(&Job { stopped, unmet: 1, ..plain }), (1, 0, 6, JobState::Running));
     }

@@ -193,6 +193,8 @@ macro_rules! scenarios {
                 job_that_needs_an_end_runs_after_a_failure,
                 failure_is_passed_on_with_its_cause,
                 needed_job_must_be_visible,
+                task_runs_after_that_with_its_index,
+                jobs_that_need_tasks_fit_each_other,
                 stream_of_a_job_ends_with_the_job,
                 stream_of_a_job_shows_changes_of_the_job,
                 stream_of_a_job_ends_with_the_membership,

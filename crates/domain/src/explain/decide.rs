@@ -16,6 +16,7 @@ impl Reason {
             Standing::Pending { upstream, state } => {
                 Self::WaitsForUpstream { upstream: *upstream, state: *state }
             }
+            Standing::Blocked { job, index } => Self::WaitsForTask { job: *job, index: *index },
             Standing::OnHold { job, hold: Hold::Paused } => Self::JobPaused { job: *job },
             Standing::OnHold { job, hold: Hold::Limit(most) } => Self::JobAtLimit { job: *job, most: *most },
             Standing::OnHold { job, hold: Hold::Retry(due) } => Self::RetryNotDue { job: *job, due: *due },

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mitosis_protocol::explain::{Explanation, ReasonCode, ReasonFacts};
 use mitosis_protocol::{
-    Epoch, ExecState, TaskResultMessage, TaskState, Termination, Timestamp, Uuid, duration,
+    Epoch, ExecState, TaskResultMessage, TaskState, Termination, Timestamp, Uuid, WarningCode, duration,
 };
 
 use super::facts::{Ahead, Nearest, Standing};
@@ -32,7 +32,7 @@ impl Standing {
     /// The state as the contract names it.
     fn state(&self) -> TaskState {
         match self {
-            Self::Pending { .. } => TaskState::Pending,
+            Self::Pending { .. } | Self::Blocked { .. } => TaskState::Pending,
             Self::OnHold { .. } | Self::Ready { .. } => TaskState::Ready,
             Self::Held { attempt, reported: None, .. } => Phase::Running(*attempt).state(),
             Self::Held { attempt, reported: Some(end), .. } => Phase::Reported(*attempt, *end).state(),
@@ -45,6 +45,7 @@ impl Reason {
     fn describe(self, now: Timestamp) -> Description {
         match self {
             Self::WaitsForUpstream { upstream, state } => waits_for_upstream(upstream, state),
+            Self::WaitsForTask { job, index } => waits_for_task(job, index),
             Self::NoWorker { group } => no_worker(&group),
             Self::RoleMissing { group, workers } => role_missing(&group, workers),
             Self::TagsMissing { group, tags, workers, nearest } => {
@@ -81,6 +82,13 @@ fn waits_for_upstream(upstream: Uuid, state: TaskState) -> Description {
     )
     .hint(explain_hint(upstream))
     .facts(ReasonFacts { task: Some(upstream), ..ReasonFacts::default() })
+}
+
+fn waits_for_task(job: i64, index: u64) -> Description {
+    let task = format!("{job}/{index}");
+    Description::new(ReasonCode::WaitsForTask, format!("It waits for task {task} to succeed."))
+        .hint(format!("`mito show {task}` shows its status"))
+        .facts(ReasonFacts { needed_task: Some(task), ..ReasonFacts::default() })
 }
 
 fn no_worker(group: &str) -> Description {
@@ -349,6 +357,10 @@ fn ended(ending: &Ending, now: Timestamp) -> Description {
     };
     let what = match (ending.result.msg, ending.end) {
         (Some(TaskResultMessage::UserCancellation), _) => "It was cancelled by a user".to_owned(),
+        (Some(msg @ TaskResultMessage::DependencyFailed), _) => match failed_dependency(ending) {
+            Some(text) => format!("It was cancelled: {text}"),
+            None => format!("It was cancelled: {}", cause(msg)),
+        },
         // It has not ended by itself, so there is no exit code.
         (Some(msg @ (TaskResultMessage::WorkersLost | TaskResultMessage::DirectoryUnavailable)), _) => {
             format!("It was cancelled: {}", cause(msg))
@@ -360,8 +372,8 @@ fn ended(ending: &Ending, now: Timestamp) -> Description {
         (None, ExecEnd::Cancelled) => format!("It was stopped {how} {TOO_MUCH_OUTPUT}"),
     };
     let by = ending.reporter.map(|worker| format!(" on worker {worker}")).unwrap_or_default();
-    let warnings: Vec<String> =
-        ending.warnings.iter().map(|warning| format!(" Warning: {warning}.")).collect();
+    let warnings = ending.warnings.iter().filter(|warning| warning.code != WarningCode::DependencyFailed);
+    let warnings: Vec<String> = warnings.map(|warning| format!(" Warning: {warning}.")).collect();
     let text = format!("{what}{by}, {} ago (at {}).{}", span(now, ending.at), ending.at, warnings.concat());
     Description::new(ReasonCode::Ended, text).facts(ReasonFacts {
         worker: ending.reporter,
@@ -391,6 +403,13 @@ impl Description {
     }
 }
 
+/// The sentence that names the task that did not succeed.
+fn failed_dependency(ending: &Ending) -> Option<&str> {
+    let mut warnings = ending.warnings.iter();
+    let failed = warnings.find(|warning| warning.code == WarningCode::DependencyFailed)?;
+    Some(&failed.text)
+}
+
 /// Why a task ended as it did.
 fn cause(msg: TaskResultMessage) -> &'static str {
     match msg {
@@ -403,6 +422,7 @@ fn cause(msg: TaskResultMessage) -> &'static str {
         TaskResultMessage::UserCancellation => "a user cancelled it",
         TaskResultMessage::WorkersLost => "its worker was lost in five attempts",
         TaskResultMessage::DirectoryUnavailable => "its worker can't use the directory that it requires",
+        TaskResultMessage::DependencyFailed => "a task that it needs did not succeed",
         TaskResultMessage::SubmitNewTaskFailed => "its follow-up task could not be submitted",
     }
 }

@@ -35,6 +35,13 @@ pub enum Standing {
         /// The state of the upstream task.
         state: TaskState,
     },
+    /// The task waits for the success of a task of another job.
+    Blocked {
+        /// The other job.
+        job: i64,
+        /// The index of the task in the other job.
+        index: u64,
+    },
     /// The task waits, and its job does not let it start.
     OnHold {
         /// The job.

@@ -18,6 +18,13 @@ pub enum Reason {
         /// The state of the upstream task.
         state: TaskState,
     },
+    /// The task waits for the success of a task of another job.
+    WaitsForTask {
+        /// The other job.
+        job: i64,
+        /// The index of the task in the other job.
+        index: u64,
+    },
     /// No worker lists the group.
     NoWorker {
         /// The group.

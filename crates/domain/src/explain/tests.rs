@@ -56,6 +56,14 @@ fn host_of_the_worker_is_named() {
 }
 
 #[test]
+fn blocked_task_names_the_task_that_it_waits_for() {
+    let blocked = described(Standing::Blocked { job: 12, index: 7 });
+    assert_eq!((blocked.code, blocked.state), (C::WaitsForTask, TaskState::Pending));
+    assert_eq!(blocked.text, "It waits for task 12/7 to succeed.");
+    assert_eq!(blocked.facts.needed_task.as_deref(), Some("12/7"));
+}
+
+#[test]
 fn task_on_hold_names_its_job() {
     let on_hold = |hold| described(Standing::OnHold { job: 12, hold });
     let paused = on_hold(Hold::Paused);

@@ -56,6 +56,9 @@ pub(crate) struct JobOptionArgs {
     /// Start after this job has succeeded (number, name or `last`); repeat for more
     #[arg(long, value_name = "JOB", value_parser = value_parsers::job)]
     pub(crate) after: Vec<JobSelector>,
+    /// Start each task after the task with the same index of this job has succeeded; repeat for more
+    #[arg(long, value_name = "JOB", value_parser = value_parsers::job)]
+    pub(crate) after_each: Vec<JobSelector>,
     /// Start after this job has ended, however it ended; repeat for more
     #[arg(long, value_name = "JOB", value_parser = value_parsers::job)]
     pub(crate) after_any: Vec<JobSelector>,

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use mitosis_protocol::TaskSpec;
+use mitosis_domain::selector::JobSelector;
 use mitosis_protocol::task::{ResourceDownload, SubmitTaskRequest};
+use mitosis_protocol::{ArtifactKind, TaskSpec};
 
 use super::value_parsers;
+use crate::process::exit::Exit;
+use crate::process::failure::Failure;
 
 #[derive(Debug, Args)]
 pub(crate) struct TaskArgs {
@@ -32,9 +35,26 @@ pub(crate) struct TaskArgs {
     pub(crate) variables: VariableArgs,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
-    /// File to download first: artifact=UUID:TYPE:LOCAL_PATH or attachment=KEY:LOCAL_PATH
-    #[arg(short, long, value_name = "FILE", value_parser = value_parsers::resource)]
-    resources: Vec<ResourceDownload>,
+    /// File to download first: artifact=UUID:TYPE:LOCAL_PATH, attachment=KEY:LOCAL_PATH, or job=JOB:TYPE:LOCAL_PATH
+    #[arg(short, long, value_name = "FILE", value_parser = value_parsers::file_of_task)]
+    resources: Vec<TaskFile>,
+}
+
+/// A file that a task downloads before it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TaskFile {
+    /// An attachment, or an artifact of a known task.
+    Stored(ResourceDownload),
+    /// An artifact of a job that the task needs.
+    OfJob(JobArtifact),
+}
+
+/// An artifact of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct JobArtifact {
+    pub(crate) job: JobSelector,
+    pub(crate) content_type: ArtifactKind,
+    pub(crate) local_path: String,
 }
 
 /// When a task is requeued because its worker is silent.
@@ -79,6 +99,32 @@ pub(crate) struct PlaceArgs {
 }
 
 impl TaskArgs {
+    fn stored_files(&self) -> Vec<ResourceDownload> {
+        let stored = self.resources.iter().filter_map(|file| match file {
+            TaskFile::Stored(file) => Some(file.clone()),
+            TaskFile::OfJob(_) => None,
+        });
+        stored.collect()
+    }
+
+    /// The artifacts of other jobs.
+    pub(crate) fn job_artifacts(&self) -> Vec<&JobArtifact> {
+        let of_jobs = self.resources.iter().filter_map(|file| match file {
+            TaskFile::OfJob(artifact) => Some(artifact),
+            TaskFile::Stored(_) => None,
+        });
+        of_jobs.collect()
+    }
+
+    /// Refuses artifacts of other jobs, for commands whose job can't need others.
+    pub(crate) fn check_independent(&self) -> Result<(), Failure> {
+        match self.job_artifacts().is_empty() {
+            true => Ok(()),
+            false => Err(Failure::new(Exit::Usage, "only `mito submit` accepts --resources job=…")
+                .with_hint("write artifact=UUID:TYPE:LOCAL_PATH for an artifact of a task that has ended")),
+        }
+    }
+
     /// A task that keeps its output, still without what it runs, its directory, variables and input. The group is empty if
     /// there is no option for it.
     pub(crate) fn task(&self) -> SubmitTaskRequest {
@@ -89,7 +135,7 @@ impl TaskArgs {
             timeout: self.timeout,
             priority: self.priority,
             task_spec: TaskSpec {
-                resources: self.resources.clone(),
+                resources: self.stored_files(),
                 terminal_output: true,
                 lost_after: self.loss.lost_after,
                 idempotent: self.loss.idempotent,

@@ -10,6 +10,7 @@ use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use mitosis_protocol::{ArtifactKind, ExecState, Role, Timestamp, Uuid, duration};
 use mitosis_sweep::attachment_key;
 
+use super::task::{JobArtifact, TaskFile};
 use crate::config::bind_address;
 
 /// Why the value of an argument is invalid.
@@ -145,16 +146,27 @@ pub(super) fn resource(text: &str) -> Parsed<ResourceDownload> {
     let parts: Vec<&str> = rest.split(':').collect();
     let (remote_file, local_path) = match (kind, parts.as_slice()) {
         ("artifact", [task, kind, local]) => {
-            let content_type = kind
-                .parse::<ArtifactKind>()
-                .or_else(|_| kind.to_lowercase().parse())
-                .map_err(|error| error.to_string())?;
-            (RemoteFile::Artifact { uuid: uuid(task)?, content_type }, local)
+            (RemoteFile::Artifact { uuid: uuid(task)?, content_type: artifact_kind(kind)? }, local)
         }
         ("attachment", [name, local]) => (RemoteFile::Attachment { key: attachment_key(name)? }, local),
         _ => return Err(FORM.into()),
     };
     Ok(ResourceDownload { remote_file, local_path: (*local_path).to_owned() })
+}
+
+fn artifact_kind(text: &str) -> Parsed<ArtifactKind> {
+    let kind = text.parse::<ArtifactKind>().or_else(|_| text.to_lowercase().parse());
+    kind.map_err(|error| error.to_string().into())
+}
+
+/// Parses a resource, or `job=JOB:TYPE:LOCAL_PATH`.
+pub(super) fn file_of_task(text: &str) -> Parsed<TaskFile> {
+    let Some(rest) = text.strip_prefix("job=") else { return resource(text).map(TaskFile::Stored) };
+    let [name, kind, local_path] = rest.split(':').collect::<Vec<_>>()[..] else {
+        return Err("expected job=JOB:TYPE:LOCAL_PATH, such as job=12:result:data/".into());
+    };
+    let (job, content_type) = (job(name)?, artifact_kind(kind)?);
+    Ok(TaskFile::OfJob(JobArtifact { job, content_type, local_path: local_path.to_owned() }))
 }
 
 /// Parses `UUID,STATE`.
@@ -269,6 +281,18 @@ fn filter_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn artifact_of_a_job_has_a_type_and_a_path() {
+        let TaskFile::OfJob(artifact) = file_of_task("job=train:result:data/").unwrap() else {
+            panic!("of a job")
+        };
+        assert_eq!((artifact.content_type, &*artifact.local_path), (ArtifactKind::Result, "data/"));
+        assert!(matches!(file_of_task("attachment=a:b"), Ok(TaskFile::Stored(_))));
+        for wrong in ["job=12", "job=12:result", "job=12:none:x", "job=12:result:a:b"] {
+            assert!(file_of_task(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn resource_is_an_artifact_or_an_attachment() {

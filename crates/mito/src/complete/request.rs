@@ -214,7 +214,7 @@ impl<'a> Walk<'a> {
             "uuid" | "uuids" | "selector" | "selectors" if under("workers") => Some(Names::Workers),
             "selector" | "selectors" if !under("client") && !under("tasks") => Some(Names::Jobs),
             "uuid" | "uuids" | "selector" | "selectors" | "task" => Some(Names::Tasks),
-            "after" | "after_any" => Some(Names::Jobs),
+            "after" | "after_any" | "after_each" => Some(Names::Jobs),
             "schedule" | "schedules" => Some(Names::Schedules),
             "reporter_uuid" => Some(Names::Workers),
             "group" | "groups" => Some(Names::Groups),

@@ -33,7 +33,10 @@ pub(crate) fn reason(job: &JobInfo) -> Option<String> {
     if job.state.has_ended() {
         return None;
     }
-    let unmet: Vec<String> = job.needs.iter().filter(|need| !need.met).map(unmet).collect();
+    // Tasks of other jobs don't hold up those that need others.
+    let is_blocked = job.counts.blocked > 0 && job.counts.waiting + job.counts.running == 0;
+    let is_unmet = |need: &&JobNeed| !need.met && (need.kind != NeedKind::Each || is_blocked);
+    let unmet: Vec<String> = job.needs.iter().filter(is_unmet).map(unmet).collect();
     if !unmet.is_empty() {
         return Some(format!("waits for {}", unmet.join(" and ")));
     }
@@ -70,6 +73,7 @@ fn unmet(need: &JobNeed) -> String {
     match need.kind {
         NeedKind::Succeeded => format!("job {} to succeed", need.job),
         NeedKind::Ended => format!("job {} to end", need.job),
+        NeedKind::Each => format!("the tasks of job {}", need.job),
     }
 }
 
@@ -243,6 +247,7 @@ fn needed(need: &JobNeed) -> String {
     match need.kind {
         NeedKind::Succeeded if need.met => format!("job {}, which has succeeded", need.job),
         NeedKind::Ended if need.met => format!("job {}, which has ended", need.job),
+        NeedKind::Each => format!("job {}, each task that with the same index", need.job),
         _ => unmet(need),
     }
 }
@@ -474,6 +479,15 @@ mod tests {
                 },
                 Some("waits for job 11 to succeed and job 9 to end"),
             ),
+            (
+                JobInfo {
+                    needs: vec![need(11, NeedKind::Each, false)],
+                    counts: JobCounts { blocked: 100, ..JobCounts::default() },
+                    ..waiting()
+                },
+                Some("waits for the tasks of job 11"),
+            ),
+            (JobInfo { needs: vec![need(11, NeedKind::Each, false)], ..job() }, None),
             (
                 JobInfo {
                     options: JobOptions { start_after: Some(job().created_at), ..JobOptions::default() },

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mitosis_protocol::explain::Explanation;
 use mitosis_protocol::job::{AttemptInfo, AttemptOutcome, JobTask, TaskCondition};
 use mitosis_protocol::task::GetTaskReply;
-use mitosis_protocol::{ArtifactInfo, ShellCode};
+use mitosis_protocol::{ArtifactInfo, ShellCode, TaskState};
 use serde::Serialize;
 
 use super::dynamic_columns::{Detail, DynamicRecord};
@@ -27,6 +27,9 @@ pub(crate) struct JobTaskShown {
     parameters: BTreeMap<String, String>,
     /// The task; null until the coordinator has written it.
     task: Option<TaskDocument>,
+    /// Whether it waits for a task of another job.
+    #[serde(skip)]
+    is_blocked: bool,
     /// The names of the parameters in their order.
     #[serde(skip)]
     names: Vec<String>,
@@ -45,6 +48,7 @@ impl JobTaskShown {
     pub(crate) fn new(job: i64, task: JobTask) -> Self {
         let JobTask { index, state, task, parameters, attempt } = task;
         let exit_code = task.as_ref().and_then(|task| exit_code(task.state, task.result));
+        let is_blocked = task.as_ref().is_some_and(|task| task.state == TaskState::Pending);
         let names = parameters.iter().map(|(name, _)| name.clone()).collect();
         Self {
             job,
@@ -54,12 +58,14 @@ impl JobTaskShown {
             attempt,
             parameters: parameters.into_iter().collect(),
             task: task.map(TaskDocument::from),
+            is_blocked,
             names,
         }
     }
 
     fn state(&self) -> Cell {
-        Cell::Toned(word(self.state), condition_tone(self.state))
+        let word = if self.is_blocked { "blocked".to_owned() } else { word(self.state) };
+        Cell::Toned(word, condition_tone(self.state))
     }
 }
 

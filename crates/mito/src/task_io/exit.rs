@@ -69,6 +69,9 @@ impl TaskExit {
             Some(M::DirectoryUnavailable) => {
                 (Exit::Unknown.into(), "not started: its worker can't use the directory of the task")
             }
+            Some(M::DependencyFailed) => {
+                (Exit::Unknown.into(), "cancelled: a task that it needs did not succeed")
+            }
             Some(M::UserCancellation) => (Exit::Unknown.into(), "cancelled by a user"),
         };
         (code, Some(word))

@@ -33,11 +33,8 @@ fn job(folder: &Path, name: &str, tasks: u64) -> NewJob {
     let plan = json!({"factors": [{"columns": [{"name": "x", "values": numbers}]}]});
     NewJob {
         name: Some(name.to_owned()),
-        task: task(&["sh", "-c", &script]),
         plan: Some(to_raw_value(&plan).unwrap()),
-        needs: vec![],
-        options: JobOptions::default(),
-        retry: None,
+        ..NewJob::single(task(&["sh", "-c", &script]))
     }
 }
 

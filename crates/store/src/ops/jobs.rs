@@ -11,11 +11,11 @@ use mitosis_domain::ids::{GroupId, JobId, TaskId, UserId};
 use mitosis_domain::index_set::IndexSet;
 use mitosis_domain::job_plan::{Snapshot, WrittenCounts};
 use mitosis_domain::tags::TagSet;
-use mitosis_protocol::Timestamp;
 use mitosis_protocol::job::{
-    AttemptInfo, JobChange, JobNeed, JobOptions, NewNeed, StopCause, TaskCondition, TaskOutcome,
+    AttemptInfo, JobChange, JobNeed, JobOptions, JobResource, NewNeed, StopCause, TaskCondition, TaskOutcome,
 };
 use mitosis_protocol::retry::RetryPolicy;
+use mitosis_protocol::{ArtifactKind, Timestamp};
 use uuid::Uuid;
 
 use crate::StoreError;
@@ -47,8 +47,10 @@ pub struct NewJob {
     pub options: JobOptions,
     /// When tasks get further attempts by themselves.
     pub retry: Option<RetryPolicy>,
-    /// The jobs that have to end first.
+    /// The jobs that have to end first, and those whose tasks the tasks need.
     pub needs: Vec<NewNeed>,
+    /// Artifacts of needed jobs that the tasks fetch.
+    pub resources: Vec<JobResource>,
     /// Tasks that the tasks of the job refer to.
     pub references: Vec<Uuid>,
     /// The first tasks, which are written with the job. Empty if none may start yet, or needs something.
@@ -69,6 +71,7 @@ impl NewJob {
             options,
             retry: self.retry.clone(),
             needs: self.needs.clone(),
+            resources: self.resources.clone(),
             references: self.references.clone(),
             first: Vec::new(),
         }
@@ -88,6 +91,24 @@ pub enum JobSubmission {
     Denied,
     /// Refused: there is no such job, or the creator may not see it.
     UnknownJob(i64),
+    /// Refused: each task of a new job needs that with the same index of another job, and the numbers of tasks differ.
+    UnequalLengths {
+        /// The position of the new job.
+        position: usize,
+        /// The other job.
+        needed: i64,
+        /// The number of tasks of the other job.
+        tasks: u64,
+    },
+    /// Refused: a new job fetches an artifact of another job that has several tasks, and does not need it task by task.
+    SeveralTasks {
+        /// The position of the new job.
+        position: usize,
+        /// The other job.
+        needed: i64,
+        /// The number of tasks of the other job.
+        tasks: u64,
+    },
 }
 
 /// A job and its progress.
@@ -125,6 +146,8 @@ pub struct Job {
     pub stopped: Option<(StopCause, Option<JobId>)>,
     /// The number of jobs that it still waits for.
     pub unmet: u64,
+    /// Whether its tasks need those of a job that has not ended.
+    pub is_element_wise: bool,
     /// Limits and times.
     pub options: JobOptions,
     /// When tasks get further attempts by themselves.
@@ -161,6 +184,19 @@ pub struct StoredBlueprint {
     pub blueprint: Arc<str>,
     /// The group.
     pub group: GroupId,
+}
+
+/// An artifact that a task of a job fetches from a task that it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeededArtifact {
+    /// The index of the task that fetches it, from 1.
+    pub index: u64,
+    /// The needed task.
+    pub task: Uuid,
+    /// The kind of the artifact.
+    pub content_type: ArtifactKind,
+    /// The destination.
+    pub local_path: String,
 }
 
 /// Tasks of a job: ranges of indices from 1 with both ends included, empty for all; and states, empty for all.
@@ -296,6 +332,19 @@ pub trait Jobs {
     /// false if tasks are left, or the end is recorded already.
     async fn end_job(&self, id: JobId, now: Timestamp) -> Result<Changed<bool>, StoreError>;
 
+    /// Ensures that no more tasks of a job are written, if those of the job `by` that they need never succeed. Returns
+    /// whether that is so.
+    async fn cut_job(&self, id: JobId, by: JobId, now: Timestamp) -> Result<Changed<bool>, StoreError>;
+
+    /// Reads the artifacts that tasks of a job fetch from needed jobs: `count` tasks after the first `written`. A needed task
+    /// that is not written, or was deleted, is left out.
+    async fn needed_artifacts(
+        &self,
+        id: JobId,
+        written: u64,
+        count: u64,
+    ) -> Result<Vec<NeededArtifact>, StoreError>;
+
     /// Ensures that no more tasks of a job are written, and cancels waiting tasks. Tasks that are not written count as
     /// cancelled. Returns whether waiting tasks may be left, and the call has to be repeated.
     async fn stop_job(
@@ -355,6 +404,8 @@ pub trait Jobs {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct CountChange {
     pub(crate) waiting: i64,
+    /// Of the waiting ones.
+    pub(crate) blocked: i64,
     pub(crate) running: i64,
     pub(crate) succeeded: i64,
     pub(crate) failed: i64,
@@ -365,7 +416,7 @@ pub(crate) struct CountChange {
 impl CountChange {
     /// A worker claims a waiting task.
     pub(crate) const CLAIMED: Self =
-        Self { waiting: -1, running: 1, succeeded: 0, failed: 0, timed_out: 0, cancelled: 0 };
+        Self { waiting: -1, blocked: 0, running: 1, succeeded: 0, failed: 0, timed_out: 0, cancelled: 0 };
 
     /// The change by `count` tasks with this outcome.
     pub(crate) fn ended(outcome: TaskOutcome, count: i64) -> Self {
@@ -380,11 +431,17 @@ impl CountChange {
 
     pub(crate) fn add(&mut self, other: Self) {
         self.waiting += other.waiting;
+        self.blocked += other.blocked;
         self.running += other.running;
         self.succeeded += other.succeeded;
         self.failed += other.failed;
         self.timed_out += other.timed_out;
         self.cancelled += other.cancelled;
+    }
+
+    /// Whether tasks have ended.
+    pub(crate) fn ends_tasks(&self) -> bool {
+        [self.succeeded, self.failed, self.timed_out, self.cancelled].iter().any(|count| *count > 0)
     }
 
     pub(crate) fn is_zero(&self) -> bool {

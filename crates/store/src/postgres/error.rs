@@ -85,9 +85,22 @@ pub(super) fn of_commit(error: Error) -> StoreError {
     }
 }
 
+/// A job was submitted whose tasks need some that this transaction has ended.
+#[derive(Debug, thiserror::Error)]
+#[error("a new job needs tasks that ended at the same time")]
+struct NewlyNeeded;
+
+/// The error of a transaction that has to be repeated, because a new job needs the tasks that it ended.
+pub(crate) fn newly_needed() -> StoreError {
+    StoreError::Unavailable(NewlyNeeded.into())
+}
+
 /// Whether an operation was rolled back only because of a concurrent one.
 pub(super) fn is_conflict(error: &StoreError) -> bool {
     let StoreError::Unavailable(error) = error else { return false };
+    if error.is::<NewlyNeeded>() {
+        return true;
+    }
     let code = error.downcast_ref::<Error>().and_then(Error::code);
     matches!(code, Some(&(SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED)))
 }

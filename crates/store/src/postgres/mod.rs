@@ -27,7 +27,7 @@ use tokio_postgres::IsolationLevel;
 
 use self::address::Address;
 use self::cancel_on_drop::CancelOnDrop;
-pub(crate) use self::error::is_timeout;
+pub(crate) use self::error::{is_timeout, newly_needed};
 use self::session::Session;
 use crate::backend::{Arguments, Backend, Operation};
 use crate::fairness::SharedFairShare;

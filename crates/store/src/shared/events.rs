@@ -65,7 +65,7 @@ const CHANGES: Sql = sql!("
         UNION ALL
         SELECT task_id, coalesce(reported_end, 2::smallint), updated_at, NULL, NULL, NULL FROM lease WHERE updated_at >= $2
         UNION ALL
-        SELECT task_id, 1::smallint, queued_at, NULL, NULL, NULL FROM ready WHERE queued_at >= $2
+        SELECT task_id, CASE WHEN blocked = 0 THEN 1::smallint ELSE 0::smallint END, queued_at, NULL, NULL, NULL FROM ready WHERE queued_at >= $2
         UNION ALL
         SELECT task_id, 0::smallint, created_at, NULL, NULL, NULL
         FROM pending JOIN task ON task.id = pending.task_id WHERE created_at >= $2
@@ -88,7 +88,7 @@ const POSITIONS: Sql = sql!(
         SELECT task_id, updated_at, CASE WHEN reported_end IS NULL THEN 2::smallint ELSE 3::smallint END
         FROM lease WHERE updated_at >= $1
         UNION ALL
-        SELECT task_id, queued_at, 1::smallint FROM ready WHERE queued_at >= $1
+        SELECT task_id, queued_at, CASE WHEN blocked = 0 THEN 1::smallint ELSE 0::smallint END FROM ready WHERE queued_at >= $1
         UNION ALL
         SELECT task_id, created_at, 0::smallint
         FROM pending JOIN task ON task.id = pending.task_id WHERE created_at >= $1
@@ -109,7 +109,7 @@ const LAST_CHANGES: Sql = sql!("
         UNION ALL
         SELECT task_id, coalesce(reported_end, 2::smallint), updated_at, NULL, NULL, NULL FROM lease WHERE task_id = ANY($1)
         UNION ALL
-        SELECT task_id, 1::smallint, queued_at, NULL, NULL, NULL FROM ready WHERE task_id = ANY($1)
+        SELECT task_id, CASE WHEN blocked = 0 THEN 1::smallint ELSE 0::smallint END, queued_at, NULL, NULL, NULL FROM ready WHERE task_id = ANY($1)
         UNION ALL
         SELECT task_id, 0::smallint, created_at, NULL, NULL, NULL
         FROM pending JOIN task ON task.id = pending.task_id WHERE task_id = ANY($1)

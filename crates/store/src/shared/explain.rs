@@ -8,6 +8,7 @@ use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{ExecState, Role};
 use uuid::Uuid;
 
+use super::jobs::elements::needs;
 use super::tasks::get;
 use super::workers::hosts;
 use crate::StoreError;
@@ -46,6 +47,9 @@ fn worker(phase: &Phase) -> Option<Uuid> {
 async fn standing(db: Db<'_>, task: &Task) -> Result<Standing, StoreError> {
     match &task.phase {
         Phase::Pending => {
+            if let Some((job, index)) = needs::blocked_by(db, task.id).await? {
+                return Ok(Standing::Blocked { job, index });
+            }
             let upstream = task.upstream.ok_or(Corrupt::NoPhase(task.id.0))?;
             let phase = get::by_uuid(db, upstream).await?.ok_or(Corrupt::NoPhase(task.id.0))?.phase;
             Ok(Standing::Pending { upstream, state: phase.state() })

@@ -139,6 +139,10 @@ const LOCK_DELETABLE: Sql = sql!(
     WHERE t.id = ANY($1)
       -- Its job has ended.
       AND NOT EXISTS (SELECT 1 FROM job j WHERE j.id = t.job_id AND j.ended_at IS NULL OFFSET 0)
+      -- No job that has not ended needs the tasks of its job one by one, or their artifacts.
+      AND NOT EXISTS (
+          SELECT 1 FROM job_dependency x JOIN job d ON d.id = x.job_id
+          WHERE x.needed_id = t.job_id AND (x.kind = 2 OR x.artifacts IS NOT NULL) AND d.ended_at IS NULL OFFSET 0)
       -- None of its archives was changed lately or awaits an upload.
       AND NOT EXISTS (
           SELECT 1 FROM artifact a WHERE a.task_id = t.id AND a.updated_at >= $2 OFFSET 0)
@@ -155,6 +159,9 @@ const LOCK_DELETABLE: Sql = sql!(
     SELECT t.id, t.group_id FROM task t
     WHERE t.id IN (SELECT value FROM json_each(?1))
       AND NOT EXISTS (SELECT 1 FROM job j WHERE j.id = t.job_id AND j.ended_at IS NULL)
+      AND NOT EXISTS (
+          SELECT 1 FROM job_dependency x CROSS JOIN job d ON d.id = x.job_id
+          WHERE x.needed_id = t.job_id AND (x.kind = 2 OR x.artifacts IS NOT NULL) AND d.ended_at IS NULL)
       AND NOT EXISTS (SELECT 1 FROM artifact a WHERE a.task_id = t.id AND a.updated_at >= ?2)
       AND NOT EXISTS (
           SELECT 1 FROM task f WHERE f.uuid = t.downstream_uuid

@@ -15,7 +15,7 @@ use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::job::{JobChange, JobOptions, NeedKind, NeededJob, NewNeed, StopCause, TaskCondition};
 use mitosis_protocol::retry::RetryPolicy;
 use mitosis_store::ops::Actor;
-use mitosis_store::ops::dispatch::{Completed, Completion, Exchange, Holder};
+use mitosis_store::ops::dispatch::{Completed, Completion, Ended, Exchange, Holder, Verdict};
 use mitosis_store::ops::jobs::{Job, JobCancellation, JobQuery, JobRetry, JobSubmission, JobTasks, NewJob};
 use mitosis_store::ops::tasks::NewTask;
 use mitosis_store::ops::workers::Fate;
@@ -41,6 +41,8 @@ enum Move {
         max_running: Option<u64>,
         max_failures: Option<u64>,
         need: Option<(usize, NeedKind)>,
+        /// Another job of as many tasks, of which each task needs one.
+        also: Option<usize>,
         retries: Option<u32>,
     },
     /// The coordinator does what is due for a job.
@@ -61,7 +63,8 @@ enum Move {
 
 fn one_move() -> impl Strategy<Value = Move> {
     let range = || proptest::option::of((1u64..12, 1u64..12).prop_map(|(a, b)| (a.min(b), a.max(b))));
-    let kind = prop_oneof![Just(NeedKind::Succeeded), Just(NeedKind::Ended)];
+    let kind =
+        prop_oneof![1 => Just(NeedKind::Succeeded), 1 => Just(NeedKind::Ended), 3 => Just(NeedKind::Each)];
     let submit = (
         1u64..12,
         proptest::bool::weighted(0.2),
@@ -69,14 +72,10 @@ fn one_move() -> impl Strategy<Value = Move> {
         proptest::option::weighted(0.3, 0u64..3),
         proptest::option::of((any::<usize>(), kind)),
         proptest::option::weighted(0.3, 1u32..4),
+        proptest::option::of(any::<usize>()),
     );
-    let submit = submit.prop_map(|(size, paused, max_running, max_failures, need, retries)| Move::Submit {
-        size,
-        paused,
-        max_running,
-        max_failures,
-        need,
-        retries,
+    let submit = submit.prop_map(|(size, paused, max_running, max_failures, need, retries, also)| {
+        Move::Submit { size, paused, max_running, max_failures, need, also, retries }
     });
     prop_oneof![
         3 => submit,
@@ -146,8 +145,11 @@ impl<B: Backend> History<B> {
             Move::Claim(worker, count) => self.claim(*worker % WORKERS, *count).await,
             Move::Finish(at, exit) => {
                 if !self.held.is_empty() {
-                    let (_, holder) = self.held.swap_remove(*at % self.held.len());
-                    self.finish(holder, *exit).await;
+                    let (worker, holder) = self.held.swap_remove(*at % self.held.len());
+                    match *at % 2 == 0 {
+                        true => self.finish(holder, *exit).await,
+                        false => self.report(worker, holder, *exit).await,
+                    }
                 }
             }
             Move::Return(at) => {
@@ -194,17 +196,28 @@ impl<B: Backend> History<B> {
     }
 
     async fn submit(&mut self, one: &Move) {
-        let Move::Submit { size, paused, max_running, max_failures, need, retries } = one else { return };
+        let Move::Submit { size, paused, max_running, max_failures, need, also, retries } = one else {
+            return;
+        };
         let needed = need.and_then(|(job, kind)| Some((self.pick(job)?, kind)));
         let needs = needed.map(|(job, kind)| NewNeed { on: NeededJob::Job(job.0), kind });
-        let first = if *paused || needs.is_some() { 0 } else { (*size).min(2).min(max_running.unwrap_or(2)) };
+        let (mut size, mut needs) = (*size, needs.into_iter().collect::<Vec<_>>());
+        if let Some((job, NeedKind::Each)) = needed {
+            size = self.job(job).await.size;
+            if let Some(other) = also.and_then(|job| self.pick(job)).filter(|other| *other != job)
+                && self.job(other).await.size == size
+            {
+                needs.push(NewNeed { on: NeededJob::Job(other.0), kind: NeedKind::Each });
+            }
+        }
+        let first = if *paused || !needs.is_empty() { 0 } else { size.min(2).min(max_running.unwrap_or(2)) };
         let job = NewJob {
             group: self.ann.group,
             name: None,
             labels: TagSet::default(),
             priority: 0,
             blueprint: Arc::from("{}"),
-            size: *size,
+            size,
             options: JobOptions {
                 paused: *paused,
                 max_running: *max_running,
@@ -217,7 +230,8 @@ impl<B: Backend> History<B> {
                 backoff: Duration::from_secs(u64::from(retries % 2) * 3),
                 max_backoff: Duration::from_secs(5),
             }),
-            needs: needs.into_iter().collect(),
+            needs,
+            resources: Vec::new(),
             references: Vec::new(),
             first: self.tasks(first, 0),
         };
@@ -237,6 +251,7 @@ impl<B: Backend> History<B> {
                     let tasks = self.tasks(count.min(3), snapshot.priority);
                     store.write_tasks(id, snapshot.written, &tasks, now).await.answer()
                 }
+                Step::Cut(by) => store.cut_job(id, by, now).await.answer(),
                 Step::Release(count) => store.release_tasks(id, count, now).await.answer() > 0,
                 Step::Stop(cause) => {
                     assert!(!store.stop_job(id, cause, now).await.answer(), "a small job stops at once");
@@ -270,13 +285,44 @@ impl<B: Backend> History<B> {
             assert!(!job.options.paused, "a paused job starts nothing");
             assert!(job.unmet == 0, "a blocked job starts nothing");
         }
+        for held in &claimed {
+            self.check_needed(held.lease.task.0).await;
+        }
         self.held.extend(claimed.iter().map(|held| (worker, Holder::Lease(held.lease))));
+    }
+
+    /// A task starts after those that it needs have succeeded. No move retries a task that succeeded.
+    async fn check_needed(&self, task: i64) {
+        let unmet = format!(
+            "SELECT count(*) FROM task t JOIN job j ON j.id = t.job_id JOIN job_dependency x ON x.job_id = j.id
+                JOIN job n ON n.id = x.needed_id
+             WHERE t.id = {task} AND x.kind = 2 AND NOT EXISTS (
+                SELECT 1 FROM done d WHERE d.task_id = n.first_id + t.id - j.first_id
+                    AND d.state = 3 AND d.exit_status = 0)"
+        );
+        assert_eq!(self.harness.scalar(&unmet).await, 0, "a task that it needs has not succeeded");
     }
 
     async fn finish(&self, holder: Holder, exit: i32) {
         let completion = Completion { holder, end: Some(ExecEnd::Finished), result: status(exit) };
         assert_eq!(self.harness.complete(completion.clone()).await, Completed::Committed);
         assert_ne!(self.harness.complete(completion).await, Completed::Committed, "only once");
+    }
+
+    /// Ends an attempt as agents do.
+    async fn report(&self, worker: usize, holder: Holder, exit: i32) {
+        let Holder::Lease(lease) = holder else { unreachable!("agents hold leases") };
+        let ended = Ended {
+            lease,
+            end: ExecEnd::Finished,
+            result: status(exit),
+            data: None,
+            warnings: Vec::new(),
+            archives: Vec::new(),
+        };
+        let one = Exchange { ended: vec![ended], ..self.harness.nothing(self.workers[worker]) };
+        let verdicts = self.harness.exchange_one(one).await.verdicts;
+        assert!(matches!(verdicts[..], [Verdict::Committed(_)]), "{verdicts:?}");
     }
 
     async fn check(&self) {

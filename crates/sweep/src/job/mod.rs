@@ -2,10 +2,12 @@
 //!
 //! The schema is the same in TOML, YAML and JSON. An unknown key is an error with its line.
 
+mod fetched;
 mod settings;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -13,10 +15,10 @@ use std::time::Duration;
 
 use mitosis_blueprint::Blueprint;
 use mitosis_domain::selector::JobName;
-use mitosis_protocol::TaskSpec;
 use mitosis_protocol::job::NeedKind;
 use mitosis_protocol::retry::RetryPolicy;
 use mitosis_protocol::task::SubmitTaskRequest;
+use mitosis_protocol::{ArtifactKind, TaskSpec};
 
 use super::document::Language;
 use super::error::Error;
@@ -24,6 +26,7 @@ use super::input::add_input;
 use super::needs::{self, Named};
 use super::parameter_files;
 use super::retries;
+use fetched::{Fetched, check_lengths, with_sources};
 use settings::{JobFile, Need, Resource, Task, task_command};
 
 /// The timeout of tasks without one, as for `mito submit` without a job file.
@@ -47,12 +50,40 @@ pub struct Step {
     pub blueprint: Blueprint,
     /// The positions of earlier steps that have to end first.
     pub needs: Vec<(usize, NeedKind)>,
+    /// Artifacts of earlier steps that the tasks fetch.
+    pub resources: Vec<StepResource>,
     /// Most tasks that run at the same time.
     pub max_running: Option<u64>,
     /// How many tasks may fail before the rest is cancelled.
     pub max_failures: Option<u64>,
     /// When tasks get further attempts by themselves.
     pub retry: Option<RetryPolicy>,
+}
+
+/// An artifact of an earlier step, which the tasks of a step fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepResource {
+    /// The position of the earlier step.
+    pub from: usize,
+    /// The kind of the artifact.
+    pub content_type: ArtifactKind,
+    /// The destination.
+    pub local_path: String,
+}
+
+impl Step {
+    /// A step without a name, needs and limits.
+    pub fn single(blueprint: Blueprint) -> Self {
+        Self {
+            name: None,
+            blueprint,
+            needs: Vec::new(),
+            resources: Vec::new(),
+            max_running: None,
+            max_failures: None,
+            retry: None,
+        }
+    }
 }
 
 /// A local file that tasks need.
@@ -102,30 +133,42 @@ impl Job {
         }
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut job = Self { steps: Vec::new(), uploads: Vec::new() };
-        let mut needs = Vec::new();
+        let (mut needs, mut fetched) = (Vec::new(), Vec::new());
         for (task, number) in tasks.into_iter().zip(1..) {
-            needs.push(task.needs.iter().map(Need::condition).collect());
-            let step = job.add(task.over(defaults.clone()), folder, extras);
-            job.steps.push(step.map_err(|error| Error::Task {
-                number,
-                path: path.to_owned(),
-                source: Box::new(error),
-            })?);
+            let task_needs = task.needs.iter().flat_map(Need::conditions).collect::<Vec<_>>();
+            let task = task.over(defaults.clone());
+            fetched.push(task.fetched().map_err(|error| in_task(path, number, error))?);
+            needs.push(with_sources(task_needs, fetched.last().map_or(&[][..], Vec::as_slice)));
+            let step = job.add(task, folder, extras);
+            job.steps.push(step.map_err(|error| in_task(path, number, error))?);
         }
-        job.in_order(&needs).map_err(|error| error.about(&format!("invalid job file {}", path.display())))
+        job.in_order(&needs, &fetched)
+            .map_err(|error| error.about(&format!("invalid job file {}", path.display())))
     }
 
-    /// Puts each step after those that it needs; `needs` has the names that each step needs.
-    fn in_order(mut self, needs: &[Vec<(String, NeedKind)>]) -> Result<Self, Error> {
+    /// Puts each step after those that it needs; `needs` has the names that each step needs, `fetched` what it fetches.
+    fn in_order(
+        mut self,
+        needs: &[Vec<(String, NeedKind)>],
+        fetched: &[Vec<Fetched>],
+    ) -> Result<Self, Error> {
         let name = |step: &Step| step.name.as_ref().map(|name| name.as_str().to_owned());
         let names: Vec<Option<String>> = self.steps.iter().map(name).collect();
         let tasks: Vec<Named<'_>> =
             names.iter().zip(needs).map(|(name, needs)| Named { name: name.as_deref(), needs }).collect();
         let order = needs::order(&tasks)?;
         let mut unordered: Vec<Option<Step>> = self.steps.into_iter().map(Some).collect();
-        let steps = order.tasks.iter().zip(order.needs);
-        self.steps =
-            steps.filter_map(|(task, needs)| Some(Step { needs, ..unordered[*task].take()? })).collect();
+        let mut positions = BTreeMap::new();
+        for (position, task) in order.tasks.iter().enumerate() {
+            positions.extend(names[*task].as_deref().map(|name| (name, position)));
+        }
+        let mut steps = Vec::with_capacity(order.tasks.len());
+        for (task, needs) in order.tasks.iter().zip(order.needs) {
+            let resources = fetched[*task].iter().filter_map(|fetched| fetched.at(&positions)).collect();
+            steps.extend(unordered[*task].take().map(|step| Step { needs, resources, ..step }));
+        }
+        self.steps = steps;
+        check_lengths(&self.steps)?;
         Ok(self)
     }
 
@@ -147,7 +190,8 @@ impl Job {
     fn add(&mut self, task: Task, folder: &Path, extras: Extras<'_>) -> Result<Step, Error> {
         let plan = task.plan(folder)?;
         let group = task.group.as_deref().unwrap_or(extras.group).to_owned();
-        let mut resources = task.resources.iter().map(Resource::download).collect::<Result<Vec<_>, _>>()?;
+        let stored = task.resources.iter().filter(|resource| resource.from.is_none());
+        let mut resources = stored.map(Resource::download).collect::<Result<Vec<_>, _>>()?;
         for attachment in &task.attachments {
             let (upload, resource) = attachment.upload_and_resource(folder, &group, plan.is_plain())?;
             self.add_upload(upload)?;
@@ -187,7 +231,7 @@ impl Job {
             // The key names the content.
             self.uploads.push(upload);
         }
-        Ok(Step { name: task.name, blueprint, needs: Vec::new(), max_running, max_failures, retry })
+        Ok(Step { name: task.name, max_running, max_failures, retry, ..Step::single(blueprint) })
     }
 
     /// Adds a file once. Two files with one key are an error.
@@ -222,6 +266,10 @@ fn language_of(path: &Path) -> Result<Language, Error> {
             "expected a name that ends with .toml, .yaml, .yml or .json; put a command after `--`",
         )),
     }
+}
+
+fn in_task(path: &Path, number: usize, error: Error) -> Error {
+    Error::Task { number, path: path.to_owned(), source: Box::new(error) }
 }
 
 fn wrong(path: &Path, error: impl std::fmt::Display) -> Error {

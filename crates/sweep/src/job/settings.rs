@@ -13,6 +13,7 @@ use mitosis_protocol::{ArtifactKind, TaskSpec, Uuid};
 use serde::Deserialize;
 
 use super::Upload;
+use super::fetched::Fetched;
 use crate::attachment_key::{attachment_key, file_name};
 use crate::command::Command;
 use crate::directory::absolute_directory;
@@ -70,11 +71,13 @@ pub(super) struct Task {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(
     untagged,
-    expecting = "expected the name of a task, or {job = \"NAME\", when = \"succeeded\" or \"ended\"}"
+    expecting = "expected the name of a task, {NAME = \"each\"}, or {job = \"NAME\", when = \"succeeded\", \"ended\" or \"each\"}"
 )]
 pub(super) enum Need {
     Name(String),
     Condition(Condition),
+    /// One name with its condition.
+    Short(BTreeMap<String, When>),
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -91,6 +94,17 @@ pub(super) enum When {
     #[default]
     Succeeded,
     Ended,
+    Each,
+}
+
+impl From<When> for NeedKind {
+    fn from(when: When) -> Self {
+        match when {
+            When::Succeeded => Self::Succeeded,
+            When::Ended => Self::Ended,
+            When::Each => Self::Each,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -112,10 +126,13 @@ enum Choices {
 #[serde(deny_unknown_fields, expecting = "a table with `artifact` or `attachment`")]
 pub(super) struct Resource {
     attachment: Option<String>,
-    artifact: Option<Uuid>,
+    /// A UUID, or with `from` the kind of the artifact.
+    artifact: Option<String>,
+    /// Another task of the file.
+    pub(super) from: Option<String>,
     #[serde(rename = "type")]
     kind: Option<ArtifactKind>,
-    #[serde(rename = "as")]
+    #[serde(rename = "as", alias = "path")]
     local_path: String,
 }
 
@@ -177,6 +194,11 @@ impl Task {
             resources: joined(defaults.resources, self.resources),
             attachments: joined(defaults.attachments, self.attachments),
         }
+    }
+
+    /// The artifacts of other tasks of the file.
+    pub(super) fn fetched(&self) -> Result<Vec<Fetched>, Error> {
+        self.resources.iter().filter_map(|resource| resource.fetched().transpose()).collect()
     }
 
     /// The parameters: lines, then CSV rows, then the matrix in the order of its names.
@@ -275,21 +297,36 @@ pub(super) fn task_command(
 }
 
 impl Need {
-    /// The name of the other task, and what has to happen to it.
-    pub(super) fn condition(&self) -> (String, NeedKind) {
+    /// The names of other tasks, and what has to happen to each.
+    pub(super) fn conditions(&self) -> Vec<(String, NeedKind)> {
         match self {
-            Self::Name(name) => (name.clone(), NeedKind::Succeeded),
-            Self::Condition(Condition { job, when: When::Succeeded }) => (job.clone(), NeedKind::Succeeded),
-            Self::Condition(Condition { job, when: When::Ended }) => (job.clone(), NeedKind::Ended),
+            Self::Name(name) => vec![(name.clone(), NeedKind::Succeeded)],
+            Self::Condition(Condition { job, when }) => vec![(job.clone(), (*when).into())],
+            Self::Short(names) => names.iter().map(|(name, when)| (name.clone(), (*when).into())).collect(),
         }
     }
 }
 
 impl Resource {
+    /// The artifact of another task of the file; none if the resource is stored already.
+    fn fetched(&self) -> Result<Option<Fetched>, Error> {
+        let Some(from) = &self.from else { return Ok(None) };
+        let (None, Some(kind), None) = (&self.attachment, &self.artifact, self.kind) else {
+            return Err(Error::input(format!("invalid resource `{}` from `{from}`", self.local_path))
+                .with_hint(r#"write {from = "NAME", artifact = "result", path = "PATH"}"#));
+        };
+        let content_type = kind.parse::<ArtifactKind>().map_err(|error| Error::input(error.to_string()))?;
+        Ok(Some(Fetched { from: from.clone(), content_type, local_path: self.local_path.clone() }))
+    }
+
     pub(super) fn download(&self) -> Result<ResourceDownload, Error> {
-        let remote_file = match (&self.attachment, self.artifact, self.kind) {
+        let remote_file = match (&self.attachment, &self.artifact, self.kind) {
             (Some(key), None, None) => RemoteFile::Attachment { key: key.clone() },
-            (None, Some(uuid), Some(content_type)) => RemoteFile::Artifact { uuid, content_type },
+            (None, Some(uuid), Some(content_type)) => {
+                let uuid: Uuid =
+                    uuid.parse().map_err(|_| Error::input(format!("invalid task UUID `{uuid}`")))?;
+                RemoteFile::Artifact { uuid, content_type }
+            }
             _ => {
                 return Err(Error::input(format!("invalid resource `{}`: expected an attachment or an artifact", self.local_path))
                     .with_hint(

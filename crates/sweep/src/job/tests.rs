@@ -333,6 +333,56 @@ tasks:
 }
 
 #[test]
+fn tasks_need_those_with_the_same_index() {
+    let yaml = "
+tasks:
+  - {name: plot, command: 'plot {x}', matrix: {x: 1..3}, needs: [{train: each}, {job: load, when: ended}],
+     resources: [{from: train, artifact: result, path: data/}, {from: load, artifact: std-log, as: log}]}
+  - {name: train, command: 'train {x}', matrix: {x: 1..3}}
+  - {name: load, command: load}
+  - {name: check, command: check, resources: [{from: load, artifact: result, path: in}]}
+";
+    let steps = read("job.yaml", yaml).unwrap().steps;
+    let step = |name: &str| steps.iter().find(|step| step.name.as_ref().unwrap().as_str() == name).unwrap();
+    let position = |name: &str| steps.iter().position(|other| other == step(name)).unwrap();
+    let (train, load) = (position("train"), position("load"));
+    assert_eq!(step("plot").needs, [(train, NeedKind::Each), (load, NeedKind::Ended)]);
+    let fetched =
+        |from, content_type, path: &str| StepResource { from, content_type, local_path: path.to_owned() };
+    let expected =
+        [fetched(train, ArtifactKind::Result, "data/"), fetched(load, ArtifactKind::StdLog, "log")];
+    assert_eq!(step("plot").resources, expected);
+    assert!(step("plot").blueprint.task.task_spec.resources.is_empty());
+    assert_eq!(step("check").needs, [(load, NeedKind::Succeeded)], "the source of an artifact is needed");
+}
+
+#[test]
+fn tasks_of_unequal_numbers_are_refused() {
+    let train = "[[tasks]]\nname = 'train'\ncommand = 'train {x}'\nmatrix = {x = '1..3'}\n";
+    let plot = "[[tasks]]\nname = 'plot'\ncommand = 'plot'\n";
+    for (keys, message) in [
+        (
+            "needs = [{train = 'each'}]",
+            "the task `plot` needs `train` one by one, but is 1 tasks, and `train` is 3",
+        ),
+        ("needs = [{train = 'each'}, 'train']", "the task `plot` needs `train` twice"),
+        (
+            "resources = [{from = 'train', artifact = 'result', path = 'a'}]",
+            "write needs = [{train = \"each\"}]",
+        ),
+        (
+            "resources = [{from = 'x', artifact = 'result', path = 'a'}]",
+            "needs `x`, and no task has this name",
+        ),
+        ("resources = [{from = 'train', path = 'a'}]", "write {from = \"NAME\", artifact = \"result\""),
+        ("resources = [{from = 'train', artifact = 'none', path = 'a'}]", "is not an artifact type"),
+    ] {
+        let error = read("job.toml", &format!("{train}{plot}{keys}")).unwrap_err();
+        assert!(error.contains(message), "{keys}: {error}");
+    }
+}
+
+#[test]
 fn invalid_needs_are_refused() {
     let task = "[[tasks]]\ncommand = 'true'\n";
     for (more, message) in [

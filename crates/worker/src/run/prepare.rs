@@ -45,10 +45,10 @@ impl Attempt<'_> {
         }
         let fetched = match timeout_at(deadline, self.fetch_resources()).await {
             Ok(fetched) => fetched?,
-            Err(_) => Err(TaskResultMessage::FetchResourceTimeout),
+            Err(_) => return Ok(Prepared::Impossible(TaskResultMessage::FetchResourceTimeout, None)),
         };
-        if let Err(why) = fetched {
-            return Ok(Prepared::Impossible(why, None));
+        if let Err((why, warning)) = fetched {
+            return Ok(Prepared::Impossible(why, Some(warning)));
         }
         match self.write_files().await {
             Ok(()) => {}

@@ -9,9 +9,9 @@ use std::path::{Component, Path};
 use std::time::Duration;
 
 use mitosis_client::{ClientError, FileOperation, TransferError};
-use mitosis_protocol::TaskResultMessage;
 use mitosis_protocol::storage::DownloadReply;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
+use mitosis_protocol::{ResultWarning, TaskResultMessage, WarningCode};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat, renameat};
 use nix::sys::stat::{Mode, mkdirat};
@@ -28,7 +28,10 @@ const FILE_LIMIT: Duration = Duration::from_secs(120);
 type Fetched = Result<Result<(), TaskResultMessage>, AttemptError>;
 
 impl Attempt<'_> {
-    pub(super) async fn fetch_resources(&self) -> Fetched {
+    /// Downloads all files. The inner `Err` names the one that could not be downloaded.
+    pub(super) async fn fetch_resources(
+        &self,
+    ) -> Result<Result<(), (TaskResultMessage, ResultWarning)>, AttemptError> {
         for resource in &self.task.spec.resources {
             let fetched = match tokio::time::timeout(FILE_LIMIT, self.fetch(resource)).await {
                 Ok(fetched) => fetched?,
@@ -36,7 +39,7 @@ impl Attempt<'_> {
             };
             if let Err(why) = fetched {
                 tracing::warn!(file = resource.local_path, ?why, "failed to fetch a resource");
-                return Ok(Err(why));
+                return Ok(Err((why, unavailable(resource, why))));
             }
         }
         Ok(Ok(()))
@@ -119,6 +122,23 @@ impl Attempt<'_> {
         })
         .await
     }
+}
+
+/// The warning that names a file that could not be downloaded.
+fn unavailable(resource: &ResourceDownload, why: TaskResultMessage) -> ResultWarning {
+    let (artifact, file) = match &resource.remote_file {
+        RemoteFile::Artifact { uuid, content_type } => {
+            (Some(*content_type), format!("the artifact `{content_type}` of task {uuid}"))
+        }
+        RemoteFile::Attachment { key } => (None, format!("the attachment `{key}`")),
+    };
+    let problem = match why {
+        TaskResultMessage::ResourceNotFound => "does not exist",
+        TaskResultMessage::FetchResourceTimeout => "could not be downloaded in time",
+        _ => "could not be downloaded",
+    };
+    let text = format!("{file}, for `{}`, {problem}", resource.local_path);
+    ResultWarning::new(WarningCode::ResourceUnavailable, artifact, text)
 }
 
 /// Writes a file that only this user can read, execute and change.
@@ -209,6 +229,20 @@ mod tests {
             assert_eq!(stays_inside(Path::new(path)), inside, "{path}");
         }
     }
+
+    #[test]
+    fn missing_artifact_is_named() {
+        let uuid = uuid::Uuid::from_u128(7);
+        let content_type = mitosis_protocol::ArtifactKind::Result;
+        let remote_file = RemoteFile::Artifact { uuid, content_type };
+        let resource = ResourceDownload { remote_file, local_path: "data/result.tar.gz".to_owned() };
+        let warning = unavailable(&resource, TaskResultMessage::ResourceNotFound);
+        assert_eq!(
+            warning.text,
+            format!("the artifact `result` of task {uuid}, for `data/result.tar.gz`, does not exist")
+        );
+    }
+
     #[test]
     fn links_in_the_path_of_a_resource_are_not_followed() {
         let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -95,3 +95,67 @@ pub(crate) async fn needed_job_must_be_visible(harness: Harness) {
     ann.put("/groups/ann/users", &json!({"relations": {"raj": "Read"}})).await.expect_empty();
     raj.submits_job(&single("raj", &after(&[hers], "ended"))).await;
 }
+
+pub(crate) async fn task_runs_after_that_with_its_index(harness: Harness) {
+    let ann = harness.user("ann").await;
+    let first = sweep("ann", &up_to(3), &json!({}));
+    let on = json!({"position": 0});
+    let needs = json!({
+        "needs": [{"on": on, "kind": "each"}],
+        "resources": [{"from": on, "content_type": "result", "local_path": "data/"}],
+    });
+    let reply = ann.submit_jobs(&[first, sweep("ann", &up_to(3), &needs)]).await.expect(200).json();
+    let [first, second] = [0, 1].map(|at| reply["jobs"][at]["job"].as_i64().unwrap());
+    assert_eq!(counts(&ann.job(second).await), [0, 3, 0, 0, 0, 0, 0]);
+    let agent = agent(&ann, 3).await;
+    let taken = agent.takes_all(3).await;
+    agent.reports_end(&taken[1..2], 0).await;
+    let released = agent.takes_all(1).await;
+    let resource = &released[0]["task"]["spec"]["resources"][0];
+    assert_eq!(resource["local_path"], "data/result.tar.gz");
+    assert_eq!(resource["remote_file"]["Artifact"]["uuid"], taken[1]["task"]["uuid"]);
+    let tasks = ann.job_tasks(second, &json!({})).await;
+    assert_eq!(tasks["tasks"][0]["task"]["state"], "Pending");
+    let uuid = tasks["tasks"][0]["task"]["uuid"].as_str().unwrap();
+    let explained = ann.get(&format!("/v1/tasks/{uuid}/explain")).await.expect(200).json();
+    assert_eq!(
+        (&explained["code"], &explained["needed_task"]),
+        (&json!("waits_for_task"), &json!(format!("{first}/1")))
+    );
+    assert_eq!(counts(&ann.job(second).await), [0, 2, 1, 0, 0, 0, 0]);
+    agent.reports_end(&taken[..1], 1).await;
+    agent.reports_end(&taken[2..], 0).await;
+    agent.reports_end(&released, 0).await;
+    agent.runs(1, 3).await;
+    ann.ends_in(second, "cancelled").await;
+    assert_eq!(counts(&ann.job(second).await), [0, 0, 0, 2, 0, 0, 1]);
+    assert_eq!(ann.retry_job(first, &json!({})).await["retried"], 1);
+    agent.runs(2, 1).await;
+    ann.ends_in(second, "succeeded").await;
+}
+
+pub(crate) async fn jobs_that_need_tasks_fit_each_other(harness: Harness) {
+    let ann = harness.user("ann").await;
+    let existing = ann.submits_job(&sweep("ann", &up_to(3), &json!({}))).await;
+    let refused = async |jobs: &[Value], words: &str| {
+        let body = ann.submit_jobs(jobs).await.expect_refused(400, "invalid_request").json();
+        let message = body["msg"].as_str().unwrap();
+        assert!(message.contains(words), "{message}");
+    };
+    let unequal = format!("it needs job {existing} task by task, but has 2 tasks, and job {existing} has 3");
+    refused(&[sweep("ann", &up_to(2), &after(&[existing], "each"))], &unequal).await;
+    let on = json!({"position": 0});
+    let each = json!({"needs": [{"on": on, "kind": "each"}]});
+    let both = [sweep("ann", &up_to(3), &json!({})), single("ann", &each)];
+    refused(&both, "needs jobs[0] task by task, but has 1 task, and jobs[0] has 3").await;
+    let twice = json!({"needs": [{"on": on, "kind": "each"}, {"on": on, "kind": "ended"}]});
+    let both = [single("ann", &json!({})), single("ann", &twice)];
+    refused(&both, "needs jobs[0] twice").await;
+    let itself = json!({"needs": [{"on": {"position": 1}, "kind": "each"}]});
+    refused(&[both[0].clone(), single("ann", &itself)], "does not come before it").await;
+    let from = json!({"job": existing});
+    let fetching = json!({"resources": [{"from": from, "content_type": "result", "local_path": "a"}]});
+    refused(&[single("ann", &fetching)], "which has 3 tasks").await;
+    let outside = json!({"resources": [{"from": from, "content_type": "result", "local_path": "../a"}]});
+    refused(&[single("ann", &outside)], "../a").await;
+}

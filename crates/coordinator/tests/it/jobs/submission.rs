@@ -86,7 +86,7 @@ pub(crate) async fn invalid_jobs_are_refused(harness: Harness) {
         (options(json!({"expires_at": soon, "start_after": soon})), "not later than start_after"),
         (needs(json!([{"on": {"position": 0}, "kind": "ended"}])), "does not come before it"),
         (needs(json!([{"on": {"position": 7}, "kind": "ended"}])), "does not come before it"),
-        (needs(json!(vec![json!({"on": {"job": 1}, "kind": "ended"}); 1_001])), "at most 1000 jobs"),
+        (needs(json!(vec![json!({"on": {"job": 1}, "kind": "ended"}); 20_001])), "at most 20000 jobs"),
         (plan(json!("moon")), "invalid plan"),
         (plan(json!({"factors": [{"columns": [{"name": "x", "values": {"Words": []}}]}]})), "no values"),
         (sweep("ann", &up_to(10_000_001), &json!({})), "10000000"),

@@ -37,6 +37,7 @@ pub(super) async fn run(args: &RunArgs, environment: &Environment) -> Result<Exi
     standard_input::check_read_once(None, args.task.place.stdin.as_deref(), &args.sweep)?;
     let plan = args.sweep.plan()?;
     let program = Program::Command(&args.command);
+    args.task.check_independent()?;
     let (task, upload) = new_task::task(&args.task, program, plan.is_plain(), environment)?;
     standard_input::refuse_ignored()?;
     let work = Work { blueprint: Blueprint { task, plan }, upload };

@@ -39,6 +39,7 @@ pub(super) async fn run(args: &AddArgs, environment: &Environment) -> Result<(),
         plan: plan_as_json(&step.blueprint.plan),
         task: step.blueprint.task,
         needs: Vec::new(),
+        resources: Vec::new(),
         options: JobOptions {
             max_running: step.max_running.or(options.max_running),
             max_failures: step.max_failures.or(options.max_failures),
@@ -65,13 +66,11 @@ fn of_command(args: &AddArgs, environment: &Environment) -> Result<Job, Failure>
     standard_input::check_read_once(None, args.task.place.stdin.as_deref(), &args.sweep)?;
     let plan = args.sweep.plan()?;
     let program = Program::Command(&args.command);
+    args.task.check_independent()?;
     let (mut task, upload) = new_task::task(&args.task, program, plan.is_plain(), environment)?;
     task.task_spec.terminal_output = !args.no_output;
     task.labels.push(args.name.to_string());
-    let blueprint = Blueprint { task, plan };
-    let step =
-        Step { name: None, blueprint, needs: Vec::new(), max_running: None, max_failures: None, retry: None };
-    Ok(Job { steps: vec![step], uploads: Vec::from_iter(upload) })
+    Ok(Job { steps: vec![Step::single(Blueprint { task, plan })], uploads: Vec::from_iter(upload) })
 }
 
 /// The job of a file. A schedule submits one job at a time, so the file has one task.

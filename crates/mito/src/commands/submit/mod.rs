@@ -53,10 +53,12 @@ pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<
     let identity = identity(args.connection.options(), args, environment).await?;
     let job = job.with_default_group(&identity.group)?;
     let needs = request::needs(&args.job.options, &identity).await?;
+    let resources = request::resources(&args.job.task.job_artifacts(), &identity).await?;
     upload::upload(&identity.client, &job.uploads, environment, &out).await?;
     // A slow program may have written by now.
     standard_input::refuse_ignored()?;
-    let request = request::request(args.job.name.as_ref(), job.steps, &needs, options, retry.as_ref());
+    let wanted = (&needs[..], &resources[..]);
+    let request = request::request(args.job.name.as_ref(), job.steps, wanted, options, retry.as_ref());
     let mut interrupts = StopRequests::listen()?;
     let sent = tokio::select! {
         sent = retry_transient(|| identity.client.submit_jobs(&request)) => sent,
@@ -135,9 +137,7 @@ fn job(args: &SubmitArgs, script: Option<&Script>, environment: &Environment) ->
     task.task_spec.terminal_output = !no_output;
     task.labels.extend(name);
     let blueprint = Blueprint { task, plan };
-    let step =
-        Step { name: None, blueprint, needs: Vec::new(), max_running: None, max_failures: None, retry: None };
-    Ok(Job { steps: vec![step], uploads: Vec::from_iter(upload) })
+    Ok(Job { steps: vec![Step::single(blueprint)], uploads: Vec::from_iter(upload) })
 }
 
 fn nothing_to_run() -> Failure {

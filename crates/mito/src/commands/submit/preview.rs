@@ -45,6 +45,7 @@ fn heading(steps: &[Step], position: usize) -> String {
     let needs = steps[position].needs.iter().map(|(need, kind)| match kind {
         NeedKind::Succeeded => name(*need),
         NeedKind::Ended => format!("{} (ended)", name(*need)),
+        NeedKind::Each => format!("{} (each)", name(*need)),
     });
     let needs: Vec<String> = needs.collect();
     let after = if needs.is_empty() { String::new() } else { format!(", after {}", needs.join(", ")) };

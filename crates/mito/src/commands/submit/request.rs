@@ -3,27 +3,53 @@
 use mitosis_blueprint::Plan;
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_domain::selector::{JobName, JobSelector};
-use mitosis_protocol::job::{JobOptions, NeedKind, NeededJob, NewJob, NewNeed, SubmitJobsRequest};
+use mitosis_protocol::job::{
+    JobOptions, JobResource, NeedKind, NeededJob, NewJob, NewNeed, SubmitJobsRequest,
+};
 use mitosis_protocol::retry::RetryPolicy;
-use mitosis_sweep::Step;
+use mitosis_sweep::{Step, StepResource};
 use serde_json::value::RawValue;
 
 use crate::cli::job_options::JobOptionArgs;
+use crate::cli::task::JobArtifact;
 use crate::commands::select_jobs;
 use crate::login::identity::Identity;
 use crate::process::failure::Failure;
 
-/// Resolves the jobs of `--after` and `--after-any`. Of two conditions for the same job, the stricter one counts.
+/// Resolves the jobs of `--after`, `--after-each` and `--after-any`. Of two conditions for the same job, the stricter one counts.
 pub(super) async fn needs(args: &JobOptionArgs, identity: &Identity) -> Result<Vec<NewNeed>, Failure> {
     let mut needs: Vec<NewNeed> = Vec::new();
-    for (jobs, kind) in [(&args.after, NeedKind::Succeeded), (&args.after_any, NeedKind::Ended)] {
+    let kinds = [
+        (&args.after, NeedKind::Succeeded),
+        (&args.after_any, NeedKind::Ended),
+        (&args.after_each, NeedKind::Each),
+    ];
+    for (jobs, kind) in kinds {
         for job in each(jobs, identity).await? {
-            if needs.iter().all(|need| need.on != NeededJob::Job(job)) {
+            let is_stricter = |need: &NewNeed| match kind {
+                // The coordinator refuses it together with another condition.
+                NeedKind::Each => need.kind == NeedKind::Each,
+                NeedKind::Succeeded | NeedKind::Ended => true,
+            };
+            if !needs.iter().any(|need| need.on == NeededJob::Job(job) && is_stricter(need)) {
                 needs.push(NewNeed { on: NeededJob::Job(job), kind });
             }
         }
     }
     Ok(needs)
+}
+
+/// Resolves the jobs of `--resources job=…`.
+pub(super) async fn resources(
+    artifacts: &[&JobArtifact],
+    identity: &Identity,
+) -> Result<Vec<JobResource>, Failure> {
+    let mut resources = Vec::with_capacity(artifacts.len());
+    for JobArtifact { job, content_type, local_path } in artifacts {
+        let from = NeededJob::Job(select_jobs::existing(job, identity).await?);
+        resources.push(JobResource { from, content_type: *content_type, local_path: local_path.clone() });
+    }
+    Ok(resources)
 }
 
 async fn each(jobs: &[JobSelector], identity: &Identity) -> Result<Vec<i64>, Failure> {
@@ -44,16 +70,20 @@ pub(in crate::commands) fn plan_as_json(plan: &Plan) -> Option<Box<RawValue>> {
 pub(super) fn request(
     name: Option<&JobName>,
     steps: Vec<Step>,
-    needs: &[NewNeed],
+    (needs, resources): (&[NewNeed], &[JobResource]),
     options: JobOptions,
     retry: Option<&RetryPolicy>,
 ) -> SubmitJobsRequest {
     let job = |step: Step| {
         let steps =
             step.needs.iter().map(|(step, kind)| NewNeed { on: NeededJob::Position(*step), kind: *kind });
+        let fetched = step.resources.into_iter().map(|StepResource { from, content_type, local_path }| {
+            JobResource { from: NeededJob::Position(from), content_type, local_path }
+        });
         NewJob {
             name: step.name.as_ref().or(name).map(ToString::to_string),
             needs: needs.iter().copied().chain(steps).collect(),
+            resources: resources.iter().cloned().chain(fetched).collect(),
             options: JobOptions {
                 max_running: step.max_running.or(options.max_running),
                 max_failures: step.max_failures.or(options.max_failures),
@@ -95,7 +125,7 @@ mod tests {
         );
         let needs = [NewNeed { on: NeededJob::Job(7), kind: NeedKind::Ended }];
         let options = JobOptions { max_running: Some(9), paused: true, ..JobOptions::default() };
-        let request = request(Some(&"night".parse().unwrap()), steps, &needs, options, None);
+        let request = request(Some(&"night".parse().unwrap()), steps, (&needs, &[]), options, None);
         assert_eq!(request.idempotency_key.as_deref(), Some("mito-submit:night:0"));
         let names: Vec<_> = request.jobs.iter().map(|job| job.name.as_deref().unwrap()).collect();
         assert_eq!(names, ["a", "b", "night"]);
@@ -111,7 +141,8 @@ mod tests {
 
     #[test]
     fn submission_without_a_name_has_a_key_of_its_own() {
-        let key = || request(None, Vec::new(), &[], JobOptions::default(), None).idempotency_key.unwrap();
+        let key =
+            || request(None, Vec::new(), (&[], &[]), JobOptions::default(), None).idempotency_key.unwrap();
         assert_ne!(key(), key());
     }
 }

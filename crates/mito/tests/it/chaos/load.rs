@@ -109,11 +109,9 @@ impl Load {
         let plan = json!({"factors": [{"columns": [{"name": "x", "values": numbers}]}]});
         let job = NewJob {
             name: Some(key.clone()),
-            task: self.marked("0.05"),
             plan: Some(to_raw_value(&plan).unwrap()),
-            needs: vec![],
             options: JobOptions { max_running: Some(MAX_RUNNING), ..JobOptions::default() },
-            retry: None,
+            ..NewJob::single(self.marked("0.05"))
         };
         let request = SubmitJobsRequest { jobs: vec![job], idempotency_key: Some(key) };
         repeat(async || self.user.submit_jobs(&request).await).await.jobs[0].job

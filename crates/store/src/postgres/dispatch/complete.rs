@@ -2,6 +2,7 @@
 
 use mitosis_domain::ids::JobId;
 use mitosis_domain::task::{ExecEnd, outcome};
+use mitosis_protocol::job::TaskOutcome;
 use mitosis_protocol::{Epoch, Timestamp};
 use uuid::Uuid;
 
@@ -16,6 +17,8 @@ use crate::shared::artifacts::records;
 use crate::shared::dispatch::{follow_up, lease};
 use crate::shared::jobs::auto_retry;
 use crate::shared::jobs::counts::CountChanges;
+use crate::shared::jobs::elements::EndedElement;
+use crate::shared::jobs::elements::settle::settle;
 use crate::shared::jobs::reopen::RetriedBy;
 use crate::shared::workers::{self, LockedWorker};
 
@@ -90,10 +93,11 @@ const END: &str = "
     RETURNING epoch, state, (SELECT uuid FROM task WHERE id = task_id) AS uuid,
               (SELECT job_id FROM task WHERE id = task_id) AS job_id";
 
-/// Checks for artifacts and a follow-up, which most attempts don't have.
+/// Checks for artifacts and a follow-up, which most attempts don't have, and whether others need tasks of the job.
 const LEFT: &str = "
     SELECT EXISTS (SELECT 1 FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible) AS archives,
-           EXISTS (SELECT 1 FROM pending WHERE upstream_task_id = $1 AND upstream_epoch = $2) AS follow_up";
+           EXISTS (SELECT 1 FROM pending WHERE upstream_task_id = $1 AND upstream_epoch = $2) AS follow_up,
+           EXISTS (SELECT 1 FROM job_dependency WHERE needed_id = $3 AND kind = 2) AS is_needed";
 
 /// Ends an attempt of a locked worker.
 async fn complete_of(
@@ -130,11 +134,15 @@ async fn complete_of(
     let failed: Vec<_> = auto_retry::Failed::of(task, job, end, completion.result).into_iter().collect();
     let retries = auto_retry::decide(db.into(), &failed, now).await?;
     let mut effects = Effects::ended(vec![uuid]);
-    let (archives, follow_up) = db
-        .one(LEFT, &[&task.0, &epoch.0], |row| {
-            Ok((row.value::<bool>("archives")?, row.value::<bool>("follow_up")?))
+    let flag = |row: &Row<'_>, name| row.value::<bool>(name);
+    let (archives, follow_up, is_needed) = db
+        .one(LEFT, &[&task.0, &epoch.0, &job.map(|job| job.0)], |row| {
+            Ok((flag(row, "archives")?, flag(row, "follow_up")?, flag(row, "is_needed")?))
         })
         .await?;
+    let succeeded = outcome == TaskOutcome::Succeeded;
+    let element = job.filter(|_| is_needed && !retries.includes(task));
+    let element = element.map(|job| EndedElement { task: task.0, job, succeeded });
     if archives {
         records::publish_attempt(db.into(), task, epoch, now).await?;
     }
@@ -144,6 +152,7 @@ async fn complete_of(
         (false, _) => {}
     }
     effects.add(retries.apply(db.into(), &mut counts, now).await?);
+    effects.add(settle(db.into(), element.into_iter().collect(), &mut counts, now).await?);
     effects.add(counts.write(db.into()).await?);
     Ok(effects.with(Completed::Committed))
 }

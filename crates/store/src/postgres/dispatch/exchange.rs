@@ -1,13 +1,14 @@
 //! The exchange with many agents in one transaction. Ended attempts come first, so that the tasks they release
 //! can be assigned, then returned attempts, then new assignments.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use mitosis_domain::failpoints;
 use mitosis_domain::ids::{GroupId, JobId, TaskId, WorkerId};
 use mitosis_domain::lease::Moment;
 use mitosis_domain::task::{ExecEnd, LeaseKey, outcome};
+use mitosis_protocol::job::TaskOutcome;
 use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{Epoch, LeaseToken, Timestamp};
 use uuid::Uuid;
@@ -30,6 +31,8 @@ use crate::shared::dispatch::ready::select_ready;
 use crate::shared::dispatch::{follow_up, lease, requeue};
 use crate::shared::jobs::auto_retry;
 use crate::shared::jobs::counts::CountChanges;
+use crate::shared::jobs::elements::EndedElement;
+use crate::shared::jobs::elements::settle::settle;
 use crate::shared::jobs::reopen::RetriedBy;
 use crate::shared::workers::{self};
 
@@ -46,8 +49,9 @@ pub(crate) async fn exchange(
     let workers: Vec<WorkerId> = batch.iter().map(|one| one.worker).collect();
     let participants = participants::lock(db, &workers).await?;
     let mut effects = Effects::default();
-    let mut counts = CountChanges::default();
-    let mut verdicts = effects.keep(end_all(db, shares, batch, &participants, &mut counts, now).await?);
+    let (mut counts, mut needed) = (CountChanges::default(), Vec::new());
+    let changes = (&mut counts, &mut needed);
+    let mut verdicts = effects.keep(end_all(db, shares, batch, &participants, changes, now).await?);
     if batch.iter().any(|one| !one.ended.is_empty()) {
         failpoints::point("complete.delete:after");
     }
@@ -56,6 +60,8 @@ pub(crate) async fn exchange(
             effects.add(requeue(db, one.worker, *key, now).await?);
         }
     }
+    // Last, because it locks the links of jobs, which come after the jobs.
+    effects.add(settle(db.into(), needed, &mut counts, now).await?);
     let mut work = assign_all(db, shares, batch, &participants, at).await?;
     effects.moved |= !work.is_empty();
     work.values().flatten().for_each(|work| counts.add(work.job, CountChange::CLAIMED));
@@ -119,14 +125,17 @@ const END_ALL: &str = "
            ended.state
     FROM ended JOIN task ON task.id = ended.task_id";
 
-/// Checks for artifacts and follow-ups, which most attempts don't have.
+/// Checks for artifacts and follow-ups, which most attempts don't have, and for jobs whose tasks others need.
 const WITH_OUTPUTS: &str = "
-    SELECT DISTINCT reported.task_id, reported.epoch
+    SELECT DISTINCT reported.task_id, reported.epoch, NULL::bigint AS needed_job
     FROM unnest($1::bigint[], $2::bigint[]) AS reported (task_id, epoch)
     WHERE EXISTS (SELECT 1 FROM artifact a
                   WHERE a.task_id = reported.task_id AND a.epoch = reported.epoch AND NOT a.visible)
        OR EXISTS (SELECT 1 FROM pending p
-                  WHERE p.upstream_task_id = reported.task_id AND p.upstream_epoch = reported.epoch)";
+                  WHERE p.upstream_task_id = reported.task_id AND p.upstream_epoch = reported.epoch)
+    UNION ALL
+    SELECT 0, 0, job_id FROM unnest($3::bigint[]) AS ended (job_id)
+    WHERE EXISTS (SELECT 1 FROM job_dependency x WHERE x.needed_id = ended.job_id AND x.kind = 2)";
 
 /// Matches committed attempts by their keys, also earlier ones. A cancellation has no reporter, so its token 0 matches
 /// nothing.
@@ -148,7 +157,7 @@ async fn end_all(
     shares: &SharedFairShare,
     batch: &[Arc<Exchange>],
     participants: &Participants,
-    counts: &mut CountChanges,
+    (counts, needed): (&mut CountChanges, &mut Vec<EndedElement>),
     now: Timestamp,
 ) -> Result<Changed<Vec<Vec<Verdict>>>, StoreError> {
     if batch.iter().any(|one| !one.ended.is_empty()) {
@@ -169,7 +178,8 @@ async fn end_all(
     let failed = count_ended(&reported, &committed, counts);
     let retries = auto_retry::decide(db.into(), &failed, now).await?;
     let mut effects = Effects::ended(committed.values().map(|task| task.uuid).collect());
-    for (task, epoch) in with_outputs(db, &reported).await? {
+    let left = left_by(db, &reported, &committed).await?;
+    for (task, epoch) in left.with_outputs {
         if committed.keys().any(|(_, key)| key.task == task && key.epoch == epoch) {
             records::publish_attempt(db.into(), task, epoch, now).await?;
             match retries.includes(task) {
@@ -179,6 +189,7 @@ async fn end_all(
         }
     }
     store_archives(db, &reported, &committed, now).await?;
+    needed.extend(needed_elements(&reported, &committed, &left.needed_jobs, &retries));
     effects.add(retries.apply(db.into(), counts, now).await?);
     let before = committed_before(db, &reported, &committed).await?;
     // The result is the same as if they had come one after the other: only the first report of an attempt
@@ -272,13 +283,55 @@ fn count_ended(
     failed
 }
 
-async fn with_outputs(
+/// What attempts leave besides their results.
+#[derive(Debug, Default)]
+struct Left {
+    /// Attempts with artifacts or a follow-up.
+    with_outputs: Vec<(TaskId, Epoch)>,
+    /// Jobs whose tasks others need.
+    needed_jobs: BTreeSet<JobId>,
+}
+
+async fn left_by(
     db: Session<'_>,
     reported: &[(WorkerId, Option<Uuid>, &Ended)],
-) -> Result<Vec<(TaskId, Epoch)>, StoreError> {
+    committed: &Committed,
+) -> Result<Left, StoreError> {
     let (tasks, epochs): (Vec<i64>, Vec<i64>) =
         reported.iter().map(|(_, _, ended)| (ended.lease.task.0, ended.lease.epoch.0)).unzip();
-    db.all(WITH_OUTPUTS, &[&tasks, &epochs], |row| Ok((TaskId(row.get(0)?), Epoch(row.get(1)?)))).await
+    let jobs: BTreeSet<i64> = committed.values().filter_map(|task| task.job).map(|job| job.0).collect();
+    let jobs: Vec<i64> = jobs.into_iter().collect();
+    let found: Vec<(TaskId, Epoch, Option<i64>)> = db
+        .all(WITH_OUTPUTS, &[&tasks, &epochs, &jobs], |row| {
+            Ok((TaskId(row.get(0)?), Epoch(row.get(1)?), row.get(2)?))
+        })
+        .await?;
+    let mut left = Left::default();
+    for (task, epoch, job) in found {
+        match job {
+            Some(job) => drop(left.needed_jobs.insert(JobId(job))),
+            None => left.with_outputs.push((task, epoch)),
+        }
+    }
+    Ok(left)
+}
+
+/// The ends of tasks that others need. A task that has another attempt has not ended.
+fn needed_elements(
+    reported: &[(WorkerId, Option<Uuid>, &Ended)],
+    committed: &Committed,
+    needed: &BTreeSet<JobId>,
+    retries: &auto_retry::Retries,
+) -> Vec<EndedElement> {
+    let mut first = HashSet::new();
+    let element = |(worker, _, ended): &(WorkerId, Option<Uuid>, &Ended)| {
+        let (key, id) = ((*worker, ended.lease), ended.lease.task);
+        let task = committed.get(&key).filter(|_| first.insert(key))?;
+        let job = task.job.filter(|job| needed.contains(job) && !retries.includes(id))?;
+        let succeeded = outcome(task.end, ended.result) == TaskOutcome::Succeeded;
+        Some(EndedElement { task: id.0, job, succeeded })
+    };
+    if needed.is_empty() { Vec::new() } else { reported.iter().filter_map(element).collect() }
 }
 
 /// Stores the archives that came with the attempts that ended now. If an attempt is reported twice, the first report

@@ -154,22 +154,27 @@ async fn insert_labels(db: Session<'_>, rows: &[NewRow], ids: &[i64]) -> Result<
 }
 
 const INSERT_READY: &str = "
-    INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
-    SELECT lane_id, neg_priority, task_id, 0, 0, $4
-    FROM unnest($1::bigint[], $2::int[], $3::bigint[]) AS new (lane_id, neg_priority, task_id)";
+    INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at, held, blocked)
+    SELECT lane_id, neg_priority, task_id, 0, 0, $4, held, blocked
+    FROM unnest($1::bigint[], $2::int[], $3::bigint[], $5::boolean[], $6::bigint[])
+        AS new (lane_id, neg_priority, task_id, held, blocked)";
 
 /// Inserts new tasks into the queue.
 pub(crate) async fn insert_ready(
     db: Session<'_>,
     rows: &[NewRow],
+    slots: &[Slot],
     placed: &[Placed],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    for (rows, placed) in rows.chunks(BATCH_SIZE).zip(placed.chunks(BATCH_SIZE)) {
+    let chunks = rows.chunks(BATCH_SIZE).zip(slots.chunks(BATCH_SIZE)).zip(placed.chunks(BATCH_SIZE));
+    for ((rows, slots), placed) in chunks {
         let lanes: Vec<i64> = placed.iter().map(|placed| placed.lane.0).collect();
         let places: Vec<i32> = rows.iter().map(|row| neg_priority(row.priority)).collect();
         let tasks: Vec<i64> = placed.iter().map(|placed| placed.task.0).collect();
-        db.run(INSERT_READY, &[&lanes, &places, &tasks, &now.unix_micros()]).await?;
+        let held: Vec<bool> = slots.iter().map(|slot| slot.held).collect();
+        let blocked: Vec<i64> = slots.iter().map(|slot| slot.blocked).collect();
+        db.run(INSERT_READY, &[&lanes, &places, &tasks, &now.unix_micros(), &held, &blocked]).await?;
     }
     Ok(())
 }

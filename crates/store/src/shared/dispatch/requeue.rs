@@ -5,6 +5,7 @@ use mitosis_domain::limits::MAX_LOST_ATTEMPTS;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::job::StopCause;
 use uuid::Uuid;
 
 use super::super::artifacts::records;
@@ -28,7 +29,7 @@ const PLACE_OF_TASK: Sql = sql!(
     "
     SELECT t.uuid, t.lane_id, t.priority, t.job_id, g.state = $2 AS group_is_gone,
            coalesce((SELECT paused OR max_running IS NOT NULL FROM job WHERE job.id = t.job_id), FALSE) AS is_held,
-           EXISTS (SELECT 1 FROM job WHERE job.id = t.job_id AND stop_cause IS NOT NULL) AS is_stopped
+           EXISTS (SELECT 1 FROM job WHERE job.id = t.job_id AND stop_cause <> $3) AS is_stopped
     FROM task t INNER JOIN groups g ON g.id = t.group_id
     WHERE t.id = $1
     FOR KEY SHARE OF g"
@@ -83,7 +84,9 @@ pub(crate) async fn requeue(
     let (task, losses): (TaskId, i64) = (lost.key.task, fate.losses(lost.losses));
     let stop_asked = lease::end(db, task).await?;
     db.lock(LOCK_JOB, &[&task.0]).await?;
-    let place = db.one(PLACE_OF_TASK, &[&task.0, &AccountState::Deleted.code()], read_place).await?;
+    // A job that writes no more tasks because of others still runs those that it wrote.
+    let cut = StopCause::DependencyFailed.code();
+    let place = db.one(PLACE_OF_TASK, &[&task.0, &AccountState::Deleted.code(), &cut], read_place).await?;
     let (uuid, order) = (place.uuid, neg_priority(place.priority));
     if fate == Fate::WorkerLost {
         let params: Params<'_> = &[

@@ -7,7 +7,7 @@ use mitosis_domain::ids::{JobId, TaskId};
 use mitosis_domain::retry::{FailureCause, next_attempt};
 use mitosis_domain::task::{ExecEnd, outcome};
 use mitosis_protocol::admin::AccountState;
-use mitosis_protocol::job::TaskOutcome;
+use mitosis_protocol::job::{StopCause, TaskOutcome};
 use mitosis_protocol::retry::RetryPolicy;
 use mitosis_protocol::{TaskResult, Timestamp};
 
@@ -76,7 +76,9 @@ const POLICIES: Sql = sql!(
     "
     SELECT j.id, j.retry, j.paused OR j.max_running IS NOT NULL AS is_held
     FROM job j INNER JOIN groups g ON g.id = j.group_id
-    WHERE j.id = ANY($1) AND j.retry IS NOT NULL AND j.stop_cause IS NULL AND g.state <> $2"
+    WHERE j.id = ANY($1) AND j.retry IS NOT NULL AND g.state <> $2
+      -- A job that writes no more tasks because of others still runs those that it wrote.
+      AND (j.stop_cause IS NULL OR j.stop_cause = $3)"
 );
 
 /// The policy of a job, and whether its waiting tasks are held.
@@ -105,8 +107,9 @@ pub(crate) async fn decide(db: Db<'_>, failed: &[Failed], now: Timestamp) -> Res
         return Ok(Retries::default());
     }
     db.lock(LOCK_JOBS, &[&List(&jobs)]).await?;
+    let cut = StopCause::DependencyFailed.code();
     let policies: HashMap<JobId, Policy> = db
-        .all(POLICIES, &[&List(&jobs), &AccountState::Deleted.code()], |row| {
+        .all(POLICIES, &[&List(&jobs), &AccountState::Deleted.code(), &cut], |row| {
             let policy = Policy { retry: row.json("retry")?, is_held: row.value("is_held")? };
             Ok((JobId(row.value("id")?), policy))
         })

@@ -6,6 +6,7 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::job::JobChange;
 
 use super::super::rights;
+use super::elements;
 use super::steps::{self, Locked};
 use crate::StoreError;
 use crate::db::{Db, Sql, sql};
@@ -44,6 +45,9 @@ pub(super) async fn change(
     }
     // A coordinator releases as many as may run.
     if change.paused == Some(true) || change.max_running.is_some() {
+        if job.is_element_wise() {
+            elements::lock_links_of(db, id).await?;
+        }
         db.run(SET_HELD, &[&job.first_id, &job.last_id()]).await?;
     }
     Ok(Effects::jobs(vec![id]).with(true))

@@ -5,7 +5,8 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::job::{NeedKind, StopCause};
 
 use super::super::tasks::insert::Slot;
-use crate::db::{Db, Json, Params, Sql, only, sql};
+use super::artifacts::FetchedArtifact;
+use crate::db::{Db, Json, Params, Sql, only, sql, to_json};
 use crate::enum_codes::Code;
 use crate::ops::jobs::NewJob;
 use crate::{StoreError, postgres, sqlite};
@@ -24,11 +25,15 @@ pub(super) struct JobRow<'a> {
 }
 
 /// A dependency to insert.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Dependency {
     pub(super) on: JobId,
     pub(super) kind: NeedKind,
     pub(super) status: Status,
+    /// Its bit in the rows of tasks, for [`NeedKind::Each`].
+    pub(super) mask: i64,
+    /// What the tasks fetch from the other job.
+    pub(super) artifacts: Vec<FetchedArtifact>,
 }
 
 /// The status of a dependency at the time of the submission.
@@ -45,7 +50,8 @@ pub(super) enum Status {
 impl JobRow<'_> {
     /// The slot of the task at a position from 0.
     pub(super) fn slot(&self, at: i64) -> Slot {
-        Slot { number: self.first_number + at, reserved: Some((TaskId(self.first_id.0 + at), self.id)) }
+        let reserved = Some((TaskId(self.first_id.0 + at), self.id));
+        Slot { reserved, ..Slot::single(self.first_number + at) }
     }
 }
 
@@ -88,26 +94,24 @@ const INSERT_JOB: Sql = sql!(
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?20, ?21, ?22)",
 );
 
-const INSERT_DEPENDENCY: Sql =
-    sql!("INSERT INTO job_dependency (job_id, needed_id, kind, met) VALUES ($1, $2, $3, $4)");
-
 /// Inserts jobs with their dependencies.
 pub(super) async fn jobs(db: Db<'_>, rows: &[JobRow<'_>], now: Timestamp) -> Result<(), StoreError> {
     if let Db::Postgres(_) = db {
         // All statements are sent before the first reply has arrived.
         futures_util::future::try_join_all(rows.iter().map(|row| insert(db, row, now))).await?;
-        return Ok(());
+    } else {
+        for row in rows {
+            insert(db, row, now).await?;
+        }
     }
-    for row in rows {
-        insert(db, row, now).await?;
-    }
-    Ok(())
+    insert_dependencies(db, rows).await
 }
 
 async fn insert(db: Db<'_>, row: &JobRow<'_>, now: Timestamp) -> Result<(), StoreError> {
     let JobRow { id, creator, key, job, first_id, first_number, written, dependencies } = row;
     let failed = dependencies.iter().find(|dependency| dependency.status == Status::Failed);
-    let unmet = dependencies.iter().filter(|dependency| dependency.status != Status::Met).count();
+    let is_unmet = |need: &&Dependency| need.status != Status::Met && need.kind != NeedKind::Each;
+    let unmet = dependencies.iter().filter(is_unmet).count();
     let options = &job.options;
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let params: Params<'_> = &[
@@ -135,8 +139,45 @@ async fn insert(db: Db<'_>, row: &JobRow<'_>, now: Timestamp) -> Result<(), Stor
         key,
     ];
     db.run_one(INSERT_JOB, params).await?;
-    for Dependency { on, kind, status } in dependencies {
-        db.run_one(INSERT_DEPENDENCY, &[&id.0, &on.0, &kind.code(), &(*status == Status::Met)]).await?;
-    }
     Ok(())
+}
+
+const INSERT_DEPENDENCY: Sql = sql!(
+    "
+    INSERT INTO job_dependency (job_id, needed_id, kind, met, mask, artifacts) VALUES ($1, $2, $3, $4, $5, $6)"
+);
+
+/// All of them with one statement.
+const INSERT_DEPENDENCIES: &str = "
+    INSERT INTO job_dependency (job_id, needed_id, kind, met, mask, artifacts)
+    SELECT job_id, needed_id, kind, met, mask, artifacts::json
+    FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::boolean[], $5::bigint[], $6::text[])
+        AS new (job_id, needed_id, kind, met, mask, artifacts)";
+
+async fn insert_dependencies(db: Db<'_>, rows: &[JobRow<'_>]) -> Result<(), StoreError> {
+    let all: Vec<(JobId, &Dependency)> =
+        rows.iter().flat_map(|row| row.dependencies.iter().map(|dependency| (row.id, dependency))).collect();
+    if all.is_empty() {
+        return Ok(());
+    }
+    let Db::Postgres(session) = db else {
+        for (job, need) in all {
+            let artifacts = (!need.artifacts.is_empty()).then_some(Json(&need.artifacts));
+            let met = need.status == Status::Met;
+            let params: Params<'_> = &[&job.0, &need.on.0, &need.kind.code(), &met, &need.mask, &artifacts];
+            db.run_one(INSERT_DEPENDENCY, params).await?;
+        }
+        return Ok(());
+    };
+    let jobs: Vec<i64> = all.iter().map(|(job, _)| job.0).collect();
+    let needed: Vec<i64> = all.iter().map(|(_, need)| need.on.0).collect();
+    let kinds: Vec<i16> = all.iter().map(|(_, need)| need.kind.code()).collect();
+    let met: Vec<bool> = all.iter().map(|(_, need)| need.status == Status::Met).collect();
+    let masks: Vec<i64> = all.iter().map(|(_, need)| need.mask).collect();
+    let artifacts = all.iter().map(|(_, need)| match need.artifacts.is_empty() {
+        true => Ok(None),
+        false => to_json(&need.artifacts).map(Some),
+    });
+    let artifacts: Vec<Option<String>> = artifacts.collect::<Result<_, _>>()?;
+    session.run(INSERT_DEPENDENCIES, &[&jobs, &needed, &kinds, &met, &masks, &artifacts]).await.map(drop)
 }

@@ -1,9 +1,11 @@
 //! Jobs: submission, late writing of their tasks, progress, and changes.
 
+mod artifacts;
 pub(crate) mod auto_retry;
 mod cancel;
 mod change;
 pub(crate) mod counts;
+pub(crate) mod elements;
 mod insert;
 mod ranges;
 pub(crate) mod read;
@@ -26,8 +28,8 @@ use crate::StoreError;
 use crate::backend::Backend;
 use crate::db::{Sql, sql};
 use crate::ops::jobs::{
-    Job, JobCancellation, JobQuery, JobRemoval, JobRetry, JobSubmission, JobTaskRow, JobTasks, Jobs, NewJob,
-    StoredBlueprint,
+    Job, JobCancellation, JobQuery, JobRemoval, JobRetry, JobSubmission, JobTaskRow, JobTasks, Jobs,
+    NeededArtifact, NewJob, StoredBlueprint,
 };
 use crate::ops::tasks::{IdempotencyKey, NewTask};
 use crate::ops::{Actor, Changed};
@@ -103,6 +105,23 @@ impl<B: Backend> Jobs for B {
 
     async fn end_job(&self, id: JobId, now: Timestamp) -> Result<Changed<bool>, StoreError> {
         self.write((id, now), |db, (id, now)| Box::pin(steps::end(db, *id, *now))).await
+    }
+
+    async fn cut_job(&self, id: JobId, by: JobId, now: Timestamp) -> Result<Changed<bool>, StoreError> {
+        self.write((id, by, now), |db, (id, by, now)| Box::pin(elements::needs::cut(db, *id, *by, *now)))
+            .await
+    }
+
+    async fn needed_artifacts(
+        &self,
+        id: JobId,
+        written: u64,
+        count: u64,
+    ) -> Result<Vec<NeededArtifact>, StoreError> {
+        self.read((id, written, count), |db, (id, written, count)| {
+            Box::pin(artifacts::needed(db, *id, (*written, *count)))
+        })
+        .await
     }
 
     async fn stop_job(

@@ -7,6 +7,7 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::job::{AttemptInfo, AttemptOutcome, JobNeed, JobOptions};
 use uuid::Uuid;
 
+use super::elements;
 use super::ranges;
 use super::reopen::RetriedBy;
 use crate::StoreError;
@@ -33,6 +34,8 @@ macro_rules! counts {
         concat!(
             count_of!("waiting"),
             ", ",
+            count_of!("blocked"),
+            ", ",
             count_of!("running"),
             ", ",
             count_of!("succeeded"),
@@ -53,7 +56,8 @@ macro_rules! select_job {
             "
     SELECT j.id, j.group_id, g.name AS group_name, j.creator_id, u.username AS creator, j.name, j.labels, j.priority,
            j.size, j.first_id, j.first_number, j.written, j.paused, j.skipped, j.stop_cause, j.stop_job_id, j.unmet,
-           j.start_after, j.expires_at, j.max_running, j.max_failures, j.retry, j.created_at, j.ended_at, ",
+           j.start_after, j.expires_at, j.max_running, j.max_failures, j.retry, j.created_at, j.ended_at,
+           EXISTS (SELECT 1 FROM job_dependency x WHERE x.job_id = j.id AND x.kind = 2 AND NOT x.met) AS is_element_wise, ",
             counts!(),
             "
     FROM job j INNER JOIN groups g ON g.id = j.group_id INNER JOIN users u ON u.id = j.creator_id"
@@ -137,6 +141,7 @@ fn read(row: &Row<'_>) -> Result<Job, StoreError> {
         skipped: row.optional_json("skipped")?.unwrap_or_default(),
         stopped: stop_cause.map(|cause| (cause, stop_job)),
         unmet: unsigned(row, "unmet")?,
+        is_element_wise: row.value("is_element_wise")?,
         options: read_options(row)?,
         retry: row.optional_json("retry")?,
         created_at: row.time("created_at")?,
@@ -148,6 +153,7 @@ fn read(row: &Row<'_>) -> Result<Job, StoreError> {
 pub(super) fn read_counts(row: &Row<'_>) -> Result<WrittenCounts, StoreError> {
     Ok(WrittenCounts {
         waiting: unsigned(row, "waiting")?,
+        blocked: unsigned(row, "blocked")?,
         running: unsigned(row, "running")?,
         succeeded: unsigned(row, "succeeded")?,
         failed: unsigned(row, "failed")?,
@@ -207,39 +213,49 @@ pub(super) async fn active(db: Db<'_>, after: JobId, limit: u64) -> Result<Vec<J
 const SNAPSHOT: Sql = sql!(concat!(
     "
     SELECT j.size, j.written, j.priority, j.paused, j.stop_cause, j.unmet, j.start_after, j.expires_at, j.max_running,
-           j.max_failures, ",
+           j.max_failures, EXISTS (SELECT 1 FROM job_dependency x WHERE x.job_id = j.id AND x.kind = 2) AS is_element_wise,
+           EXISTS (SELECT 1 FROM job_dependency x WHERE x.job_id = j.id AND x.artifacts IS NOT NULL) AS is_fetching, ",
     counts!(),
     ",
-           (SELECT count(*) FROM ready r WHERE r.held AND r.task_id BETWEEN j.first_id AND j.first_id + j.size - 1
+           (SELECT count(*) FROM ready r WHERE r.held AND r.blocked = 0 AND r.task_id BETWEEN j.first_id AND j.first_id + j.size - 1
                 AND (r.held_until IS NULL OR r.held_until <= $2)) AS held,
-           (SELECT min(held_until) FROM ready r WHERE r.held
+           (SELECT min(held_until) FROM ready r WHERE r.held AND r.blocked = 0
                 AND r.task_id BETWEEN j.first_id AND j.first_id + j.size - 1 AND r.held_until > $2) AS deferred_until
     FROM job j WHERE j.id = $1 AND j.ended_at IS NULL"
 ));
 
 /// The state for planning.
 pub(super) async fn snapshot(db: Db<'_>, id: JobId, now: Timestamp) -> Result<Option<Snapshot>, StoreError> {
-    db.optional(SNAPSHOT, &[&id.0, &now.unix_micros()], |row| {
-        Ok(Snapshot {
+    let read = |row: &Row<'_>| {
+        let snapshot = Snapshot {
             size: unsigned(row, "size")?,
             written: unsigned(row, "written")?,
             counts: read_counts(row)?,
             held: unsigned(row, "held")?,
             deferred_until: row.optional_time("deferred_until")?,
-            stopped: row.value::<Option<i16>>("stop_cause")?.is_some(),
+            stopped: row.optional_code("stop_cause")?,
+            reach: None,
+            is_fetching: row.value("is_fetching")?,
             unmet: unsigned(row, "unmet")?,
             priority: row.value("priority")?,
             options: read_options(row)?,
-        })
-    })
-    .await
+        };
+        Ok((snapshot, row.value::<bool>("is_element_wise")?))
+    };
+    let found = db.optional(SNAPSHOT, &[&id.0, &now.unix_micros()], read).await?;
+    let Some((snapshot, is_element_wise)) = found else { return Ok(None) };
+    if !is_element_wise {
+        return Ok(Some(snapshot));
+    }
+    let reach = elements::needs::reach(db, id, snapshot.size, snapshot.written).await?;
+    Ok(Some(Snapshot { reach, ..snapshot }))
 }
 
 /// How a task ended, as a number of [`TaskOutcome`](mitosis_protocol::job::TaskOutcome); `d` is its row in `done`. It
 /// follows [`mitosis_domain::task::outcome`].
 macro_rules! outcome_code {
     () => {
-        "CASE WHEN d.message = 6 THEN 5 WHEN d.message = 1 THEN 4
+        "CASE WHEN d.message IN (6, 10) THEN 5 WHEN d.message = 1 THEN 4
               WHEN d.message = 2 OR d.state = 4 OR d.exit_status <> 0 THEN 3 ELSE 2 END"
     };
 }

@@ -25,6 +25,14 @@ const FREE_KEY: Sql = sql!(
             AND other.id <> $1)"
 );
 
+/// Tasks that are not written yet may need those of this job, or their artifacts.
+const IS_NEEDED: Sql = sql!(
+    "
+    SELECT EXISTS (
+        SELECT 1 FROM job_dependency x INNER JOIN job d ON d.id = x.job_id
+        WHERE x.needed_id = $1 AND (x.kind = 2 OR x.artifacts IS NOT NULL) AND d.ended_at IS NULL)"
+);
+
 const FIRST_TASKS: Sql = sql!("SELECT id FROM task WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT $3");
 
 /// The deletions of what belongs to jobs without tasks; `$1` are the jobs.
@@ -55,6 +63,9 @@ pub(super) async fn remove(
     }
     if !job.has_ended {
         return Ok(JobRemoval::Active);
+    }
+    if db.one(IS_NEEDED, &[&id.0], only).await? {
+        return Ok(JobRemoval::Needed);
     }
     let found: Vec<i64> =
         db.all(FIRST_TASKS, &[&job.first_id, &job.last_id(), &row_count(JOB_BATCH)], only).await?;
@@ -106,6 +117,7 @@ mod tests {
 
     #[test]
     fn sqlite_looks_for_tasks_by_their_ids() {
+        assert_searches(IS_NEEDED, &["x", "d"]);
         assert_searches(JOBS_AFTER, &["job"]);
         assert_searches(WITHOUT_TASKS, &["j", "t"]);
     }

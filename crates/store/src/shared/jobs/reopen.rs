@@ -27,6 +27,8 @@ pub(super) enum Hold {
     Held,
     /// When a coordinator releases it, which is not before this time.
     Until(Timestamp),
+    /// When tasks of other jobs have succeeded; these are their bits.
+    Blocked(i64),
 }
 
 /// Keeps the attempts. A cancellation of a waiting task is no attempt: it has no reporter.
@@ -44,8 +46,8 @@ const HIDE_ARCHIVES: Sql =
 
 const QUEUE: Sql = sql!(
     "
-    INSERT INTO ready (lane_id, held, held_until, neg_priority, task_id, epoch, losses, queued_at)
-    SELECT t.lane_id, $2, $4, ~t.priority, t.id, d.epoch, 0, $3
+    INSERT INTO ready (lane_id, held, held_until, neg_priority, task_id, epoch, losses, queued_at, blocked)
+    SELECT t.lane_id, $2, $4, ~t.priority, t.id, d.epoch, 0, $3, $5
     FROM done d INNER JOIN task t ON t.id = d.task_id
     WHERE d.task_id = ANY($1)"
 );
@@ -61,14 +63,15 @@ pub(super) async fn reopen(
     hold: Hold,
     now: Timestamp,
 ) -> Result<Effects, StoreError> {
-    let (held, until) = match hold {
-        Hold::Free => (false, None),
-        Hold::Held => (true, None),
-        Hold::Until(at) => (true, Some(at.unix_micros())),
+    let (held, until, blocked) = match hold {
+        Hold::Free => (false, None, 0),
+        Hold::Held => (true, None, 0),
+        Hold::Until(at) => (true, Some(at.unix_micros()), 0),
+        Hold::Blocked(bits) => (true, None, bits),
     };
     db.run(KEEP_ATTEMPTS, &[&List(tasks), &by.code()]).await?;
     db.run(HIDE_ARCHIVES, &[&List(tasks)]).await?;
-    db.run(QUEUE, &[&List(tasks), &held, &now.unix_micros(), &until]).await?;
+    db.run(QUEUE, &[&List(tasks), &held, &now.unix_micros(), &until, &blocked]).await?;
     db.run(DELETE_ENDS, &[&List(tasks)]).await?;
     Ok(Effects { ready: true, ..Effects::moved() })
 }

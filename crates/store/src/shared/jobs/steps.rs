@@ -11,6 +11,8 @@ use mitosis_protocol::{TaskResultMessage, Timestamp};
 use super::super::tasks::end_ready;
 use super::super::tasks::insert::{NewRow, Slot, insert_ready};
 use super::counts::CountChanges;
+use super::elements;
+use super::elements::written::{self, are_written};
 use super::read::{Reserved, count_of, counts, read_counts};
 use super::{STOP, ranges};
 use crate::StoreError;
@@ -35,6 +37,8 @@ pub(super) struct Locked {
     pub(super) unmet: i64,
     pub(super) start_after: Option<Timestamp>,
     pub(super) max_running: Option<i64>,
+    /// The number of jobs of which each task needs one.
+    pub(super) element_needs: i64,
     pub(super) has_ended: bool,
     pub(super) group_is_gone: bool,
 }
@@ -43,7 +47,8 @@ pub(super) struct Locked {
 const LOCK: Sql = sql!(
     "
     SELECT j.group_id, j.creator_id, j.size, j.first_id, j.first_number, j.written, j.priority, j.skipped, j.paused, j.stop_cause,
-           j.unmet, j.start_after, j.max_running, j.ended_at IS NOT NULL AS has_ended, g.state = $2 AS group_is_gone
+           j.unmet, j.start_after, j.max_running, j.ended_at IS NOT NULL AS has_ended, g.state = $2 AS group_is_gone,
+           (SELECT count(*) FROM job_dependency x WHERE x.job_id = j.id AND x.kind = 2) AS element_needs
     FROM job j INNER JOIN groups g ON g.id = j.group_id
     WHERE j.id = $1 FOR UPDATE OF j FOR KEY SHARE OF g"
 );
@@ -65,6 +70,7 @@ pub(super) async fn lock(db: Db<'_>, id: JobId) -> Result<Option<Locked>, StoreE
             unmet: row.value("unmet")?,
             start_after: row.optional_time("start_after")?,
             max_running: row.value("max_running")?,
+            element_needs: row.value("element_needs")?,
             has_ended: row.value("has_ended")?,
             group_is_gone: row.value("group_is_gone")?,
         })
@@ -84,6 +90,11 @@ impl Locked {
         self.stopped.is_none() && self.may_release(now)
     }
 
+    /// Whether its tasks need those of other jobs.
+    pub(super) fn is_element_wise(&self) -> bool {
+        self.element_needs > 0
+    }
+
     /// The ids that the job reserved.
     pub(super) fn reserved(&self) -> Reserved {
         Reserved { first: self.first_id, size: self.size }
@@ -95,8 +106,8 @@ impl Locked {
     }
 
     fn slot(&self, id: JobId, position: i64) -> Slot {
-        let task = TaskId(self.first_id + position);
-        Slot { number: self.first_number + position, reserved: Some((task, id)) }
+        let reserved = Some((TaskId(self.first_id + position), id));
+        Slot { reserved, ..Slot::single(self.first_number + position) }
     }
 }
 
@@ -107,14 +118,15 @@ pub(super) async fn counts_of(db: Db<'_>, id: JobId) -> Result<WrittenCounts, St
     db.one(COUNTS, &[&id.0], read_counts).await
 }
 
-const HELD: Sql = sql!("SELECT count(*) FROM ready WHERE held AND task_id BETWEEN $1 AND $2");
+const HELD: Sql = sql!("SELECT count(*) FROM ready WHERE held AND blocked = 0 AND task_id BETWEEN $1 AND $2");
 
 /// How many more tasks of a locked job may wait for a worker or run.
 async fn room(db: Db<'_>, id: JobId, job: &Locked) -> Result<i64, StoreError> {
     let Some(most) = job.max_running else { return Ok(i64::MAX) };
     let counts = counts_of(db, id).await?;
     let held: i64 = db.one(HELD, &[&job.first_id, &job.last_id()], only).await?;
-    Ok((most + held - row_count(counts.waiting + counts.running)).max(0))
+    let idle = held + row_count(counts.blocked);
+    Ok((most + idle - row_count(counts.waiting + counts.running)).max(0))
 }
 
 const SET_WRITTEN: Sql = sql!("UPDATE job SET written = $2, updated_at = $3 WHERE id = $1");
@@ -129,20 +141,39 @@ pub(super) async fn write(
 ) -> Result<Changed<bool>, StoreError> {
     let Some(job) = lock(db, id).await? else { return Ok(Changed::nothing(false)) };
     let (count, from) = (row_count(rows.len()), row_count(written));
-    let fits = written + rows.len() as u64 <= job.size && count <= room(db, id, &job).await?;
+    let positions = (written, written + rows.len() as u64);
+    let links = if job.is_element_wise() { elements::links_of(db, id).await? } else { Vec::new() };
+    let fits = positions.1 <= job.size
+        && match links.is_empty() {
+            true => count <= room(db, id, &job).await?,
+            false => are_written(&links, positions),
+        };
     let is_changed = job.written != written || rows.iter().any(|row| row.priority != job.priority);
     if rows.is_empty() || is_changed || !job.may_write(now) || !fits {
         return Ok(Changed::nothing(false));
     }
     failpoints::point("jobs.write:before");
     db.run_one(SET_WRITTEN, &[&id.0, &(from + count), &now.unix_micros()]).await?;
-    let slots: Vec<Slot> = (from..from + count).map(|position| job.slot(id, position)).collect();
-    insert_ready(db, job.creator, rows, &slots, now).await?;
+    let blocked = written::blocked(db, &links, positions).await?;
+    let is_held = !links.is_empty() && job.max_running.is_some();
+    let slots = (from..from + count).zip(&blocked).map(|(position, blocked)| Slot {
+        blocked: *blocked,
+        held: *blocked != 0 || is_held,
+        ..job.slot(id, position)
+    });
+    insert_ready(db, job.creator, rows, &slots.collect::<Vec<_>>(), now).await?;
     let mut counts = CountChanges::default();
-    counts.add(Some(id), CountChange { waiting: count, ..CountChange::default() });
-    let mut effects = counts.write(db).await?;
-    effects.ready = true;
-    effects.add(skip(db, &job, (written, written + rows.len() as u64), now).await?);
+    let count_blocked = row_count(blocked.iter().filter(|blocked| **blocked != 0).count());
+    counts.add(Some(id), CountChange { waiting: count, blocked: count_blocked, ..CountChange::default() });
+    let mut effects = Effects { ready: true, ..Effects::default() };
+    if count_blocked > 0 {
+        failpoints::point("jobs.write:blocked");
+        let new = (positions, &blocked[..]);
+        effects.add(written::settle_written(db, (id, &links), new, &mut counts, now).await?);
+    }
+    effects.add(counts.write(db).await?);
+    effects.add(skip(db, &job, positions, now).await?);
+    effects.jobs.extend(elements::dependents(db, id).await?);
     failpoints::point("jobs.write:after");
     Ok(effects.with(true))
 }
@@ -170,7 +201,7 @@ const RELEASE: Sql = sql!(
     UPDATE ready SET held = FALSE, held_until = NULL
     WHERE task_id IN (
         SELECT task_id FROM ready
-        WHERE held AND task_id BETWEEN $1 AND $2 AND (held_until IS NULL OR held_until <= $3)
+        WHERE held AND blocked = 0 AND task_id BETWEEN $1 AND $2 AND (held_until IS NULL OR held_until <= $3)
         ORDER BY task_id LIMIT $4)"
 );
 
@@ -214,8 +245,8 @@ pub(super) async fn end(db: Db<'_>, id: JobId, now: Timestamp) -> Result<Changed
 const MEET: Sql = sql!(
     "
     UPDATE job_dependency SET met = TRUE
-    WHERE needed_id = $1 AND NOT met AND (kind = $2 OR $3::boolean)
-    RETURNING job_id"
+    WHERE needed_id = $1 AND NOT met AND (kind <> $2 OR $3::boolean)
+    RETURNING job_id, kind"
 );
 
 /// The order prevents deadlocks.
@@ -225,19 +256,25 @@ const COUNT_DOWN: Sql = sql!("UPDATE job SET unmet = unmet - 1, updated_at = $2 
 
 /// Meets the dependencies on an ended job; returns the jobs that wait for less now.
 async fn meet(db: Db<'_>, id: JobId, succeeded: bool, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
-    let waiting: Vec<i64> = db.all(MEET, &[&id.0, &NeedKind::Ended.code(), &succeeded], only).await?;
-    if waiting.is_empty() {
-        return Ok(Vec::new());
+    let met: Vec<(i64, NeedKind)> = db
+        .all(MEET, &[&id.0, &NeedKind::Succeeded.code(), &succeeded], |row| {
+            Ok((row.value("job_id")?, row.code("kind")?))
+        })
+        .await?;
+    // Jobs that need single tasks don't wait for the end.
+    let waiting: Vec<i64> =
+        met.iter().filter(|(_, kind)| *kind != NeedKind::Each).map(|(job, _)| *job).collect();
+    if !waiting.is_empty() {
+        db.lock(LOCK_JOBS, &[&List(&waiting)]).await?;
+        db.run(COUNT_DOWN, &[&List(&waiting), &now.unix_micros()]).await?;
     }
-    db.lock(LOCK_JOBS, &[&List(&waiting)]).await?;
-    db.run(COUNT_DOWN, &[&List(&waiting), &now.unix_micros()]).await?;
-    Ok(waiting.into_iter().map(JobId).collect())
+    Ok(met.into_iter().map(|(job, _)| JobId(job)).collect())
 }
 
 const FAIL: Sql = sql!(
     "
     UPDATE job SET stop_cause = $2, stop_job_id = $1, updated_at = $3
-    WHERE id IN (SELECT job_id FROM job_dependency WHERE needed_id = $1 AND NOT met)
+    WHERE id IN (SELECT job_id FROM job_dependency WHERE needed_id = $1 AND NOT met AND kind <> 2)
       AND ended_at IS NULL AND stop_cause IS NULL
     RETURNING id"
 );
@@ -289,7 +326,7 @@ mod tests {
 
     #[test]
     fn sqlite_starts_at_the_job() {
-        assert_searches(LOCK, &["j", "g"]);
+        assert_searches(LOCK, &["j", "g", "x"]);
         assert_searches(HELD, &["ready"]);
         assert_searches(RELEASE, &["ready", "ready"]);
         assert_searches(WAITING, &["ready"]);

@@ -1,6 +1,6 @@
 //! Submission of jobs, all or none.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use mitosis_domain::ids::{GroupId, JobId, TaskId, UserId};
 use mitosis_domain::permission::Action;
@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::super::rights;
 use super::super::tasks::insert::{NewRow, draw_all_numbers, insert_ready};
 use super::super::tasks::submit::{Reserved, delete_key, reserve_key, store_ids};
-use super::counts::CountChanges;
+use super::artifacts::FetchedArtifact;
+use super::counts::{self, CountChanges};
 use super::insert::{self, JobRow};
 use crate::StoreError;
 use crate::db::{Db, List, Sql, sql};
@@ -86,6 +87,9 @@ pub(crate) async fn accept(
         Ok(needed) => needed,
         Err(unknown) => return Ok(Changed::nothing(JobSubmission::UnknownJob(unknown))),
     };
+    if let Some(refusal) = unfitting(jobs, &needed) {
+        return Ok(Changed::nothing(refusal));
+    }
     let sizes = jobs.iter().map(|new| (new.job.group, signed(new.job.size)));
     let Some(mut numbers) = draw_all_numbers(db, creator, sizes).await? else {
         return Ok(Changed::nothing(JobSubmission::Denied));
@@ -111,6 +115,7 @@ pub(crate) async fn accept(
         rows.push(row);
     }
     insert::jobs(db, &rows, now).await?;
+    counts::note_needed(db, &needed_one_by_one(jobs, &needed)).await?;
     let mut effects = insert_first_tasks(db, creator, jobs, &rows, now).await?;
     effects.jobs.clone_from(&ids);
     Ok(effects.with(JobSubmission::Accepted(ids)))
@@ -143,6 +148,7 @@ async fn insert_first_tasks(
 #[derive(Debug, Clone, Copy)]
 struct Needed {
     group: GroupId,
+    tasks: u64,
     ended: Option<Succeeded>,
 }
 
@@ -158,7 +164,7 @@ const LOCK_NEEDED: &str = "SELECT 1 FROM job WHERE id = ANY($1) ORDER BY id FOR 
 
 const NEEDED: Sql = sql!(
     "
-    SELECT j.id, j.group_id, j.ended_at IS NOT NULL AS ended,
+    SELECT j.id, j.group_id, j.size, j.ended_at IS NOT NULL AS ended,
            coalesce((SELECT sum(succeeded) FROM job_count c WHERE c.job_id = j.id), 0) >= j.size AS succeeded
     FROM job j WHERE j.id = ANY($1)"
 );
@@ -171,8 +177,11 @@ async fn lock_needed(
 ) -> Result<Result<HashMap<i64, Needed>, i64>, StoreError> {
     let mut ids: Vec<i64> = jobs
         .iter()
-        .flat_map(|new| &new.job.needs)
-        .filter_map(|need| match need.on {
+        .flat_map(|new| {
+            let sources = new.job.resources.iter().map(|resource| resource.from);
+            new.job.needs.iter().map(|need| need.on).chain(sources)
+        })
+        .filter_map(|on| match on {
             NeededJob::Job(job) => Some(job),
             NeededJob::Position(_) => None,
         })
@@ -187,7 +196,8 @@ async fn lock_needed(
         .all(NEEDED, &[&List(&ids)], |row| {
             let succeeded = if row.value("succeeded")? { Succeeded::All } else { Succeeded::NotAll };
             let ended = row.value::<bool>("ended")?.then_some(succeeded);
-            Ok((row.value("id")?, Needed { group: GroupId(row.value("group_id")?), ended }))
+            let (group, tasks) = (GroupId(row.value("group_id")?), row.value::<i64>("size")?.unsigned_abs());
+            Ok((row.value("id")?, Needed { group, tasks, ended }))
         })
         .await?;
     for id in ids {
@@ -199,18 +209,65 @@ async fn lock_needed(
     Ok(Ok(found))
 }
 
-/// The dependencies of a new job. Of two on the same job, the stricter one counts.
+/// The number of tasks of a needed job.
+fn tasks_of(on: NeededJob, jobs: &[PreparedJob], needed: &HashMap<i64, Needed>) -> (i64, u64) {
+    match on {
+        NeededJob::Job(job) => (job, needed.get(&job).map_or(0, |needed| needed.tasks)),
+        // Refused before with the position.
+        NeededJob::Position(position) => (0, jobs[position].job.size),
+    }
+}
+
+/// Why the number of tasks of a needed job does not fit that of a new one.
+fn unfitting(jobs: &[PreparedJob], needed: &HashMap<i64, Needed>) -> Option<JobSubmission> {
+    for (position, PreparedJob { job, .. }) in jobs.iter().enumerate() {
+        for need in job.needs.iter().filter(|need| need.kind == NeedKind::Each) {
+            let (needed, tasks) = tasks_of(need.on, jobs, needed);
+            if tasks != job.size {
+                return Some(JobSubmission::UnequalLengths { position, needed, tasks });
+            }
+        }
+        for resource in &job.resources {
+            let is_each =
+                job.needs.iter().any(|need| need.on == resource.from && need.kind == NeedKind::Each);
+            let (needed, tasks) = tasks_of(resource.from, jobs, needed);
+            if !is_each && tasks != 1 {
+                return Some(JobSubmission::SeveralTasks { position, needed, tasks });
+            }
+        }
+    }
+    None
+}
+
+/// The existing jobs whose tasks new ones need, and whose tasks may be ending now.
+fn needed_one_by_one(jobs: &[PreparedJob], needed: &HashMap<i64, Needed>) -> Vec<i64> {
+    let needs = jobs.iter().flat_map(|new| &new.job.needs).filter(|need| need.kind == NeedKind::Each);
+    let existing = needs.filter_map(|need| match need.on {
+        NeededJob::Job(job) => Some(job),
+        NeededJob::Position(_) => None,
+    });
+    let active: BTreeSet<i64> =
+        existing.filter(|job| needed.get(job).is_some_and(|needed| needed.ended.is_none())).collect();
+    active.into_iter().collect()
+}
+
+/// The dependencies of a new job. Of two on the same job, the stricter one counts. A job that fetches an artifact needs the
+/// success of its source.
 fn dependencies(new: &PreparedJob, ids: &[JobId], needed: &HashMap<i64, Needed>) -> Vec<insert::Dependency> {
+    let id = |on: NeededJob| match on {
+        NeededJob::Job(job) => JobId(job),
+        NeededJob::Position(position) => ids[position],
+    };
     let mut kinds: BTreeMap<JobId, NeedKind> = BTreeMap::new();
     for need in &new.job.needs {
-        let on = match need.on {
-            NeededJob::Job(job) => JobId(job),
-            NeededJob::Position(position) => ids[position],
-        };
-        let kind = kinds.entry(on).or_insert(need.kind);
-        if need.kind == NeedKind::Succeeded {
-            *kind = NeedKind::Succeeded;
-        }
+        let kind = kinds.entry(id(need.on)).or_insert(need.kind);
+        *kind = stricter(*kind, need.kind);
+    }
+    let mut artifacts: BTreeMap<JobId, Vec<FetchedArtifact>> = BTreeMap::new();
+    for resource in &new.job.resources {
+        kinds.entry(id(resource.from)).or_insert(NeedKind::Succeeded);
+        let artifact = FetchedArtifact { kind: resource.content_type, path: resource.local_path.clone() };
+        artifacts.entry(id(resource.from)).or_default().push(artifact);
     }
     let ended = |on: JobId| needed.get(&on.0).and_then(|needed| needed.ended);
     let status = |on, kind| match (ended(on), kind) {
@@ -218,7 +275,29 @@ fn dependencies(new: &PreparedJob, ids: &[JobId], needed: &HashMap<i64, Needed>)
         (Some(Succeeded::NotAll), NeedKind::Succeeded) => insert::Status::Failed,
         (Some(_), _) => insert::Status::Met,
     };
-    kinds.into_iter().map(|(on, kind)| insert::Dependency { on, kind, status: status(on, kind) }).collect()
+    let mut next_bit = 0;
+    let mut mask = |kind| {
+        let mask = if kind == NeedKind::Each { 1_i64 << next_bit } else { 0 };
+        next_bit += i32::from(kind == NeedKind::Each);
+        mask
+    };
+    let each = kinds.into_iter().map(|(on, kind)| insert::Dependency {
+        on,
+        kind,
+        status: status(on, kind),
+        mask: mask(kind),
+        artifacts: artifacts.remove(&on).unwrap_or_default(),
+    });
+    each.collect()
+}
+
+/// The stricter of two conditions for the same job: with the success of a job, each of its tasks has succeeded.
+fn stricter(one: NeedKind, other: NeedKind) -> NeedKind {
+    match (one, other) {
+        (NeedKind::Succeeded, _) | (_, NeedKind::Succeeded) => NeedKind::Succeeded,
+        (NeedKind::Each, _) | (_, NeedKind::Each) => NeedKind::Each,
+        (NeedKind::Ended, NeedKind::Ended) => NeedKind::Ended,
+    }
 }
 
 /// A size as the databases store it.

@@ -173,7 +173,12 @@ async fn submit(
     let id = match submission.value() {
         JobSubmission::Accepted(ids) => ids.first().copied(),
         JobSubmission::UnknownJob(_) => return Ok(Attempted::Gone),
-        JobSubmission::Denied | JobSubmission::KeyReused | JobSubmission::Replayed(_) => None,
+        JobSubmission::Denied
+        | JobSubmission::KeyReused
+        | JobSubmission::Replayed(_)
+        // A scheduled job needs only the ends of earlier ones.
+        | JobSubmission::UnequalLengths { .. }
+        | JobSubmission::SeveralTasks { .. } => None,
     };
     Ok(id.map_or(Attempted::Refused, |id| Attempted::Submitted(submission.map(|_| id))))
 }

@@ -9,6 +9,8 @@ use mitosis_protocol::{TaskResult, TaskResultMessage, Timestamp, WaitStatus};
 use uuid::Uuid;
 
 use super::super::jobs::counts::CountChanges;
+use super::super::jobs::elements::EndedElement;
+use super::super::jobs::elements::settle::settle;
 use super::super::rights;
 use super::query;
 use crate::StoreError;
@@ -95,7 +97,7 @@ const READY: Place = Place {
     RETURNING task_id, (SELECT uuid FROM task WHERE id = task_id) AS uuid,
         (SELECT job_id FROM task WHERE id = task_id) AS job_id"
     ),
-    delete: sql!("DELETE FROM ready WHERE task_id = ANY($1)"),
+    delete: sql!("DELETE FROM ready WHERE task_id = ANY($1) RETURNING task_id, blocked <> 0 AS is_blocked"),
 };
 
 const PENDING: Place = Place {
@@ -107,7 +109,7 @@ const PENDING: Place = Place {
     RETURNING task_id, (SELECT uuid FROM task WHERE id = task_id) AS uuid,
         (SELECT job_id FROM task WHERE id = task_id) AS job_id"
     ),
-    delete: sql!("DELETE FROM pending WHERE task_id = ANY($1)"),
+    delete: sql!("DELETE FROM pending WHERE task_id = ANY($1) RETURNING task_id, FALSE AS is_blocked"),
 };
 
 /// Cancels a Ready task that has lost too many attempts.
@@ -159,16 +161,23 @@ async fn end_all(
     let params: Params<'_> = &[&List(ids), &ExecEnd::Cancelled.code(), &message.code(), &now.unix_micros()];
     let ended: Vec<Cancelled> = db.all(place.end, params, read_cancelled).await?;
     let ids: Vec<i64> = ended.iter().map(|one| one.id).collect();
-    if !ids.is_empty() {
-        db.run(place.delete, &[&List(&ids)]).await?;
+    if ids.is_empty() {
+        return Ok(Changed::nothing(HashMap::new()));
     }
+    let blocked: HashMap<i64, bool> = db
+        .all(place.delete, &[&List(&ids)], |row| Ok((row.value("task_id")?, row.value("is_blocked")?)))
+        .await?;
     let outcome = outcome(ExecEnd::Cancelled, TaskResult { exit_status: WaitStatus(0), msg: Some(message) });
     let change = CountChange { waiting: -1, ..CountChange::ended(outcome, 1) };
     let mut counts = CountChanges::default();
     for one in &ended {
-        counts.add(one.job, change);
+        let blocked = -i64::from(blocked.get(&one.id).copied().unwrap_or_default());
+        counts.add(one.job, CountChange { blocked, ..change });
     }
-    let effects = counts.write(db).await?;
+    let elements =
+        ended.iter().filter_map(|one| Some(EndedElement { task: one.id, job: one.job?, succeeded: false }));
+    let mut effects = settle(db, elements.collect(), &mut counts, now).await?;
+    effects.add(counts.write(db).await?);
     Ok(effects.with(ended.into_iter().map(|one| (one.id, one.uuid)).collect()))
 }
 

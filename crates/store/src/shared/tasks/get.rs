@@ -19,7 +19,7 @@ macro_rules! select_task {
                 AS updated_at,
             t.upstream_uuid, t.downstream_uuid, t.repeats_uuid,
             coalesce(l.epoch, d.epoch, r.epoch, 0) AS attempt,
-            p.task_id AS is_pending, r.task_id AS is_ready,
+            p.task_id AS is_pending, r.task_id AS is_ready, r.blocked,
             w.uuid AS holder, l.epoch, l.claimed_at, l.reported_end,
             d.state AS ended_as, d.exit_status, d.message, d.warnings, d.reporter_uuid, d.finished_at
         FROM task t
@@ -106,7 +106,8 @@ fn read_phase(row: &Row<'_>) -> Result<Phase, StoreError> {
         });
     }
     if row.value::<Option<i64>>("is_ready")?.is_some() {
-        return Ok(Phase::Ready);
+        let blocked: Option<i64> = row.value("blocked")?;
+        return Ok(if blocked == Some(0) { Phase::Ready } else { Phase::Pending });
     }
     if row.value::<Option<i64>>("is_pending")?.is_some() {
         return Ok(Phase::Pending);

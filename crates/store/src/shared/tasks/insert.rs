@@ -94,12 +94,16 @@ pub(crate) struct Origin {
 pub(crate) struct Slot {
     pub(crate) number: i64,
     pub(crate) reserved: Option<(TaskId, JobId)>,
+    /// The bits of the jobs of which it needs a task.
+    pub(crate) blocked: i64,
+    /// Whether it waits for a coordinator that releases it.
+    pub(crate) held: bool,
 }
 
 impl Slot {
     /// A task that belongs to no job, and gets the next id.
     pub(crate) const fn single(number: i64) -> Self {
-        Self { number, reserved: None }
+        Self { number, reserved: None, blocked: 0, held: false }
     }
 
     /// The job of the task.
@@ -183,8 +187,8 @@ pub(crate) async fn insert_ready(
 ) -> Result<(), StoreError> {
     let placed = insert(db, Origin { creator, upstream: None }, rows, slots, now).await?;
     match db {
-        Db::Postgres(db) => postgres::tasks::insert::insert_ready(db, rows, &placed, now).await,
-        Db::Sqlite(db) => sqlite::tasks::insert::insert_ready(db, rows, &placed, now),
+        Db::Postgres(db) => postgres::tasks::insert::insert_ready(db, rows, slots, &placed, now).await,
+        Db::Sqlite(db) => sqlite::tasks::insert::insert_ready(db, rows, slots, &placed, now),
     }
 }
 

@@ -20,12 +20,13 @@ macro_rules! outcomes_by_ids {
             $params,
             " AS params, t.created_at, t.repeats_uuid, t.job_id,
                 (SELECT t.id - j.first_id + 1 FROM job j WHERE j.id = t.job_id) AS job_index,
-                p.task_id AS is_pending, l.task_id AS is_held, l.reported_end, d.state AS ended_as,
+                coalesce(p.task_id, r.task_id) AS is_pending, l.task_id AS is_held, l.reported_end, d.state AS ended_as,
                 d.exit_status, d.message, coalesce(d.claimed_at, l.claimed_at) AS started_at, d.finished_at, ",
             $data,
             " AS data, d.warnings
             FROM task t
             LEFT JOIN pending p ON p.task_id = t.id
+            LEFT JOIN ready r ON r.task_id = t.id AND r.blocked <> 0
             LEFT JOIN lease l ON l.task_id = t.id
             LEFT JOIN done d ON d.task_id = t.id
             WHERE t.id ",

@@ -3,6 +3,7 @@
 use mitosis_domain::failpoints;
 use mitosis_domain::ids::{GroupId, JobId, WorkerId};
 use mitosis_domain::task::{ExecEnd, outcome};
+use mitosis_protocol::job::TaskOutcome;
 use mitosis_protocol::{ResultWarning, TaskResult, Timestamp};
 use rusqlite::params;
 use uuid::Uuid;
@@ -18,6 +19,8 @@ use crate::shared::dispatch::follow_up;
 use crate::shared::dispatch::lease::{self, Lease};
 use crate::shared::jobs::auto_retry::{self, Failed, Retries};
 use crate::shared::jobs::counts::CountChanges;
+use crate::shared::jobs::elements::EndedElement;
+use crate::shared::jobs::elements::settle::settle;
 use crate::shared::jobs::reopen::RetriedBy;
 use crate::shared::workers;
 use crate::sqlite::connection::Connection;
@@ -30,8 +33,12 @@ pub(crate) fn complete(
     now: Timestamp,
 ) -> Result<Changed<Vec<Completed>>, StoreError> {
     let (mut effects, mut counts) = (Effects::default(), CountChanges::default());
-    let outcomes = completions.iter().map(|one| complete_one(db, one, &mut effects, &mut counts, now));
-    let outcomes = outcomes.collect::<Result<_, _>>()?;
+    let mut needed = Vec::new();
+    let outcomes = completions
+        .iter()
+        .map(|one| complete_one(db, one, (&mut effects, &mut counts, &mut needed), now))
+        .collect::<Result<_, _>>()?;
+    effects.add(finish(settle(db.into(), needed, &mut counts, now))?);
     effects.add(finish(counts.write(db.into()))?);
     Ok(effects.with(outcomes))
 }
@@ -39,8 +46,7 @@ pub(crate) fn complete(
 fn complete_one(
     db: &Connection,
     completion: &Completion,
-    effects: &mut Effects,
-    counts: &mut CountChanges,
+    (effects, counts, needed): (&mut Effects, &mut CountChanges, &mut Vec<EndedElement>),
     now: Timestamp,
 ) -> Result<Completed, StoreError> {
     let Some(lease) = finish(lease::find(db.into(), completion.holder))? else {
@@ -54,6 +60,7 @@ fn complete_one(
     let ended = AttemptEnd { result: completion.result, data: None, warnings: &[] };
     let Some(worker) = finish(workers::lock(db.into(), lease.worker))? else { return Ok(Completed::Stale) };
     let ended = effects.keep(self::end(db, &lease, worker.uuid, end, ended, counts, now)?);
+    needed.extend(ended.element);
     effects.add(finish(ended.retries.apply(db.into(), counts, now))?);
     effects.add(finish(workers::after_commit(db.into(), &worker, now))?);
     Ok(Completed::Committed)
@@ -66,7 +73,10 @@ pub(super) struct AttemptEnd<'a> {
     pub(super) warnings: &'a [ResultWarning],
 }
 
-const ENDED_TASK: &str = "SELECT uuid, job_id, group_id FROM task WHERE id = ?1";
+const ENDED_TASK: &str = "
+    SELECT uuid, job_id, group_id,
+        EXISTS (SELECT 1 FROM job_dependency x WHERE x.needed_id = task.job_id AND x.kind = 2) AS is_needed
+    FROM task WHERE id = ?1";
 
 /// An attempt that has ended.
 pub(super) struct EndedTask {
@@ -74,6 +84,8 @@ pub(super) struct EndedTask {
     pub(super) group: GroupId,
     /// Whether the task has another attempt; to be applied once everything else is stored.
     pub(super) retries: Retries,
+    /// The end of the task, if others need it.
+    pub(super) element: Option<EndedElement>,
 }
 
 /// Ends an attempt that holds its task, and makes its follow-up Ready unless there is another attempt.
@@ -94,8 +106,9 @@ pub(super) fn end(
     failpoints::point("complete.delete:after");
     insert_done(db, lease, reporter, end, ended, now)?;
     finish(records::publish_attempt(db.into(), lease.key.task, lease.key.epoch, now))?;
-    let (uuid, job, group) = db.one(ENDED_TASK, [lease.key.task.0], |row| {
-        Ok((row.get::<Uuid>(0)?, row.get::<Option<i64>>(1)?.map(JobId), GroupId(row.get(2)?)))
+    let (uuid, job, group, is_needed) = db.one(ENDED_TASK, [lease.key.task.0], |row| {
+        let job = row.get::<Option<i64>>(1)?.map(JobId);
+        Ok((row.get::<Uuid>(0)?, job, GroupId(row.get(2)?), row.get::<bool>(3)?))
     })?;
     counts.add(job, CountChange { running: -1, ..CountChange::ended(outcome, 1) });
     let failed: Vec<Failed> = Failed::of(lease.key.task, job, end, result).into_iter().collect();
@@ -105,7 +118,10 @@ pub(super) fn end(
         true => finish(follow_up::drop_pending(db.into(), lease.key.task, now))?,
         false => effects.add(finish(follow_up::release(db.into(), lease.key.task, lease.key.epoch, now))?),
     }
-    Ok(effects.with(EndedTask { uuid, group, retries }))
+    let job = job.filter(|_| is_needed && !retries.includes(lease.key.task));
+    let succeeded = outcome == TaskOutcome::Succeeded;
+    let element = job.map(|job| EndedElement { task: lease.key.task.0, job, succeeded });
+    Ok(effects.with(EndedTask { uuid, group, retries, element }))
 }
 
 const COMMITTED_BY_WORKER: &str = "

@@ -24,6 +24,8 @@ use crate::shared::artifacts::inline::{self, EndedWithArchives};
 use crate::shared::dispatch::ready::select_ready;
 use crate::shared::dispatch::{lease, requeue};
 use crate::shared::jobs::counts::CountChanges;
+use crate::shared::jobs::elements::EndedElement;
+use crate::shared::jobs::elements::settle::settle;
 use crate::shared::workers::{self, LockedWorker};
 use crate::sqlite::connection::Connection;
 use crate::sqlite::finish;
@@ -43,12 +45,12 @@ pub(crate) fn exchange(
         participants.extend(claim::participant(db, one.worker)?.map(|found| (one.worker, found)));
     }
     let (mut verdicts, mut effects) = (Vec::with_capacity(batch.len()), Effects::default());
-    let mut counts = CountChanges::default();
+    let (mut counts, mut needed) = (CountChanges::default(), Vec::new());
     for one in batch {
         let worker = participants.get(&one.worker).map(|participant| participant.worker);
         let mut of_one = Vec::with_capacity(one.ended.len());
         for ended in &one.ended {
-            of_one.push(effects.keep(end(db, shares, worker, ended, &mut counts, now)?));
+            of_one.push(effects.keep(end(db, shares, worker, ended, (&mut counts, &mut needed), now)?));
         }
         verdicts.push(of_one);
     }
@@ -57,6 +59,7 @@ pub(crate) fn exchange(
             effects.add(requeue(db, one.worker, *key, now)?);
         }
     }
+    effects.add(finish(settle(db.into(), needed, &mut counts, now))?);
     let mut work = assign_all(db, shares, batch, &participants, at)?;
     effects.moved |= !work.is_empty();
     work.values().flatten().for_each(|work| counts.add(work.job, CountChange::CLAIMED));
@@ -90,7 +93,7 @@ fn end(
     shares: &SharedFairShare,
     worker: Option<LockedWorker>,
     ended: &Ended,
-    counts: &mut CountChanges,
+    (counts, needed): (&mut CountChanges, &mut Vec<EndedElement>),
     now: Timestamp,
 ) -> Result<Changed<Verdict>, StoreError> {
     let holder = Holder::Lease(ended.lease);
@@ -98,7 +101,8 @@ fn end(
         (Some(lease), Some(worker)) if lease.worker == worker.id => {
             let end = lease.reported_end.unwrap_or(ended.end);
             let committed = complete::end(db, &lease, worker.uuid, end, attempt_end(ended), counts, now)?;
-            let (EndedTask { uuid, group, retries }, mut effects) = committed.into_parts();
+            let (EndedTask { uuid, group, retries, element }, mut effects) = committed.into_parts();
+            needed.extend(element);
             shares.ended([group], now);
             if !ended.archives.is_empty() {
                 let attempt = EndedWithArchives { uuid, group, ended };

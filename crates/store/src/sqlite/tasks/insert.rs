@@ -83,18 +83,21 @@ pub(crate) fn insert_references(
 }
 
 const INSERT_READY: &str = "
-    INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
-    VALUES (?1, ?2, ?3, 0, 0, ?4)";
+    INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at, held, blocked)
+    VALUES (?1, ?2, ?3, 0, 0, ?4, ?5, ?6)";
 
 /// Inserts new tasks into the queue.
 pub(crate) fn insert_ready(
     db: &Connection,
     rows: &[NewRow],
+    slots: &[Slot],
     placed: &[Placed],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    rows.iter().zip(placed).try_for_each(|(row, Placed { task, lane })| {
-        db.run_one(INSERT_READY, params![lane.0, neg_priority(row.priority), task.0, now.unix_micros()])
+    rows.iter().zip(slots).zip(placed).try_for_each(|((row, slot), Placed { task, lane })| {
+        let place = neg_priority(row.priority);
+        let params = params![lane.0, place, task.0, now.unix_micros(), slot.held, slot.blocked];
+        db.run_one(INSERT_READY, params)
     })
 }
 

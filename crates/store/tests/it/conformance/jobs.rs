@@ -30,7 +30,7 @@ use crate::harness::Answer as _;
 use crate::harness::{HOUR, Harness, Person, RegisteredWorker, SECOND, status};
 
 /// A job with its first tasks written.
-fn new_job<B: Backend>(harness: &Harness<B>, owner: &Person, size: u64, written: usize) -> NewJob {
+pub(super) fn new_job<B: Backend>(harness: &Harness<B>, owner: &Person, size: u64, written: usize) -> NewJob {
     NewJob {
         group: owner.group,
         name: None,
@@ -41,43 +41,44 @@ fn new_job<B: Backend>(harness: &Harness<B>, owner: &Person, size: u64, written:
         options: JobOptions::default(),
         retry: None,
         needs: Vec::new(),
+        resources: Vec::new(),
         references: Vec::new(),
         first: tasks(harness, owner, written),
     }
 }
 
-fn tasks<B: Backend>(harness: &Harness<B>, owner: &Person, count: usize) -> Vec<NewTask> {
+pub(super) fn tasks<B: Backend>(harness: &Harness<B>, owner: &Person, count: usize) -> Vec<NewTask> {
     (0..count).map(|_| harness.task(owner.group)).collect()
 }
 
-fn needs(job: JobId, kind: NeedKind) -> Vec<NewNeed> {
+pub(super) fn needs(job: JobId, kind: NeedKind) -> Vec<NewNeed> {
     vec![NewNeed { on: NeededJob::Job(job.0), kind }]
 }
 
-async fn submit<B: Backend>(harness: &Harness<B>, owner: &Person, jobs: &[NewJob]) -> Vec<JobId> {
+pub(super) async fn submit<B: Backend>(harness: &Harness<B>, owner: &Person, jobs: &[NewJob]) -> Vec<JobId> {
     match harness.store().submit_jobs(owner.user, jobs, None, harness.now).await.answer() {
         JobSubmission::Accepted(ids) => ids,
         other => panic!("unexpected submission: {other:?}"),
     }
 }
 
-async fn submit_one<B: Backend>(harness: &Harness<B>, owner: &Person, job: NewJob) -> JobId {
+pub(super) async fn submit_one<B: Backend>(harness: &Harness<B>, owner: &Person, job: NewJob) -> JobId {
     submit(harness, owner, &[job]).await[0]
 }
 
-async fn job<B: Backend>(harness: &Harness<B>, id: JobId) -> Job {
+pub(super) async fn job<B: Backend>(harness: &Harness<B>, id: JobId) -> Job {
     harness.store().job(id).await.unwrap().expect("the job is there")
 }
 
-async fn counts<B: Backend>(harness: &Harness<B>, id: JobId) -> WrittenCounts {
+pub(super) async fn counts<B: Backend>(harness: &Harness<B>, id: JobId) -> WrittenCounts {
     job(harness, id).await.counts
 }
 
-async fn next<B: Backend>(harness: &Harness<B>, id: JobId) -> Step {
+pub(super) async fn next<B: Backend>(harness: &Harness<B>, id: JobId) -> Step {
     harness.store().job_snapshot(id, harness.now).await.unwrap().expect("an active job").next(harness.now)
 }
 
-async fn write<B: Backend>(
+pub(super) async fn write<B: Backend>(
     harness: &Harness<B>,
     owner: &Person,
     id: JobId,
@@ -88,24 +89,24 @@ async fn write<B: Backend>(
     harness.store().write_tasks(id, written, &new, harness.now).await.answer()
 }
 
-async fn end<B: Backend>(harness: &Harness<B>, id: JobId) -> bool {
+pub(super) async fn end<B: Backend>(harness: &Harness<B>, id: JobId) -> bool {
     harness.store().end_job(id, harness.now).await.answer()
 }
 
-async fn complete<B: Backend>(harness: &Harness<B>, holder: Holder, result: TaskResult) {
+pub(super) async fn complete<B: Backend>(harness: &Harness<B>, holder: Holder, result: TaskResult) {
     let completion = Completion { holder, end: Some(ExecEnd::Finished), result };
     assert_eq!(harness.complete(completion).await, Completed::Committed);
 }
 
-async fn retry<B: Backend>(harness: &Harness<B>, id: JobId, tasks: &JobTasks) -> JobRetry {
+pub(super) async fn retry<B: Backend>(harness: &Harness<B>, id: JobId, tasks: &JobTasks) -> JobRetry {
     harness.store().retry_job(Actor::System, id, tasks, harness.now).await.answer()
 }
 
-fn retried(count: u64) -> JobRetry {
+pub(super) fn retried(count: u64) -> JobRetry {
     JobRetry::Done { retried: count, more: false }
 }
 
-fn indices(ranges: &[(u64, u64)]) -> JobTasks {
+pub(super) fn indices(ranges: &[(u64, u64)]) -> JobTasks {
     JobTasks { indices: ranges.to_vec(), states: Vec::new() }
 }
 
@@ -158,7 +159,15 @@ pub(crate) async fn counts_equal_the_rows_at_every_step<B: Backend>(harness: &mu
     complete(harness, Holder::Lease(held[2].lease), timed_out).await;
     let returned = Exchange { returned: vec![held[3].lease], ..harness.nothing(worker) };
     harness.exchange_one(returned).await;
-    expected = WrittenCounts { waiting: 2, running: 1, succeeded: 1, failed: 1, timed_out: 1, cancelled: 0 };
+    expected = WrittenCounts {
+        waiting: 2,
+        blocked: 0,
+        running: 1,
+        succeeded: 1,
+        failed: 1,
+        timed_out: 1,
+        cancelled: 0,
+    };
     assert_eq!(counts(harness, id).await, expected);
 
     let fifth = harness.store().tasks_of_job(id, &indices(&[(4, 4)]), 0, 9).await.unwrap();

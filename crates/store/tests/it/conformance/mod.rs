@@ -11,6 +11,7 @@ pub(crate) mod audit;
 pub(crate) mod cancellation;
 pub(crate) mod dispatch;
 pub(crate) mod effects;
+pub(crate) mod elements;
 pub(crate) mod events;
 pub(crate) mod exchange;
 pub(crate) mod explain;
@@ -90,6 +91,22 @@ macro_rules! conformance {
                     removal_of_all_jobs_frees_their_key,
                     deleted_group_ends_its_jobs,
                     counts_of_concurrent_claims_add_up,
+                }
+                elements {
+                    task_waits_for_that_with_its_index,
+                    released_task_is_assigned_by_the_same_exchange,
+                    failed_task_cancels_those_that_need_it,
+                    task_that_is_retried_has_not_ended,
+                    retried_task_lets_those_that_need_it_wait_again,
+                    task_waits_for_all_jobs_that_it_needs,
+                    paused_and_limited_jobs_release_no_task,
+                    cancelled_job_ends_those_that_need_its_tasks,
+                    jobs_of_unequal_lengths_are_refused,
+                    needed_tasks_are_not_removed,
+                    tasks_that_ended_before_block_nothing,
+                    concurrent_ends_and_writes_lose_no_task,
+                    submission_sees_tasks_that_end_meanwhile,
+                    artifacts_are_those_of_the_needed_tasks,
                 }
                 schedules {
                     due_time_is_handled_once,

@@ -68,6 +68,7 @@ fn new_job<B: Backend>(harness: &Harness<B>, owner: &Person) -> NewJob {
         options: JobOptions::default(),
         retry: None,
         needs: Vec::new(),
+        resources: Vec::new(),
         references: Vec::new(),
         first: vec![harness.task(owner.group)],
     }

@@ -4,7 +4,7 @@ use super::Harness;
 use crate::backend::Backend;
 
 /// The name of each rule, and a query that counts the rows that violate it.
-const RULES: [(&str, &str); 14] = [
+const RULES: [(&str, &str); 16] = [
     (
         "a task is in exactly one state table",
         "SELECT count(*) FROM task t WHERE
@@ -40,16 +40,28 @@ const RULES: [(&str, &str); 14] = [
         "SELECT count(*) FROM job j WHERE
             (SELECT coalesce(sum(waiting), 0) FROM job_count c WHERE c.job_id = j.id) <>
                 (SELECT count(*) FROM ready r JOIN task t ON t.id = r.task_id WHERE t.job_id = j.id)
+            OR (SELECT coalesce(sum(blocked), 0) FROM job_count c WHERE c.job_id = j.id) <>
+                (SELECT count(*) FROM ready r JOIN task t ON t.id = r.task_id WHERE t.job_id = j.id AND r.blocked <> 0)
             OR (SELECT coalesce(sum(running), 0) FROM job_count c WHERE c.job_id = j.id) <>
                 (SELECT count(*) FROM lease l JOIN task t ON t.id = l.task_id WHERE t.job_id = j.id)
             OR (SELECT coalesce(sum(succeeded), 0) FROM job_count c WHERE c.job_id = j.id) <>
                 (SELECT count(*) FROM done d JOIN task t ON t.id = d.task_id WHERE t.job_id = j.id
-                 AND d.state = 3 AND d.exit_status = 0 AND coalesce(d.message, -1) NOT IN (1, 2, 6))
+                 AND d.state = 3 AND d.exit_status = 0 AND coalesce(d.message, -1) NOT IN (1, 2, 6, 10))
             OR (SELECT coalesce(sum(cancelled), 0) FROM job_count c WHERE c.job_id = j.id) <>
-                (SELECT count(*) FROM done d JOIN task t ON t.id = d.task_id WHERE t.job_id = j.id AND d.message = 6)
+                (SELECT count(*) FROM done d JOIN task t ON t.id = d.task_id WHERE t.job_id = j.id
+                 AND d.message IN (6, 10))
             OR (SELECT coalesce(sum(failed + timed_out + succeeded + cancelled), 0) FROM job_count c
                 WHERE c.job_id = j.id) <>
                 (SELECT count(*) FROM done d JOIN task t ON t.id = d.task_id WHERE t.job_id = j.id)",
+    ),
+    ("a blocked task is held", "SELECT count(*) FROM ready WHERE blocked <> 0 AND NOT held"),
+    (
+        "a blocked task waits for one that has not ended",
+        "SELECT count(*) FROM ready r JOIN task t ON t.id = r.task_id JOIN job j ON j.id = t.job_id
+            JOIN job_dependency x ON x.job_id = j.id JOIN job n ON n.id = x.needed_id
+         WHERE x.kind = 2 AND (r.blocked & x.mask) <> 0
+            AND NOT EXISTS (SELECT 1 FROM ready WHERE task_id = n.first_id + t.id - j.first_id)
+            AND NOT EXISTS (SELECT 1 FROM lease WHERE task_id = n.first_id + t.id - j.first_id)",
     ),
     (
         "a job has written its first tasks, in the range that it reserved",

@@ -1,14 +1,19 @@
 //! Converts a submission to jobs to store. These checks need no database.
 
+use std::collections::BTreeSet;
+
 use mitosis_blueprint::{Blueprint, MAX_TASKS, Plan};
 use mitosis_domain::entropy::Entropy;
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::job_plan::CHUNK;
 use mitosis_domain::selector::JobName;
 use mitosis_domain::spec;
-use mitosis_protocol::job::{self, JobOptions, MAX_JOBS, MAX_NEEDS, NeededJob, NewNeed};
+use mitosis_protocol::job::{
+    self, JobOptions, JobResource, MAX_EACH_NEEDS, MAX_JOB_RESOURCES, MAX_JOBS, MAX_NEEDS, NeedKind,
+    NeededJob, NewNeed,
+};
 use mitosis_protocol::retry::{MAX_BACKOFF, MAX_RETRIES, RetryPolicy};
-use mitosis_protocol::{ErrorCode, Timestamp, duration};
+use mitosis_protocol::{ErrorCode, TaskSpec, Timestamp, duration};
 use mitosis_store::ops::jobs::NewJob;
 
 use crate::api::user::tasks::submission;
@@ -73,7 +78,47 @@ pub(crate) fn check_all(
         }
         checked.push(job);
     }
+    for (position, CheckedJob { job, .. }) in checked.iter().enumerate() {
+        check_lengths(job, &checked).map_err(|rejection| about(item(count, position), rejection))?;
+    }
     Ok(checked)
+}
+
+/// Checks what a job needs of the tasks of other jobs of the same request. The store checks existing ones.
+fn check_lengths(job: &NewJob, all: &[CheckedJob]) -> Result<(), Rejection> {
+    let other = |on| match on {
+        NeededJob::Position(position) => Some((format!("jobs[{position}]"), all[position].job.size)),
+        NeededJob::Job(_) => None,
+    };
+    let is_each = |on: NeededJob| job.needs.iter().any(|need| need.on == on && need.kind == NeedKind::Each);
+    for need in job.needs.iter().filter(|need| need.kind == NeedKind::Each) {
+        match other(need.on) {
+            Some((name, tasks)) if tasks != job.size => return Err(unequal_lengths(job.size, &name, tasks)),
+            _ => {}
+        }
+    }
+    for resource in job.resources.iter().filter(|resource| !is_each(resource.from)) {
+        match other(resource.from) {
+            Some((name, tasks)) if tasks != 1 => return Err(several_tasks(&name, tasks)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The rejection of a job whose tasks need those of a job with another number of tasks.
+pub(super) fn unequal_lengths(size: u64, needed: &str, tasks: u64) -> Rejection {
+    let task = if size == 1 { "task" } else { "tasks" };
+    Rejection::invalid(format!(
+        "it needs {needed} task by task, but has {size} {task}, and {needed} has {tasks}"
+    ))
+    .hint("use the same parameters for both jobs, or wait for the whole job")
+}
+
+/// The rejection of a job that fetches an artifact of a job with several tasks.
+pub(super) fn several_tasks(needed: &str, tasks: u64) -> Rejection {
+    Rejection::invalid(format!("it fetches an artifact of {needed}, which has {tasks} tasks"))
+        .hint("need that job task by task (`each`) to fetch the artifact of the task with the same index")
 }
 
 fn too_many_tasks() -> Rejection {
@@ -108,19 +153,22 @@ struct Checks<'a> {
 
 impl Checks<'_> {
     fn job(&self, new: job::NewJob, group: GroupId, position: usize) -> Result<CheckedJob, Rejection> {
-        let job::NewJob { name, task, plan, needs, options, retry } = new;
+        let job::NewJob { name, task, plan, needs, mut resources, options, retry } = new;
         let name = name.map(JobName::try_from).transpose().map_err(invalid_name)?.map(String::from);
         self.check_options(&options)?;
         retry.as_ref().map_or(Ok(()), check_retry)?;
         check_needs(&needs, position)?;
+        check_resources(&mut resources, position)?;
         let plan = plan.as_deref().map(|plan| serde_json::from_str(plan.get()));
         let plan: Plan = plan.transpose().map_err(|error| invalid_plan(&error))?.unwrap_or_default();
         let (group_name, priority) = (task.group_name.clone(), task.priority);
         let labels = submission::words(task.labels.clone())?;
         let references = spec::referenced_tasks(&task.task_spec).collect();
+        check_fetched(&task.task_spec, &resources)?;
         let blueprint = JobBlueprint::new(group, Blueprint { task, plan }).map_err(unusable)?;
         let place = |error| of_task(error, blueprint.size());
-        let first = self.first_tasks(&blueprint, &needs, &options);
+        let is_free = needs.is_empty() && resources.is_empty();
+        let first = if is_free { self.first_tasks(&blueprint, &options) } else { 0 };
         let first = blueprint.tasks(0, first, priority, self.entropy).map_err(place)?;
         let size = blueprint.size();
         if size > first.len() as u64 {
@@ -137,16 +185,17 @@ impl Checks<'_> {
             options,
             retry,
             needs,
+            resources,
             references,
             first,
         };
         Ok(CheckedJob { group_name, job })
     }
 
-    /// How many tasks to write with the job.
-    fn first_tasks(&self, blueprint: &JobBlueprint, needs: &[NewNeed], options: &JobOptions) -> u64 {
+    /// How many tasks to write with a job that needs no other.
+    fn first_tasks(&self, blueprint: &JobBlueprint, options: &JobOptions) -> u64 {
         let is_due = options.start_after.is_none_or(|at| at <= self.now);
-        if !needs.is_empty() || options.paused || !is_due {
+        if options.paused || !is_due {
             return 0;
         }
         let most = options.max_running.unwrap_or(u64::MAX);
@@ -197,7 +246,58 @@ fn check_needs(needs: &[NewNeed], position: usize) -> Result<(), Rejection> {
         ))
         .hint("add a job between them that needs some of them"));
     }
-    let later = needs.iter().find_map(|need| match need.on {
+    let each = needs.iter().filter(|need| need.kind == NeedKind::Each);
+    if each.clone().count() > MAX_EACH_NEEDS {
+        return Err(Rejection::invalid(format!("a job can need at most {MAX_EACH_NEEDS} jobs task by task")));
+    }
+    let named_twice = |need: &&NewNeed| needs.iter().filter(|other| other.on == need.on).count() > 1;
+    if let Some(need) = each.clone().find(named_twice) {
+        let needed = name_of(need.on);
+        return Err(Rejection::invalid(format!("it needs {needed} twice, and once of it task by task"))
+            .hint("keep one of the two conditions"));
+    }
+    check_order(needs.iter().map(|need| need.on), position)
+}
+
+fn name_of(on: NeededJob) -> String {
+    match on {
+        NeededJob::Job(job) => format!("job {job}"),
+        NeededJob::Position(position) => format!("jobs[{position}]"),
+    }
+}
+
+/// Checks what tasks fetch from needed jobs. A destination that ends with `/` is a directory.
+fn check_resources(resources: &mut [JobResource], position: usize) -> Result<(), Rejection> {
+    if resources.len() > MAX_JOB_RESOURCES {
+        return Err(Rejection::invalid(format!(
+            "a job can fetch at most {MAX_JOB_RESOURCES} artifacts of other jobs"
+        )));
+    }
+    for resource in resources.iter_mut() {
+        if resource.local_path.ends_with('/') {
+            resource.local_path.push_str(&resource.content_type.file_name());
+        }
+        spec::check_local_path(&resource.local_path).map_err(Rejection::invalid)?;
+    }
+    check_order(resources.iter().map(|resource| resource.from), position)
+}
+
+/// Checks that the artifacts have places of their own among the files of a task.
+fn check_fetched(task: &TaskSpec, resources: &[JobResource]) -> Result<(), Rejection> {
+    let mut paths: BTreeSet<&str> = BTreeSet::new();
+    let others = task.resources.iter().map(|resource| &*resource.local_path);
+    let all = others.chain(task.files.keys().map(|path| &**path));
+    paths.extend(all);
+    match resources.iter().find(|resource| !paths.insert(&resource.local_path)) {
+        Some(twice) => Err(Rejection::invalid(format!("two files have the path `{}`", twice.local_path))
+            .hint("choose another path for one of them")),
+        None => Ok(()),
+    }
+}
+
+/// Checks that jobs of the same request come before those that need them.
+fn check_order(mut needed: impl Iterator<Item = NeededJob>, position: usize) -> Result<(), Rejection> {
+    let later = needed.find_map(|on| match on {
         NeededJob::Position(needed) if needed >= position => Some(needed),
         NeededJob::Position(_) | NeededJob::Job(_) => None,
     });

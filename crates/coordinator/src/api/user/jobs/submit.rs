@@ -44,6 +44,7 @@ async fn submit(
     let checked = blocking(move || check::check_all(request.jobs, &groups, now, &*entropy)).await;
     let checked = checked.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))?;
     let (names, jobs) = split(checked);
+    let sizes: Vec<u64> = jobs.iter().map(|job| job.size).collect();
     let submitted = app.store.submit_jobs(user.id, &jobs, key.as_ref(), now).await?;
     failpoints::point("submit.commit:after");
     failpoints::point("submit.reply:before");
@@ -53,6 +54,14 @@ async fn submit(
         JobSubmission::KeyReused => Err(submission::key_reused().into()),
         JobSubmission::Denied => Err(submission::denied().into()),
         JobSubmission::UnknownJob(job) => Err(no_such(job).into()),
+        JobSubmission::UnequalLengths { position, needed, tasks } => {
+            let unequal = check::unequal_lengths(sizes[position], &format!("job {needed}"), tasks);
+            Err(about(item(sizes.len(), position), unequal).into())
+        }
+        JobSubmission::SeveralTasks { position, needed, tasks } => {
+            let several = check::several_tasks(&format!("job {needed}"), tasks);
+            Err(about(item(sizes.len(), position), several).into())
+        }
     }
 }
 
