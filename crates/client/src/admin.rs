@@ -3,7 +3,7 @@
 use mitosis_protocol::admin::{
     AccountState, AccountStateBody, CreateUserRequest, GroupQuotaReply, GroupQuotaRequest, GroupsReply,
     ResetPasswordRequest, ShutdownRequest, SiteJobsReply, SiteWorkersReply, StorageQuotaReply,
-    StorageQuotaRequest, UsageReply, UsersReply,
+    StorageQuotaRequest, UsageReply, UsersReply, WeightRequest,
 };
 use mitosis_protocol::audit::AuditReply;
 use mitosis_protocol::group::RelationsRequest;
@@ -106,6 +106,13 @@ impl UserClient {
         let request = StorageQuotaRequest { storage_quota: quota.to_owned() };
         let reply: StorageQuotaReply = self.call(Method::POST, &path).json(&request).read().await?;
         Ok(reply.storage_quota)
+    }
+
+    /// `PUT /v1/admin/groups/{group}/weight`: sets the share of slot time of a group, in relation to others.
+    pub async fn set_weight(&self, group: &str, weight: u32) -> Result<(), ClientError> {
+        self.require("weights of groups").await?;
+        let path = format!("/v1/admin/groups/{}/weight", encode_name(group));
+        self.call(Method::PUT, &path).json(&WeightRequest { weight }).done().await
     }
 
     /// `PUT /v1/admin/groups/{group}/users`: sets roles in any group, and makes it active again.

@@ -15,6 +15,7 @@ mod error;
 mod event_stream;
 mod groups;
 mod jobs;
+mod limits;
 mod schedules;
 mod tasks;
 mod tokens;

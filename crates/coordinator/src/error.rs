@@ -122,6 +122,7 @@ pub(crate) enum ResourceKind {
     Attachment,
     Worker,
     Token,
+    Limit,
 }
 
 impl ResourceKind {
@@ -135,6 +136,7 @@ impl ResourceKind {
             Self::Attachment => "attachment",
             Self::Worker => "worker",
             Self::Token => "token",
+            Self::Limit => "limit",
         }
     }
 
@@ -157,6 +159,7 @@ impl ResourceKind {
                 "`mito client workers query` lists the workers of your group; the worker may have stopped"
             }
             Self::Token => "`mito client tokens list` lists your tokens",
+            Self::Limit => "`mito limits list` lists the limits of a group",
         }
     }
 }
@@ -322,6 +325,7 @@ mod tests {
             ResourceKind::Attachment,
             ResourceKind::Worker,
             ResourceKind::Token,
+            ResourceKind::Limit,
         ] {
             assert_complete(&body(Rejection::no_such(what, "x")));
         }

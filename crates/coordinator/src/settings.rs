@@ -62,8 +62,10 @@ pub struct Settings {
 /// How long ended tasks and their archives are kept, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetentionSettings {
-    /// How long an ended task is kept with its archives; forever unless set.
+    /// How long an ended task without a job is kept with its archives; forever unless set.
     pub tasks: Option<Duration>,
+    /// How long an ended job is kept with its tasks; forever unless set.
+    pub jobs: Option<Duration>,
     /// How long the archives of an ended task are kept; as long as the task unless set.
     pub output: Option<Duration>,
     /// When small archives move from the database to packed objects in the object store; never unless set.
@@ -72,7 +74,7 @@ pub struct RetentionSettings {
 
 impl Default for RetentionSettings {
     fn default() -> Self {
-        Self { tasks: None, output: None, pack_output_after: Some(Duration::from_hours(24)) }
+        Self { tasks: None, jobs: None, output: None, pack_output_after: Some(Duration::from_hours(24)) }
     }
 }
 

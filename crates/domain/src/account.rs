@@ -47,6 +47,8 @@ pub struct Group {
     pub storage_used: i64,
     /// How many workers list the group, with any role.
     pub worker_count: i64,
+    /// The largest priority that members with the role Write may use; none without a bound.
+    pub write_priority: Option<i32>,
     /// When the group was created.
     pub created_at: Timestamp,
     /// When the group was last changed.

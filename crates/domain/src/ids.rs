@@ -28,6 +28,10 @@ ids! {
     ScheduleId,
     /// A packed object, which contains many archives.
     PackedId,
-    /// A lane, which is a group and a tag set: its tasks run on exactly the same workers.
+    /// A lane: tasks of one group and creator that have the same tags and use the same limits.
     LaneId,
+    /// A named limit of a group.
+    LimitId,
+    /// The limits that certain tasks use, and how much of each.
+    LimitSetId,
 }

@@ -17,6 +17,8 @@ pub enum Action {
     Serve,
     /// Manage members.
     ManageMembers,
+    /// Set named limits, and bounds of priorities.
+    ManageLimits,
     /// Stop workers on which the group is Admin, and edit their group lists.
     ControlWorkers,
     /// Change tags and labels of workers on which the group has Write or Admin.
@@ -31,7 +33,7 @@ impl Action {
             Self::Submit | Self::ManageTasks | Self::ManageFiles | Self::Serve | Self::LabelWorkers => {
                 Role::Write
             }
-            Self::ManageMembers | Self::ControlWorkers => Role::Admin,
+            Self::ManageMembers | Self::ManageLimits | Self::ControlWorkers => Role::Admin,
         }
     }
 
@@ -55,6 +57,7 @@ mod tests {
             (Action::Serve, false, true, true),
             (Action::LabelWorkers, false, true, true),
             (Action::ManageMembers, false, false, true),
+            (Action::ManageLimits, false, false, true),
             (Action::ControlWorkers, false, false, true),
         ] {
             let allowed = [Role::Read, Role::Write, Role::Admin].map(|role| action.allowed_to(role));

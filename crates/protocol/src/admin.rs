@@ -74,6 +74,17 @@ pub struct StorageQuotaReply {
     pub storage_quota: i64,
 }
 
+/// The largest weight of a group.
+pub const MAX_WEIGHT: u32 = 1_000;
+
+/// `PUT /v1/admin/groups/{group}/weight`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WeightRequest {
+    /// The share of slot time of the group, in relation to other groups: 1 to [`MAX_WEIGHT`]. Groups have 1 unless it was
+    /// changed.
+    pub weight: u32,
+}
+
 /// `POST /admin/shutdown`.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct ShutdownRequest {
@@ -141,10 +152,17 @@ pub struct GroupSummary {
     pub storage_quota: i64,
     /// Bytes that it stores.
     pub storage_used: i64,
+    /// Its share of slot time, in relation to other groups.
+    #[serde(default = "usual_weight")]
+    pub weight: u32,
     /// When it was created.
     #[serde(with = "timestamp::rfc3339")]
     #[schema(value_type = String, format = DateTime, example = "2031-02-09T17:04:05Z")]
     pub created_at: Timestamp,
+}
+
+const fn usual_weight() -> u32 {
+    1
 }
 
 /// `GET /v1/admin/workers`: a page of all workers, oldest first.

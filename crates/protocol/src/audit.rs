@@ -62,6 +62,8 @@ pub mod actions {
     pub const GROUP_RESTORED: &str = "group.restored";
     /// An administrator changed the storage quota of a group.
     pub const STORAGE_QUOTA_SET: &str = "group.storage_quota_set";
+    /// An administrator changed the weight of a group.
+    pub const WEIGHT_SET: &str = "group.weight_set";
     /// An administrator removed an attachment.
     pub const ATTACHMENT_REMOVED: &str = "attachment.removed";
     /// An administrator removed an artifact.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::limit::LimitInfo;
 use crate::{TaskState, Timestamp, timestamp};
 
 /// `GET /v1/tasks/{uuid}/explain`: `text` and `hint` for people, `code` and its facts for programs. Facts that
@@ -59,6 +60,9 @@ pub struct ReasonFacts {
     /// The job of the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<i64>,
+    /// The named limit that has no room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitInfo>,
     /// When the state changes by itself: a lease expires, or the next attempt is due.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "timestamp::rfc3339::option")]
     #[schema(value_type = Option<String>, format = DateTime, example = "2031-02-09T17:04:05Z")]
@@ -93,6 +97,8 @@ pub enum ReasonCode {
     JobPaused,
     /// Ready: as many tasks of its job run as may run at the same time.
     JobAtLimit,
+    /// Ready: a named limit that it uses has no room.
+    LimitReached,
     /// Ready: the last attempt failed, and the next one is not due yet.
     RetryNotDue,
     /// Ready: every worker that could run it is busy.

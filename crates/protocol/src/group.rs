@@ -52,8 +52,19 @@ pub struct GroupInfo {
     pub storage_used: i64,
     /// How many workers list the group, with any role.
     pub worker_count: i64,
+    /// The largest priority that members with the role Write may use; left out without a bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_priority: Option<i32>,
     /// Members and roles; null unless the caller is Admin in the group.
     pub users_in_group: Option<BTreeMap<String, Role>>,
+}
+
+/// `PUT /v1/groups/{group}/write-priority`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WritePriorityRequest {
+    /// The largest priority that members with the role Write may use, at least 0; null for no bound.
+    #[serde(default)]
+    pub most: Option<i32>,
 }
 
 /// `PUT /groups/{group}/users` and `PUT /workers/{uuid}/groups`: names with their new roles.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::limit::LimitUse;
 use crate::retry::RetryPolicy;
 use crate::task::{SubmitTaskRequest, TaskInfo};
 use crate::{ArtifactKind, Timestamp, Uuid, timestamp};
@@ -198,6 +199,9 @@ pub struct NewJob {
     /// When tasks get further attempts by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
+    /// What each task uses of named limits of the group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitUse>,
 }
 
 impl NewJob {
@@ -211,6 +215,7 @@ impl NewJob {
             resources: Vec::new(),
             options: JobOptions::default(),
             retry: None,
+            limits: Vec::new(),
         }
     }
 }
@@ -286,6 +291,9 @@ pub struct JobInfo {
     /// When tasks get further attempts by themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
+    /// What each task uses of named limits of the group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitUse>,
     /// When it was submitted.
     #[serde(with = "timestamp::rfc3339")]
     #[schema(value_type = String, format = DateTime, example = "2031-02-09T17:04:05Z")]
@@ -617,6 +625,7 @@ mod tests {
             needs: Vec::new(),
             options,
             retry: None,
+            limits: Vec::new(),
             created_at: at,
             ended_at: None,
         };

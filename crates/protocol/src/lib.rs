@@ -23,6 +23,7 @@ pub mod exec_state;
 pub mod explain;
 pub mod group;
 pub mod job;
+pub mod limit;
 pub mod output;
 pub mod password;
 pub mod report;

@@ -11,14 +11,16 @@ pub(crate) struct Candidate {
     pub(crate) task: TaskId,
     pub(crate) created_at: Timestamp,
     pub(crate) ended_at: Timestamp,
+    /// It is deleted with its job.
+    pub(crate) has_job: bool,
 }
 
 impl Candidate {
-    /// The ids of the candidates that ended before `ended_before`.
+    /// The ids of the candidates without a job that ended before `ended_before`.
     pub(crate) fn old(candidates: &[Self], ended_before: Timestamp) -> Vec<i64> {
         candidates
             .iter()
-            .filter(|candidate| candidate.ended_at < ended_before)
+            .filter(|candidate| candidate.ended_at < ended_before && !candidate.has_job)
             .map(|candidate| candidate.task.0)
             .collect()
     }
@@ -73,13 +75,15 @@ mod tests {
     }
 
     fn candidate(task: i64, created: i64, ended: i64) -> Candidate {
-        Candidate { task: TaskId(task), created_at: at(created), ended_at: at(ended) }
+        Candidate { task: TaskId(task), created_at: at(created), ended_at: at(ended), has_job: false }
     }
 
     #[test]
     fn walk_continues_while_a_task_was_submitted_before_the_limit() {
         let seen = [candidate(1, 90, 95), candidate(2, 500, 600), candidate(3, 95, 200)];
         assert_eq!(Candidate::old(&seen, at(100)), [1]);
+        let of_job = Candidate { has_job: true, ..seen[0] };
+        assert_eq!(Candidate::old(&[of_job], at(100)), [0; 0], "it is deleted with its job");
         assert_eq!(Candidate::next(&seen, at(100), 3), Some(TaskId(3)));
         assert_eq!(Candidate::next(&seen, at(100), 4), None, "the round was not full");
         assert_eq!(Candidate::next(&seen, at(90), 3), None, "no later task can have ended before");

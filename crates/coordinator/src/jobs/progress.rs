@@ -304,6 +304,7 @@ mod tests {
             needs: Vec::new(),
             options: JobOptions::default(),
             retry: None,
+            limits: Vec::new(),
             created_at: NOW,
             ended_at,
         }))

@@ -24,6 +24,7 @@ pub(crate) fn info(job: &Job, needs: Vec<JobNeed>, now: Timestamp) -> JobInfo {
         needs,
         options: job.options,
         retry: job.retry.clone(),
+        limits: job.limits.clone(),
         created_at: job.created_at,
         ended_at: job.ended_at,
     }
@@ -97,6 +98,7 @@ mod tests {
             is_element_wise: false,
             options: JobOptions::default(),
             retry: None,
+            limits: Vec::new(),
             created_at: NOW,
             ended_at: None,
         }

@@ -1,5 +1,5 @@
-//! Deletes ended tasks and jobs after `retain_tasks` and the archives of tasks after `retain_output`, if these are set, and expired
-//! idempotency keys.
+//! Deletes ended tasks after `retain_tasks`, ended jobs with their tasks after `retain_jobs`, and the archives of tasks after
+//! `retain_output`, if these are set, and expired idempotency keys.
 
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ struct RetentionPass<'a> {
     store: &'a dyn Store,
     clock: &'a ClusterClock,
     retain_tasks: Option<Duration>,
+    retain_jobs: Option<Duration>,
     retain_output: Option<Duration>,
     stopping: &'a CancellationToken,
 }
@@ -44,24 +45,35 @@ async fn run(pass: &RetentionPass<'_>) -> Result<Report, StoreError> {
         );
         return Ok(Report::default());
     }
-    let (tasks, jobs) = match pass.retain_tasks {
-        Some(retain) => {
-            (pass.tasks(watch.now - retain, watch.now).await?, pass.jobs(watch.now - retain).await?)
-        }
-        None => (0, 0),
-    };
-    let archives = match pass.retain_output {
-        Some(retain) => pass.archives(watch.now - retain, watch.now).await?,
-        None => 0,
-    };
+    let mut deleted = Deleted::default();
+    if let Some(retain) = pass.retain_tasks {
+        pass.tasks(watch.now - retain, watch.now, &mut deleted).await?;
+    }
+    if let Some(retain) = pass.retain_jobs {
+        pass.jobs(watch.now - retain, watch.now, &mut deleted).await?;
+    }
+    if let Some(retain) = pass.retain_output {
+        pass.archives(watch.now - retain, watch.now, &mut deleted).await?;
+    }
     let keys = pass.keys(watch.now - limits::IDEMPOTENCY_KEY_LIFE).await?;
     pass.departures(watch.now - limits::DEPARTURE_LIFE).await?;
     Ok(Report::new([
-        ("deleted tasks", tasks),
-        ("deleted jobs", jobs),
-        ("deleted archives", archives),
+        ("deleted tasks", deleted.tasks),
+        ("deleted jobs", deleted.jobs),
+        ("deleted archives", deleted.archives),
+        ("freed bytes", deleted.freed),
         ("deleted idempotency keys", keys),
     ]))
+}
+
+/// What a pass has deleted.
+#[derive(Debug, Default)]
+struct Deleted {
+    tasks: u64,
+    jobs: u64,
+    archives: u64,
+    /// Bytes that groups are no longer charged for.
+    freed: u64,
 }
 
 impl<'a> RetentionPass<'a> {
@@ -71,42 +83,62 @@ impl<'a> RetentionPass<'a> {
             store,
             clock,
             retain_tasks: app.retention.tasks,
+            retain_jobs: app.retention.jobs,
             retain_output: app.retention.output,
             stopping: &app.stopping,
         }
     }
 
-    async fn tasks(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
-        let (mut deleted, mut after) = (0, None);
+    async fn tasks(
+        &self,
+        ended_before: Timestamp,
+        now: Timestamp,
+        deleted: &mut Deleted,
+    ) -> Result<(), StoreError> {
+        let mut after = None;
         loop {
             let round = self.store.delete_ended_tasks(ended_before, after, BATCH_SIZE, now).await?;
-            deleted += round.tasks;
+            deleted.tasks += round.tasks;
+            deleted.freed += round.freed;
             if round.next.is_none() || !self.pause().await {
-                return Ok(deleted);
+                return Ok(());
             }
             after = round.next;
         }
     }
 
-    async fn jobs(&self, ended_before: Timestamp) -> Result<u64, StoreError> {
-        let (mut deleted, mut after) = (0, None);
+    async fn jobs(
+        &self,
+        ended_before: Timestamp,
+        now: Timestamp,
+        deleted: &mut Deleted,
+    ) -> Result<(), StoreError> {
+        let mut after = None;
         loop {
-            let round = self.store.delete_ended_jobs(ended_before, after, BATCH_SIZE).await?;
-            deleted += round.jobs;
+            let round = self.store.delete_ended_jobs(ended_before, after, BATCH_SIZE, now).await?;
+            deleted.jobs += round.jobs;
+            deleted.tasks += round.tasks;
+            deleted.freed += round.freed;
             if round.next.is_none() || !self.pause().await {
-                return Ok(deleted);
+                return Ok(());
             }
             after = round.next;
         }
     }
 
-    async fn archives(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
-        let (mut deleted, mut after) = (0, None);
+    async fn archives(
+        &self,
+        ended_before: Timestamp,
+        now: Timestamp,
+        deleted: &mut Deleted,
+    ) -> Result<(), StoreError> {
+        let mut after = None;
         loop {
             let round = self.store.delete_archives_of_ended(ended_before, after, BATCH_SIZE, now).await?;
-            deleted += round.archives;
+            deleted.archives += round.archives;
+            deleted.freed += round.freed;
             if round.next.is_none() || !self.pause().await {
-                return Ok(deleted);
+                return Ok(());
             }
             after = round.next;
         }
@@ -169,6 +201,7 @@ mod tests {
                 store: &*store,
                 clock: cluster_clock,
                 retain_tasks: Some(HOUR),
+                retain_jobs: Some(HOUR),
                 retain_output: Some(HOUR),
                 stopping: &stopping,
             };

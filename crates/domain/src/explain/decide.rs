@@ -20,6 +20,7 @@ impl Reason {
             Standing::OnHold { job, hold: Hold::Paused } => Self::JobPaused { job: *job },
             Standing::OnHold { job, hold: Hold::Limit(most) } => Self::JobAtLimit { job: *job, most: *most },
             Standing::OnHold { job, hold: Hold::Retry(due) } => Self::RetryNotDue { job: *job, due: *due },
+            Standing::AtLimit(at_limit) => Self::LimitReached(at_limit.clone()),
             Standing::Ready { workers, ahead } => waiting(facts, workers, *ahead, moment),
             Standing::Held { attempt, reported, holder, watched } => {
                 held(attempt, *reported, holder, watched.as_ref(), moment)

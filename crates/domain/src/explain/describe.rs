@@ -7,7 +7,7 @@ use mitosis_protocol::{
     Epoch, ExecState, TaskResultMessage, TaskState, Termination, Timestamp, Uuid, WarningCode, duration,
 };
 
-use super::facts::{Ahead, Nearest, Standing};
+use super::facts::{Ahead, AtLimit, Nearest, Standing};
 use super::{Facts, Moment, Reason};
 use crate::limits::TOO_MUCH_OUTPUT;
 use crate::tags::TagSet;
@@ -33,7 +33,7 @@ impl Standing {
     fn state(&self) -> TaskState {
         match self {
             Self::Pending { .. } | Self::Blocked { .. } => TaskState::Pending,
-            Self::OnHold { .. } | Self::Ready { .. } => TaskState::Ready,
+            Self::OnHold { .. } | Self::AtLimit(_) | Self::Ready { .. } => TaskState::Ready,
             Self::Held { attempt, reported: None, .. } => Phase::Running(*attempt).state(),
             Self::Held { attempt, reported: Some(end), .. } => Phase::Reported(*attempt, *end).state(),
             Self::Ended(ending) => ending.end.state(),
@@ -58,6 +58,7 @@ impl Reason {
             Self::WorkersSilent { workers, heard_at, until } => workers_silent(workers, heard_at, until, now),
             Self::JobPaused { job } => job_paused(job),
             Self::JobAtLimit { job, most } => job_at_limit(job, most),
+            Self::LimitReached(at_limit) => limit_reached(at_limit),
             Self::RetryNotDue { job, due } => retry_not_due(job, due, now),
             Self::AllBusy { workers, group, ahead } => all_busy(workers, &group, ahead),
             Self::NextInTurn { free, group, ahead } => next_in_turn(free, &group, ahead),
@@ -241,6 +242,44 @@ fn job_at_limit(job: i64, most: u64) -> Description {
         ),
     )
     .facts(ReasonFacts { job: Some(job), ..ReasonFacts::default() })
+}
+
+/// The number of jobs that the text names.
+const NAMED_JOBS: usize = 10;
+
+fn limit_reached(AtLimit { limit, uses, is_removed }: AtLimit) -> Description {
+    let name = &limit.name;
+    let (text, hint) = if is_removed {
+        let text = format!("The limit `{name}`, which the task uses, was removed.");
+        (text, Some(format!("an Admin of the group can set it again: `mito limits set {name} N`")))
+    } else if uses > limit.value {
+        let text = format!("The task uses {uses} of limit `{name}`, which is {}.", limit.value);
+        (text, Some(format!("an Admin of the group can raise it: `mito limits set {name} {uses}`")))
+    } else {
+        let needs = if uses == 1 { String::new() } else { format!(" The task needs {uses}.") };
+        let (used, value) = (limit.in_use, limit.value);
+        (
+            format!("It waits for limit `{name}`: {used} of {value} in use{}.{needs}", by_jobs(&limit.jobs)),
+            None,
+        )
+    };
+    let description = Description::new(ReasonCode::LimitReached, text)
+        .facts(ReasonFacts { limit: Some(limit), ..ReasonFacts::default() });
+    match hint {
+        Some(hint) => description.hint(hint),
+        None => description,
+    }
+}
+
+/// The jobs in the form ` by jobs 12, 14`.
+fn by_jobs(jobs: &[i64]) -> String {
+    let named: Vec<String> = jobs.iter().take(NAMED_JOBS).map(ToString::to_string).collect();
+    match (named.len(), jobs.len() - named.len()) {
+        (0, _) => String::new(),
+        (1, _) => format!(" by job {}", named[0]),
+        (_, 0) => format!(" by jobs {}", named.join(", ")),
+        (_, more) => format!(" by jobs {} and {more} more", named.join(", ")),
+    }
 }
 
 fn retry_not_due(job: i64, due: Timestamp, now: Timestamp) -> Description {

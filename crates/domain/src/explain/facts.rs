@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use mitosis_protocol::limit::LimitInfo;
 use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{ExecState, TaskResult, TaskState, Timestamp};
 use uuid::Uuid;
@@ -56,6 +57,8 @@ pub enum Standing {
         /// The tasks that are served before it.
         ahead: Ahead,
     },
+    /// The task waits, and a named limit has no room for it.
+    AtLimit(AtLimit),
     /// A worker holds the task.
     Held {
         /// The present attempt.
@@ -69,6 +72,17 @@ pub enum Standing {
     },
     /// The task has ended.
     Ended(Ending),
+}
+
+/// A named limit that has no room for a waiting task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AtLimit {
+    /// The limit, and what is in use.
+    pub limit: LimitInfo,
+    /// How much the task uses.
+    pub uses: u64,
+    /// The limit was removed.
+    pub is_removed: bool,
 }
 
 /// Why a job does not let a waiting task start.

@@ -12,5 +12,7 @@ mod reason;
 mod tests;
 
 pub use describe::explain;
-pub use facts::{Ahead, EligibleWorkers, Facts, Found, Hold, Holder, Moment, Nearest, Standing, Watched};
+pub use facts::{
+    Ahead, AtLimit, EligibleWorkers, Facts, Found, Hold, Holder, Moment, Nearest, Standing, Watched,
+};
 pub use reason::Reason;

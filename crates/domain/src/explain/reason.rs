@@ -3,7 +3,7 @@
 use mitosis_protocol::{ExecState, TaskState, Timestamp};
 use uuid::Uuid;
 
-use super::facts::{Ahead, Nearest};
+use super::facts::{Ahead, AtLimit, Nearest};
 use crate::tags::TagSet;
 use crate::task::{Attempt, Ending, ExecEnd};
 
@@ -85,6 +85,8 @@ pub enum Reason {
         /// Tasks that may run at the same time.
         most: u64,
     },
+    /// A named limit has no room.
+    LimitReached(AtLimit),
     /// The next attempt is not due.
     RetryNotDue {
         /// The job.

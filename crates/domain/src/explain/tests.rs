@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use mitosis_protocol::explain::{Explanation, ReasonCode as C};
+use mitosis_protocol::limit::LimitInfo;
 use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{Epoch, ExecState, TaskResult, TaskResultMessage, TaskState, Timestamp, WaitStatus};
 use uuid::Uuid;
 
 use super::{
-    Ahead, EligibleWorkers, Facts, Found, Hold, Holder, Moment, Nearest, Standing, Watched, explain,
+    Ahead, AtLimit, EligibleWorkers, Facts, Found, Hold, Holder, Moment, Nearest, Standing, Watched, explain,
 };
 use crate::tags::TagSet;
 use crate::task::{Attempt, Ending, ExecEnd};
@@ -217,6 +218,25 @@ fn workers_have_one_lease_to_reconnect_after_a_start() {
     assert_eq!((waits.code, waits.facts.worker), (C::CoordinatorJustStarted, Some(WORKER)));
     assert_eq!(waits.facts.until, Some(now() - MINUTE + LEASE));
     assert!(waits.text.contains("started 1m ago") && waits.text.contains("9m from now"), "{}", waits.text);
+}
+
+#[test]
+fn exhausted_limit_is_named_with_its_users() {
+    let at = |value, in_use, uses, jobs: &[i64], is_removed| {
+        let limit = LimitInfo { name: "licence".into(), value, in_use, jobs: jobs.to_vec() };
+        described(Standing::AtLimit(AtLimit { limit, uses, is_removed }))
+    };
+    let many: Vec<i64> = (1..=12).collect();
+    for (described, words) in [
+        (at(4, 4, 1, &[12, 14], false), "It waits for limit `licence`: 4 of 4 in use by jobs 12, 14."),
+        (at(4, 3, 2, &[12], false), "3 of 4 in use by job 12. The task needs 2."),
+        (at(9, 9, 1, &many, false), "in use by jobs 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more."),
+        (at(2, 0, 3, &[], false), "The task uses 3 of limit `licence`, which is 2."),
+        (at(0, 0, 1, &[], true), "The limit `licence`, which the task uses, was removed."),
+    ] {
+        assert!(described.text.contains(words), "{}", described.text);
+        assert_eq!((described.code, described.state), (C::LimitReached, TaskState::Ready));
+    }
 }
 
 #[test]

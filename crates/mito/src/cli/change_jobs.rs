@@ -18,6 +18,9 @@ pub(crate) struct CancelArgs {
     /// Jobs or tasks: 12, 12/7, 12/1-50, 12/waiting, a name, `last`, or the UUID of a task or its prefix
     #[arg(value_name = "SELECTOR", required = true, value_parser = value_parsers::job_tasks)]
     pub(crate) selectors: Vec<Selector>,
+    /// Cancel jobs and tasks of other users without a question
+    #[arg(short, long)]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
     #[command(flatten)]

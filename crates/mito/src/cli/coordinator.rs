@@ -89,6 +89,9 @@ pub(crate) struct CoordinatorArgs {
     /// Delete ended tasks and their artifacts after this time, such as `90d` (default: never)
     #[arg(long, value_parser = value_parsers::duration)]
     retain_tasks: Option<Duration>,
+    /// Delete ended jobs with their tasks and artifacts after this time (default: that of --retain-tasks)
+    #[arg(long, value_parser = value_parsers::duration)]
+    retain_jobs: Option<Duration>,
     /// Delete the artifacts of ended tasks after this time, such as `30d` (default: with their task)
     #[arg(long, value_parser = value_parsers::duration)]
     retain_output: Option<Duration>,
@@ -134,6 +137,7 @@ impl CoordinatorArgs {
             .set(keys::ACCESS_TOKEN_EXPIRES_IN, self.access_token_expires_in)
             .set(keys::HEARTBEAT_TIMEOUT, self.heartbeat_timeout)
             .set(keys::RETAIN_TASKS, self.retain_tasks)
+            .set(keys::RETAIN_JOBS, self.retain_jobs)
             .set(keys::RETAIN_OUTPUT, self.retain_output)
             .set(keys::PACK_OUTPUT_AFTER, self.pack_output_after)
             .words(keys::TRUSTED_PROXIES, &self.trusted_proxies)

@@ -6,6 +6,7 @@ use clap::Args;
 use mitosis_domain::selector::JobSelector;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::job::JobOptions;
+use mitosis_protocol::limit::LimitUse;
 use mitosis_protocol::retry::{RetryCause, RetryPolicy};
 use mitosis_sweep::retries::{self, Backoff};
 
@@ -20,6 +21,9 @@ pub(crate) struct LimitArgs {
     /// Maximum number of tasks that run at the same time
     #[arg(long, value_name = "N")]
     max_running: Option<NonZeroU64>,
+    /// Use a named limit of the group while a task runs, and how much of it (default: 1); repeat for more
+    #[arg(long = "limit", value_name = "NAME[=N]", value_parser = value_parsers::limit_use)]
+    pub(crate) limits: Vec<LimitUse>,
     /// Cancel the remaining tasks when more than this number have failed
     #[arg(long, value_name = "N")]
     max_failures: Option<u64>,
@@ -63,7 +67,7 @@ pub(crate) struct JobOptionArgs {
     #[arg(long, value_name = "JOB", value_parser = value_parsers::job)]
     pub(crate) after_any: Vec<JobSelector>,
     #[command(flatten)]
-    limits: LimitArgs,
+    pub(crate) limits: LimitArgs,
     /// Start no task before this time: a duration from now, such as 2h, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = value_parsers::moment)]
     start_after: Option<Moment>,

@@ -10,6 +10,7 @@ pub(crate) mod coordinator;
 pub(crate) mod dev;
 pub(crate) mod doctor;
 pub(crate) mod job_options;
+pub(crate) mod limits;
 pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod manager;
@@ -63,6 +64,7 @@ Jobs and tasks:
   resume       Resume paused jobs
   priority     Change the priority of a job
   schedule     Submit jobs at the times of a cron expression
+  limits       Limit what the tasks of a group use at the same time
 
 Your account:
   login        Log in and store the token
@@ -142,6 +144,9 @@ pub(crate) enum Command {
     /// Submit jobs at the times of a cron expression
     #[command(subcommand)]
     Schedule(schedule::ScheduleCommand),
+    /// Limit what the tasks of a group use at the same time
+    #[command(subcommand)]
+    Limits(limits::LimitsCommand),
     /// Log in and store the token
     #[command(after_help = LOGIN_EXAMPLES)]
     Login(ShortArgs<LoginArgs>),

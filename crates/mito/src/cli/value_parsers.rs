@@ -6,6 +6,7 @@ use std::time::Duration;
 use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::filter::Filter;
 use mitosis_domain::selector::{InvalidTaskSelector, JobName, JobSelector, Selector, TaskSelector, TaskSet};
+use mitosis_protocol::limit::LimitUse;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use mitosis_protocol::{ArtifactKind, ExecState, Role, Timestamp, Uuid, duration};
 use mitosis_sweep::attachment_key;
@@ -116,6 +117,28 @@ pub(super) fn variable(text: &str) -> Parsed<(String, String)> {
         _ => Err("expected NAME=VALUE".into()),
     }
 }
+
+/// Parses `LIMIT` or `LIMIT=N`.
+pub(super) fn limit_use(text: &str) -> Parsed<LimitUse> {
+    let (name, uses) = text.split_once('=').unwrap_or((text, "1"));
+    match uses.parse() {
+        Ok(uses) if uses > 0 && !name.is_empty() => Ok(LimitUse { name: name.to_owned(), uses }),
+        _ => Err("expected the name of a limit, or NAME=N with N from 1".into()),
+    }
+}
+
+/// Parses a largest priority, or `none`.
+pub(super) fn priority_bound(text: &str) -> Parsed<PriorityBound> {
+    match text.parse() {
+        Ok(most) if most >= 0 => Ok(PriorityBound(Some(most))),
+        Err(_) if text == "none" => Ok(PriorityBound(None)),
+        _ => Err("expected a number from 0, or `none`".into()),
+    }
+}
+
+/// The largest priority that members with the role Write may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PriorityBound(pub(crate) Option<i32>);
 
 /// Parses the name of an environment variable.
 pub(super) fn variable_name(text: &str) -> Parsed<String> {

@@ -8,6 +8,7 @@ mod config;
 mod coordinator;
 mod dev;
 mod doctor;
+mod limits;
 mod logs;
 mod ls;
 mod man;
@@ -62,6 +63,7 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode,
         Command::Resume(args) => change_job::resume(&args, environment).await,
         Command::Priority(args) => change_job::priority(&args, environment).await,
         Command::Schedule(command) => schedule::run(&command, environment).await,
+        Command::Limits(command) => limits::run(&command, environment).await,
         Command::Retry(args) => retry::run(&args, environment).await,
         Command::Results(args) => results::run(&args, environment).await,
         Command::Login(short) => client::run(&short.into(), environment).await,

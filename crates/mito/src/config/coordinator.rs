@@ -29,6 +29,7 @@ pub(crate) fn settings(layers: &Layers) -> Result<Settings, ConfigError> {
     settings.token_lifetime = positive(layers, keys::ACCESS_TOKEN_EXPIRES_IN)?;
     settings.heartbeat_timeout = positive(layers, keys::HEARTBEAT_TIMEOUT)?;
     settings.retention.tasks = retention(layers, keys::RETAIN_TASKS)?;
+    settings.retention.jobs = retention(layers, keys::RETAIN_JOBS)?.or(settings.retention.tasks);
     settings.retention.output = retention(layers, keys::RETAIN_OUTPUT)?;
     settings.retention.pack_output_after = match layers.get_or_default(keys::PACK_OUTPUT_AFTER) {
         Delay::After(time) => Some(time),
@@ -180,9 +181,11 @@ mod tests {
             retention(&Layers::load(Role::Coordinator, None, options, &environment).unwrap(), key)
         };
         let hour = Duration::from_hours(1);
-        for (key, option) in
-            [(keys::RETAIN_TASKS, "--retain-tasks"), (keys::RETAIN_OUTPUT, "--retain-output")]
-        {
+        for (key, option) in [
+            (keys::RETAIN_TASKS, "--retain-tasks"),
+            (keys::RETAIN_JOBS, "--retain-jobs"),
+            (keys::RETAIN_OUTPUT, "--retain-output"),
+        ] {
             assert_eq!(retained(key, None).unwrap(), None, "for ever");
             assert_eq!(retained(key, Some(hour)).unwrap(), Some(hour));
             let refused = retained(key, Some(Duration::from_secs(3_599))).unwrap_err().to_string();

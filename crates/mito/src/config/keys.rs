@@ -275,6 +275,7 @@ keys! {
     REDIS_URL: SecretString = "redis_url";
     REDIS_WORKER_PASSWORD: SecretString = "redis_worker_password";
     RETAIN: bool = "retain";
+    RETAIN_JOBS: Duration = "retain_jobs";
     RETAIN_OUTPUT: Duration = "retain_output";
     RETAIN_TASKS: Duration = "retain_tasks";
     S3_ACCESS_KEY: String = "s3_access_key";
@@ -360,7 +361,13 @@ static COORDINATOR: &[Entry] = &[
         .doc("The lease of a worker: after this much silence its tasks run elsewhere."),
     RETAIN_TASKS
         .unset("\"90d\"")
-        .doc("Ended tasks older than this are removed, with their archives. Not set by default: they are kept forever."),
+        .doc(
+            "Tasks that ended longer ago than this are removed, with their archives. Not set by default: they are kept forever.",
+        ),
+    RETAIN_JOBS.unset("\"90d\"").doc(
+        "Jobs that ended longer ago than this are removed, with their tasks and archives. By default as long as\n\
+         retain_tasks.",
+    ),
     RETAIN_OUTPUT.unset("\"30d\"").doc(
         "Archives of tasks that ended longer ago than this are removed; the tasks and their results stay. Not set by\n\
          default: they are kept as long as their tasks.",

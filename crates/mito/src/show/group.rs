@@ -52,6 +52,9 @@ impl Record for GroupInfo {
             ("storage", Cell::Text(format!("{} of {}", bytes(self.storage_used), bytes(self.storage_quota)))),
             ("workers", Cell::Number(self.worker_count)),
         ];
+        facts.extend(
+            self.write_priority.map(|most| ("priorities", Cell::Text(format!("up to {most} for Write")))),
+        );
         let members = self.users_in_group.iter().flatten();
         facts.extend(members.map(|(name, role)| ("member", Cell::Text(format!("{name} {role:?}")))));
         facts

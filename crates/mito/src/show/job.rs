@@ -225,6 +225,9 @@ impl Record for JobShown {
         let limits = [("running", options.max_running), ("failures", options.max_failures)];
         let limits = limits.into_iter().filter_map(|(what, most)| Some(format!("at most {} {what}", most?)));
         let limits: Vec<String> = limits.collect();
+        facts.extend(
+            info.limits.iter().map(|limit| ("uses", Cell::Text(format!("{} of {}", limit.uses, limit.name)))),
+        );
         if !limits.is_empty() {
             facts.push(("limits", Cell::Text(limits.join(", "))));
         }
@@ -371,6 +374,7 @@ pub(crate) fn example_job(job: i64) -> JobInfo {
         needs: Vec::new(),
         options: mitosis_protocol::job::JobOptions::default(),
         retry: None,
+        limits: Vec::new(),
         created_at: mitosis_protocol::Timestamp::UNIX_EPOCH,
         ended_at: None,
     }

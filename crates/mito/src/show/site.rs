@@ -78,6 +78,7 @@ impl Record for SiteGroup {
         Column::new("tasks", |group| Cell::text(group.0.tasks)),
         Column::new("stored", |group| Cell::Size(group.0.storage_used)),
         Column::new("quota", |group| Cell::Size(group.0.storage_quota)),
+        Column::new("weight", |group| Cell::text(group.0.weight)),
         Column::new("creator", |group| Cell::text(&group.0.creator_username)),
         Column::new("group", |group| Cell::text(&group.0.group_name)),
     ];
@@ -88,6 +89,7 @@ impl Record for SiteGroup {
         Column::new("members", |group| Cell::text(group.0.members)),
         Column::new("tasks", |group| Cell::text(group.0.tasks)),
         Column::new("storage_quota", |group| Cell::Size(group.0.storage_quota)),
+        Column::new("weight", |group| Cell::text(group.0.weight)),
         Column::new("storage_used", |group| Cell::Size(group.0.storage_used)),
         Column::new("created_at", |group| Cell::Time(group.0.created_at)),
     ];

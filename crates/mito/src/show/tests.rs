@@ -124,6 +124,7 @@ fn group() -> GroupInfo {
         storage_quota: 16_000_000_000,
         storage_used: 1_500,
         worker_count: 2,
+        write_priority: None,
         users_in_group: Some(BTreeMap::from([("ann".into(), Role::Admin), ("raj".into(), Role::Read)])),
     }
 }

@@ -129,6 +129,28 @@ pub trait Groups {
         now: Timestamp,
     ) -> Result<Changed<MembersChange>, StoreError>;
 
+    /// Sets the largest priority that members with the role Write may use; `None` for no bound. Waiting tasks keep their
+    /// priorities. Returns false if the actor is not an Admin of the group.
+    async fn set_write_priority(
+        &self,
+        actor: Actor,
+        group: GroupId,
+        most: Option<i32>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// The largest priority that a member may use in a group; `None` without a bound.
+    async fn priority_bound(&self, user: UserId, group: GroupId) -> Result<Option<i32>, StoreError>;
+
+    /// Sets the weight of a group, by which its slot time is divided.
+    async fn set_weight(
+        &self,
+        actor: Actor,
+        name: &str,
+        weight: u32,
+        now: Timestamp,
+    ) -> Result<Administered<()>, StoreError>;
+
     /// Changes the number of bytes that a group may store; returns the new quota.
     async fn change_storage_quota(
         &self,

@@ -14,6 +14,7 @@ use mitosis_domain::tags::TagSet;
 use mitosis_protocol::job::{
     AttemptInfo, JobChange, JobNeed, JobOptions, JobResource, NewNeed, StopCause, TaskCondition, TaskOutcome,
 };
+use mitosis_protocol::limit::LimitUse;
 use mitosis_protocol::retry::RetryPolicy;
 use mitosis_protocol::{ArtifactKind, Timestamp};
 use uuid::Uuid;
@@ -47,6 +48,8 @@ pub struct NewJob {
     pub options: JobOptions,
     /// When tasks get further attempts by themselves.
     pub retry: Option<RetryPolicy>,
+    /// What each task uses of named limits of the group. No name occurs twice.
+    pub limits: Vec<LimitUse>,
     /// The jobs that have to end first, and those whose tasks the tasks need.
     pub needs: Vec<NewNeed>,
     /// Artifacts of needed jobs that the tasks fetch.
@@ -70,6 +73,7 @@ impl NewJob {
             size,
             options,
             retry: self.retry.clone(),
+            limits: self.limits.clone(),
             needs: self.needs.clone(),
             resources: self.resources.clone(),
             references: self.references.clone(),
@@ -108,6 +112,34 @@ pub enum JobSubmission {
         needed: i64,
         /// The number of tasks of the other job.
         tasks: u64,
+    },
+    /// Refused: a member may not submit one of the jobs as it is.
+    Refused(Refusal),
+}
+
+/// Why a member may not submit a job as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The group has no limit of this name.
+    #[error("the group has no limit `{0}`")]
+    UnknownLimit(String),
+    /// No task could start.
+    #[error("each task uses {uses} of the limit `{name}`, which is {value}")]
+    LimitTooSmall {
+        /// The name of the limit.
+        name: String,
+        /// Its value.
+        value: u64,
+        /// What each task uses.
+        uses: u64,
+    },
+    /// Only Admins of the group may use this priority.
+    #[error("priority {priority} is larger than {most}, the largest for the role Write in the group")]
+    PriorityTooHigh {
+        /// The priority of the job.
+        priority: i32,
+        /// The largest one that the creator may use.
+        most: i32,
     },
 }
 
@@ -152,6 +184,8 @@ pub struct Job {
     pub options: JobOptions,
     /// When tasks get further attempts by themselves.
     pub retry: Option<RetryPolicy>,
+    /// What each task uses of named limits of the group.
+    pub limits: Vec<LimitUse>,
     /// When it was submitted.
     pub created_at: Timestamp,
     /// When its last task ended.
@@ -364,7 +398,8 @@ pub trait Jobs {
         now: Timestamp,
     ) -> Result<Changed<JobCancellation>, StoreError>;
 
-    /// Changes a job. Returns false if it doesn't exist or the actor may not change it.
+    /// Changes a job. Returns false if it doesn't exist, the actor may not change it, or the priority would be raised above
+    /// the largest that the actor may use.
     async fn change_job(
         &self,
         by: Actor,

@@ -15,6 +15,7 @@ pub mod expected_uploads;
 pub mod explain;
 pub mod groups;
 pub mod jobs;
+pub mod limits;
 pub mod notifications;
 pub mod outputs;
 pub mod packing;
@@ -43,6 +44,7 @@ pub use expected_uploads::ExpectedUploads;
 pub use explain::Explain;
 pub use groups::Groups;
 pub use jobs::Jobs;
+pub use limits::Limits;
 pub use notifications::Notifications;
 pub use outputs::Outputs;
 pub use packing::Packing;
@@ -106,6 +108,7 @@ pub trait Store:
     Accounts
     + Groups
     + Jobs
+    + Limits
     + Tasks
     + Dispatch
     + Reaper

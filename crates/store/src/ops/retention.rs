@@ -11,6 +11,8 @@ use crate::StoreError;
 pub struct DeletedTasks {
     /// The number of deleted tasks.
     pub tasks: u64,
+    /// Bytes that the groups are no longer charged for.
+    pub freed: u64,
     /// The task after which the next round continues; `None` if no later task can be old enough.
     pub next: Option<TaskId>,
 }
@@ -20,6 +22,8 @@ pub struct DeletedTasks {
 pub struct DeletedArchives {
     /// The number of deleted archives.
     pub archives: u64,
+    /// Bytes that the groups are no longer charged for.
+    pub freed: u64,
     /// The record after which the next round continues; `None` if no later archive can be old enough.
     pub next: Option<ArtifactId>,
 }
@@ -31,6 +35,10 @@ pub struct DeletedArchives {
 pub struct DeletedJobs {
     /// The number of deleted jobs.
     pub jobs: u64,
+    /// The number of their tasks that were deleted.
+    pub tasks: u64,
+    /// Bytes that the groups are no longer charged for.
+    pub freed: u64,
     /// The job after which the next round continues; `None` after the last.
     pub next: Option<JobId>,
 }
@@ -66,13 +74,15 @@ pub trait Retention {
         now: Timestamp,
     ) -> Result<DeletedArchives, StoreError>;
 
-    /// Examines up to `limit` jobs after `after`, by their numbers, and deletes those that ended before `ended_before` and
-    /// have no task left.
+    /// Examines up to `limit` jobs after `after`, by their numbers, and deletes those that ended before `ended_before`, with
+    /// their tasks. If there are many tasks, some of them are deleted, and the next round continues with the same job. Tasks
+    /// stay in the cases in which [`Self::delete_ended_tasks`] keeps them, and so do their jobs.
     async fn delete_ended_jobs(
         &self,
         ended_before: Timestamp,
         after: Option<JobId>,
         limit: u32,
+        now: Timestamp,
     ) -> Result<DeletedJobs, StoreError>;
 
     /// Deletes up to `limit` idempotency keys of submissions before `submitted_before`; returns their number.

@@ -40,6 +40,8 @@ pub struct ListedGroup {
     pub storage_quota: i64,
     /// Bytes that it stores.
     pub storage_used: i64,
+    /// Its share of slot time, in relation to other groups.
+    pub weight: u32,
     /// When it was created.
     pub created_at: Timestamp,
 }

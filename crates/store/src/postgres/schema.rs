@@ -120,3 +120,56 @@ async fn schema_version(client: &Client) -> Result<Option<i64>, StoreError> {
     }
     Ok(client.query_one(VERSION, &[]).await?.try_get(0)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use mitosis_testkit::postgres::PostgresServer;
+    use refinery::Target;
+    use tokio_postgres::NoTls;
+
+    use super::*;
+
+    /// Two members whose tasks are in one lane before the migration.
+    const SHARED_LANE: &str = "
+        INSERT INTO users (id, username, password_hash, admin, state, group_quota, group_count, created_at, updated_at)
+        OVERRIDING SYSTEM VALUE
+        VALUES (1, 'ann', '', FALSE, 0, 8, 1, 0, 0), (2, 'raj', '', FALSE, 0, 8, 1, 0, 0);
+        INSERT INTO groups (id, name, creator_id, state, task_count, storage_quota, storage_used, created_at, updated_at)
+        OVERRIDING SYSTEM VALUE VALUES (5, 'lab', 2, 0, 4, 0, 0, 0, 0);
+        INSERT INTO tag_set (id, digest, tags) OVERRIDING SYSTEM VALUE VALUES (3, 'a', '[]'), (4, 'b', '[\"gpu\"]');
+        INSERT INTO lane (id, group_id, tag_set_id) OVERRIDING SYSTEM VALUE VALUES (-7, 5, 3), (-8, 5, 4);
+        INSERT INTO task (id, uuid, group_id, number, creator_id, lane_id, priority, labels, spec, timeout_seconds,
+                          created_at, updated_at)
+        SELECT 10 + at, gen_random_uuid(), 5, at, CASE WHEN at IN (2, 4) THEN 2 ELSE 1 END, -7, 0, '[]', '{}', 1, 0, 0
+        FROM generate_series(1, 5) AS at;
+        INSERT INTO ready (lane_id, neg_priority, task_id, epoch, losses, queued_at)
+        VALUES (-7, -1, 11, 0, 0, 0), (-7, -1, 12, 0, 0, 0), (-7, -1, 13, 0, 0, 0);
+        INSERT INTO done (task_id, state, exit_status, epoch, token, finished_at) VALUES (14, 3, 0, 1, 1, 0)";
+
+    const MISPLACED: &str = "
+        SELECT (SELECT count(*) FROM task JOIN lane ON lane.id = task.lane_id WHERE lane.creator_id <> task.creator_id)
+            + (SELECT count(*) FROM ready JOIN task ON task.id = ready.task_id WHERE ready.lane_id <> task.lane_id)
+            + (SELECT count(*) FROM lane WHERE limit_set_id <> 0)";
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn lanes_of_several_creators_are_divided() {
+        let server = PostgresServer::start().await.unwrap();
+        let url = server.fresh_database().await.unwrap();
+        let (mut client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+        mitosis_testkit::spawn(connection);
+        let before = embedded::migrations::runner().set_target(Target::Version(18));
+        before.run_async(&mut client).await.unwrap();
+        client.batch_execute(SHARED_LANE).await.unwrap();
+        migrate_on(&mut client).await.unwrap();
+        let number = async |sql: &str| client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0);
+        assert_eq!(number(MISPLACED).await, 0);
+        assert_eq!(
+            number("SELECT count(*) FROM lane").await,
+            3,
+            "the lane without tasks stays, one is divided"
+        );
+        assert_eq!(number("SELECT creator_id FROM lane WHERE id = -7").await, 1, "ann has the most tasks");
+        assert_eq!(number("SELECT creator_id FROM lane WHERE id = -8").await, 2, "the creator of the group");
+        assert_eq!(number("SELECT count(*) FROM task WHERE lane_id = -7").await, 3);
+    }
+}

@@ -9,6 +9,7 @@ use mitosis_protocol::{ExecState, Role};
 use uuid::Uuid;
 
 use super::jobs::elements::needs;
+use super::limits;
 use super::tasks::get;
 use super::workers::hosts;
 use crate::StoreError;
@@ -56,10 +57,13 @@ async fn standing(db: Db<'_>, task: &Task) -> Result<Standing, StoreError> {
         }
         Phase::Ready => match hold(db, task.id).await? {
             Some((job, hold)) => Ok(Standing::OnHold { job, hold }),
-            None => Ok(Standing::Ready {
-                workers: eligible_workers(db, task).await?,
-                ahead: ahead(db, task.id).await?,
-            }),
+            None => match limits::exhausted(db, task.id.0).await? {
+                Some(at_limit) => Ok(Standing::AtLimit(at_limit)),
+                None => Ok(Standing::Ready {
+                    workers: eligible_workers(db, task).await?,
+                    ahead: ahead(db, task.id).await?,
+                }),
+            },
         },
         Phase::Running(attempt) => held(db, task, *attempt, None).await,
         Phase::Reported(attempt, end) => held(db, task, *attempt, Some(*end)).await,

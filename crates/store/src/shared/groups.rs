@@ -141,6 +141,39 @@ impl<B: Backend> Groups for B {
         .await
     }
 
+    async fn set_write_priority(
+        &self,
+        actor: Actor,
+        group: GroupId,
+        most: Option<i32>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.write((actor, group, most, now), |db, (actor, group, most, now)| {
+            Box::pin(set_write_priority(db, *actor, *group, *most, *now))
+        })
+        .await
+    }
+
+    async fn priority_bound(&self, user: UserId, group: GroupId) -> Result<Option<i32>, StoreError> {
+        self.read((user, group), |db, (user, group)| {
+            Box::pin(rights::priority_bound(db, Actor::User(*user), *group))
+        })
+        .await
+    }
+
+    async fn set_weight(
+        &self,
+        actor: Actor,
+        name: &str,
+        weight: u32,
+        now: Timestamp,
+    ) -> Result<Administered<()>, StoreError> {
+        self.write((actor, name.to_owned(), weight, now), |db, (actor, name, weight, now)| {
+            Box::pin(administered(db, *actor, set_weight(db, name, *weight, *now)))
+        })
+        .await
+    }
+
     async fn change_storage_quota(
         &self,
         actor: Actor,
@@ -210,7 +243,7 @@ pub(super) async fn insert_group(
 const GROUP_BY_NAME: Sql = sql!(
     "
     SELECT g.id, g.name, u.username AS creator, g.state, g.task_count, g.storage_quota, g.storage_used,
-           (SELECT count(*) FROM worker_group w WHERE w.group_id = g.id) AS worker_count,
+           g.write_priority, (SELECT count(*) FROM worker_group w WHERE w.group_id = g.id) AS worker_count,
            g.created_at, g.updated_at
     FROM groups g JOIN users u ON u.id = g.creator_id
     WHERE g.name = $1"
@@ -226,6 +259,7 @@ fn read_group(row: &Row<'_>) -> Result<Group, StoreError> {
         storage_quota: row.value("storage_quota")?,
         storage_used: row.value("storage_used")?,
         worker_count: row.value("worker_count")?,
+        write_priority: row.value("write_priority")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
     })
@@ -380,6 +414,30 @@ async fn remove_members(
     let workers = effects.keep(remove_serving_workers(db, group, &leaving, now).await?);
     db.run_one(TOUCH_GROUP, &[&group.0, &now.unix_micros()]).await?;
     Ok(effects.with(MembersChange::Done(workers)))
+}
+
+const SET_WRITE_PRIORITY: Sql = sql!("UPDATE groups SET write_priority = $2, updated_at = $3 WHERE id = $1");
+
+async fn set_write_priority(
+    db: Db<'_>,
+    actor: Actor,
+    group: GroupId,
+    most: Option<i32>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    if !rights::may(db, actor, group, Action::ManageLimits).await? {
+        return Ok(false);
+    }
+    db.run_one(SET_WRITE_PRIORITY, &[&group.0, &most, &now.unix_micros()]).await?;
+    Ok(true)
+}
+
+const SET_WEIGHT: Sql = sql!("UPDATE groups SET weight = $2, updated_at = $3 WHERE name = $1");
+
+async fn set_weight(db: Db<'_>, name: &str, weight: u32, now: Timestamp) -> Result<Option<()>, StoreError> {
+    let weight = i32::try_from(weight).unwrap_or(i32::MAX);
+    let changed = db.run(SET_WEIGHT, &[&name, &weight, &now.unix_micros()]).await?;
+    Ok((changed > 0).then_some(()))
 }
 
 const STORAGE_QUOTA: Sql = sql!("SELECT storage_quota FROM groups WHERE name = $1 FOR UPDATE");

@@ -10,6 +10,7 @@ mod expected_uploads;
 mod explain;
 mod groups;
 pub(crate) mod jobs;
+pub(crate) mod limits;
 mod outputs;
 mod packing;
 mod personal_tokens;

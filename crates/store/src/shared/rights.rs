@@ -67,6 +67,24 @@ pub(crate) async fn may(
     Ok(matches!(membership, Membership::Member(_, role) if action.allowed_to(role)))
 }
 
+const PRIORITY_BOUND: Sql = sql!(
+    "
+    SELECT g.write_priority FROM groups g
+    WHERE g.id = $1 AND NOT EXISTS (
+        SELECT 1 FROM membership m WHERE m.user_id = $2 AND m.group_id = g.id AND m.role >= $3)"
+);
+
+/// The largest priority that an actor may use in a group; none without a bound.
+pub(crate) async fn priority_bound(
+    db: Db<'_>,
+    actor: Actor,
+    group: GroupId,
+) -> Result<Option<i32>, StoreError> {
+    let Some(user) = actor.code() else { return Ok(None) };
+    let params: Params<'_> = &[&group.0, &user, &Role::Admin.code()];
+    Ok(db.optional(PRIORITY_BOUND, params, only::<Option<i32>>).await?.flatten())
+}
+
 const MAY_ON_WORKER: Sql = sql!(
     "
     SELECT EXISTS (

@@ -77,7 +77,7 @@ async fn users(db: Db<'_>, after: i64, limit: u64) -> Result<Vec<ListedUser>, St
 
 const GROUPS: Sql = sql!(
     "
-    SELECT g.id, g.name, u.username AS creator, g.state, g.task_count, g.storage_quota, g.storage_used, g.created_at,
+    SELECT g.id, g.name, u.username AS creator, g.state, g.task_count, g.storage_quota, g.storage_used, g.weight, g.created_at,
            (SELECT count(*) FROM membership m WHERE m.group_id = g.id) AS members
     FROM groups g INNER JOIN users u ON u.id = g.creator_id
     WHERE g.id > $1 ORDER BY g.id LIMIT $2"
@@ -94,6 +94,7 @@ async fn groups(db: Db<'_>, after: i64, limit: u64) -> Result<Vec<ListedGroup>, 
             tasks: unsigned(row, "task_count")?,
             storage_quota: row.value("storage_quota")?,
             storage_used: row.value("storage_used")?,
+            weight: row.value::<i32>("weight")?.unsigned_abs(),
             created_at: row.time("created_at")?,
         })
     })

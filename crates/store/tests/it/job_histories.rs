@@ -1,29 +1,34 @@
 //! Random histories of jobs, with every rule checked after every move.
 //!
 //! The moves are those of users, workers and coordinators, in any order, with restarts between them. After each, the
-//! counts of every job equal its rows, no job exceeds its limit, and no task was claimed that may not start. At the end,
+//! counts of every job equal its rows, no job exceeds its limit, named limits hold, and no task was claimed that may not
+//! start. At the end,
 //! everything is resumed and drained: every task of every job has ended once, and nothing is left.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use mitosis_domain::ids::JobId;
 use mitosis_domain::job_plan::Step;
 use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::job::{JobChange, JobOptions, NeedKind, NeededJob, NewNeed, StopCause, TaskCondition};
+use mitosis_protocol::limit::LimitUse;
 use mitosis_protocol::retry::RetryPolicy;
 use mitosis_store::ops::Actor;
 use mitosis_store::ops::dispatch::{Completed, Completion, Ended, Exchange, Holder, Verdict};
-use mitosis_store::ops::jobs::{Job, JobCancellation, JobQuery, JobRetry, JobSubmission, JobTasks, NewJob};
+use mitosis_store::ops::jobs::{
+    Job, JobCancellation, JobQuery, JobRetry, JobSubmission, JobTasks, NewJob, Refusal,
+};
 use mitosis_store::ops::tasks::NewTask;
 use mitosis_store::ops::workers::Fate;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::backend::Backend;
-use crate::harness::{Answer as _, Harness, Person, RegisteredWorker, status};
+use crate::harness::{Answer as _, Harness, Person, RegisteredWorker, name, status};
 
 /// The number of histories on each backend.
 const CASES: u32 = 8;
@@ -44,7 +49,13 @@ enum Move {
         /// Another job of as many tasks, of which each task needs one.
         also: Option<usize>,
         retries: Option<u32>,
+        /// What each task uses of the named limits.
+        uses: [u64; 2],
     },
+    /// Sets a named limit.
+    SetLimit(usize, u64),
+    /// All workers claim at the same time.
+    ClaimAtOnce(usize),
     /// The coordinator does what is due for a job.
     Plan(usize),
     /// Another coordinator acts on an old snapshot.
@@ -73,15 +84,18 @@ fn one_move() -> impl Strategy<Value = Move> {
         proptest::option::of((any::<usize>(), kind)),
         proptest::option::weighted(0.3, 1u32..4),
         proptest::option::of(any::<usize>()),
+        prop_oneof![2 => Just([0, 0]), 1 => Just([1, 0]), 1 => Just([2, 1]), 1 => Just([0, 1])],
     );
-    let submit = submit.prop_map(|(size, paused, max_running, max_failures, need, retries, also)| {
-        Move::Submit { size, paused, max_running, max_failures, need, also, retries }
+    let submit = submit.prop_map(|(size, paused, max_running, max_failures, need, retries, also, uses)| {
+        Move::Submit { size, paused, max_running, max_failures, need, also, retries, uses }
     });
     prop_oneof![
         3 => submit,
         8 => any::<usize>().prop_map(Move::Plan),
         1 => (any::<usize>(), 0u64..12).prop_map(|(job, written)| Move::StaleWrite(job, written)),
         8 => (any::<usize>(), 1usize..5).prop_map(|(worker, count)| Move::Claim(worker, count)),
+        2 => (1usize..5).prop_map(Move::ClaimAtOnce),
+        2 => (0usize..2, 0u64..5).prop_map(|(limit, value)| Move::SetLimit(limit, value)),
         10 => (any::<usize>(), prop_oneof![3 => Just(0), 1 => Just(256)]).prop_map(|(at, exit)| Move::Finish(at, exit)),
         1 => any::<usize>().prop_map(Move::Return),
         1 => any::<usize>().prop_map(Move::LoseWorker),
@@ -102,7 +116,12 @@ struct History<B> {
     jobs: Vec<JobId>,
     /// The attempts that are held, with their workers.
     held: Vec<(usize, Holder)>,
+    /// How much of each limit was in use before the last move.
+    in_use: BTreeMap<String, u64>,
 }
+
+/// The named limits.
+const LIMITS: [&str; 2] = ["a", "b"];
 
 impl<B: Backend> History<B> {
     async fn new(backend: B) -> Self {
@@ -112,7 +131,12 @@ impl<B: Backend> History<B> {
         for _ in 0..WORKERS {
             workers.push(harness.worker(&ann).await);
         }
-        Self { harness, ann, workers, jobs: Vec::new(), held: Vec::new() }
+        let history =
+            Self { harness, ann, workers, jobs: Vec::new(), held: Vec::new(), in_use: BTreeMap::new() };
+        for limit in 0..LIMITS.len() {
+            history.set_limit(limit, 3).await;
+        }
+        history
     }
 
     fn pick(&self, number: usize) -> Option<JobId> {
@@ -142,7 +166,9 @@ impl<B: Backend> History<B> {
                 let done = store.write_tasks(id, *written, &self.tasks(1, 0), now).await.answer();
                 assert!(!done || before.written == *written, "an outdated plan has no effect");
             }
+            Move::SetLimit(limit, value) => self.set_limit(*limit, *value).await,
             Move::Claim(worker, count) => self.claim(*worker % WORKERS, *count).await,
+            Move::ClaimAtOnce(count) => self.claim_at_once(*count).await,
             Move::Finish(at, exit) => {
                 if !self.held.is_empty() {
                     let (worker, holder) = self.held.swap_remove(*at % self.held.len());
@@ -196,7 +222,7 @@ impl<B: Backend> History<B> {
     }
 
     async fn submit(&mut self, one: &Move) {
-        let Move::Submit { size, paused, max_running, max_failures, need, also, retries } = one else {
+        let Move::Submit { size, paused, max_running, max_failures, need, also, retries, uses } = one else {
             return;
         };
         let needed = need.and_then(|(job, kind)| Some((self.pick(job)?, kind)));
@@ -230,6 +256,12 @@ impl<B: Backend> History<B> {
                 backoff: Duration::from_secs(u64::from(retries % 2) * 3),
                 max_backoff: Duration::from_secs(5),
             }),
+            limits: LIMITS
+                .iter()
+                .zip(uses)
+                .filter(|(_, uses)| **uses > 0)
+                .map(|(name, uses)| LimitUse { name: (*name).to_owned(), uses: *uses })
+                .collect(),
             needs,
             resources: Vec::new(),
             references: Vec::new(),
@@ -237,6 +269,7 @@ impl<B: Backend> History<B> {
         };
         match self.harness.store().submit_jobs(self.ann.user, &[job], None, self.harness.now).await.answer() {
             JobSubmission::Accepted(ids) => self.jobs.extend(ids),
+            JobSubmission::Refused(Refusal::LimitTooSmall { value, uses, .. }) => assert!(uses > value),
             other => panic!("unexpected submission: {other:?}"),
         }
     }
@@ -303,6 +336,31 @@ impl<B: Backend> History<B> {
         assert_eq!(self.harness.scalar(&unmet).await, 0, "a task that it needs has not succeeded");
     }
 
+    async fn set_limit(&self, limit: usize, value: u64) {
+        let (by, group, name) = (Actor::User(self.ann.user), self.ann.group, name(LIMITS[limit]));
+        let store = self.harness.store();
+        assert!(store.set_limit(by, group, &name, value, self.harness.now).await.answer());
+    }
+
+    async fn claim_at_once(&mut self, count: usize) {
+        let claims = self.workers.iter().map(|worker| self.harness.claim(*worker, count));
+        let claims = join_all(claims).await;
+        for held in claims.iter().flatten() {
+            self.check_needed(held.lease.task.0).await;
+        }
+        for (worker, claimed) in claims.into_iter().enumerate() {
+            self.held.extend(claimed.iter().map(|held| (worker, Holder::Lease(held.lease))));
+        }
+    }
+
+    /// No more of a limit is in use than its value, unless it was lowered: then no task starts.
+    async fn check_named_limits(&mut self) {
+        for limit in self.harness.store().limits(self.ann.group).await.unwrap() {
+            let before = self.in_use.insert(limit.name.clone(), limit.in_use).unwrap_or(0);
+            assert!(limit.in_use <= limit.value.max(before), "{limit:?}, before {before}");
+        }
+    }
+
     async fn finish(&self, holder: Holder, exit: i32) {
         let completion = Completion { holder, end: Some(ExecEnd::Finished), result: status(exit) };
         assert_eq!(self.harness.complete(completion.clone()).await, Completed::Committed);
@@ -325,7 +383,8 @@ impl<B: Backend> History<B> {
         assert!(matches!(verdicts[..], [Verdict::Committed(_)]), "{verdicts:?}");
     }
 
-    async fn check(&self) {
+    async fn check(&mut self) {
+        self.check_named_limits().await;
         self.harness.check_invariants().await;
         for id in &self.jobs {
             let job = self.job(*id).await;
@@ -353,6 +412,9 @@ impl<B: Backend> History<B> {
         let resume = JobChange { paused: Some(false), max_running: Some(0), ..JobChange::default() };
         for at in 0..self.jobs.len() {
             self.change(at, resume).await;
+        }
+        for limit in 0..LIMITS.len() {
+            self.set_limit(limit, 9).await;
         }
         let rounds = 40 * (1 + self.jobs.len());
         for _ in 0..rounds {

@@ -16,6 +16,7 @@ use std::time::Duration;
 use mitosis_blueprint::Blueprint;
 use mitosis_domain::selector::JobName;
 use mitosis_protocol::job::NeedKind;
+use mitosis_protocol::limit::LimitUse;
 use mitosis_protocol::retry::RetryPolicy;
 use mitosis_protocol::task::SubmitTaskRequest;
 use mitosis_protocol::{ArtifactKind, TaskSpec};
@@ -58,6 +59,8 @@ pub struct Step {
     pub max_failures: Option<u64>,
     /// When tasks get further attempts by themselves.
     pub retry: Option<RetryPolicy>,
+    /// What each task uses of named limits.
+    pub limits: Vec<LimitUse>,
 }
 
 /// An artifact of an earlier step, which the tasks of a step fetch.
@@ -82,6 +85,7 @@ impl Step {
             max_running: None,
             max_failures: None,
             retry: None,
+            limits: Vec::new(),
         }
     }
 }
@@ -203,6 +207,7 @@ impl Job {
         let directory = task.directory(folder, extras.directory)?;
         let (max_running, max_failures) = (task.max_running()?, task.max_failures()?);
         let retry = retries::policy(task.retries()?, &task.retry_on, task.backoff)?;
+        let limits = task.limits()?;
         let mut blueprint = Blueprint {
             task: SubmitTaskRequest {
                 group_name: group,
@@ -231,7 +236,7 @@ impl Job {
             // The key names the content.
             self.uploads.push(upload);
         }
-        Ok(Step { name: task.name, max_running, max_failures, retry, ..Step::single(blueprint) })
+        Ok(Step { name: task.name, max_running, max_failures, retry, limits, ..Step::single(blueprint) })
     }
 
     /// Adds a file once. Two files with one key are an error.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use mitosis_blueprint::{Column, Factor, Plan, Values, literal};
 use mitosis_domain::selector::JobName;
 use mitosis_protocol::job::NeedKind;
+use mitosis_protocol::limit::LimitUse;
 use mitosis_protocol::retry::{MAX_RETRIES, RetryCause};
 use mitosis_protocol::task::{RemoteFile, ResourceDownload, TaskDirectory};
 use mitosis_protocol::{ArtifactKind, TaskSpec, Uuid};
@@ -53,6 +54,7 @@ pub(super) struct Task {
     retries: Option<i64>,
     pub(super) retry_on: Vec<RetryCause>,
     pub(super) backoff: Option<Backoff>,
+    limits: BTreeMap<String, i64>,
     #[serde(alias = "terminal")]
     pub(super) output: Option<bool>,
     env: BTreeMap<String, String>,
@@ -176,6 +178,7 @@ impl Task {
             retries: self.retries.or(defaults.retries),
             retry_on: if self.retry_on.is_empty() { defaults.retry_on } else { self.retry_on },
             backoff: self.backoff.or(defaults.backoff),
+            limits: defaults.limits.into_iter().chain(self.limits).collect(),
             output: self.output.or(defaults.output),
             env_file: self.env_file.or(defaults.env_file),
             fresh_dir: self.fresh_dir.or(match self.chdir {
@@ -260,6 +263,14 @@ impl Task {
             Some(Ok(0) | Err(_)) => Err(Error::input("`max_running` must be at least 1")),
             most => Ok(most.and_then(Result::ok)),
         }
+    }
+
+    pub(super) fn limits(&self) -> Result<Vec<LimitUse>, Error> {
+        let limits = self.limits.iter().map(|(name, uses)| match u64::try_from(*uses) {
+            Ok(0) | Err(_) => Err(Error::input(format!("limit `{name}`: expected a number of at least 1"))),
+            Ok(uses) => Ok(LimitUse { name: name.clone(), uses }),
+        });
+        limits.collect()
     }
 
     pub(super) fn retries(&self) -> Result<Option<u32>, Error> {

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use mitosis_domain::quota::QuotaChange;
-use mitosis_protocol::admin::{StorageQuotaReply, StorageQuotaRequest};
+use mitosis_protocol::admin::{MAX_WEIGHT, StorageQuotaReply, StorageQuotaRequest, WeightRequest};
 use mitosis_protocol::audit::actions;
 use mitosis_protocol::group::RelationsRequest;
 use mitosis_store::ops::Actor;
@@ -34,6 +34,7 @@ pub(super) fn routes() -> Routes {
             delete_attachment,
             "Delete any attachment",
         )
+        .put("/v1/admin/groups/{group}/weight", Access::Admin, weight, "Set the weight of a group")
         .put(
             "/v1/admin/groups/{group}/users",
             Access::Admin,
@@ -59,6 +60,25 @@ async fn storage_quota(
     let target = format!("{group}: {storage_quota}");
     app.record(&admin.name, actions::STORAGE_QUOTA_SET, target, Some(client)).await?;
     Ok(Json(StorageQuotaReply { storage_quota }))
+}
+
+/// `PUT /v1/admin/groups/{group}/weight`: sets the share of slot time of a group, in relation to others.
+async fn weight(
+    State(app): State<App>,
+    AdminCaller(admin): AdminCaller,
+    Forwarded { client, .. }: Forwarded,
+    InPath(group): InPath<String>,
+    Body(WeightRequest { weight }): Body<WeightRequest>,
+) -> Result<Empty, ApiError> {
+    if weight == 0 || weight > MAX_WEIGHT {
+        return Err(Rejection::invalid(format!("weight is {weight}; expected 1 to {MAX_WEIGHT}"))
+            .hint("groups have the weight 1 unless it was changed")
+            .into());
+    }
+    let changed = app.store.set_weight(Actor::Administrator(admin.id), &group, weight, app.now()).await?;
+    done(changed, ResourceKind::Group, &group)?;
+    app.record(&admin.name, actions::WEIGHT_SET, format!("{group}: {weight}"), Some(client)).await?;
+    Ok(Empty)
 }
 
 /// `PUT /v1/admin/groups/{group}/users`: sets roles of users in any group, and restores it.

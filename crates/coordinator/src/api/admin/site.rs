@@ -105,6 +105,7 @@ fn group_summary(group: ListedGroup) -> GroupSummary {
         tasks: group.tasks,
         storage_quota: group.storage_quota,
         storage_used: group.storage_used,
+        weight: group.weight,
         created_at: group.created_at,
     }
 }

@@ -1,6 +1,7 @@
 //! Jobs: submission, late writing of their tasks, progress and changes.
 
 mod control;
+mod limits;
 mod needs;
 mod progress;
 mod rights;
@@ -8,6 +9,7 @@ mod running;
 mod submission;
 
 pub(crate) use control::*;
+pub(crate) use limits::*;
 pub(crate) use needs::*;
 pub(crate) use progress::*;
 pub(crate) use rights::*;

@@ -158,6 +158,14 @@ pub(crate) enum AdminGroupsCommand {
         #[arg(allow_hyphen_values = true)]
         quota: String,
     },
+    /// Set the share of slot time of a group, in relation to other groups
+    Weight {
+        /// The group
+        group: String,
+        /// The weight; groups have 1 unless it was changed
+        #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+        weight: u32,
+    },
     /// Manage files of any group
     #[command(subcommand)]
     Attachments(AdminAttachmentsCommand),

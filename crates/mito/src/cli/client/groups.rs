@@ -4,7 +4,7 @@ use clap::Subcommand;
 use mitosis_protocol::Role;
 
 use super::attachments::AttachmentsCommand;
-use crate::cli::value_parsers;
+use crate::cli::value_parsers::{self, PriorityBound};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum GroupsCommand {
@@ -33,6 +33,14 @@ pub(crate) enum GroupsCommand {
         /// Users to remove
         #[arg(value_name = "USER")]
         users: Vec<String>,
+    },
+    /// Set the largest priority that members with the role Write may use
+    WritePriority {
+        /// The group
+        group: String,
+        /// The largest priority, at least 0, or `none`
+        #[arg(value_name = "N", value_parser = value_parsers::priority_bound)]
+        most: PriorityBound,
     },
     /// Delete a group: cancel waiting tasks and remove all members
     Delete {

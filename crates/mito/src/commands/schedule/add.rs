@@ -9,7 +9,7 @@ use mitosis_sweep::{Extras, Job, Step};
 
 use super::{check_times, identity};
 use crate::cli::schedule::AddArgs;
-use crate::commands::submit::request::plan_as_json;
+use crate::commands::submit::request::{check_limits, plan_as_json};
 use crate::commands::submit::upload;
 use crate::config::Environment;
 use crate::new_task::{self, Program, standard_input};
@@ -46,7 +46,9 @@ pub(super) async fn run(args: &AddArgs, environment: &Environment) -> Result<(),
             ..options
         },
         retry: step.retry.or(retry),
+        limits: step.limits.into_iter().chain(args.limits.limits.clone()).collect(),
     };
+    check_limits(std::slice::from_ref(&job), &identity).await?;
     let schedule = NewSchedule {
         name: args.name.to_string(),
         cron: args.cron.clone(),

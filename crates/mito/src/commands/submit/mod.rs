@@ -58,7 +58,10 @@ pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<
     // A slow program may have written by now.
     standard_input::refuse_ignored()?;
     let wanted = (&needs[..], &resources[..]);
-    let request = request::request(args.job.name.as_ref(), job.steps, wanted, options, retry.as_ref());
+    let limits = &args.job.options.limits.limits;
+    let request =
+        request::request(args.job.name.as_ref(), job.steps, wanted, options, retry.as_ref(), limits);
+    request::check_limits(&request.jobs, &identity).await?;
     let mut interrupts = StopRequests::listen()?;
     let sent = tokio::select! {
         sent = retry_transient(|| identity.client.submit_jobs(&request)) => sent,

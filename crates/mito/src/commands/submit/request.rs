@@ -1,13 +1,16 @@
 //! The request of `mito submit`.
 
+use std::collections::BTreeSet;
+
 use mitosis_blueprint::Plan;
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_domain::selector::{JobName, JobSelector};
 use mitosis_protocol::job::{
     JobOptions, JobResource, NeedKind, NeededJob, NewJob, NewNeed, SubmitJobsRequest,
 };
+use mitosis_protocol::limit::LimitUse;
 use mitosis_protocol::retry::RetryPolicy;
-use mitosis_sweep::{Step, StepResource};
+use mitosis_sweep::{Step, StepResource, retry_transient};
 use serde_json::value::RawValue;
 
 use crate::cli::job_options::JobOptionArgs;
@@ -73,6 +76,7 @@ pub(super) fn request(
     (needs, resources): (&[NewNeed], &[JobResource]),
     options: JobOptions,
     retry: Option<&RetryPolicy>,
+    limits: &[LimitUse],
 ) -> SubmitJobsRequest {
     let job = |step: Step| {
         let steps =
@@ -92,6 +96,7 @@ pub(super) fn request(
             plan: plan_as_json(&step.blueprint.plan),
             task: step.blueprint.task,
             retry: step.retry.or(retry.cloned()),
+            limits: joined(step.limits, limits),
         }
     };
     let id = name.map_or_else(|| OsEntropy.uuid().to_string(), ToString::to_string);
@@ -100,6 +105,26 @@ pub(super) fn request(
         // Earlier versions used this key for the first tasks: a name still means one submission.
         idempotency_key: Some(format!("mito-submit:{id}:0")),
     }
+}
+
+/// The limits of a step, and those of the command line that it does not have.
+fn joined(mut of_step: Vec<LimitUse>, others: &[LimitUse]) -> Vec<LimitUse> {
+    for limit in others {
+        if of_step.iter().all(|known| known.name != limit.name) {
+            of_step.push(limit.clone());
+        }
+    }
+    of_step
+}
+
+/// Checks that the coordinator knows the limits that jobs use: an older one would ignore them.
+pub(in crate::commands) async fn check_limits(jobs: &[NewJob], identity: &Identity) -> Result<(), Failure> {
+    let groups: BTreeSet<&str> =
+        jobs.iter().filter(|job| !job.limits.is_empty()).map(|job| job.task.group_name.as_str()).collect();
+    for group in groups {
+        retry_transient(|| identity.client.limits(group)).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -121,15 +146,22 @@ mod tests {
     fn steps_become_jobs_that_need_each_other() {
         let steps = steps(
             "[[tasks]]\nname = 'b'\ncommand = 'b {x}'\nmatrix = {x = '1..3'}\nneeds = ['a']\nmax_running = 2\n\
+             limits = {licence = 2}\n\
              [[tasks]]\nname = 'a'\ncommand = 'a'\n[[tasks]]\ncommand = 'c'",
         );
         let needs = [NewNeed { on: NeededJob::Job(7), kind: NeedKind::Ended }];
         let options = JobOptions { max_running: Some(9), paused: true, ..JobOptions::default() };
-        let request = request(Some(&"night".parse().unwrap()), steps, (&needs, &[]), options, None);
+        let limit = |name: &str, uses| LimitUse { name: name.to_owned(), uses };
+        let limits = [limit("licence", 1), limit("disk", 1)];
+        let request = request(Some(&"night".parse().unwrap()), steps, (&needs, &[]), options, None, &limits);
         assert_eq!(request.idempotency_key.as_deref(), Some("mito-submit:night:0"));
         let names: Vec<_> = request.jobs.iter().map(|job| job.name.as_deref().unwrap()).collect();
         assert_eq!(names, ["a", "b", "night"]);
         let [a, b, _] = &request.jobs[..] else { panic!("three jobs") };
+        assert_eq!(
+            (&a.limits[..], &b.limits[..]),
+            (&limits[..], &[limit("licence", 2), limit("disk", 1)][..])
+        );
         assert_eq!(a.needs, needs);
         assert_eq!(b.needs[1], NewNeed { on: NeededJob::Position(0), kind: NeedKind::Succeeded });
         assert_eq!(
@@ -142,7 +174,7 @@ mod tests {
     #[test]
     fn submission_without_a_name_has_a_key_of_its_own() {
         let key =
-            || request(None, Vec::new(), (&[], &[]), JobOptions::default(), None).idempotency_key.unwrap();
+            || request(None, Vec::new(), (&[], &[]), JobOptions::default(), None, &[]).idempotency_key.unwrap();
         assert_ne!(key(), key());
     }
 }

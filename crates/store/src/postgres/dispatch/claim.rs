@@ -17,7 +17,7 @@ use crate::ops::dispatch::{Assignment, Claim, Work};
 use crate::ops::jobs::CountChange;
 use crate::ops::{Changed, Effects};
 use crate::postgres::session::{Params, Session};
-use crate::shared::dispatch::ready::{Ready, select_ready};
+use crate::shared::dispatch::ready::{Queues, Ready};
 use crate::shared::dispatch::{assignment, lease};
 use crate::shared::jobs::counts::CountChanges;
 use crate::shared::tasks::get;
@@ -48,7 +48,8 @@ pub(crate) async fn claim_or_resume(
     if participant.worker.state == WorkerState::GracefulShutdown {
         return Ok(Changed::nothing(Claim::Stopping));
     }
-    let first = select_ready(db.into(), shares, &participant.eligibility, 1, at.now).await?;
+    let mut queues = Queues::read(db.into(), &[&participant.eligibility]).await?;
+    let first = queues.select(db.into(), shares, 0, 1, at.now).await?;
     let taken = assign(db, &first, &[(worker, token)], at).await?;
     let Some((_, work)) = taken.into_iter().next() else {
         return Ok(Changed::nothing(Claim::NoTask));
@@ -71,20 +72,20 @@ async fn with_task(db: Session<'_>, lease: LeaseKey) -> Result<Claim, StoreError
 const ASSIGN: &str = "
     WITH taken AS (
         DELETE FROM ready
-        USING unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[])
-            AS first (lane_id, neg_priority, task_id, worker_id, token)
+        USING unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $8::bigint[])
+            AS first (lane_id, neg_priority, task_id, worker_id, token, limit_set_id)
         WHERE ready.lane_id = first.lane_id AND ready.held = FALSE AND ready.neg_priority = first.neg_priority
           AND ready.task_id = first.task_id
-        RETURNING ready.task_id, ready.epoch, ready.losses, first.worker_id, first.token),
+        RETURNING ready.task_id, ready.epoch, ready.losses, first.worker_id, first.token, first.limit_set_id),
     work AS (
         SELECT taken.*, task.uuid, task.group_id, task.priority, task.timeout_seconds, task.upstream_uuid,
                task.job_id, task.spec, task.lost_after
         FROM taken JOIN task ON task.id = taken.task_id),
     leased AS (
         INSERT INTO lease (task_id, worker_id, epoch, token, losses, claimed_at, overdue_at, updated_at,
-                           lost_after)
+                           lost_after, limit_set_id)
         SELECT task_id, worker_id, epoch + 1, token, losses, $6,
-               $7::bigint + timeout_seconds * 1000000, $6, lost_after
+               $7::bigint + timeout_seconds * 1000000, $6, lost_after, limit_set_id
         FROM work)
     SELECT task_id, worker_id, epoch + 1 AS epoch, token, uuid, group_id, priority, timeout_seconds,
            upstream_uuid, job_id, spec
@@ -105,9 +106,10 @@ pub(super) async fn assign(
     let tasks: Vec<i64> = first.iter().map(|ready| ready.task.0).collect();
     let (workers, tokens): (Vec<i64>, Vec<i64>) =
         to.iter().map(|(worker, token)| (worker.0, token.0)).unzip();
+    let limits: Vec<Option<i64>> = first.iter().map(|ready| ready.limits.map(|set| set.0)).collect();
     let overdue_at = at.lease + limits::PREPARATION_ALLOWANCE + limits::OVERDUE_GRACE;
     let params: Params<'_> =
-        &[&lanes, &places, &tasks, &workers, &tokens, &at.now.unix_micros(), &overdue_at.micros()];
+        &[&lanes, &places, &tasks, &workers, &tokens, &at.now.unix_micros(), &overdue_at.micros(), &limits];
     failpoints::point("claim.lease:before");
     let mut leased: HashMap<TaskId, (WorkerId, Work)> = db
         .all(ASSIGN, params, |row| {

@@ -86,18 +86,29 @@ const END: &str = "
         WHERE task_id = $1 AND worker_id = $2
           AND ($3::bigint IS NULL OR (epoch = $3 AND token = $4))
           AND coalesce(reported_end, $5::smallint) IS NOT NULL
-        RETURNING task_id, worker_id, epoch, token, claimed_at, reported_end)
+        RETURNING task_id, worker_id, epoch, token, claimed_at, reported_end, limit_set_id)
     INSERT INTO done (task_id, state, exit_status, message, reporter_uuid, reporter_worker_id,
                       epoch, token, claimed_at, finished_at)
     SELECT task_id, coalesce(reported_end, $5), $6, $7, $8, worker_id, epoch, token, claimed_at, $9 FROM ended
     RETURNING epoch, state, (SELECT uuid FROM task WHERE id = task_id) AS uuid,
-              (SELECT job_id FROM task WHERE id = task_id) AS job_id";
+              (SELECT job_id FROM task WHERE id = task_id) AS job_id,
+              (SELECT limit_set_id IS NOT NULL FROM ended) AS is_limited";
 
 /// Checks for artifacts and a follow-up, which most attempts don't have, and whether others need tasks of the job.
 const LEFT: &str = "
     SELECT EXISTS (SELECT 1 FROM artifact WHERE task_id = $1 AND epoch = $2 AND NOT visible) AS archives,
            EXISTS (SELECT 1 FROM pending WHERE upstream_task_id = $1 AND upstream_epoch = $2) AS follow_up,
            EXISTS (SELECT 1 FROM job_dependency WHERE needed_id = $3 AND kind = 2) AS is_needed";
+
+/// The task of an attempt that ended now.
+struct EndedTask {
+    epoch: Epoch,
+    uuid: Uuid,
+    job: Option<JobId>,
+    end: ExecEnd,
+    /// It used named limits: others may start now.
+    is_limited: bool,
+}
 
 /// Ends an attempt of a locked worker.
 async fn complete_of(
@@ -122,10 +133,15 @@ async fn complete_of(
         &now.unix_micros(),
     ];
     let read = |row: &Row<'_>| {
-        let job = row.value::<Option<_>>("job_id")?.map(JobId);
-        Ok((Epoch(row.value("epoch")?), row.value::<Uuid>("uuid")?, job, row.code::<ExecEnd>("state")?))
+        Ok(EndedTask {
+            epoch: Epoch(row.value("epoch")?),
+            uuid: row.value("uuid")?,
+            job: row.value::<Option<_>>("job_id")?.map(JobId),
+            end: row.code("state")?,
+            is_limited: row.value("is_limited")?,
+        })
     };
-    let Some((epoch, uuid, job, end)) = db.optional(END, params, read).await? else {
+    let Some(EndedTask { epoch, uuid, job, end, is_limited }) = db.optional(END, params, read).await? else {
         return refusal(db, completion.holder).await.map(Changed::nothing);
     };
     let mut counts = CountChanges::default();
@@ -133,7 +149,7 @@ async fn complete_of(
     counts.add(job, CountChange { running: -1, ..CountChange::ended(outcome, 1) });
     let failed: Vec<_> = auto_retry::Failed::of(task, job, end, completion.result).into_iter().collect();
     let retries = auto_retry::decide(db.into(), &failed, now).await?;
-    let mut effects = Effects::ended(vec![uuid]);
+    let mut effects = Effects { ready: is_limited, ..Effects::ended(vec![uuid]) };
     let flag = |row: &Row<'_>, name| row.value::<bool>(name);
     let (archives, follow_up, is_needed) = db
         .one(LEFT, &[&task.0, &epoch.0, &job.map(|job| job.0)], |row| {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use mitosis_domain::failpoints;
-use mitosis_domain::ids::{GroupId, JobId, TaskId, WorkerId};
+use mitosis_domain::ids::{GroupId, JobId, TaskId, UserId, WorkerId};
 use mitosis_domain::lease::Moment;
 use mitosis_domain::task::{ExecEnd, LeaseKey, outcome};
 use mitosis_protocol::job::TaskOutcome;
@@ -18,7 +18,7 @@ use super::participants;
 use crate::StoreError;
 use crate::db::warnings_to_json;
 use crate::enum_codes::Code;
-use crate::exchange_plan::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
+use crate::exchange_plan::{Eligibility, Participant, WorkerUpdate, eligibility_groups, worker_updates};
 use crate::fairness::SharedFairShare;
 use crate::ops::dispatch::{Assigned, Ended, Exchange, Exchanged, Holder, Verdict, Work};
 use crate::ops::jobs::CountChange;
@@ -27,7 +27,7 @@ use crate::ops::{Changed, Effects};
 use crate::postgres::session::{Params, Session};
 use crate::shared::artifacts::inline::{self, EndedWithArchives};
 use crate::shared::artifacts::records;
-use crate::shared::dispatch::ready::select_ready;
+use crate::shared::dispatch::ready::Queues;
 use crate::shared::dispatch::{follow_up, lease, requeue};
 use crate::shared::jobs::auto_retry;
 use crate::shared::jobs::counts::CountChanges;
@@ -97,8 +97,11 @@ type Committed = HashMap<(WorkerId, LeaseKey), CommittedTask>;
 struct CommittedTask {
     uuid: Uuid,
     group: GroupId,
+    creator: UserId,
     job: Option<JobId>,
     end: ExecEnd,
+    /// It used named limits: others may start now.
+    is_limited: bool,
 }
 
 /// Deletes the leases and inserts the ends in one statement, so that no earlier read can be outdated.
@@ -114,15 +117,16 @@ const END_ALL: &str = "
           AND lease.epoch = reported.epoch AND lease.token = reported.token
         RETURNING lease.task_id, lease.worker_id, lease.epoch, lease.token, lease.claimed_at,
                   coalesce(lease.reported_end, reported.ended_as) AS state, reported.exit_status, reported.message,
-                  reported.data, reported.reporter_uuid, reported.warnings),
+                  reported.data, reported.reporter_uuid, reported.warnings,
+                  lease.limit_set_id IS NOT NULL AS is_limited),
     inserted AS (
         INSERT INTO done (task_id, state, exit_status, message, reporter_uuid, reporter_worker_id,
                           epoch, token, claimed_at, finished_at, data, warnings)
         SELECT task_id, state, exit_status, message, reporter_uuid, worker_id,
                epoch, token, claimed_at, $10, data::json, warnings
         FROM ended)
-    SELECT ended.task_id, ended.worker_id, ended.epoch, ended.token, task.uuid, task.group_id, task.job_id,
-           ended.state
+    SELECT ended.task_id, ended.worker_id, ended.epoch, ended.token, task.uuid, task.group_id, task.creator_id,
+           task.job_id, ended.state, ended.is_limited
     FROM ended JOIN task ON task.id = ended.task_id";
 
 /// Checks for artifacts and follow-ups, which most attempts don't have, and for jobs whose tasks others need.
@@ -174,10 +178,11 @@ async fn end_all(
         return Ok(Changed::nothing(vec![Vec::new(); batch.len()]));
     }
     let committed = end(db, &reported, now).await?;
-    shares.ended(committed.values().map(|task| task.group), now);
+    shares.ended(committed.values().map(|task| (task.group, task.creator)), now);
     let failed = count_ended(&reported, &committed, counts);
     let retries = auto_retry::decide(db.into(), &failed, now).await?;
     let mut effects = Effects::ended(committed.values().map(|task| task.uuid).collect());
+    effects.ready = committed.values().any(|task| task.is_limited);
     let left = left_by(db, &reported, &committed).await?;
     for (task, epoch) in left.with_outputs {
         if committed.keys().any(|(_, key)| key.task == task && key.epoch == epoch) {
@@ -254,8 +259,10 @@ async fn end(
         let task = CommittedTask {
             uuid: row.value("uuid")?,
             group: GroupId(row.value("group_id")?),
+            creator: UserId(row.value("creator_id")?),
             job: row.value::<Option<_>>("job_id")?.map(JobId),
             end: row.code("state")?,
+            is_limited: row.value("is_limited")?,
         };
         Ok(((WorkerId(row.value("worker_id")?), lease::read_key(row)?), task))
     })
@@ -405,8 +412,11 @@ async fn assign_all(
         participants.get(&worker).map(|participant| (participant.worker.state, &participant.eligibility))
     };
     let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
-    for (eligibility, group) in eligibility_groups(batch, known) {
-        let selected = select_ready(db.into(), shares, eligibility, group.want(), at.now).await?;
+    let groups = eligibility_groups(batch, known);
+    let eligibilities: Vec<&Eligibility> = groups.iter().map(|(eligibility, _)| *eligibility).collect();
+    let mut queues = Queues::read(db.into(), &eligibilities).await?;
+    for (which, (_, group)) in groups.iter().enumerate() {
+        let selected = queues.select(db.into(), shares, which, group.want(), at.now).await?;
         let places: HashMap<TaskId, usize> =
             selected.iter().map(|ready| ready.task).zip(group.distribute(selected.len())).collect();
         let to: Vec<(WorkerId, LeaseToken)> = selected

@@ -1,7 +1,5 @@
 //! Insertion of many tasks, thousands with one statement.
 
-use std::collections::BTreeSet;
-
 use mitosis_domain::ids::{GroupId, LaneId, TaskId};
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
@@ -11,7 +9,7 @@ use crate::StoreError;
 use crate::db::only;
 use crate::enum_codes::neg_priority;
 use crate::postgres::session::{Params, Session};
-use crate::shared::tasks::insert::{NewRow, Origin, Placed, Slot};
+use crate::shared::tasks::insert::{LaneKey, NewRow, Origin, Placed, Slot};
 
 /// The number of tasks per statement: large enough to hide the round trip, small enough to bound memory.
 const BATCH_SIZE: usize = 5_000;
@@ -62,14 +60,12 @@ pub(crate) async fn insert(
     slots: &[Slot],
     now: Timestamp,
 ) -> Result<Vec<Placed>, StoreError> {
-    let wanted: BTreeSet<(GroupId, &str)> = rows.iter().map(|row| (row.group, &*row.tags)).collect();
-    let lanes = intern::lanes(db, &wanted).await?;
+    let keys: Vec<LaneKey<'_>> =
+        rows.iter().zip(slots).map(|(row, slot)| row.lane_key(origin.creator, slot.limits)).collect();
+    let lanes = intern::lanes(db, &keys.iter().copied().collect()).await?;
     let ids = ids_of(db, slots).await?;
-    let placed: Vec<Placed> = rows
-        .iter()
-        .zip(ids)
-        .map(|(row, id)| Placed { task: TaskId(id), lane: LaneId(lanes[&(row.group, &*row.tags)]) })
-        .collect();
+    let placed = |(key, id): (&LaneKey<'_>, i64)| Placed { task: TaskId(id), lane: LaneId(lanes[key]) };
+    let placed: Vec<Placed> = keys.iter().zip(ids).map(placed).collect();
     for from in (0..rows.len()).step_by(BATCH_SIZE) {
         let some = from..rows.len().min(from + BATCH_SIZE);
         insert_batch(db, origin, &rows[some.clone()], &slots[some.clone()], &placed[some], now).await?;

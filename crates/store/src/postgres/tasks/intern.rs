@@ -8,7 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 use mitosis_domain::ids::GroupId;
 
 use crate::StoreError;
-use crate::postgres::session::Session;
+use crate::postgres::session::{Params, Session};
+use crate::shared::tasks::insert::LaneKey;
 
 /// `$1` is an array of JSON texts.
 const INSERT_TAG_SETS: &str = "
@@ -18,46 +19,46 @@ const INSERT_TAG_SETS: &str = "
     ON CONFLICT (digest) DO NOTHING";
 
 const INSERT_LANES: &str = "
-    INSERT INTO lane (group_id, tag_set_id)
-    SELECT wanted.group_id, s.id
-    FROM unnest($1::bigint[], $2::text[]) AS wanted (group_id, tags)
+    INSERT INTO lane (group_id, tag_set_id, creator_id, limit_set_id)
+    SELECT wanted.group_id, s.id, wanted.creator_id, wanted.limit_set_id
+    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
+        AS wanted (group_id, tags, creator_id, limit_set_id)
     JOIN tag_set s ON s.digest = sha256(convert_to(wanted.tags, 'UTF8'))
-    ORDER BY 1, 2
-    ON CONFLICT (group_id, tag_set_id) DO NOTHING";
+    ORDER BY 1, 2, 3, 4
+    ON CONFLICT (group_id, tag_set_id, creator_id, limit_set_id) DO NOTHING";
 
+/// Answers the positions of the wanted lanes, from 1.
 const FIND_LANES: &str = "
-    SELECT wanted.group_id, wanted.tags, lane.id
-    FROM unnest($1::bigint[], $2::text[]) AS wanted (group_id, tags)
+    SELECT wanted.place, lane.id
+    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
+        WITH ORDINALITY AS wanted (group_id, tags, creator_id, limit_set_id, place)
     JOIN tag_set s ON s.digest = sha256(convert_to(wanted.tags, 'UTF8'))
-    JOIN lane ON lane.group_id = wanted.group_id AND lane.tag_set_id = s.id";
+    JOIN lane ON lane.group_id = wanted.group_id AND lane.tag_set_id = s.id AND lane.creator_id = wanted.creator_id
+        AND lane.limit_set_id = wanted.limit_set_id";
 
-/// The lanes of tag sets, in their canonical JSON form, within groups.
+/// The lanes for tasks.
 pub(crate) async fn lanes<'a>(
     db: Session<'_>,
-    wanted: &BTreeSet<(GroupId, &'a str)>,
-) -> Result<HashMap<(GroupId, &'a str), i64>, StoreError> {
-    let groups: Vec<i64> = wanted.iter().map(|(group, _)| group.0).collect();
-    let tags: Vec<&str> = wanted.iter().map(|(_, tags)| *tags).collect();
-    let mut found = find_lanes(db, &groups, &tags).await?;
+    wanted: &BTreeSet<LaneKey<'a>>,
+) -> Result<HashMap<LaneKey<'a>, i64>, StoreError> {
+    let groups: Vec<i64> = wanted.iter().map(|key| key.group.0).collect();
+    let tags: Vec<&str> = wanted.iter().map(|key| key.tags).collect();
+    let creators: Vec<i64> = wanted.iter().map(|key| key.creator.0).collect();
+    let limits: Vec<i64> = wanted.iter().map(LaneKey::stored_limits).collect();
+    let params: Params<'_> = &[&groups, &tags, &creators, &limits];
+    let mut found = find_lanes(db, params).await?;
     if found.len() < wanted.len() {
         let different: BTreeSet<&str> = tags.iter().copied().collect();
         let different: Vec<&str> = different.into_iter().collect();
         db.run(INSERT_TAG_SETS, &[&different]).await?;
-        db.run(INSERT_LANES, &[&groups, &tags]).await?;
-        found = find_lanes(db, &groups, &tags).await?;
+        db.run(INSERT_LANES, params).await?;
+        found = find_lanes(db, params).await?;
     }
-    let lane = |(group, tags): &(GroupId, &'a str)| {
-        found.get(&(group.0, (*tags).to_owned())).map(|lane| ((*group, *tags), *lane))
-    };
-    Ok(wanted.iter().filter_map(lane).collect())
+    Ok(wanted.iter().zip(1..).filter_map(|(key, place)| Some((*key, *found.get(&place)?))).collect())
 }
 
-async fn find_lanes(
-    db: Session<'_>,
-    groups: &[i64],
-    tags: &[&str],
-) -> Result<HashMap<(i64, String), i64>, StoreError> {
-    db.all(FIND_LANES, &[&groups, &tags], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?))).await
+async fn find_lanes(db: Session<'_>, params: Params<'_>) -> Result<HashMap<i64, i64>, StoreError> {
+    db.all(FIND_LANES, params, |row| Ok((row.get(0)?, row.get(1)?))).await
 }
 
 const INSERT_LABELS: &str = "

@@ -7,14 +7,16 @@ use uuid::Uuid;
 use super::insert::draw_ids;
 use crate::StoreError;
 use crate::ops::tasks::TaskIds;
-use crate::postgres::session::Session;
+use crate::postgres::session::{Params, Session};
+use crate::shared::tasks::repeat::Copied;
 
 const INSERT_TASKS: &str = "
     INSERT INTO task (id, uuid, group_id, number, creator_id, lane_id, priority, labels, spec,
                       timeout_seconds, created_at, updated_at, repeats_uuid, lost_after)
-    SELECT new.id, new.uuid, t.group_id, new.number, $5, t.lane_id, t.priority, t.labels, t.spec,
+    SELECT new.id, new.uuid, t.group_id, new.number, $5, new.lane_id, new.priority, t.labels, t.spec,
            t.timeout_seconds, $6, $6, t.uuid, t.lost_after
-    FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[]) AS new (id, uuid, number, original)
+    FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $7::bigint[], $8::int[])
+        AS new (id, uuid, number, original, lane_id, priority)
     JOIN task t ON t.id = new.original";
 
 const INSERT_TASK_LABELS: &str = "
@@ -38,18 +40,22 @@ const INSERT_READY: &str = "
 pub(crate) async fn insert(
     db: Session<'_>,
     creator: UserId,
-    originals: &[i64],
+    copied: &[Copied],
     new: &[TaskIds],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    if originals.is_empty() {
+    if copied.is_empty() {
         return Ok(());
     }
-    let ids = draw_ids(db, originals.len()).await?;
+    let ids = draw_ids(db, copied.len()).await?;
+    let originals: Vec<i64> = copied.iter().map(|copied| copied.original).collect();
+    let lanes: Vec<i64> = copied.iter().map(|copied| copied.lane.0).collect();
+    let priorities: Vec<i32> = copied.iter().map(|copied| copied.priority).collect();
     let uuids: Vec<Uuid> = new.iter().map(|new| new.uuid).collect();
     let numbers: Vec<i64> = new.iter().map(|new| new.number).collect();
     let now = now.unix_micros();
-    db.run(INSERT_TASKS, &[&ids, &uuids, &numbers, &originals, &creator.0, &now]).await?;
+    let params: Params<'_> = &[&ids, &uuids, &numbers, &originals, &creator.0, &now, &lanes, &priorities];
+    db.run(INSERT_TASKS, params).await?;
     db.run(INSERT_TASK_LABELS, &[&ids, &originals]).await?;
     db.run(INSERT_TASK_NEEDS, &[&ids, &originals]).await?;
     db.run(INSERT_READY, &[&ids, &now]).await?;

@@ -74,11 +74,13 @@ pub(crate) async fn submit(
     if !may_refer(db, lease.key.task, &upstream, row).await? {
         return Ok(Changed::nothing(FollowUp::ForbiddenReference));
     }
-    let Some(number) = draw_numbers(db, upstream.creator, row.group, 1).await? else {
+    let Some(drawn) = draw_numbers(db, upstream.creator, row.group, 1).await? else {
         return Ok(Changed::nothing(FollowUp::CreatorDenied));
     };
     drop_pending(db, lease.key.task, now).await?;
     let origin = Origin { creator: upstream.creator, upstream: Some(upstream.uuid) };
+    let (number, priority) = (drawn.first, drawn.clamp(row.priority));
+    let row = &NewRow { priority, ..row.clone() };
     for new in insert(db, origin, std::slice::from_ref(row), &[Slot::single(number)], now).await? {
         db.run_one(INSERT_PENDING, &[&new.task.0, &lease.key.task.0, &lease.key.epoch.0]).await?;
     }

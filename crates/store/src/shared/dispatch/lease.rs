@@ -7,7 +7,7 @@ use mitosis_protocol::{Epoch, LeaseToken, Timestamp};
 use super::super::tasks::get;
 use super::super::workers;
 use crate::StoreError;
-use crate::db::{Db, Row, Sql, only, sql};
+use crate::db::{Db, Row, Sql, sql};
 use crate::ops::dispatch::{Assignment, Holder};
 
 /// The lease of a worker on a task.
@@ -93,10 +93,22 @@ pub(crate) async fn touch(db: Db<'_>, task: TaskId, now: Timestamp) -> Result<()
     db.run_one(TOUCH_LEASE, &[&task.0, &now.unix_micros()]).await
 }
 
-const DELETE_LEASE: Sql = sql!("DELETE FROM lease WHERE task_id = $1 RETURNING stop_asked");
+const DELETE_LEASE: Sql = sql!("DELETE FROM lease WHERE task_id = $1 RETURNING stop_asked, limit_set_id");
 
-/// Ends the attempt; returns whether a user had requested to stop it. The caller decides what becomes of the
-/// task.
-pub(crate) async fn end(db: Db<'_>, task: TaskId) -> Result<bool, StoreError> {
-    db.one(DELETE_LEASE, &[&task.0], only).await
+/// What is known of a lease when it ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EndedLease {
+    /// Whether a user had requested to stop the task.
+    pub(crate) stop_asked: bool,
+    /// Whether the task used named limits: others may start now.
+    pub(crate) is_limited: bool,
+}
+
+/// Ends the attempt. The caller decides what becomes of the task.
+pub(crate) async fn end(db: Db<'_>, task: TaskId) -> Result<EndedLease, StoreError> {
+    db.one(DELETE_LEASE, &[&task.0], |row| {
+        let is_limited = row.value::<Option<i64>>("limit_set_id")?.is_some();
+        Ok(EndedLease { stop_asked: row.value("stop_asked")?, is_limited })
+    })
+    .await
 }

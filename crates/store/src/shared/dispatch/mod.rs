@@ -6,12 +6,13 @@ pub(crate) mod lease;
 pub(crate) mod ready;
 mod report_end;
 pub(crate) mod requeue;
+pub(crate) mod room;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mitosis_domain::ids::{GroupId, TaskId, WorkerId};
+use mitosis_domain::ids::{GroupId, TaskId, UserId, WorkerId};
 use mitosis_domain::lease::Moment;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::{LeaseToken, Timestamp};
@@ -19,7 +20,7 @@ use mitosis_protocol::{LeaseToken, Timestamp};
 use super::tasks::insert::NewRow;
 use crate::backend::Backend;
 use crate::db::{Db, Row, Sql, sql};
-use crate::fairness::SharedFairShare;
+use crate::fairness::{HeldSlots, SharedFairShare};
 use crate::ops::Changed;
 use crate::ops::dispatch::{
     Assignment, Claim, Completed, Completion, Dispatch, EndReport, Exchange, Exchanged, FollowUp, Holder,
@@ -100,35 +101,36 @@ impl<B: Backend> Dispatch for B {
     }
 
     async fn correct_shares(&self, now: Timestamp) -> Result<(), StoreError> {
-        let running = self.read((), |db, ()| Box::pin(slots_by_group(db))).await?;
-        self.fair_share().set_running(&running, now);
+        let held = self.read((), |db, ()| Box::pin(held_slots(db))).await?;
+        let weights = self.read((), |db, ()| Box::pin(weights(db))).await?;
+        self.fair_share().correct(&held, weights, now);
         Ok(())
     }
 }
 
 const LEASES: Sql = sql!(
     "
-    SELECT l.worker_id, t.group_id, CAST(coalesce(w.slots, 1) AS BIGINT) AS slots, count(*) AS leases
+    SELECT l.worker_id, t.group_id, t.creator_id, CAST(coalesce(w.slots, 1) AS BIGINT) AS slots, count(*) AS leases
     FROM lease l INNER JOIN task t ON t.id = l.task_id INNER JOIN worker w ON w.id = l.worker_id
-    GROUP BY l.worker_id, t.group_id, coalesce(w.slots, 1)"
+    GROUP BY l.worker_id, t.group_id, t.creator_id, coalesce(w.slots, 1)"
 );
 
-/// The leases of a group at a worker.
+/// The leases of a member of a group at a worker.
 struct Leases {
     worker: i64,
-    group: GroupId,
+    holder: (GroupId, UserId),
     slots: u64,
     count: u64,
 }
 
-/// The number of slots that each group holds.
-async fn slots_by_group(db: Db<'_>) -> Result<HashMap<GroupId, u64>, StoreError> {
+/// The number of slots that each member of each group holds.
+async fn held_slots(db: Db<'_>) -> Result<HeldSlots, StoreError> {
     let count = |row: &Row<'_>, column| Ok::<_, StoreError>(row.value::<i64>(column)?.unsigned_abs());
     let leases: Vec<Leases> = db
         .all(LEASES, &[], |row| {
             Ok(Leases {
                 worker: row.value("worker_id")?,
-                group: GroupId(row.value("group_id")?),
+                holder: (GroupId(row.value("group_id")?), UserId(row.value("creator_id")?)),
                 slots: count(row, "slots")?,
                 count: count(row, "leases")?,
             })
@@ -137,18 +139,29 @@ async fn slots_by_group(db: Db<'_>) -> Result<HashMap<GroupId, u64>, StoreError>
     Ok(slots_of(&leases))
 }
 
-/// A worker holds more leases than slots if it has fetched tasks in advance. Then its groups share its slots.
-fn slots_of(leases: &[Leases]) -> HashMap<GroupId, u64> {
+const WEIGHTS: Sql = sql!("SELECT id, weight FROM groups WHERE weight <> 1");
+
+/// The weights of groups other than 1.
+async fn weights(db: Db<'_>) -> Result<HashMap<GroupId, u32>, StoreError> {
+    db.all(WEIGHTS, &[], |row| {
+        let weight: i32 = row.value("weight")?;
+        Ok((GroupId(row.value("id")?), weight.unsigned_abs()))
+    })
+    .await
+}
+
+/// A worker holds more leases than slots if it has fetched tasks in advance. Then their holders share its slots.
+fn slots_of(leases: &[Leases]) -> HeldSlots {
     let mut of_workers: HashMap<i64, u64> = HashMap::new();
     for Leases { worker, count, .. } in leases {
         *of_workers.entry(*worker).or_default() += count;
     }
-    let mut of_groups: HashMap<GroupId, u64> = HashMap::new();
-    for Leases { worker, group, slots, count } in leases {
+    let mut held = HeldSlots::new();
+    for Leases { worker, holder, slots, count } in leases {
         let all = of_workers[worker].max(1);
-        *of_groups.entry(*group).or_default() += (count * (*slots).min(all)).div_ceil(all);
+        *held.entry(*holder).or_default() += (count * (*slots).min(all)).div_ceil(all);
     }
-    of_groups
+    held
 }
 
 // Assignment and completion differ most between the databases, and their speed matters.
@@ -195,9 +208,10 @@ mod tests {
 
     #[test]
     fn tasks_fetched_in_advance_hold_no_slots() {
-        let leases = |worker, group, slots, count| Leases { worker, group: GroupId(group), slots, count };
+        let holder = |group| (GroupId(group), UserId(1));
+        let leases = |worker, group, slots, count| Leases { worker, holder: holder(group), slots, count };
         let all = [leases(1, 7, 4, 2), leases(2, 7, 4, 6), leases(2, 8, 4, 2), leases(3, 8, 1, 9)];
-        assert_eq!(slots_of(&all), HashMap::from([(GroupId(7), 2 + 3), (GroupId(8), 1 + 1)]));
+        assert_eq!(slots_of(&all), HashMap::from([(holder(7), 2 + 3), (holder(8), 1 + 1)]));
         assert!(slots_of(&[]).is_empty());
     }
 }

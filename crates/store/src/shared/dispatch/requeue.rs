@@ -82,7 +82,7 @@ pub(crate) async fn requeue(
     now: Timestamp,
 ) -> Result<Changed<Uuid>, StoreError> {
     let (task, losses): (TaskId, i64) = (lost.key.task, fate.losses(lost.losses));
-    let stop_asked = lease::end(db, task).await?;
+    let ended = lease::end(db, task).await?;
     db.lock(LOCK_JOB, &[&task.0]).await?;
     // A job that writes no more tasks because of others still runs those that it wrote.
     let cut = StopCause::DependencyFailed.code();
@@ -107,10 +107,11 @@ pub(crate) async fn requeue(
     let mut counts = CountChanges::default();
     counts.add(place.job, CountChange { waiting: 1, running: -1, ..CountChange::default() });
     let mut effects = counts.write(db).await?;
+    effects.ready |= ended.is_limited;
     records::discard_attempt(db, task, lost.key.epoch, now).await?;
     follow_up::drop_pending(db, task, now).await?;
     // A stopped job has cancelled its waiting tasks already.
-    if stop_asked || place.group_is_gone || place.is_stopped {
+    if ended.stop_asked || place.group_is_gone || place.is_stopped {
         effects.keep(cancel(db, Actor::System, &CancelSelection::Ready(vec![uuid]), now).await?);
         return Ok(effects.with(uuid));
     }

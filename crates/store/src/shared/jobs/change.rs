@@ -31,6 +31,10 @@ pub(super) async fn change(
     if !rights::may(db, by, job.group, Action::ManageTasks).await? {
         return Ok(Changed::nothing(false));
     }
+    let bound = rights::priority_bound(db, by, job.group).await?;
+    if bound.is_some_and(|most| change.priority.is_some_and(|wanted| wanted > most.max(job.priority))) {
+        return Ok(Changed::nothing(false));
+    }
     let now = now.unix_micros();
     if let Some(paused) = change.paused {
         db.run_one(SET_PAUSED, &[&id.0, &paused, &now]).await?;

@@ -1,6 +1,6 @@
 //! The rows of new jobs.
 
-use mitosis_domain::ids::{JobId, TaskId, UserId};
+use mitosis_domain::ids::{JobId, LimitSetId, TaskId, UserId};
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::job::{NeedKind, StopCause};
 
@@ -18,6 +18,7 @@ pub(super) struct JobRow<'a> {
     pub(super) creator: UserId,
     pub(super) key: Option<&'a str>,
     pub(super) job: &'a NewJob,
+    pub(super) limits: Option<LimitSetId>,
     pub(super) first_id: TaskId,
     pub(super) first_number: i64,
     pub(super) written: u64,
@@ -51,7 +52,7 @@ impl JobRow<'_> {
     /// The slot of the task at a position from 0.
     pub(super) fn slot(&self, at: i64) -> Slot {
         let reserved = Some((TaskId(self.first_id.0 + at), self.id));
-        Slot { reserved, ..Slot::single(self.first_number + at) }
+        Slot { reserved, limits: self.limits, ..Slot::single(self.first_number + at) }
     }
 }
 
@@ -84,14 +85,14 @@ const INSERT_JOB: Sql = sql!(
     postgres: "
     INSERT INTO job (id, group_id, creator_id, name, labels, priority, blueprint, size, first_id, first_number,
                      written, paused, stop_cause, stop_job_id, unmet, start_after, expires_at, max_running,
-                     max_failures, created_at, updated_at, retry, submission_key)
+                     max_failures, created_at, updated_at, retry, submission_key, limits, limit_set_id)
     OVERRIDING SYSTEM VALUE
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20, $21, $22)",
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20, $21, $22, $23, $24)",
     sqlite: "
     INSERT INTO job (id, group_id, creator_id, name, labels, priority, blueprint, size, first_id, first_number,
                      written, paused, stop_cause, stop_job_id, unmet, start_after, expires_at, max_running,
-                     max_failures, created_at, updated_at, retry, submission_key)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?20, ?21, ?22)",
+                     max_failures, created_at, updated_at, retry, submission_key, limits, limit_set_id)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?20, ?21, ?22, ?23, ?24)",
 );
 
 /// Inserts jobs with their dependencies.
@@ -108,7 +109,7 @@ pub(super) async fn jobs(db: Db<'_>, rows: &[JobRow<'_>], now: Timestamp) -> Res
 }
 
 async fn insert(db: Db<'_>, row: &JobRow<'_>, now: Timestamp) -> Result<(), StoreError> {
-    let JobRow { id, creator, key, job, first_id, first_number, written, dependencies } = row;
+    let JobRow { id, creator, key, job, limits, first_id, first_number, written, dependencies } = row;
     let failed = dependencies.iter().find(|dependency| dependency.status == Status::Failed);
     let is_unmet = |need: &&Dependency| need.status != Status::Met && need.kind != NeedKind::Each;
     let unmet = dependencies.iter().filter(is_unmet).count();
@@ -137,6 +138,8 @@ async fn insert(db: Db<'_>, row: &JobRow<'_>, now: Timestamp) -> Result<(), Stor
         &now.unix_micros(),
         &job.retry.as_ref().map(Json),
         key,
+        &(!job.limits.is_empty()).then_some(Json(&job.limits)),
+        &limits.map(|set| set.0),
     ];
     db.run_one(INSERT_JOB, params).await?;
     Ok(())

@@ -56,7 +56,7 @@ macro_rules! select_job {
             "
     SELECT j.id, j.group_id, g.name AS group_name, j.creator_id, u.username AS creator, j.name, j.labels, j.priority,
            j.size, j.first_id, j.first_number, j.written, j.paused, j.skipped, j.stop_cause, j.stop_job_id, j.unmet,
-           j.start_after, j.expires_at, j.max_running, j.max_failures, j.retry, j.created_at, j.ended_at,
+           j.start_after, j.expires_at, j.max_running, j.max_failures, j.retry, j.limits, j.created_at, j.ended_at,
            EXISTS (SELECT 1 FROM job_dependency x WHERE x.job_id = j.id AND x.kind = 2 AND NOT x.met) AS is_element_wise, ",
             counts!(),
             "
@@ -144,6 +144,7 @@ fn read(row: &Row<'_>) -> Result<Job, StoreError> {
         is_element_wise: row.value("is_element_wise")?,
         options: read_options(row)?,
         retry: row.optional_json("retry")?,
+        limits: row.optional_json("limits")?.unwrap_or_default(),
         created_at: row.time("created_at")?,
         ended_at: row.optional_time("ended_at")?,
     })

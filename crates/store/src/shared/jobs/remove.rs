@@ -8,7 +8,7 @@ use super::super::retention;
 use super::super::rights;
 use super::steps;
 use crate::StoreError;
-use crate::db::{Db, List, Params, Sql, only, sql};
+use crate::db::{Db, List, Params, Row, Sql, only, sql};
 use crate::enum_codes::row_count;
 use crate::ops::Actor;
 use crate::ops::jobs::{JOB_BATCH, JobRemoval};
@@ -84,30 +84,59 @@ pub(super) async fn remove(
 const JOBS_AFTER: Sql = sql!("SELECT id FROM job WHERE id > $1 ORDER BY id LIMIT $2");
 
 /// A job that is being changed is left for the next walk.
-const WITHOUT_TASKS: Sql = sql!(
+const OLD: Sql = sql!(
     "
-    SELECT j.id FROM job j
-    WHERE j.id = ANY($1) AND j.ended_at < $2 AND NOT EXISTS (
-        SELECT 1 FROM task t WHERE t.id BETWEEN j.first_id AND j.first_id + j.size - 1 AND t.job_id = j.id)
-    ORDER BY j.id FOR UPDATE OF j SKIP LOCKED"
+    SELECT id, first_id, first_id + size - 1 AS last_id FROM job
+    WHERE id = ANY($1) AND ended_at < $2 ORDER BY id FOR UPDATE SKIP LOCKED"
 );
 
-/// Deletes those of the next jobs that ended before a time and have no task left.
+/// A job to delete, with the ids of its first and its last task.
+struct Old {
+    id: i64,
+    first: i64,
+    last: i64,
+}
+
+fn read_old(row: &Row<'_>) -> Result<Old, StoreError> {
+    Ok(Old { id: row.value("id")?, first: row.value("first_id")?, last: row.value("last_id")? })
+}
+
+/// Deletes those of the next jobs that ended before a time, with at most as many tasks. A job of which a task is needed
+/// stays.
 pub(crate) async fn delete_ended(
     db: Db<'_>,
     ended_before: Timestamp,
     after: i64,
     limit: u32,
+    now: Timestamp,
 ) -> Result<DeletedJobs, StoreError> {
     let examined: Vec<i64> = db.all(JOBS_AFTER, &[&after, &i64::from(limit)], only).await?;
     let params: Params<'_> = &[&List(&examined), &ended_before.unix_micros()];
-    let old: Vec<i64> = db.all(WITHOUT_TASKS, params, only).await?;
-    if !old.is_empty() {
-        delete(db, &old).await?;
-    }
+    let old: Vec<Old> = db.all(OLD, params, read_old).await?;
     let last = examined.last().copied().map(JobId);
     let next = last.filter(|_| examined.len() == usize::try_from(limit).unwrap_or(usize::MAX));
-    Ok(DeletedJobs { jobs: old.len() as u64, next })
+    let (mut gone, mut deleted) = (Vec::new(), DeletedJobs { next, ..DeletedJobs::default() });
+    for Old { id, first, last } in old {
+        let most = i64::from(limit) - row_count(deleted.tasks);
+        let found: Vec<i64> = db.all(FIRST_TASKS, &[&first, &last, &(most + 1)], only).await?;
+        let some = &found[..found.len().min(usize::try_from(most).unwrap_or(0))];
+        let of_job = retention::delete_unneeded(db, some, ended_before, now).await?;
+        deleted.tasks += of_job.tasks;
+        deleted.freed += of_job.freed;
+        match of_job.tasks == some.len() as u64 {
+            true if some.len() < found.len() => {
+                // The next round continues with this job.
+                deleted.next = Some(JobId(id - 1));
+                break;
+            }
+            true => gone.push(id),
+            false => {}
+        }
+    }
+    if !gone.is_empty() {
+        delete(db, &gone).await?;
+    }
+    Ok(DeletedJobs { jobs: gone.len() as u64, ..deleted })
 }
 
 #[cfg(test)]
@@ -119,6 +148,7 @@ mod tests {
     fn sqlite_looks_for_tasks_by_their_ids() {
         assert_searches(IS_NEEDED, &["x", "d"]);
         assert_searches(JOBS_AFTER, &["job"]);
-        assert_searches(WITHOUT_TASKS, &["j", "t"]);
+        assert_searches(OLD, &["job"]);
+        assert_searches(FIRST_TASKS, &["task"]);
     }
 }

@@ -1,7 +1,7 @@
 //! The steps of a job that a coordinator plans. Each checks its condition again, while it holds the row of the job.
 
 use mitosis_domain::failpoints;
-use mitosis_domain::ids::{GroupId, JobId, TaskId, UserId};
+use mitosis_domain::ids::{GroupId, JobId, LimitSetId, TaskId, UserId};
 use mitosis_domain::index_set::IndexSet;
 use mitosis_domain::job_plan::WrittenCounts;
 use mitosis_protocol::admin::AccountState;
@@ -39,6 +39,7 @@ pub(super) struct Locked {
     pub(super) max_running: Option<i64>,
     /// The number of jobs of which each task needs one.
     pub(super) element_needs: i64,
+    pub(super) limits: Option<LimitSetId>,
     pub(super) has_ended: bool,
     pub(super) group_is_gone: bool,
 }
@@ -47,7 +48,7 @@ pub(super) struct Locked {
 const LOCK: Sql = sql!(
     "
     SELECT j.group_id, j.creator_id, j.size, j.first_id, j.first_number, j.written, j.priority, j.skipped, j.paused, j.stop_cause,
-           j.unmet, j.start_after, j.max_running, j.ended_at IS NOT NULL AS has_ended, g.state = $2 AS group_is_gone,
+           j.unmet, j.start_after, j.max_running, j.limit_set_id, j.ended_at IS NOT NULL AS has_ended, g.state = $2 AS group_is_gone,
            (SELECT count(*) FROM job_dependency x WHERE x.job_id = j.id AND x.kind = 2) AS element_needs
     FROM job j INNER JOIN groups g ON g.id = j.group_id
     WHERE j.id = $1 FOR UPDATE OF j FOR KEY SHARE OF g"
@@ -71,6 +72,7 @@ pub(super) async fn lock(db: Db<'_>, id: JobId) -> Result<Option<Locked>, StoreE
             start_after: row.optional_time("start_after")?,
             max_running: row.value("max_running")?,
             element_needs: row.value("element_needs")?,
+            limits: row.value::<Option<_>>("limit_set_id")?.map(LimitSetId),
             has_ended: row.value("has_ended")?,
             group_is_gone: row.value("group_is_gone")?,
         })
@@ -107,7 +109,7 @@ impl Locked {
 
     fn slot(&self, id: JobId, position: i64) -> Slot {
         let reserved = Some((TaskId(self.first_id + position), id));
-        Slot { reserved, ..Slot::single(self.first_number + position) }
+        Slot { reserved, limits: self.limits, ..Slot::single(self.first_number + position) }
     }
 }
 

@@ -8,6 +8,7 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::job::{NeedKind, NeededJob};
 use uuid::Uuid;
 
+use super::super::limits::UsedLimits;
 use super::super::rights;
 use super::super::tasks::insert::{NewRow, draw_all_numbers, insert_ready};
 use super::super::tasks::submit::{Reserved, delete_key, reserve_key, store_ids};
@@ -94,17 +95,29 @@ pub(crate) async fn accept(
     let Some(mut numbers) = draw_all_numbers(db, creator, sizes).await? else {
         return Ok(Changed::nothing(JobSubmission::Denied));
     };
+    let too_high = jobs.iter().find_map(|new| numbers[&new.job.group].refuse(new.job.priority));
+    let uses = || jobs.iter().map(|new| (new.job.group, &new.job.limits[..]));
+    let sets = match too_high {
+        Some(refusal) => Err(refusal),
+        None => UsedLimits::lock(db, uses()).await?.sets(db, uses()).await?,
+    };
+    let sets = match sets {
+        Ok(sets) => sets,
+        Err(refusal) => return Ok(Changed::nothing(JobSubmission::Refused(refusal))),
+    };
     let total: u64 = jobs.iter().map(|new| new.job.size).sum();
     let mut next_id = insert::reserve_ids(db, signed(total)).await?;
     let ids = insert::draw_job_ids(db, jobs.len()).await?;
     let mut rows = Vec::with_capacity(jobs.len());
-    for (new, id) in jobs.iter().zip(&ids) {
+    for ((new, id), limits) in jobs.iter().zip(&ids).zip(sets) {
         let number = numbers.get_mut(&new.job.group).expect("every group has numbers");
+        let number = &mut number.first;
         let row = JobRow {
             id: *id,
             creator,
             key,
             job: &new.job,
+            limits,
             first_id: TaskId(next_id),
             first_number: *number,
             written: new.rows.len() as u64,

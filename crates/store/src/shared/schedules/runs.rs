@@ -79,7 +79,7 @@ pub(super) async fn handle(
                 Attempted::Running(jobs) => return Ok(Changed::nothing(DueOutcome::Running(jobs))),
                 Attempted::Gone => return moved,
                 Attempted::Skipped(reason) => leave_out(&mut handled, RunOutcome::Skipped, &reason),
-                Attempted::Refused => leave_out(&mut handled, RunOutcome::Refused, REFUSED),
+                Attempted::Refused(reason) => leave_out(&mut handled, RunOutcome::Refused, &reason),
                 Attempted::Submitted(submitted) => handled.job = Some(effects.keep(submitted).0),
             }
         }
@@ -117,7 +117,8 @@ enum Attempted {
     Submitted(Changed<JobId>),
     /// Others have not ended: why nothing was submitted.
     Skipped(String),
-    Refused,
+    /// The creator may not submit it: why.
+    Refused(String),
     /// The caller has to cancel these first.
     Running(Vec<JobId>),
     /// A job that had not ended is gone by now: the attempt has to be repeated.
@@ -134,7 +135,7 @@ async fn submit_after_others(
 ) -> Result<Attempted, StoreError> {
     // A creator without rights does not see the other jobs.
     if !rights::may(db, Actor::User(schedule.creator), schedule.group, Right::Submit).await? {
-        return Ok(Attempted::Refused);
+        return Ok(Attempted::Refused(REFUSED.to_owned()));
     }
     let active = active(db, id).await?;
     match (schedule.overlap, &active[..]) {
@@ -173,6 +174,7 @@ async fn submit(
     let id = match submission.value() {
         JobSubmission::Accepted(ids) => ids.first().copied(),
         JobSubmission::UnknownJob(_) => return Ok(Attempted::Gone),
+        JobSubmission::Refused(refusal) => return Ok(Attempted::Refused(refusal.to_string())),
         JobSubmission::Denied
         | JobSubmission::KeyReused
         | JobSubmission::Replayed(_)
@@ -180,7 +182,8 @@ async fn submit(
         | JobSubmission::UnequalLengths { .. }
         | JobSubmission::SeveralTasks { .. } => None,
     };
-    Ok(id.map_or(Attempted::Refused, |id| Attempted::Submitted(submission.map(|_| id))))
+    let refused = || Attempted::Refused(REFUSED.to_owned());
+    Ok(id.map_or_else(refused, |id| Attempted::Submitted(submission.map(|_| id))))
 }
 
 const ACTIVE: Sql = sql!(
@@ -212,8 +215,12 @@ pub(super) async fn run_now(
             run.job = Some(submitted.value().0);
             submitted.map(RequestedRun::Submitted)
         }
-        _ => {
-            leave_out(&mut run, RunOutcome::Refused, REFUSED);
+        attempted => {
+            let reason = match attempted {
+                Attempted::Refused(reason) => reason,
+                _ => REFUSED.to_owned(),
+            };
+            leave_out(&mut run, RunOutcome::Refused, &reason);
             Changed::nothing(RequestedRun::CreatorRefused)
         }
     };

@@ -73,10 +73,16 @@ pub(super) async fn change(
         return Ok(Changed::nothing(false));
     }
     let lane = match &change.tags {
-        Some(tags) => intern::lane(db, task.group, tags).await?.0,
+        Some(tags) => intern::Lane::read(db, task.lane).await?.with_tags(tags.clone()).id(db).await?.0,
         None => task.lane,
     };
-    let priority = change.priority.unwrap_or(task.priority);
+    let priority = match change.priority {
+        // The legacy protocol has no bounds, so its clients don't expect a refusal.
+        Some(wanted) => rights::priority_bound(db, actor, task.group)
+            .await?
+            .map_or(wanted, |most| wanted.min(most.max(task.priority))),
+        None => task.priority,
+    };
     let spec = change.spec.as_ref().map(Json);
     let limit = change.spec.as_ref().and_then(silence_limit);
     let params: Params<'_> = &[

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mitosis_domain::ids::{GroupId, JobId, LaneId, TaskId, UserId};
+use mitosis_domain::ids::{GroupId, JobId, LaneId, LimitSetId, TaskId, UserId};
 use mitosis_domain::permission::Action;
 use mitosis_domain::timeout::Timeout;
 use mitosis_protocol::admin::AccountState;
-use mitosis_protocol::{TaskSpec, Timestamp};
+use mitosis_protocol::{Role, TaskSpec, Timestamp};
 use uuid::Uuid;
 
 use crate::db::{Db, List, Params, Sql, sql, to_json};
 use crate::enum_codes::{Code, silence_limit};
+use crate::ops::jobs::Refusal;
 use crate::ops::tasks::NewTask;
 use crate::{StoreError, postgres, references, sqlite};
 
@@ -68,6 +69,11 @@ impl NewRow {
         })
     }
 
+    /// What the tasks of its lane have in common.
+    pub(crate) fn lane_key(&self, creator: UserId, limits: Option<LimitSetId>) -> LaneKey<'_> {
+        LaneKey { group: self.group, tags: &self.tags, creator, limits }
+    }
+
     /// Converts many tasks before the transaction begins, so that the writer has nothing else to do than write.
     pub(crate) async fn of_all(tasks: &[NewTask]) -> Result<Vec<Self>, StoreError> {
         let mut rows: Vec<Self> = Vec::with_capacity(tasks.len());
@@ -89,7 +95,8 @@ pub(crate) struct Origin {
     pub(crate) upstream: Option<Uuid>,
 }
 
-/// The number of a new task within its group, and the id that was reserved for it as a task of a job.
+/// The number of a new task within its group, and for a task of a job the id that was reserved for it and the limits that it
+/// uses.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slot {
     pub(crate) number: i64,
@@ -98,17 +105,35 @@ pub(crate) struct Slot {
     pub(crate) blocked: i64,
     /// Whether it waits for a coordinator that releases it.
     pub(crate) held: bool,
+    pub(crate) limits: Option<LimitSetId>,
 }
 
 impl Slot {
     /// A task that belongs to no job, and gets the next id.
     pub(crate) const fn single(number: i64) -> Self {
-        Self { number, reserved: None, blocked: 0, held: false }
+        Self { number, reserved: None, blocked: 0, held: false, limits: None }
     }
 
     /// The job of the task.
     pub(crate) fn job(&self) -> Option<i64> {
         self.reserved.map(|(_, job)| job.0)
+    }
+}
+
+/// What the tasks of a lane have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LaneKey<'a> {
+    pub(crate) group: GroupId,
+    /// In their canonical JSON form.
+    pub(crate) tags: &'a str,
+    pub(crate) creator: UserId,
+    pub(crate) limits: Option<LimitSetId>,
+}
+
+impl LaneKey<'_> {
+    /// The set of limits as it is stored in a lane.
+    pub(crate) fn stored_limits(&self) -> i64 {
+        self.limits.map_or(0, |set| set.0)
     }
 }
 
@@ -127,30 +152,64 @@ const DRAW_NUMBERS: Sql = sql!(
       AND EXISTS (
           SELECT 1 FROM membership m INNER JOIN users u ON u.id = m.user_id
           WHERE m.group_id = $1 AND m.user_id = $3 AND m.role >= $4 AND u.state = $6)
-    RETURNING task_count"
+    RETURNING task_count,
+        CASE WHEN write_priority IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM membership m WHERE m.group_id = $1 AND m.user_id = $3 AND m.role >= $7)
+        THEN write_priority END AS most_priority"
 );
 
-/// Draws numbers of a group; returns the first, or none if the creator may not submit to it. That requires a
+/// Numbers that were drawn for new tasks of a group.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Drawn {
+    /// The first number.
+    pub(crate) first: i64,
+    /// The largest priority that the creator may use; none without a bound.
+    most_priority: Option<i32>,
+}
+
+impl Drawn {
+    /// Takes the next number.
+    pub(crate) fn next(&mut self) -> i64 {
+        self.first += 1;
+        self.first - 1
+    }
+
+    /// The priority that the creator may use instead of one.
+    pub(crate) fn clamp(&self, priority: i32) -> i32 {
+        self.most_priority.map_or(priority, |most| priority.min(most))
+    }
+
+    /// The refusal of a priority that the creator may not use.
+    pub(crate) fn refuse(&self, priority: i32) -> Option<Refusal> {
+        let most = self.clamp(priority);
+        (most < priority).then_some(Refusal::PriorityTooHigh { priority, most })
+    }
+}
+
+/// Draws numbers of a group; returns none if the creator may not submit to it. That requires a
 /// member with Write whose account is active.
 pub(crate) async fn draw_numbers(
     db: Db<'_>,
     creator: UserId,
     group: GroupId,
     count: i64,
-) -> Result<Option<i64>, StoreError> {
+) -> Result<Option<Drawn>, StoreError> {
     let least = Action::Submit.least_role().code();
     let (deleted, active) = (AccountState::Deleted.code(), AccountState::Active.code());
-    let params: Params<'_> = &[&group.0, &count, &creator.0, &least, &deleted, &active];
-    db.optional(DRAW_NUMBERS, params, |row| Ok(row.get::<i64>(0)? - count + 1)).await
+    let params: Params<'_> = &[&group.0, &count, &creator.0, &least, &deleted, &active, &Role::Admin.code()];
+    db.optional(DRAW_NUMBERS, params, |row| {
+        Ok(Drawn { first: row.get::<i64>(0)? - count + 1, most_priority: row.get(1)? })
+    })
+    .await
 }
 
-/// Draws the numbers of each group at once; returns the first number of each, or nothing if the creator may not submit
+/// Draws the numbers of each group at once; returns those of each, or nothing if the creator may not submit
 /// to one of them. The order of the groups prevents deadlocks.
 pub(crate) async fn draw_all_numbers(
     db: Db<'_>,
     creator: UserId,
     counts: impl IntoIterator<Item = (GroupId, i64)>,
-) -> Result<Option<BTreeMap<GroupId, i64>>, StoreError> {
+) -> Result<Option<BTreeMap<GroupId, Drawn>>, StoreError> {
     let mut totals: BTreeMap<GroupId, i64> = BTreeMap::new();
     for (group, count) in counts {
         *totals.entry(group).or_default() += count;

@@ -2,23 +2,64 @@
 
 use std::collections::BTreeSet;
 
-use mitosis_domain::ids::{GroupId, LaneId};
+use mitosis_domain::ids::{GroupId, LaneId, LimitSetId, UserId};
 use mitosis_domain::tags::TagSet;
 
-use crate::db::{Db, to_json};
+use super::insert::LaneKey;
+use crate::db::{Db, Sql, sql, to_json};
 use crate::sqlite::tasks::intern::Interned;
 use crate::{StoreError, postgres};
 
-/// The lane of a tag set within a group.
-pub(super) async fn lane(db: Db<'_>, group: GroupId, tags: &TagSet) -> Result<LaneId, StoreError> {
-    let tags = to_json(tags)?;
-    match db {
-        Db::Postgres(db) => {
-            let wanted = BTreeSet::from([(group, tags.as_str())]);
-            let lanes = postgres::tasks::intern::lanes(db, &wanted).await?;
-            Ok(LaneId(lanes[&(group, tags.as_str())]))
+const LANE: Sql = sql!(
+    "
+    SELECT lane.group_id, lane.creator_id, lane.limit_set_id, tag_set.tags
+    FROM lane INNER JOIN tag_set ON tag_set.id = lane.tag_set_id WHERE lane.id = $1"
+);
+
+/// What the tasks of a lane have in common.
+#[derive(Debug, Clone)]
+pub(super) struct Lane {
+    group: GroupId,
+    creator: UserId,
+    limits: Option<LimitSetId>,
+    tags: TagSet,
+}
+
+impl Lane {
+    /// Reads an existing lane.
+    pub(super) async fn read(db: Db<'_>, id: i64) -> Result<Self, StoreError> {
+        db.one(LANE, &[&id], |row| {
+            Ok(Self {
+                group: GroupId(row.value("group_id")?),
+                creator: UserId(row.value("creator_id")?),
+                limits: Some(LimitSetId(row.value("limit_set_id")?)).filter(|set| set.0 != 0),
+                tags: row.tag_set("tags")?,
+            })
+        })
+        .await
+    }
+
+    /// The same for tasks of another creator.
+    pub(super) fn of(self, creator: UserId) -> Self {
+        Self { creator, ..self }
+    }
+
+    /// The same for tasks with other tags.
+    pub(super) fn with_tags(self, tags: TagSet) -> Self {
+        Self { tags, ..self }
+    }
+
+    /// The lane of such tasks.
+    pub(super) async fn id(&self, db: Db<'_>) -> Result<LaneId, StoreError> {
+        let tags = to_json(&self.tags)?;
+        let key = LaneKey { group: self.group, tags: &tags, creator: self.creator, limits: self.limits };
+        match db {
+            Db::Postgres(db) => {
+                let lanes = postgres::tasks::intern::lanes(db, &BTreeSet::from([key])).await?;
+                Ok(LaneId(lanes[&key]))
+            }
+            Db::Sqlite(db) => Interned::default().lane(db, key),
         }
-        Db::Sqlite(db) => Interned::default().lane(db, group, &tags),
     }
 }
 

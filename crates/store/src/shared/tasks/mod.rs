@@ -10,7 +10,7 @@ mod labels;
 mod outcomes;
 mod query;
 mod queue_depth;
-mod repeat;
+pub(crate) mod repeat;
 mod stop;
 pub(crate) mod submit;
 

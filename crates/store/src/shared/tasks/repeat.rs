@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use mitosis_domain::ids::{GroupId, UserId};
+use mitosis_domain::ids::{GroupId, LaneId, UserId};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
-use super::insert::draw_numbers;
+use super::insert::{Drawn, draw_numbers};
+use super::intern;
 use super::submit::{self, Reserved};
 use crate::db::{Db, List, Params, Sql, sql};
 use crate::enum_codes::Code;
@@ -22,7 +23,7 @@ const LOCK_ORIGINALS: &str = "SELECT 1 FROM task WHERE uuid = ANY($1) ORDER BY i
 
 const FIND_REPEATABLE: Sql = sql!(
     "
-    SELECT t.id, t.uuid, t.group_id
+    SELECT t.id, t.uuid, t.group_id, t.lane_id, t.creator_id, t.priority
     FROM task t INNER JOIN done d ON d.task_id = t.id
     WHERE t.uuid = ANY($1::uuid[]) AND ($2 OR NOT EXISTS (SELECT 1 FROM task r WHERE r.repeats_uuid = t.uuid))
       AND EXISTS (SELECT 1 FROM membership m
@@ -40,6 +41,17 @@ struct Original {
     id: i64,
     uuid: Uuid,
     group: GroupId,
+    creator: UserId,
+    lane: i64,
+    priority: i32,
+}
+
+/// An original, with what its repetition does not copy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Copied {
+    pub(crate) original: i64,
+    pub(crate) lane: LaneId,
+    pub(crate) priority: i32,
 }
 
 /// Inserts the repetitions as Ready, unless the key was used before.
@@ -88,16 +100,18 @@ async fn repeat_all(
                 id: row.value("id")?,
                 uuid: row.value("uuid")?,
                 group: GroupId(row.value("group_id")?),
+                creator: UserId(row.value("creator_id")?),
+                lane: row.value("lane_id")?,
+                priority: row.value("priority")?,
             })
         })
         .await?;
     let mut numbers = reserve_numbers(db, creator, &originals).await?;
     originals.retain(|original| numbers.contains_key(&original.group));
-    let mut next_number = |group: GroupId| {
-        let next = numbers.get_mut(&group).expect("every group has numbers");
-        *next += 1;
-        *next - 1
-    };
+    for original in &mut originals {
+        original.priority = numbers[&original.group].clamp(original.priority);
+    }
+    let mut next_number = |group: GroupId| numbers.get_mut(&group).expect("every group has numbers").next();
     let repeated: Vec<Repeated> = originals
         .iter()
         .map(|original| Repeated {
@@ -114,7 +128,7 @@ async fn reserve_numbers(
     db: Db<'_>,
     creator: UserId,
     originals: &[Original],
-) -> Result<BTreeMap<GroupId, i64>, StoreError> {
+) -> Result<BTreeMap<GroupId, Drawn>, StoreError> {
     let mut counts: BTreeMap<GroupId, i64> = BTreeMap::new();
     for original in originals {
         *counts.entry(original.group).or_default() += 1;
@@ -135,12 +149,27 @@ async fn insert(
     repeated: &[Repeated],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let of: Vec<i64> = originals.iter().map(|original| original.id).collect();
     let new: Vec<TaskIds> = repeated.iter().map(|repeated| repeated.ids).collect();
+    let of = lanes_for(db, creator, originals).await?;
     match db {
         Db::Postgres(db) => postgres::tasks::repeat::insert(db, creator, &of, &new, now).await,
         Db::Sqlite(db) => sqlite::tasks::repeat::insert(db, creator, &of, &new, now),
     }
+}
+
+/// The originals, each with the lane of its repetition: that of the original, or one like it for another creator.
+async fn lanes_for(db: Db<'_>, creator: UserId, originals: &[Original]) -> Result<Vec<Copied>, StoreError> {
+    let (mut lanes, mut of) = (HashMap::new(), Vec::with_capacity(originals.len()));
+    for original in originals {
+        let lane = match lanes.get(&original.lane) {
+            Some(lane) => *lane,
+            None if original.creator == creator => LaneId(original.lane),
+            None => intern::Lane::read(db, original.lane).await?.of(creator).id(db).await?,
+        };
+        lanes.insert(original.lane, lane);
+        of.push(Copied { original: original.id, lane, priority: original.priority });
+    }
+    Ok(of)
 }
 
 const FIND_REPEATED: Sql = sql!("SELECT uuid, repeats_uuid FROM task WHERE uuid = ANY($1::uuid[])");

@@ -1,6 +1,6 @@
 //! Submission of tasks, all or none.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mitosis_domain::failpoints;
 use mitosis_domain::ids::{GroupId, UserId};
@@ -8,7 +8,7 @@ use mitosis_protocol::Timestamp;
 use uuid::Uuid;
 
 use super::super::rights;
-use super::insert::{NewRow, Slot, draw_all_numbers, insert_ready};
+use super::insert::{Drawn, NewRow, Slot, draw_all_numbers, insert_ready};
 use crate::StoreError;
 use crate::db::{Db, Json, Params, Sql, sql};
 use crate::ops::tasks::{IdempotencyKey, Submission, TaskIds};
@@ -188,13 +188,20 @@ async fn insert_all(
 ) -> Result<Option<Vec<TaskIds>>, StoreError> {
     let counts = rows.iter().map(|row| (row.group, 1));
     let Some(mut numbers) = draw_all_numbers(db, creator, counts).await? else { return Ok(None) };
-    let mut next_number = |group: GroupId| {
-        let next = numbers.get_mut(&group).expect("every group of the batch has numbers");
-        *next += 1;
-        *next - 1
-    };
+    let clamped = clamp_priorities(rows, &numbers);
+    let rows = clamped.as_deref().unwrap_or(rows);
+    let mut next_number =
+        |group: GroupId| numbers.get_mut(&group).expect("every group of the batch has numbers").next();
     let numbers: Vec<i64> = rows.iter().map(|row| next_number(row.group)).collect();
     let slots: Vec<Slot> = numbers.iter().copied().map(Slot::single).collect();
     insert_ready(db, creator, rows, &slots, now).await?;
     Ok(Some(rows.iter().zip(numbers).map(|(row, number)| TaskIds { uuid: row.uuid, number }).collect()))
+}
+
+/// The tasks with priorities that the creator may use, if some are larger: the legacy protocol has no bounds, so its clients
+/// don't expect a refusal.
+fn clamp_priorities(rows: &[NewRow], numbers: &BTreeMap<GroupId, Drawn>) -> Option<Vec<NewRow>> {
+    let clamped = |row: &NewRow| numbers[&row.group].clamp(row.priority);
+    let is_too_high = rows.iter().any(|row| clamped(row) < row.priority);
+    is_too_high.then(|| rows.iter().map(|row| NewRow { priority: clamped(row), ..row.clone() }).collect())
 }

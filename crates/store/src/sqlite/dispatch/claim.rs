@@ -20,7 +20,7 @@ use crate::fairness::SharedFairShare;
 use crate::ops::dispatch::{Assignment, Claim, Work};
 use crate::ops::jobs::CountChange;
 use crate::ops::{Changed, Effects};
-use crate::shared::dispatch::ready::{Ready, select_ready};
+use crate::shared::dispatch::ready::{Queues, Ready};
 use crate::shared::dispatch::{assignment, lease};
 use crate::shared::jobs::counts::CountChanges;
 use crate::shared::tasks::get;
@@ -73,9 +73,8 @@ pub(crate) fn claim_or_resume(
     if participant.worker.state == WorkerState::GracefulShutdown {
         return Ok(Changed::nothing(Claim::Stopping));
     }
-    let Some(first) =
-        finish(select_ready(db.into(), shares, &participant.eligibility, 1, at.now))?.into_iter().next()
-    else {
+    let mut queues = finish(Queues::read(db.into(), &[&participant.eligibility]))?;
+    let Some(first) = finish(queues.select(db.into(), shares, 0, 1, at.now))?.into_iter().next() else {
         return Ok(Changed::nothing(Claim::NoTask));
     };
     let work = assign(db, worker, first, token, at)?;
@@ -91,8 +90,9 @@ const DEQUEUE: &str = "
     DELETE FROM ready WHERE lane_id = ?1 AND held = FALSE AND neg_priority = ?2 AND task_id = ?3";
 
 const INSERT_LEASE: &str = "
-    INSERT INTO lease (task_id, worker_id, epoch, token, losses, claimed_at, overdue_at, updated_at, lost_after)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6, ?8)";
+    INSERT INTO lease (task_id, worker_id, epoch, token, losses, claimed_at, overdue_at, updated_at, lost_after,
+                       limit_set_id)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6, ?8, ?9)";
 
 const LIMITS_OF_TASK: &str = "SELECT timeout_seconds, lost_after FROM task WHERE id = ?1";
 
@@ -109,7 +109,7 @@ pub(super) fn assign(
     token: LeaseToken,
     at: Moment,
 ) -> Result<Work, StoreError> {
-    let Ready { neg_priority, task, lane, epoch, losses } = ready;
+    let Ready { neg_priority, task, lane, limits, epoch, losses, .. } = ready;
     db.run_one(DEQUEUE, params![lane.0, neg_priority, task.0])?;
     failpoints::point("claim.lease:before");
     let (timeout, lost_after) = db.one(LIMITS_OF_TASK, [task.0], |row| {
@@ -125,7 +125,8 @@ pub(super) fn assign(
             losses,
             at.now.unix_micros(),
             overdue_at(at.lease, timeout).micros(),
-            lost_after
+            lost_after,
+            limits.map(|set| set.0),
         ],
     )?;
     failpoints::point("claim.lease:after");

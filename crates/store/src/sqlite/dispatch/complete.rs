@@ -1,7 +1,7 @@
 //! The end of a task: the result, its artifacts and its follow-up become visible together.
 
 use mitosis_domain::failpoints;
-use mitosis_domain::ids::{GroupId, JobId, WorkerId};
+use mitosis_domain::ids::{GroupId, JobId, UserId, WorkerId};
 use mitosis_domain::task::{ExecEnd, outcome};
 use mitosis_protocol::job::TaskOutcome;
 use mitosis_protocol::{ResultWarning, TaskResult, Timestamp};
@@ -74,7 +74,7 @@ pub(super) struct AttemptEnd<'a> {
 }
 
 const ENDED_TASK: &str = "
-    SELECT uuid, job_id, group_id,
+    SELECT uuid, job_id, group_id, creator_id,
         EXISTS (SELECT 1 FROM job_dependency x WHERE x.needed_id = task.job_id AND x.kind = 2) AS is_needed
     FROM task WHERE id = ?1";
 
@@ -82,6 +82,7 @@ const ENDED_TASK: &str = "
 pub(super) struct EndedTask {
     pub(super) uuid: Uuid,
     pub(super) group: GroupId,
+    pub(super) creator: UserId,
     /// Whether the task has another attempt; to be applied once everything else is stored.
     pub(super) retries: Retries,
     /// The end of the task, if others need it.
@@ -102,18 +103,18 @@ pub(super) fn end(
     let outcome = outcome(end, result);
     // A request to stop that comes after the end has no effect.
     failpoints::point("complete.delete:before");
-    let _stop_asked = finish(lease::end(db.into(), lease.key.task))?;
+    let ended_lease = finish(lease::end(db.into(), lease.key.task))?;
     failpoints::point("complete.delete:after");
     insert_done(db, lease, reporter, end, ended, now)?;
     finish(records::publish_attempt(db.into(), lease.key.task, lease.key.epoch, now))?;
-    let (uuid, job, group, is_needed) = db.one(ENDED_TASK, [lease.key.task.0], |row| {
+    let (uuid, job, group, creator, is_needed) = db.one(ENDED_TASK, [lease.key.task.0], |row| {
         let job = row.get::<Option<i64>>(1)?.map(JobId);
-        Ok((row.get::<Uuid>(0)?, job, GroupId(row.get(2)?), row.get::<bool>(3)?))
+        Ok((row.get::<Uuid>(0)?, job, GroupId(row.get(2)?), UserId(row.get(3)?), row.get::<bool>(4)?))
     })?;
     counts.add(job, CountChange { running: -1, ..CountChange::ended(outcome, 1) });
     let failed: Vec<Failed> = Failed::of(lease.key.task, job, end, result).into_iter().collect();
     let retries = finish(auto_retry::decide(db.into(), &failed, now))?;
-    let mut effects = Effects::ended(vec![uuid]);
+    let mut effects = Effects { ready: ended_lease.is_limited, ..Effects::ended(vec![uuid]) };
     match retries.includes(lease.key.task) {
         true => finish(follow_up::drop_pending(db.into(), lease.key.task, now))?,
         false => effects.add(finish(follow_up::release(db.into(), lease.key.task, lease.key.epoch, now))?),
@@ -121,7 +122,7 @@ pub(super) fn end(
     let job = job.filter(|_| is_needed && !retries.includes(lease.key.task));
     let succeeded = outcome == TaskOutcome::Succeeded;
     let element = job.map(|job| EndedElement { task: lease.key.task.0, job, succeeded });
-    Ok(effects.with(EndedTask { uuid, group, retries, element }))
+    Ok(effects.with(EndedTask { uuid, group, creator, retries, element }))
 }
 
 const COMMITTED_BY_WORKER: &str = "

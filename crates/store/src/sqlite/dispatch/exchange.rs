@@ -14,14 +14,14 @@ use mitosis_protocol::worker::WorkerState;
 use super::claim;
 use super::complete::{self, EndedTask};
 use crate::StoreError;
-use crate::exchange_plan::{Participant, WorkerUpdate, eligibility_groups, worker_updates};
+use crate::exchange_plan::{Eligibility, Participant, WorkerUpdate, eligibility_groups, worker_updates};
 use crate::fairness::SharedFairShare;
 use crate::ops::dispatch::{Assigned, Ended, Exchange, Exchanged, Holder, Verdict, Work};
 use crate::ops::jobs::CountChange;
 use crate::ops::workers::Fate;
 use crate::ops::{Changed, Effects};
 use crate::shared::artifacts::inline::{self, EndedWithArchives};
-use crate::shared::dispatch::ready::select_ready;
+use crate::shared::dispatch::ready::Queues;
 use crate::shared::dispatch::{lease, requeue};
 use crate::shared::jobs::counts::CountChanges;
 use crate::shared::jobs::elements::EndedElement;
@@ -101,9 +101,9 @@ fn end(
         (Some(lease), Some(worker)) if lease.worker == worker.id => {
             let end = lease.reported_end.unwrap_or(ended.end);
             let committed = complete::end(db, &lease, worker.uuid, end, attempt_end(ended), counts, now)?;
-            let (EndedTask { uuid, group, retries, element }, mut effects) = committed.into_parts();
+            let (EndedTask { uuid, group, creator, retries, element }, mut effects) = committed.into_parts();
             needed.extend(element);
-            shares.ended([group], now);
+            shares.ended([(group, creator)], now);
             if !ended.archives.is_empty() {
                 let attempt = EndedWithArchives { uuid, group, ended };
                 finish(inline::store(db.into(), &[attempt], now))?;
@@ -143,8 +143,11 @@ fn assign_all(
 ) -> Result<HashMap<usize, Vec<Work>>, StoreError> {
     let known = |worker| participants.get(&worker).map(|found| (found.worker.state, &found.eligibility));
     let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
-    for (eligibility, group) in eligibility_groups(batch, known) {
-        let selected = finish(select_ready(db.into(), shares, eligibility, group.want(), at.now))?;
+    let groups = eligibility_groups(batch, known);
+    let eligibilities: Vec<&Eligibility> = groups.iter().map(|(eligibility, _)| *eligibility).collect();
+    let mut queues = finish(Queues::read(db.into(), &eligibilities))?;
+    for (which, (_, group)) in groups.iter().enumerate() {
+        let selected = finish(queues.select(db.into(), shares, which, group.want(), at.now))?;
         let dealt = group.distribute(selected.len());
         for (ready, place) in selected.into_iter().zip(dealt) {
             let Exchange { worker, token, .. } = *batch[place];

@@ -41,7 +41,7 @@ fn insert_one(
     slot: Slot,
     now: Timestamp,
 ) -> Result<Placed, StoreError> {
-    let lane = interned.lane(db, row.group, &row.tags)?;
+    let lane = interned.lane(db, row.lane_key(origin.creator, slot.limits))?;
     let id = db.insert(
         INSERT_TASK,
         params![

@@ -2,30 +2,31 @@
 
 use std::collections::HashMap;
 
-use mitosis_domain::ids::{GroupId, LaneId};
+use mitosis_domain::ids::{GroupId, LaneId, LimitSetId, UserId};
 use rusqlite::params;
 
 use crate::StoreError;
 use crate::db::only;
+use crate::shared::tasks::insert::LaneKey;
 use crate::sqlite::connection::Connection;
 
 /// A cache of ids for one operation. It must not outlive the operation, since a rollback removes the inserted
 /// rows.
 #[derive(Debug, Default)]
 pub(crate) struct Interned {
-    lanes: HashMap<GroupId, HashMap<String, LaneId>>,
+    lanes: HashMap<(GroupId, UserId, Option<LimitSetId>), HashMap<String, LaneId>>,
     labels: HashMap<GroupId, HashMap<String, i64>>,
 }
 
 impl Interned {
-    /// The lane of a group for a tag set in its canonical JSON form.
-    pub(crate) fn lane(&mut self, db: &Connection, group: GroupId, tags: &str) -> Result<LaneId, StoreError> {
-        let lanes = self.lanes.entry(group).or_default();
-        if let Some(known) = lanes.get(tags) {
+    /// The lane for tasks.
+    pub(crate) fn lane(&mut self, db: &Connection, key: LaneKey<'_>) -> Result<LaneId, StoreError> {
+        let lanes = self.lanes.entry((key.group, key.creator, key.limits)).or_default();
+        if let Some(known) = lanes.get(key.tags) {
             return Ok(*known);
         }
-        let lane = LaneId(find_or_insert_lane(db, group, tags)?);
-        lanes.insert(tags.to_owned(), lane);
+        let lane = LaneId(find_or_insert_lane(db, key)?);
+        lanes.insert(key.tags.to_owned(), lane);
         Ok(lane)
     }
 
@@ -44,15 +45,18 @@ impl Interned {
 const FIND_TAG_SET: &str = "SELECT id FROM tag_set WHERE tags = ?1";
 const INSERT_TAG_SET: &str = "INSERT INTO tag_set (tags) VALUES (?1)";
 
-const FIND_LANE: &str = "SELECT id FROM lane WHERE group_id = ?1 AND tag_set_id = ?2";
-const INSERT_LANE: &str = "INSERT INTO lane (group_id, tag_set_id) VALUES (?1, ?2)";
+const FIND_LANE: &str = "
+    SELECT id FROM lane WHERE group_id = ?1 AND tag_set_id = ?2 AND creator_id = ?3 AND limit_set_id = ?4";
+const INSERT_LANE: &str = "
+    INSERT INTO lane (group_id, tag_set_id, creator_id, limit_set_id) VALUES (?1, ?2, ?3, ?4)";
 
 const FIND_LABEL: &str = "SELECT id FROM label WHERE group_id = ?1 AND name = ?2";
 const INSERT_LABEL: &str = "INSERT INTO label (group_id, name) VALUES (?1, ?2)";
 
-fn find_or_insert_lane(db: &Connection, group: GroupId, tags: &str) -> Result<i64, StoreError> {
-    let tag_set = find_or_insert(db, FIND_TAG_SET, INSERT_TAG_SET, params![tags])?;
-    find_or_insert(db, FIND_LANE, INSERT_LANE, params![group.0, tag_set])
+fn find_or_insert_lane(db: &Connection, key: LaneKey<'_>) -> Result<i64, StoreError> {
+    let tag_set = find_or_insert(db, FIND_TAG_SET, INSERT_TAG_SET, params![key.tags])?;
+    let lane = params![key.group.0, tag_set, key.creator.0, key.stored_limits()];
+    find_or_insert(db, FIND_LANE, INSERT_LANE, lane)
 }
 
 fn find_or_insert(

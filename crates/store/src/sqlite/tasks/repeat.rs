@@ -6,13 +6,14 @@ use rusqlite::params;
 
 use crate::StoreError;
 use crate::ops::tasks::TaskIds;
+use crate::shared::tasks::repeat::Copied;
 use crate::sqlite::connection::Connection;
 
 const INSERT_TASK: &str = "
     INSERT INTO task (uuid, group_id, number, creator_id, lane_id, priority, labels, spec,
                       timeout_seconds, created_at, updated_at, repeats_uuid, lost_after)
-    VALUES (?2, (SELECT group_id FROM task WHERE id = ?1), ?3, ?4, (SELECT lane_id FROM task WHERE id = ?1),
-            (SELECT priority FROM task WHERE id = ?1), (SELECT labels FROM task WHERE id = ?1),
+    VALUES (?2, (SELECT group_id FROM task WHERE id = ?1), ?3, ?4, ?6,
+            ?7, (SELECT labels FROM task WHERE id = ?1),
             (SELECT spec FROM task WHERE id = ?1), (SELECT timeout_seconds FROM task WHERE id = ?1),
             ?5, ?5, (SELECT uuid FROM task WHERE id = ?1), (SELECT lost_after FROM task WHERE id = ?1))";
 
@@ -31,13 +32,13 @@ const INSERT_READY: &str = "
 pub(crate) fn insert(
     db: &Connection,
     creator: UserId,
-    originals: &[i64],
+    copied: &[Copied],
     new: &[TaskIds],
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let now = now.unix_micros();
-    for (original, TaskIds { uuid, number }) in originals.iter().zip(new) {
-        let id = db.insert(INSERT_TASK, params![original, uuid, number, creator.0, now])?;
+    for (Copied { original, lane, priority }, TaskIds { uuid, number }) in copied.iter().zip(new) {
+        let id = db.insert(INSERT_TASK, params![original, uuid, number, creator.0, now, lane.0, priority])?;
         db.run(INSERT_LABELS, [*original, id])?;
         db.run(INSERT_REFERENCES, [*original, id])?;
         db.run_one(INSERT_READY, [id, now])?;

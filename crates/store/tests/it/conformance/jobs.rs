@@ -40,6 +40,7 @@ pub(super) fn new_job<B: Backend>(harness: &Harness<B>, owner: &Person, size: u6
         size,
         options: JobOptions::default(),
         retry: None,
+        limits: Vec::new(),
         needs: Vec::new(),
         resources: Vec::new(),
         references: Vec::new(),
@@ -626,7 +627,7 @@ pub(crate) async fn lost_attempts_are_listed_and_are_no_retries<B: Backend>(harn
     assert_eq!((first.worker, first.exit_code), (Some(lost.uuid), None));
 }
 
-pub(crate) async fn old_job_is_deleted_after_its_tasks<B: Backend>(harness: &mut Harness<B>) {
+pub(crate) async fn old_job_is_deleted_with_its_tasks<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     let both = [new_job(harness, &ann, 2, 2), new_job(harness, &ann, 2, 2)];
@@ -641,18 +642,22 @@ pub(crate) async fn old_job_is_deleted_after_its_tasks<B: Backend>(harness: &mut
     assert!(end(harness, stopped).await);
     harness.pass(HOUR);
     let delete = async |harness: &Harness<B>, before| {
-        harness.store().delete_ended_jobs(before, None, 99).await.unwrap()
+        harness.store().delete_ended_jobs(before, None, 99, harness.now).await.unwrap()
     };
-    let (old, early) = (harness.now, harness.now + HOUR * 9);
-    assert_eq!(delete(harness, harness.now - HOUR * 2).await.jobs, 0, "they ended later");
-    assert_eq!(delete(harness, old).await, DeletedJobs { jobs: 1, next: None }, "only it has no tasks");
+    assert_eq!(delete(harness, harness.now - HOUR * 2).await, DeletedJobs::default(), "they ended later");
+    let early = harness.now + HOUR * 9;
+    assert_eq!(harness.store().delete_ended_tasks(early, None, 99, early).await.unwrap().tasks, 0);
+    // In each round, at most as many tasks as jobs are deleted.
+    let round = harness.store().delete_ended_jobs(early, None, 1, early).await.unwrap();
+    assert_eq!(round, DeletedJobs { tasks: 1, next: Some(JobId(ids[0].0 - 1)), ..DeletedJobs::default() });
+    let round = harness.store().delete_ended_jobs(early, round.next, 1, early).await.unwrap();
+    assert_eq!(round, DeletedJobs { jobs: 1, tasks: 1, next: Some(ids[0]), freed: 0 });
+    assert_eq!(delete(harness, early).await, DeletedJobs { jobs: 1, ..DeletedJobs::default() });
     assert!(harness.store().job(stopped).await.unwrap().is_none());
-    assert_eq!(harness.store().delete_ended_tasks(early, None, 99, early).await.unwrap().tasks, 2);
-    assert_eq!(delete(harness, early).await.jobs, 1);
     assert!(harness.store().job(ids.remove(0)).await.unwrap().is_none());
     assert!(harness.store().job(ids[0]).await.unwrap().is_some(), "it has not ended");
-    let page = harness.store().delete_ended_jobs(early, None, 1).await.unwrap();
-    assert_eq!(page, DeletedJobs { jobs: 0, next: Some(ids[0]) });
+    let page = harness.store().delete_ended_jobs(early, None, 1, early).await.unwrap();
+    assert_eq!(page, DeletedJobs { next: Some(ids[0]), ..DeletedJobs::default() });
     assert_eq!(harness.scalar("SELECT count(*) FROM job_count").await, 1);
 }
 

@@ -21,6 +21,7 @@ pub(crate) mod groups;
 pub(crate) mod inline_archives;
 pub(crate) mod jobs;
 pub(crate) mod lifecycle;
+pub(crate) mod limits;
 pub(crate) mod notifications;
 pub(crate) mod packing;
 pub(crate) mod personal_tokens;
@@ -86,7 +87,7 @@ macro_rules! conformance {
                     failed_task_has_further_attempts,
                     only_failures_of_the_policy_are_retried,
                     lost_attempts_are_listed_and_are_no_retries,
-                    old_job_is_deleted_after_its_tasks,
+                    old_job_is_deleted_with_its_tasks,
                     removed_job_leaves_nothing,
                     removal_of_all_jobs_frees_their_key,
                     deleted_group_ends_its_jobs,
@@ -107,6 +108,24 @@ macro_rules! conformance {
                     concurrent_ends_and_writes_lose_no_task,
                     submission_sees_tasks_that_end_meanwhile,
                     artifacts_are_those_of_the_needed_tasks,
+                }
+                limits {
+                    jobs_share_a_limit,
+                    larger_priority_uses_a_limit_first,
+                    lowered_limit_starts_nothing_until_it_fits,
+                    limits_are_checked_at_submission,
+                    used_limit_is_not_removed,
+                    explanation_has_the_limit_and_its_users,
+                    tasks_that_no_worker_can_run_use_nothing,
+                    lost_and_retried_attempts_use_a_limit_once,
+                    end_of_a_limited_task_wakes_others,
+                    concurrent_claims_keep_a_limit,
+                    group_that_has_used_more_gets_the_rest,
+                    members_share_slot_time,
+                    members_with_various_priorities_get_all_tasks,
+                    changed_and_repeated_tasks_keep_their_kind_of_lane,
+                    priorities_are_bounded_for_writers,
+                    weights_are_set_by_administrators,
                 }
                 schedules {
                     due_time_is_handled_once,

@@ -67,6 +67,7 @@ fn new_job<B: Backend>(harness: &Harness<B>, owner: &Person) -> NewJob {
         size: 1,
         options: JobOptions::default(),
         retry: None,
+        limits: Vec::new(),
         needs: Vec::new(),
         resources: Vec::new(),
         references: Vec::new(),

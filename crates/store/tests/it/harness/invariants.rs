@@ -4,7 +4,7 @@ use super::Harness;
 use crate::backend::Backend;
 
 /// The name of each rule, and a query that counts the rows that violate it.
-const RULES: [(&str, &str); 16] = [
+const RULES: [(&str, &str); 18] = [
     (
         "a task is in exactly one state table",
         "SELECT count(*) FROM task t WHERE
@@ -16,6 +16,16 @@ const RULES: [(&str, &str); 16] = [
     (
         "a task waits in its lane",
         "SELECT count(*) FROM ready r JOIN task t ON t.id = r.task_id WHERE r.lane_id <> t.lane_id",
+    ),
+    (
+        "a lane has the group and the creator of its tasks",
+        "SELECT count(*) FROM task t JOIN lane l ON l.id = t.lane_id
+            WHERE l.group_id <> t.group_id OR l.creator_id <> t.creator_id",
+    ),
+    (
+        "a lease counts for the limits of its task",
+        "SELECT count(*) FROM lease l JOIN task t ON t.id = l.task_id JOIN lane n ON n.id = t.lane_id
+            WHERE coalesce(l.limit_set_id, 0) <> n.limit_set_id",
     ),
     (
         "a group is charged for what it has recorded",

@@ -43,6 +43,7 @@ async fn get(
         storage_quota: group.storage_quota,
         storage_used: group.storage_used,
         worker_count: group.worker_count,
+        write_priority: group.write_priority,
         users_in_group,
     }))
 }

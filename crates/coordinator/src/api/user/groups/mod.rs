@@ -3,8 +3,10 @@
 mod create;
 pub(crate) mod delete;
 mod get;
+mod limits;
 mod remove_users;
 pub(in crate::api) mod update_users;
+mod write_priority;
 
 use crate::api::routes::Routes;
 
@@ -15,5 +17,7 @@ pub(super) fn routes() -> Routes {
         .merge(get::routes())
         .merge(update_users::routes())
         .merge(remove_users::routes())
+        .merge(limits::routes())
+        .merge(write_priority::routes())
         .tag("groups")
 }

@@ -24,10 +24,18 @@ async fn change(
     InPath(job): InPath<i64>,
     Body(change): Body<JobChange>,
 ) -> Result<Empty, ApiError> {
-    let job = find(&app, &user, job, Action::ManageTasks).await?.id;
+    let found = find(&app, &user, job, Action::ManageTasks).await?;
+    let (job, group, before) = (found.id, found.group, found.priority);
     if change == JobChange::default() {
         let message = "the request changes nothing; set paused, priority or max_running";
         return Err(Rejection::invalid(message).into());
+    }
+    let bound = app.store.priority_bound(user.id, group).await?;
+    if let (Some(most), Some(priority)) = (bound, change.priority)
+        && priority > most.max(before)
+    {
+        let message = format!("priority {priority} is larger than {most}, the largest for the role Write");
+        return Err(Rejection::forbidden(message).hint("ask an Admin of the group").into());
     }
     match app.publish(app.store.change_job(Actor::User(user.id), job, &change, app.now()).await?) {
         true => Ok(Empty),

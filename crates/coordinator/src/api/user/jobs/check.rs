@@ -9,9 +9,10 @@ use mitosis_domain::job_plan::CHUNK;
 use mitosis_domain::selector::JobName;
 use mitosis_domain::spec;
 use mitosis_protocol::job::{
-    self, JobOptions, JobResource, MAX_EACH_NEEDS, MAX_JOB_RESOURCES, MAX_JOBS, MAX_NEEDS, NeedKind,
-    NeededJob, NewNeed,
+    self, JobOptions, JobResource, MAX_EACH_NEEDS, MAX_JOB_RESOURCES, MAX_JOBS, MAX_NEEDS, NeededJob, NeedKind,
+    NewNeed,
 };
+use mitosis_protocol::limit::{LimitUse, MAX_LIMIT, MAX_LIMITS_OF_JOB};
 use mitosis_protocol::retry::{MAX_BACKOFF, MAX_RETRIES, RetryPolicy};
 use mitosis_protocol::{ErrorCode, TaskSpec, Timestamp, duration};
 use mitosis_store::ops::jobs::NewJob;
@@ -153,10 +154,11 @@ struct Checks<'a> {
 
 impl Checks<'_> {
     fn job(&self, new: job::NewJob, group: GroupId, position: usize) -> Result<CheckedJob, Rejection> {
-        let job::NewJob { name, task, plan, needs, mut resources, options, retry } = new;
+        let job::NewJob { name, task, plan, needs, mut resources, options, retry, limits } = new;
         let name = name.map(JobName::try_from).transpose().map_err(invalid_name)?.map(String::from);
         self.check_options(&options)?;
         retry.as_ref().map_or(Ok(()), check_retry)?;
+        check_limits(&limits)?;
         check_needs(&needs, position)?;
         check_resources(&mut resources, position)?;
         let plan = plan.as_deref().map(|plan| serde_json::from_str(plan.get()));
@@ -184,6 +186,7 @@ impl Checks<'_> {
             size,
             options,
             retry,
+            limits,
             needs,
             resources,
             references,
@@ -234,6 +237,25 @@ fn check_retry(policy: &RetryPolicy) -> Result<(), Rejection> {
         let longest = duration::short(MAX_BACKOFF);
         return Err(Rejection::invalid(format!("invalid backoff: {first} to {most}"))
             .hint(format!("the first wait is at most the longest, which is at most {longest}")));
+    }
+    Ok(())
+}
+
+/// Whether the limits exist is decided when the job is stored.
+fn check_limits(limits: &[LimitUse]) -> Result<(), Rejection> {
+    if limits.len() > MAX_LIMITS_OF_JOB {
+        return Err(Rejection::invalid(format!("a job can use at most {MAX_LIMITS_OF_JOB} limits")));
+    }
+    for (at, LimitUse { name, uses }) in limits.iter().enumerate() {
+        if *uses == 0 || *uses > MAX_LIMIT {
+            let message = format!("each task uses {uses} of the limit `{name}`; expected 1 to {MAX_LIMIT}");
+            return Err(Rejection::invalid(message));
+        }
+        if limits[..at].iter().any(|other| other.name == *name) {
+            return Err(
+                Rejection::invalid(format!("the limit `{name}` occurs twice")).hint("write the sum of both")
+            );
+        }
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use mitosis_domain::ids::{GroupId, JobId};
 use mitosis_domain::permission::Action;
 use mitosis_protocol::ErrorCode;
 use mitosis_protocol::job::{self, SubmitJobsReply, SubmitJobsRequest, SubmittedJob};
-use mitosis_store::ops::jobs::{JobSubmission, NewJob};
+use mitosis_store::ops::jobs::{JobSubmission, NewJob, Refusal};
 
 use super::check::{self, CheckedJob, about, item};
 use super::find::no_such;
@@ -62,7 +62,22 @@ async fn submit(
             let several = check::several_tasks(&format!("job {needed}"), tasks);
             Err(about(item(sizes.len(), position), several).into())
         }
+        JobSubmission::Refused(refusal) => Err(refused(&refusal).into()),
     }
+}
+
+/// The rejection of a job that the user may not submit as it is.
+fn refused(refusal: &Refusal) -> Rejection {
+    let hint = match refusal {
+        Refusal::UnknownLimit(_) => {
+            "`mito limits list` shows the limits of a group; an Admin of the group sets them"
+        }
+        Refusal::LimitTooSmall { .. } => {
+            "its tasks could never start; use less, or ask an Admin to raise the limit"
+        }
+        Refusal::PriorityTooHigh { .. } => "use a smaller priority, or ask an Admin of the group",
+    };
+    Rejection::invalid(refusal).hint(hint)
 }
 
 /// The group of each job, in which the user may submit, after a check of the tasks that each refers to.

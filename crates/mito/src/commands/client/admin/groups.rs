@@ -17,6 +17,7 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     match command {
         AdminGroupsCommand::StorageQuota { group, quota } => storage_quota(group, quota, identity, out).await,
+        AdminGroupsCommand::Weight { group, weight } => set_weight(group, *weight, identity, out).await,
         AdminGroupsCommand::Restore { group, roles } => restore(group, roles, identity, out).await,
         AdminGroupsCommand::Attachments(AdminAttachmentsCommand::Delete(args)) => {
             delete_attachment(args, identity, out).await
@@ -33,6 +34,12 @@ async fn restore(
     let request = relations(roles, "USER:ROLE")?;
     identity.client.restore_group(group, &request).await?;
     out.say(format_args!("group {group} is Active, with these members"));
+    Ok(())
+}
+
+async fn set_weight(group: &str, weight: u32, identity: &Identity, out: &Output) -> Result<(), Failure> {
+    identity.client.set_weight(group, weight).await?;
+    out.say(format_args!("group {group} has the weight {weight}"));
     Ok(())
 }
 

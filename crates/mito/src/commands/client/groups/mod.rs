@@ -6,6 +6,7 @@ mod delete;
 mod get;
 mod remove_user;
 mod update_user;
+mod write_priority;
 
 use crate::cli::client::groups::GroupsCommand;
 use crate::login::identity::Identity;
@@ -21,6 +22,9 @@ pub(super) async fn run(command: &GroupsCommand, identity: &Identity, out: &Outp
         }
         GroupsCommand::RemoveUser { group, users } => {
             remove_user::remove_user(group, users, identity, out).await
+        }
+        GroupsCommand::WritePriority { group, most } => {
+            write_priority::write_priority(group, *most, identity, out).await
         }
         GroupsCommand::Delete { group } => delete::delete(group, identity, out).await,
         GroupsCommand::Attachments(command) => attachments::run(command, identity, out).await,

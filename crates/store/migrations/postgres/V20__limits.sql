@@ -1,0 +1,58 @@
+-- A named limit of a group: how much its tasks may use at the same time. A limit without a value was removed, and lets no
+-- task start.
+CREATE TABLE named_limit (
+    id         BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    group_id   BIGINT NOT NULL REFERENCES groups (id),
+    name       TEXT   NOT NULL,
+    value      BIGINT CHECK (value >= 0),
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    UNIQUE (group_id, name)
+);
+
+-- What each of certain tasks uses: pairs of a limit and a number, as JSON.
+CREATE TABLE limit_set (
+    id   BIGINT PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    uses TEXT   NOT NULL UNIQUE
+);
+CREATE TABLE limit_set_use (
+    set_id   BIGINT NOT NULL,
+    limit_id BIGINT NOT NULL,
+    uses     BIGINT NOT NULL CHECK (uses > 0),
+    PRIMARY KEY (set_id, limit_id)
+);
+CREATE INDEX limit_set_use_by_limit ON limit_set_use (limit_id);
+
+-- NULL for tasks that use no limits. How much of a limit is in use is counted from the leases.
+ALTER TABLE lease ADD COLUMN limit_set_id BIGINT;
+CREATE INDEX lease_by_limit_set ON lease (limit_set_id) WHERE limit_set_id IS NOT NULL;
+ALTER TABLE job ADD COLUMN limit_set_id BIGINT;
+ALTER TABLE job ADD COLUMN limits JSON;            -- the names, and how much each task uses
+
+-- The share of slot time of a group, in relation to others; and the largest priority that members with the role Write may
+-- use, NULL without a bound.
+ALTER TABLE groups ADD COLUMN weight INTEGER NOT NULL DEFAULT 1 CHECK (weight > 0);
+ALTER TABLE groups ADD COLUMN write_priority INTEGER;
+CREATE INDEX groups_weight ON groups (id) WHERE weight <> 1;
+
+-- The tasks of a lane have the same creator, and use the same limits; 0 for none. An existing lane gets the creator of most of
+-- its tasks; the other tasks move.
+CREATE TEMPORARY TABLE lane_creator ON COMMIT DROP AS
+SELECT lane_id, creator_id, count(*) AS tasks FROM task GROUP BY lane_id, creator_id;
+ALTER TABLE lane ADD COLUMN creator_id BIGINT;
+ALTER TABLE lane ADD COLUMN limit_set_id BIGINT NOT NULL DEFAULT 0;
+UPDATE lane SET creator_id = coalesce(
+    (SELECT c.creator_id FROM lane_creator c WHERE c.lane_id = lane.id ORDER BY c.tasks DESC, c.creator_id LIMIT 1),
+    (SELECT g.creator_id FROM groups g WHERE g.id = lane.group_id));
+ALTER TABLE lane ALTER COLUMN creator_id SET NOT NULL;
+ALTER TABLE lane DROP CONSTRAINT lane_group_id_tag_set_id_key;
+ALTER TABLE lane ADD UNIQUE (group_id, tag_set_id, creator_id, limit_set_id);
+INSERT INTO lane (group_id, tag_set_id, creator_id)
+SELECT lane.group_id, lane.tag_set_id, c.creator_id
+FROM lane_creator c JOIN lane ON lane.id = c.lane_id WHERE c.creator_id <> lane.creator_id;
+UPDATE task SET lane_id = own.id
+FROM lane before, lane own
+WHERE before.id = task.lane_id AND before.creator_id <> task.creator_id
+  AND own.group_id = before.group_id AND own.tag_set_id = before.tag_set_id AND own.creator_id = task.creator_id;
+UPDATE ready SET lane_id = task.lane_id
+FROM task WHERE task.id = ready.task_id AND ready.lane_id <> task.lane_id;
