@@ -41,6 +41,7 @@ use crate::failure_log::FailureLog;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::metrics::scrape::QueueReader;
+use crate::notify::Notify;
 use crate::publish::Publisher;
 use crate::publish::notifier::Notifier;
 use crate::reconcilers::Passes;
@@ -80,6 +81,7 @@ pub(crate) struct Parts {
     pub(crate) feed: Feed,
     pub(crate) states: States,
     pub(crate) jobs: Jobs,
+    pub(crate) notify: Notify,
     pub(crate) announcer: Announcer,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) queue_reader: QueueReader,

@@ -16,6 +16,7 @@ mod failure_log;
 mod http2_detect;
 mod jobs;
 mod metrics;
+mod notify;
 mod observed_objects;
 mod publish;
 mod reconcilers;
@@ -28,6 +29,7 @@ mod user_limits;
 mod web;
 
 pub use mitosis_background::TaskFailed;
+pub use mitosis_domain::notify::{AllowedReceivers, InvalidAllowed};
 
 pub use api::forwarded::{InvalidNetwork, TrustedProxies};
 pub use api::routes::{Access, Route, routes};

@@ -54,6 +54,11 @@ struct PassLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TaskLabels {
     task: &'static str,
 }
@@ -86,6 +91,7 @@ pub(crate) struct Metrics {
     pub(crate) exchanges: Counter,
     exchange_seconds: Seconds,
     missed_workers: Gauge<i64, AtomicI64>,
+    notifications: Family<OutcomeLabels, Counter>,
     passes: Family<PassLabels, Counter>,
     pass_seconds: Family<TaskLabels, Seconds>,
     restarts: Family<TaskLabels, Gauge<i64, AtomicI64>>,
@@ -112,6 +118,7 @@ impl Metrics {
             exchanges: Counter::default(),
             exchange_seconds: Seconds::default(),
             missed_workers: Gauge::default(),
+            notifications: Family::default(),
             passes: Family::default(),
             pass_seconds: Family::default(),
             restarts: Family::default(),
@@ -158,6 +165,11 @@ impl Metrics {
             "Workers that are silent and get no new tasks",
             self.missed_workers.clone(),
         );
+        registry.register(
+            "notifications",
+            "Requests about ended jobs, by outcome: delivered, failed or abandoned",
+            self.notifications.clone(),
+        );
         registry.register("background_passes", "Runs of periodic tasks, by outcome", self.passes.clone());
         registry.register("background_pass_seconds", "Time of these runs", self.pass_seconds.clone());
         registry.register(
@@ -197,6 +209,11 @@ impl Metrics {
     pub(crate) fn exchange(&self, took: Duration) {
         self.exchanges.inc();
         self.exchange_seconds.inc_by(took.as_secs_f64());
+    }
+
+    /// Counts a request about an ended job.
+    pub(crate) fn notification(&self, outcome: &'static str) {
+        self.notifications.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// Counts a run of a periodic task.

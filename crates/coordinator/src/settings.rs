@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mitosis_domain::notify::AllowedReceivers;
 use secrecy::SecretString;
 use url::Url;
 
@@ -57,6 +58,8 @@ pub struct Settings {
     pub retention: RetentionSettings,
     /// Proxies whose headers about the client and the public address are trusted.
     pub trusted_proxies: TrustedProxies,
+    /// Where notifications about ended jobs may be sent.
+    pub notify_allow: AllowedReceivers,
 }
 
 /// How long ended tasks and their archives are kept, and where.
@@ -169,6 +172,7 @@ impl Settings {
             lease_clock: LeaseClockSource::Database,
             retention: RetentionSettings::default(),
             trusted_proxies: TrustedProxies::default(),
+            notify_allow: AllowedReceivers::default(),
         }
     }
 }

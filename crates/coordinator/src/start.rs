@@ -47,6 +47,7 @@ use crate::failure_log::FailureLog;
 use crate::jobs;
 use crate::metrics::scrape::QueueReader;
 use crate::metrics::{self, Metrics};
+use crate::notify::Notify;
 use crate::observed_objects::ObservedObjects;
 use crate::publish::{Audience, Publisher};
 use crate::reconcilers::{self, Passes};
@@ -269,6 +270,7 @@ impl Coordinator {
             feed: Feed::new(),
             states: States::default(),
             jobs,
+            notify: Notify::new(settings.notify_allow.clone()),
             announcer,
             object_locks: ObjectLocks::default(),
             query_limiter: QueryLimiter::new(matches!(settings.database, Database::Sqlite(_))),

@@ -17,6 +17,12 @@ impl Backoff {
         Self { first, ceiling, attempt: 0 }
     }
 
+    /// Continues after this number of pauses.
+    #[must_use]
+    pub const fn after(self, attempt: u32) -> Self {
+        Self { attempt, ..self }
+    }
+
     /// Returns the next pause. `chance` is uniform in `0..=u32::MAX`.
     pub fn next_wait(&mut self, chance: u32) -> Duration {
         let doubled = self.first.saturating_mul(1_u32.checked_shl(self.attempt).unwrap_or(u32::MAX));
@@ -46,5 +52,6 @@ mod tests {
         for _ in 0..100 {
             assert!(backoff.next_wait(u32::MAX) <= Duration::from_secs(5));
         }
+        assert_eq!(backoff.after(2).next_wait(u32::MAX), Duration::from_millis(400));
     }
 }

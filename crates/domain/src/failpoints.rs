@@ -3,7 +3,7 @@
 //! They exist only in builds with debug assertions.
 
 /// All points: a step, and whether the point is before or after it.
-pub const POINTS: [&str; 49] = [
+pub const POINTS: [&str; 50] = [
     "submit.task_rows:before",
     "submit.task_rows:after",
     "submit.commit:before",
@@ -35,6 +35,7 @@ pub const POINTS: [&str; 49] = [
     "follow_up.release:before",
     "follow_up.release:after",
     "pass.run:before",
+    "notify.record:before",
     "pack.reserve:before",
     "pack.reserve:after",
     "pack.put:before",

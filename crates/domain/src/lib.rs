@@ -22,6 +22,7 @@ pub mod job_plan;
 pub mod lease;
 pub mod limits;
 pub mod name;
+pub mod notify;
 pub mod object;
 pub mod older_worker;
 pub mod permission;

@@ -28,6 +28,8 @@ pub const MAX_PARAMS_BYTES: usize = 256 * 1024;
 pub const MAX_OBJECT_KEY_BYTES: usize = 1023;
 /// How long an idempotency key is kept at least; a submission is normally repeated within minutes.
 pub const IDEMPOTENCY_KEY_LIFE: Duration = Duration::from_hours(30 * 24);
+/// How long notifications about ended jobs are kept.
+pub const NOTIFICATION_LIFE: Duration = Duration::from_hours(7 * 24);
 /// How long the removal of a worker is remembered, so that it does not register again by itself.
 pub const DEPARTURE_LIFE: Duration = Duration::from_hours(30 * 24);
 /// Characters in the host name of a worker; a name in the DNS has at most 253.

@@ -19,6 +19,8 @@ pub enum Action {
     ManageMembers,
     /// Set named limits, and bounds of priorities.
     ManageLimits,
+    /// Read and replace the key that signs notifications.
+    ManageKeys,
     /// Stop workers on which the group is Admin, and edit their group lists.
     ControlWorkers,
     /// Change tags and labels of workers on which the group has Write or Admin.
@@ -33,7 +35,7 @@ impl Action {
             Self::Submit | Self::ManageTasks | Self::ManageFiles | Self::Serve | Self::LabelWorkers => {
                 Role::Write
             }
-            Self::ManageMembers | Self::ManageLimits | Self::ControlWorkers => Role::Admin,
+            Self::ManageMembers | Self::ManageLimits | Self::ManageKeys | Self::ControlWorkers => Role::Admin,
         }
     }
 
@@ -58,6 +60,7 @@ mod tests {
             (Action::LabelWorkers, false, true, true),
             (Action::ManageMembers, false, false, true),
             (Action::ManageLimits, false, false, true),
+            (Action::ManageKeys, false, false, true),
             (Action::ControlWorkers, false, false, true),
         ] {
             let allowed = [Role::Read, Role::Write, Role::Admin].map(|role| action.allowed_to(role));

@@ -60,6 +60,10 @@ pub mod actions {
     pub const GROUP_DELETED: &str = "group.deleted";
     /// An administrator set roles in a group, and made it active.
     pub const GROUP_RESTORED: &str = "group.restored";
+    /// An Admin of a group read the key that signs its notifications.
+    pub const NOTIFY_KEY_READ: &str = "group.notify_key_read";
+    /// An Admin of a group replaced that key.
+    pub const NOTIFY_KEY_REPLACED: &str = "group.notify_key_replaced";
     /// An administrator changed the storage quota of a group.
     pub const STORAGE_QUOTA_SET: &str = "group.storage_quota_set";
     /// An administrator changed the weight of a group.

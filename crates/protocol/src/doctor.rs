@@ -50,6 +50,9 @@ pub struct AdminDoctorReply {
     /// What small archives of tasks take up; null if the coordinator does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub small_archives: Option<SmallArchives>,
+    /// Notifications about ended jobs that were not delivered; null if the coordinator does not report it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notifications: Option<UndeliveredNotifications>,
     /// The coordinator's background tasks. Not sent by old servers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub background: Vec<BackgroundTask>,
@@ -70,6 +73,20 @@ pub struct SmallArchives {
     pub packed: u64,
     /// The bytes of these archives.
     pub packed_live_bytes: u64,
+}
+
+/// Notifications about ended jobs that were not delivered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UndeliveredNotifications {
+    /// Those that will be sent.
+    pub waiting: u64,
+    /// Those of them whose last request failed.
+    pub failing: u64,
+    /// Those of the last seven days that are not sent again.
+    pub failed: u64,
+    /// When the job ended of the oldest one that will be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<Timestamp>,
 }
 
 /// A background task of a coordinator.

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::limit::LimitUse;
+use crate::notify::{NotificationInfo, Notify};
 use crate::retry::RetryPolicy;
 use crate::task::{SubmitTaskRequest, TaskInfo};
 use crate::{ArtifactKind, Timestamp, Uuid, timestamp};
@@ -202,6 +203,9 @@ pub struct NewJob {
     /// What each task uses of named limits of the group.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<LimitUse>,
+    /// URLs that get a request when it ends, at most [`MAX_NOTIFICATIONS`](crate::notify::MAX_NOTIFICATIONS).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<Notify>,
 }
 
 impl NewJob {
@@ -216,6 +220,7 @@ impl NewJob {
             options: JobOptions::default(),
             retry: None,
             limits: Vec::new(),
+            notify: Vec::new(),
         }
     }
 }
@@ -314,6 +319,9 @@ pub struct JobReply {
     pub task: SubmitTaskRequest,
     /// The names of the parameters.
     pub parameters: Vec<String>,
+    /// What was sent when it ended, and what will be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notifications: Vec<NotificationInfo>,
 }
 
 /// `POST /v1/jobs/query`: jobs of the caller's groups, newest first.

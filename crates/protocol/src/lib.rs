@@ -24,6 +24,7 @@ pub mod explain;
 pub mod group;
 pub mod job;
 pub mod limit;
+pub mod notify;
 pub mod output;
 pub mod password;
 pub mod report;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::admin::AccountState;
 use mitosis_protocol::job::{NeedKind, StopCause, TaskCondition, TaskOutcome};
+use mitosis_protocol::notify::NotifyOn;
 use mitosis_protocol::schedule::{CatchUp, Overlap, RunOutcome};
 use mitosis_protocol::tokens::TokenScope;
 use mitosis_protocol::worker::WorkerState;
@@ -18,6 +19,7 @@ use crate::ops::artifacts::Place;
 use crate::ops::reaper::ReapReason;
 use crate::ops::workers::Departure;
 use crate::shared::jobs::reopen::RetriedBy;
+use crate::shared::webhooks::WebhookEnd;
 
 /// Converts a duration to its stored form, whole microseconds.
 pub(crate) fn micros(length: Duration) -> i64 {
@@ -100,6 +102,8 @@ codes! {
     Overlap { Skip = 0, Queue = 1, Replace = 2 }
     CatchUp { None = 0, One = 1, All = 2 }
     RunOutcome { Submitted = 0, Skipped = 1, Missed = 2, Refused = 3, Failed = 4 }
+    NotifyOn { End = 0, Failure = 1 }
+    WebhookEnd { Delivered = 0, Failed = 1 }
     // In no row: computed from the columns of `done`.
     TaskCondition { Waiting = 0, Running = 1, Succeeded = 2, Failed = 3, TimedOut = 4, Cancelled = 5 }
     // The same numbers as the conditions.

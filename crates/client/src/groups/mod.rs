@@ -5,4 +5,5 @@ mod create;
 mod delete;
 mod get;
 mod members;
+mod notify_key;
 mod write_priority;

@@ -12,6 +12,7 @@ pub(crate) mod view;
 use mitosis_domain::ids::JobId;
 
 use crate::app::App;
+use crate::notify;
 use crate::publish::MayWake;
 use blueprints::Blueprints;
 use planner::PlanQueue;
@@ -39,7 +40,8 @@ impl Jobs {
 /// Starts the background tasks of jobs.
 pub(crate) fn start(app: &App) {
     let background = app.background.clone();
-    let (planned, read) = (app.clone(), app.clone());
+    let (planned, read, notified) = (app.clone(), app.clone(), app.clone());
     background.spawn_restarting("job-planner", move || planner::serve(planned.clone()));
     background.spawn_restarting("job-progress", move || progress::serve(read.clone()));
+    background.spawn_restarting("notifications", move || notify::serve(notified.clone()));
 }

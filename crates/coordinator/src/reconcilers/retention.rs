@@ -57,6 +57,7 @@ async fn run(pass: &RetentionPass<'_>) -> Result<Report, StoreError> {
     }
     let keys = pass.keys(watch.now - limits::IDEMPOTENCY_KEY_LIFE).await?;
     pass.departures(watch.now - limits::DEPARTURE_LIFE).await?;
+    pass.notifications(watch.now - limits::NOTIFICATION_LIFE).await?;
     Ok(Report::new([
         ("deleted tasks", deleted.tasks),
         ("deleted jobs", deleted.jobs),
@@ -157,6 +158,13 @@ impl<'a> RetentionPass<'a> {
 
     async fn departures(&self, gone_before: Timestamp) -> Result<(), StoreError> {
         while self.store.delete_departures(gone_before, BATCH_SIZE).await? == u64::from(BATCH_SIZE)
+            && self.pause().await
+        {}
+        Ok(())
+    }
+
+    async fn notifications(&self, created_before: Timestamp) -> Result<(), StoreError> {
+        while self.store.delete_webhooks(created_before, BATCH_SIZE).await? == u64::from(BATCH_SIZE)
             && self.pause().await
         {}
         Ok(())

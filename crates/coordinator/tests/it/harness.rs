@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mitosis_coordinator::{
-    Coordinator, Database, KeyFiles, LeaseClockSource, Objects, RedisSettings, RetentionSettings, Running,
-    S3Settings, Settings, Stop, TrustedProxies,
+    AllowedReceivers, Coordinator, Database, KeyFiles, LeaseClockSource, Objects, RedisSettings,
+    RetentionSettings, Running, S3Settings, Settings, Stop, TrustedProxies,
 };
 use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::entropy::OsEntropy;
@@ -41,6 +41,8 @@ pub(crate) struct Harness {
     pub(crate) lease: Duration,
     /// The trusted proxies.
     pub(crate) trusted_proxies: TrustedProxies,
+    /// Where notifications may be sent, from the next start on.
+    pub(crate) notify_allow: AllowedReceivers,
     /// The public address, from the next start on.
     pub(crate) public_url: Option<url::Url>,
     address: String,
@@ -131,6 +133,7 @@ impl Harness {
             standstill: Duration::MAX,
             lease: LEASE,
             trusted_proxies: TrustedProxies::default(),
+            notify_allow: AllowedReceivers::default(),
             public_url: None,
             address: String::new(),
             http,
@@ -168,6 +171,7 @@ impl Harness {
             retention: self.retention,
             metrics_addr: self.metrics_addr,
             trusted_proxies: self.trusted_proxies.clone(),
+            notify_allow: self.notify_allow.clone(),
             public_url: self.public_url.clone(),
             redis: match &self.redis {
                 Some(redis) => Some(RedisSettings {

@@ -19,6 +19,7 @@ mod input;
 mod jobs;
 mod live_output;
 mod live_states;
+mod notify;
 mod openapi;
 mod outages;
 mod packing;
@@ -214,6 +215,14 @@ macro_rules! scenarios {
                 clock_that_is_set_back_repeats_no_run,
                 run_without_the_right_is_recorded_as_refused,
                 schedule_of_others_is_like_none,
+            }
+            notify {
+                notification_is_repeated_until_it_is_delivered,
+                receiver_has_to_be_allowed,
+                redirect_and_gone_receiver_are_failures,
+                notification_after_a_stop_has_the_same_id,
+                schedule_notifies_of_its_jobs,
+                key_of_a_group_signs_and_can_be_replaced,
             }
             live_output {
                 follower_gets_the_requested_bytes,
@@ -435,6 +444,9 @@ mod with_a_server {
         }
         schedules {
             coordinators_handle_each_due_time_once,
+        }
+        notify {
+            coordinators_send_each_notification_once,
         }
         watches {
             watched_state_is_forwarded_across_coordinators,

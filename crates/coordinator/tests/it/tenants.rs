@@ -49,6 +49,8 @@ pub(crate) async fn outsider_sees_and_changes_nothing(harness: Harness) {
         raj.delete(&format!("/v1/schedules/{number}")).await,
         raj.post(&format!("/v1/schedules/{number}/run"), &json!({})).await,
         raj.get(&format!("/v1/schedules/{number}/runs")).await,
+        raj.get("/v1/groups/ann/notify-key").await,
+        raj.post("/v1/groups/ann/notify-key", &json!({})).await,
         raj.get("/groups/ann").await,
         raj.put("/groups/ann/users", &json!({"relations": {"raj": "Admin"}})).await,
         raj.get(&format!("/workers/{}", worker.name)).await,

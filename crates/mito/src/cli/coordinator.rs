@@ -101,6 +101,9 @@ pub(crate) struct CoordinatorArgs {
     /// Addresses or networks of proxies whose X-Forwarded-* and Forwarded headers are trusted
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     trusted_proxies: Vec<String>,
+    /// Beginnings of URLs to which notifications about ended jobs may be sent (default: none)
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    notify_allow: Vec<String>,
     /// Path of the log file (default: a daily file in the cache directory)
     #[arg(long)]
     log_path: Option<PathBuf>,
@@ -141,6 +144,7 @@ impl CoordinatorArgs {
             .set(keys::RETAIN_OUTPUT, self.retain_output)
             .set(keys::PACK_OUTPUT_AFTER, self.pack_output_after)
             .words(keys::TRUSTED_PROXIES, &self.trusted_proxies)
+            .words(keys::NOTIFY_ALLOW, &self.notify_allow)
             .set(keys::LOG_PATH, self.log_path.clone())
             .flag(keys::FILE_LOG, self.file_log)
     }

@@ -10,6 +10,7 @@ use mitosis_protocol::limit::LimitUse;
 use mitosis_protocol::retry::{RetryCause, RetryPolicy};
 use mitosis_sweep::retries::{self, Backoff};
 
+use super::notify::NotifyArgs;
 use super::value_parsers::{self, Moment};
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
@@ -77,6 +78,9 @@ pub(crate) struct JobOptionArgs {
     /// Start no task before `mito resume`
     #[arg(long)]
     paused: bool,
+    // Last: the heading of its options is that of all that follow.
+    #[command(flatten)]
+    pub(crate) notify: NotifyArgs,
 }
 
 impl JobOptionArgs {

@@ -14,6 +14,7 @@ pub(crate) mod limits;
 pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod manager;
+pub(crate) mod notify;
 pub(crate) mod open;
 pub(crate) mod results;
 pub(crate) mod retry;

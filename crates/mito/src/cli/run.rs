@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::connection::ConnectionArgs;
+use super::notify::{NotifyArgs, NotifyCommandArgs};
 use super::sweep::SweepArgs;
 use super::task::TaskArgs;
 use crate::show::OutputArgs;
@@ -17,7 +18,7 @@ Examples:
   mito run --local -- echo hello              without a coordinator")]
 pub(crate) struct RunArgs {
     /// Start a temporary coordinator and worker for this command
-    #[arg(long, conflicts_with_all = ["coordinator", "user", "group", "tags", "resources"])]
+    #[arg(long, conflicts_with_all = ["coordinator", "user", "group", "tags", "resources", "notify"])]
     pub(crate) local: bool,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
@@ -29,7 +30,11 @@ pub(crate) struct RunArgs {
     /// The command and its arguments, run without a shell
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
-    // Last: the heading of its options is that of all that follow.
+    #[command(flatten)]
+    pub(crate) notify_command: NotifyCommandArgs,
+    // Last: the headings of their options are those of all that follow.
+    #[command(flatten)]
+    pub(crate) notify: NotifyArgs,
     #[command(flatten)]
     pub(crate) sweep: SweepArgs,
 }

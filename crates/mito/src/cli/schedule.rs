@@ -9,6 +9,7 @@ use mitosis_protocol::schedule::{CatchUp, Overlap};
 
 use super::connection::ConnectionArgs;
 use super::job_options::LimitArgs;
+use super::notify::NotifyArgs;
 use super::submit::OF_ONE_TASK;
 use super::sweep::SweepArgs;
 use super::task::TaskArgs;
@@ -83,6 +84,8 @@ pub(crate) struct AddArgs {
     // Last: the headings of their options are those of all that follow.
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) notify: NotifyArgs,
     #[command(flatten)]
     pub(crate) sweep: SweepArgs,
 }

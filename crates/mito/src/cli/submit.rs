@@ -21,6 +21,7 @@ Examples:
   mito submit -- make test
   mito submit -F seed=1..100 -F rate=0.1,0.01 -l sweep -- python3 train.py --seed {seed} --rate {rate}
   mito submit --after train --max-running 4 -F fold=1..10 -- ./test {fold}
+  mito submit --notify https://hooks.example.org/jobs -- make test
   mito submit train.sh -- --fast              sends the script; its lines #MITO have options
   mito submit job.toml
   find . -name '*.wav' | mito submit --each-line - -- ffmpeg -i {line} {line}.mp3")]
@@ -33,7 +34,7 @@ pub(crate) struct SubmitArgs {
     #[arg(long, conflicts_with = "format")]
     pub(crate) dry_run: bool,
     /// Resume a submission that an earlier version or `mito run` has begun
-    #[arg(long, value_name = "ID", value_parser = submission_id, conflicts_with_all = ["file", "command", "name", "dry_run", "group", "labels", "after", "after_any", "after_each", "max_running", "limits", "max_failures", "retries", "retry_on", "backoff", "start_after", "expires", "paused"], conflicts_with_all = OF_ONE_TASK)]
+    #[arg(long, value_name = "ID", value_parser = submission_id, conflicts_with_all = ["file", "command", "name", "dry_run", "group", "labels", "after", "after_any", "after_each", "max_running", "limits", "max_failures", "retries", "retry_on", "backoff", "start_after", "expires", "paused", "notify", "notify_on"], conflicts_with_all = OF_ONE_TASK)]
     pub(crate) resume: Option<String>,
     /// Job file in TOML, YAML or JSON, or a script to send along and run; `-` reads a script from standard input
     #[arg(index = 1, value_name = "FILE")]

@@ -6,6 +6,7 @@ use clap::Args;
 use mitosis_domain::selector::Selector;
 
 use super::connection::ConnectionArgs;
+use super::notify::NotifyCommandArgs;
 use super::value_parsers;
 use crate::show::OutputArgs;
 
@@ -16,6 +17,7 @@ Examples:
   mito wait 12
   mito wait train test --fail-fast
   mito wait last --timeout 2h
+  mito wait 12 --notify-command 'notify-send $MITO_STATE'
 
 The exit code is 0 if all tasks succeeded, 123 if some did not, and that of the command for a single task.")]
 pub(crate) struct WaitArgs {
@@ -30,6 +32,8 @@ pub(crate) struct WaitArgs {
     /// Stop waiting at the first failure
     #[arg(long)]
     pub(crate) fail_fast: bool,
+    #[command(flatten)]
+    pub(crate) notify_command: NotifyCommandArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

@@ -13,6 +13,7 @@ mod logs;
 mod ls;
 mod man;
 mod manager;
+mod notify_command;
 mod open;
 mod results;
 mod retry;

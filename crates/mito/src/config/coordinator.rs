@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mitosis_coordinator::{
-    Database, KeyFiles, Objects, RedisSettings, S3Settings, Settings, TlsFiles, TrustedProxies,
+    AllowedReceivers, Database, KeyFiles, Objects, RedisSettings, S3Settings, Settings, TlsFiles,
+    TrustedProxies,
 };
 use secrecy::SecretString;
 use url::Url;
@@ -36,6 +37,7 @@ pub(crate) fn settings(layers: &Layers) -> Result<Settings, ConfigError> {
         Delay::Off => None,
     };
     settings.trusted_proxies = trusted_proxies(layers)?;
+    settings.notify_allow = notify_allow(layers)?;
     Ok(settings)
 }
 
@@ -62,6 +64,12 @@ fn trusted_proxies(layers: &Layers) -> Result<TrustedProxies, ConfigError> {
     let networks = layers.get_or_default(keys::TRUSTED_PROXIES);
     TrustedProxies::parse(networks.iter().map(String::as_str))
         .map_err(|error| layers.invalid(keys::TRUSTED_PROXIES, error.to_string()))
+}
+
+fn notify_allow(layers: &Layers) -> Result<AllowedReceivers, ConfigError> {
+    let entries = layers.get_or_default(keys::NOTIFY_ALLOW);
+    AllowedReceivers::parse(entries.iter().map(String::as_str))
+        .map_err(|error| layers.invalid(keys::NOTIFY_ALLOW, error.to_string()))
 }
 
 /// The URL of the database.

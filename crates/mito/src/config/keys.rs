@@ -264,6 +264,7 @@ keys! {
     LOG_PATH: PathBuf = "log_path";
     LOST_AFTER: Duration = "lost_after";
     METRICS_ADDR: String = "metrics_addr";
+    NOTIFY_ALLOW: Vec<String> = "notify_allow";
     OUTPUT_LIMIT: Size = "output_limit";
     PACK_OUTPUT_AFTER: Delay = "pack_output_after";
     PASS_ENV: Vec<String> = "pass_env";
@@ -380,6 +381,11 @@ static COORDINATOR: &[Entry] = &[
         "Reverse proxies in front of the coordinator, as addresses or networks: [\"127.0.0.1\", \"10.0.0.0/8\"]. Only from\n\
          them are X-Forwarded-For, -Proto, -Host and -Prefix (or Forwarded) trusted; each of them must write or remove\n\
          these.",
+    ),
+    NOTIFY_ALLOW.default("[]").example("[\"https://hooks.example.org/jobs\"]").commented().doc(
+        "Where the coordinator may send notifications about ended jobs (--notify): beginnings of URLs, such as\n\
+         \"https://hooks.example.org/jobs\", or \"https://*.example.org\" for all hosts below a domain. These may only have\n\
+         addresses of the Internet, and no host but \"localhost\" one of this machine. By default, nowhere.",
     ),
     FILE_LOG
         .default("false")

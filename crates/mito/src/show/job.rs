@@ -2,10 +2,12 @@
 
 use mitosis_protocol::duration;
 use mitosis_protocol::job::{JobInfo, JobNeed, JobReply, JobState, NeedKind, StopCause, SubmittedJob};
+use mitosis_protocol::notify::{NotificationInfo, NotificationState, NotifyOn};
 use mitosis_protocol::retry::RetryPolicy;
 use serde::Serialize;
 
 use super::record::{Cell, Column, Fact, Record};
+use super::result::rfc3339;
 use super::style::{TerminalStyle, Tone};
 use super::task;
 use super::text::{escaped, pluralized};
@@ -246,6 +248,33 @@ fn retries(policy: &RetryPolicy) -> String {
     format!("at most {retries}{causes}, after {wait}")
 }
 
+/// A notification: `https://hooks.example.org: waiting after 2 attempts, next at …: status 500`.
+fn notification(one: &NotificationInfo) -> String {
+    let NotificationInfo { to, on, state, attempts, last_error, next_attempt_at, ended_at } = one;
+    let attempts = match attempts {
+        0 => String::new(),
+        1 => " after 1 attempt".to_owned(),
+        attempts => format!(" after {attempts} attempts"),
+    };
+    let what = match (state, on) {
+        (NotificationState::Planned, NotifyOn::End) => "when the job ends",
+        (NotificationState::Planned, NotifyOn::Failure) => "if the job fails",
+        (NotificationState::Waiting, _) => "waiting",
+        (NotificationState::Delivered, _) => "delivered",
+        (NotificationState::Failed, _) => "not delivered",
+    };
+    let time = match (next_attempt_at, ended_at) {
+        (Some(next), _) => format!(", next at {}", rfc3339(*next)),
+        (None, Some(end)) => format!(" at {}", rfc3339(*end)),
+        (None, None) => String::new(),
+    };
+    let error = match (state, last_error) {
+        (NotificationState::Delivered, _) | (_, None) => String::new(),
+        (_, Some(error)) => format!(": {error}"),
+    };
+    escaped(&format!("{to}: {what}{attempts}{time}{error}"))
+}
+
 fn needed(need: &JobNeed) -> String {
     match need.kind {
         NeedKind::Succeeded if need.met => format!("job {}, which has succeeded", need.job),
@@ -304,6 +333,7 @@ impl Record for JobDetail {
         if !self.reply.parameters.is_empty() {
             facts.push(("parameters", Cell::Words(self.reply.parameters.clone())));
         }
+        facts.extend(self.reply.notifications.iter().map(|one| ("notifies", Cell::Text(notification(one)))));
         facts
     }
 }

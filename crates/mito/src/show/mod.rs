@@ -20,6 +20,7 @@ mod job_outcome;
 mod job_task;
 mod limit;
 mod managed_worker;
+mod notify_key;
 mod outcome;
 mod output;
 mod progress;

@@ -218,7 +218,7 @@ fn duration(outcome: &TaskOutcome) -> Option<f64> {
     Some(outcome.finished_at?.since(outcome.started_at?).as_secs_f64())
 }
 
-fn rfc3339(time: Timestamp) -> String {
+pub(super) fn rfc3339(time: Timestamp) -> String {
     let text = time.to_string();
     let local = text.trim_end_matches(" +00:00:00");
     format!("{}Z", local.replacen(' ', "T", 1))

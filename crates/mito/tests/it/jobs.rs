@@ -34,6 +34,15 @@ impl User {
         Self { home, address, credentials: None, _system: service }
     }
 
+    /// The administrator of a coordinator with these options and a worker; the latter is the second.
+    pub(crate) async fn with_worker(options: &[&str]) -> (Self, Service) {
+        let home = Home::new();
+        let options = [&["--bind", "127.0.0.1:0"], options].concat();
+        let Coordinator { service, address } = home.coordinator_with(&options).await;
+        let worker = home.worker(&address, "2").await;
+        (Self { home, address, credentials: None, _system: service }, worker)
+    }
+
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.home.mito(args);
         command.env("MITO_COORDINATOR_ADDR", &self.address);

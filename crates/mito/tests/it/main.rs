@@ -43,6 +43,7 @@ mod jobs;
 mod kills;
 mod manager;
 mod newcomer;
+mod notifications;
 mod old_coordinator;
 mod output_lost;
 mod python;

@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::StoreError;
 use crate::ops::tasks::{IdempotencyKey, NewTask};
+use crate::ops::webhooks::NewWebhook;
 use crate::ops::{Actor, Changed};
 
 /// The number of tasks that one cancellation, retry or removal changes at most, so that others don't wait for long.
@@ -54,6 +55,8 @@ pub struct NewJob {
     pub needs: Vec<NewNeed>,
     /// Artifacts of needed jobs that the tasks fetch.
     pub resources: Vec<JobResource>,
+    /// What to send when it ends.
+    pub notify: Vec<NewWebhook>,
     /// Tasks that the tasks of the job refer to.
     pub references: Vec<Uuid>,
     /// The first tasks, which are written with the job. Empty if none may start yet, or needs something.
@@ -76,6 +79,7 @@ impl NewJob {
             limits: self.limits.clone(),
             needs: self.needs.clone(),
             resources: self.resources.clone(),
+            notify: self.notify.clone(),
             references: self.references.clone(),
             first: Vec::new(),
         }
@@ -362,7 +366,7 @@ pub trait Jobs {
     /// number.
     async fn release_tasks(&self, id: JobId, count: u64, now: Timestamp) -> Result<Changed<u64>, StoreError>;
 
-    /// Records the end of a job whose tasks have all ended, and releases or stops the jobs that wait for it. Returns
+    /// Records the end of a job whose tasks have all ended, writes its notifications, and releases or stops the jobs that wait for it. Returns
     /// false if tasks are left, or the end is recorded already.
     async fn end_job(&self, id: JobId, now: Timestamp) -> Result<Changed<bool>, StoreError>;
 

@@ -28,6 +28,7 @@ pub mod site;
 pub mod sweeps;
 pub mod tasks;
 pub mod uploads;
+pub mod webhooks;
 pub mod workers;
 
 use async_trait::async_trait;
@@ -56,6 +57,7 @@ pub use site::Site;
 pub use sweeps::Sweeps;
 pub use tasks::Tasks;
 pub use uploads::Uploads;
+pub use webhooks::Webhooks;
 pub use workers::Workers;
 
 use crate::{PoolStatus, StoreError};
@@ -128,6 +130,7 @@ pub trait Store:
     + Outputs
     + Packing
     + Notifications
+    + Webhooks
     + Send
     + Sync
     + std::fmt::Debug

@@ -20,4 +20,5 @@ mod schedules;
 mod site;
 pub(crate) mod tasks;
 mod uploads;
+pub(crate) mod webhooks;
 pub(crate) mod workers;

@@ -264,6 +264,7 @@ impl<B: Backend> History<B> {
                 .collect(),
             needs,
             resources: Vec::new(),
+            notify: Vec::new(),
             references: Vec::new(),
             first: self.tasks(first, 0),
         };

@@ -17,6 +17,7 @@ use mitosis_blueprint::Blueprint;
 use mitosis_domain::selector::JobName;
 use mitosis_protocol::job::NeedKind;
 use mitosis_protocol::limit::LimitUse;
+use mitosis_protocol::notify::Notify;
 use mitosis_protocol::retry::RetryPolicy;
 use mitosis_protocol::task::SubmitTaskRequest;
 use mitosis_protocol::{ArtifactKind, TaskSpec};
@@ -61,6 +62,8 @@ pub struct Step {
     pub retry: Option<RetryPolicy>,
     /// What each task uses of named limits.
     pub limits: Vec<LimitUse>,
+    /// What to send when it ends.
+    pub notify: Vec<Notify>,
 }
 
 /// An artifact of an earlier step, which the tasks of a step fetch.
@@ -86,6 +89,7 @@ impl Step {
             max_failures: None,
             retry: None,
             limits: Vec::new(),
+            notify: Vec::new(),
         }
     }
 }
@@ -206,6 +210,7 @@ impl Job {
         let envs = task.variables(folder, plan.is_plain())?;
         let directory = task.directory(folder, extras.directory)?;
         let (max_running, max_failures) = (task.max_running()?, task.max_failures()?);
+        let notify = task.notifications();
         let retry = retries::policy(task.retries()?, &task.retry_on, task.backoff)?;
         let limits = task.limits()?;
         let mut blueprint = Blueprint {
@@ -236,7 +241,15 @@ impl Job {
             // The key names the content.
             self.uploads.push(upload);
         }
-        Ok(Step { name: task.name, max_running, max_failures, retry, limits, ..Step::single(blueprint) })
+        Ok(Step {
+            name: task.name,
+            max_running,
+            max_failures,
+            retry,
+            limits,
+            notify,
+            ..Step::single(blueprint)
+        })
     }
 
     /// Adds a file once. Two files with one key are an error.

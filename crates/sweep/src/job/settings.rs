@@ -1,6 +1,7 @@
 //! The settings of tasks in a job file.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use mitosis_blueprint::{Column, Factor, Plan, Values, literal};
 use mitosis_domain::selector::JobName;
 use mitosis_protocol::job::NeedKind;
 use mitosis_protocol::limit::LimitUse;
+use mitosis_protocol::notify::{Notify, NotifyOn};
 use mitosis_protocol::retry::{MAX_RETRIES, RetryCause};
 use mitosis_protocol::task::{RemoteFile, ResourceDownload, TaskDirectory};
 use mitosis_protocol::{ArtifactKind, TaskSpec, Uuid};
@@ -55,6 +57,8 @@ pub(super) struct Task {
     pub(super) retry_on: Vec<RetryCause>,
     pub(super) backoff: Option<Backoff>,
     limits: BTreeMap<String, i64>,
+    notify: Option<Urls>,
+    notify_on: Option<NotifyOn>,
     #[serde(alias = "terminal")]
     pub(super) output: Option<bool>,
     env: BTreeMap<String, String>,
@@ -114,6 +118,20 @@ impl From<When> for NeedKind {
 enum Files {
     One(PathBuf),
     Many(Vec<PathBuf>),
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(untagged, expecting = "expected a URL, or a list of URLs")]
+enum Urls {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl fmt::Debug for Urls {
+    /// A URL may be a credential.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Urls")
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -178,6 +196,8 @@ impl Task {
             retries: self.retries.or(defaults.retries),
             retry_on: if self.retry_on.is_empty() { defaults.retry_on } else { self.retry_on },
             backoff: self.backoff.or(defaults.backoff),
+            notify: self.notify.or(defaults.notify),
+            notify_on: self.notify_on.or(defaults.notify_on),
             limits: defaults.limits.into_iter().chain(self.limits).collect(),
             output: self.output.or(defaults.output),
             env_file: self.env_file.or(defaults.env_file),
@@ -256,6 +276,16 @@ impl Task {
             (None, Some(true), _) | (None, _, None) => Ok(TaskDirectory::Fresh),
             (None, _, Some(current)) => Ok(TaskDirectory::Prefer(current.to_owned())),
         }
+    }
+
+    pub(super) fn notifications(&self) -> Vec<Notify> {
+        let urls = match &self.notify {
+            None => &[][..],
+            Some(Urls::One(url)) => std::slice::from_ref(url),
+            Some(Urls::Many(urls)) => urls,
+        };
+        let on = self.notify_on.unwrap_or_default();
+        urls.iter().map(|url| Notify { url: url.clone(), on }).collect()
     }
 
     pub(super) fn max_running(&self) -> Result<Option<u64>, Error> {

@@ -1,5 +1,6 @@
 //! Tests of job files.
 
+use mitosis_protocol::notify::NotifyOn;
 use mitosis_protocol::task::{RemoteFile, TaskDirectory};
 
 use super::*;
@@ -120,6 +121,19 @@ fn directory_is_that_of_the_submission_unless_a_key_has_another() {
     let Ok(TaskDirectory::Require(below)) = of_task("chdir = './out'") else { panic!("it is required") };
     assert!(below.starts_with('/') && below.ends_with("/out") && !below.contains("/./"), "{below}");
     assert!(of_task("chdir = 'a'\nfresh_dir = true").unwrap_err().contains("exclude each other"));
+}
+
+#[test]
+fn notifications_of_a_task_replace_the_defaults() {
+    let text = "[defaults]\nnotify = 'https://a.example'\nnotify_on = 'failure'\n[[tasks]]\ncommand = 'true'\n\
+                [[tasks]]\ncommand = 'true'\nnotify = ['https://b.example', 'https://c.example']\nnotify_on = 'end'";
+    let steps = read("job.toml", text).unwrap().steps;
+    let notify = |url: &str, on| Notify { url: url.to_owned(), on };
+    assert_eq!(steps[0].notify, [notify("https://a.example", NotifyOn::Failure)]);
+    let both = ["https://b.example", "https://c.example"].map(|url| notify(url, NotifyOn::End));
+    assert_eq!(steps[1].notify, both);
+    let wrong = read("job.toml", "[[tasks]]\ncommand = 'true'\nnotify = {url = 'x'}").unwrap_err();
+    assert!(wrong.contains("expected a URL, or a list of URLs"), "{wrong}");
 }
 
 #[test]

@@ -4,8 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use mitosis_protocol::Md5Password;
 use mitosis_protocol::admin::AccountState;
-use mitosis_protocol::doctor::{AdminDoctorReply, SmallArchives};
+use mitosis_protocol::doctor::{AdminDoctorReply, SmallArchives, UndeliveredNotifications};
 use mitosis_store::ops::packing::SmallArchiveSizes;
+use mitosis_store::ops::webhooks::UndeliveredWebhooks;
 
 use crate::api::routes::{Access, Routes};
 use crate::app::App;
@@ -29,6 +30,7 @@ async fn doctor(
         redis: app.announcer.contact(),
         missed_workers: Some(app.cluster_clock.missed()),
         small_archives: Some(small_archives(app.store.small_archive_sizes().await?)),
+        notifications: Some(notifications(app.store.undelivered_webhooks().await?)),
         background: app.background_tasks(),
     }))
 }
@@ -42,6 +44,11 @@ fn small_archives(sizes: SmallArchiveSizes) -> SmallArchives {
         packed: sizes.packed_archives,
         packed_live_bytes: sizes.packed_live_bytes,
     }
+}
+
+fn notifications(undelivered: UndeliveredWebhooks) -> UndeliveredNotifications {
+    let UndeliveredWebhooks { waiting, failing, failed, oldest } = undelivered;
+    UndeliveredNotifications { waiting, failing, failed, oldest }
 }
 
 async fn default_password_works(app: &App) -> Result<bool, ApiError> {

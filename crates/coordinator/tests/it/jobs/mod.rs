@@ -48,12 +48,12 @@ impl Someone<'_> {
     }
 
     /// Submits a job and returns its number.
-    async fn submits_job(&self, job: &Value) -> i64 {
+    pub(crate) async fn submits_job(&self, job: &Value) -> i64 {
         let reply = self.submit_jobs(std::slice::from_ref(job)).await.expect(200).json();
         reply["jobs"][0]["job"].as_i64().unwrap()
     }
 
-    async fn job(&self, job: i64) -> Value {
+    pub(crate) async fn job(&self, job: i64) -> Value {
         self.get(&format!("/v1/jobs/{job}")).await.expect(200).json()
     }
 
@@ -69,7 +69,7 @@ impl Someone<'_> {
         self.post(&format!("/v1/jobs/{job}/tasks"), request).await.expect(200).json()
     }
 
-    async fn cancel_job(&self, job: i64, selection: &Value) -> Value {
+    pub(crate) async fn cancel_job(&self, job: i64, selection: &Value) -> Value {
         self.post(&format!("/v1/jobs/{job}/cancel"), selection).await.expect(200).json()
     }
 

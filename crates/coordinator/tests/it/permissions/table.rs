@@ -71,6 +71,8 @@ pub(super) const GROUPS: &[Row] = &[
     ("POST", "/groups", r#"{"group_name": "{fresh}"}"#, AnyUser),
     ("GET", "/groups/{group}", "", Member(Read, 403)),
     ("DELETE", "/v1/groups/{group}", "", Member(Admin, 403)),
+    ("GET", "/v1/groups/{group}/notify-key", "", Member(Admin, 403)),
+    ("POST", "/v1/groups/{group}/notify-key", "", Member(Admin, 403)),
     ("PUT", "/groups/{group}/users", r#"{"relations": {"outsider": "Read"}}"#, Member(Admin, 403)),
     ("DELETE", "/groups/{group}/users?users=reader&users=writer", "", Member(Admin, 403)),
     ("POST", "/groups/{group}/users/remove", r#"{"users": ["reader", "writer"]}"#, Member(Admin, 403)),

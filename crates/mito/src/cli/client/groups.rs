@@ -47,6 +47,14 @@ pub(crate) enum GroupsCommand {
         /// The group
         group: String,
     },
+    /// Show the key that signs the notifications of a group (Admins only)
+    NotifyKey {
+        /// The group
+        group: String,
+        /// Create a new key; the current one stays valid for a day
+        #[arg(long)]
+        replace: bool,
+    },
     /// Manage the files of a group, which its tasks can use
     #[command(subcommand)]
     Attachments(AttachmentsCommand),

@@ -14,6 +14,7 @@ mod disk;
 mod finding;
 mod health;
 mod login;
+mod notifications;
 mod objects;
 mod output;
 mod redis;
@@ -60,6 +61,7 @@ pub(super) async fn run(args: &DoctorArgs, environment: &Environment) -> Result<
     report.add(&default_password::check(&context))?;
     report.add(&workers::check(&context))?;
     report.add(&output::check(&context))?;
+    report.add(&notifications::check(&context))?;
     report.add(&disk::check(&context))?;
     report.add(&cgroup::check())?;
     report.finish()

@@ -11,11 +11,15 @@ use mitosis_blueprint::Blueprint;
 use mitosis_client::UserClient;
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_protocol::Uuid;
+use mitosis_protocol::job::{NewJob, SubmitJobsRequest, TaskSelection};
+use mitosis_protocol::notify::Notify;
 use mitosis_protocol::task::{SubmitOutcome, SubmitTaskRequest, SubmitTasksRequest};
 use mitosis_sweep::Upload;
 
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::run::RunArgs;
+use crate::commands::notify_command::{self, EndSummary};
+use crate::commands::select_jobs;
 use crate::commands::submit::upload;
 use crate::commands::worker::inherited_env;
 use crate::config::client::ClientConfig;
@@ -39,12 +43,20 @@ pub(super) async fn run(args: &RunArgs, environment: &Environment) -> Result<Exi
     let program = Program::Command(&args.command);
     args.task.check_independent()?;
     let (task, upload) = new_task::task(&args.task, program, plan.is_plain(), environment)?;
+    if !plan.is_plain() && !args.notify.notify().is_empty() {
+        return Err(notifies_of_a_sweep());
+    }
     standard_input::refuse_ignored()?;
     let work = Work { blueprint: Blueprint { task, plan }, upload };
     match args.local {
         true => run_embedded(args, work, environment).await,
         false => run_on_coordinator(args, work, environment).await,
     }
+}
+
+fn notifies_of_a_sweep() -> Failure {
+    Failure::new(Exit::Usage, "`mito run` can't send notifications for a command with parameters")
+        .with_hint("use `mito submit` with --notify, and `mito wait`; or --notify-command")
 }
 
 /// What the command line asks for.
@@ -89,12 +101,13 @@ async fn run_on_coordinator(
     // A slow program may have written by now.
     standard_input::refuse_ignored()?;
     let mut requests = StopRequests::listen_on_terminal()?;
+    let notify = args.notify.notify();
     if !blueprint.plan.is_plain() {
         let mut tasks = Vec::new();
         let scratch = std::env::temp_dir();
         let out = Output::new(&args.output(), environment);
         let outcome = tokio::select! {
-            outcome = sweep::run(&identity, blueprint, &out, environment, &mut tasks, &scratch) => unless_reader_left(outcome),
+            outcome = sweep::run(&identity, blueprint, (&args.notify_command, &out), environment, &mut tasks, &scratch) => unless_reader_left(outcome),
             request = requests.next() => Err(Exit::of_request(request)),
         };
         return match outcome {
@@ -102,11 +115,14 @@ async fn run_on_coordinator(
             Err(exit) => sweep::interrupted(&identity.client, &tasks, &client.client_command(), exit).await,
         };
     }
-    let uuid = submit(&identity.client, blueprint.task).await?;
+    let uuid = match notify.is_empty() {
+        true => submit(&identity.client, blueprint.task).await?,
+        false => submit_job(&identity.client, blueprint.task, notify).await?,
+    };
     let scratch = std::env::temp_dir().join(format!("mito-run-{uuid}"));
     let mut streams = TerminalOutput::plain().quiet(args.quiet);
     let outcome = tokio::select! {
-        outcome = follow_one(&identity.client, uuid, &scratch, &mut streams) => unless_reader_left(outcome),
+        outcome = follow_one(&identity.client, uuid, args, &scratch, &mut streams) => unless_reader_left(outcome),
         request = requests.next() => Err(Exit::of_request(request)),
     };
     let outcome = match outcome {
@@ -155,11 +171,12 @@ async fn submit_and_follow(
     if !blueprint.plan.is_plain() {
         let identity = Identity::new(USER.to_owned(), user.clone());
         let out = Output::new(&args.output(), environment);
-        return sweep::run(&identity, blueprint, &out, environment, &mut Vec::new(), home).await;
+        let options = (&args.notify_command, &out);
+        return sweep::run(&identity, blueprint, options, environment, &mut Vec::new(), home).await;
     }
     let uuid = submit(user, blueprint.task).await?;
     let mut streams = TerminalOutput::plain().quiet(args.quiet);
-    follow_one(user, uuid, &home.join("download"), &mut streams).await
+    follow_one(user, uuid, args, &home.join("download"), &mut streams).await
 }
 
 /// The outcome after the reader of the output has gone: the tasks continue.
@@ -182,6 +199,20 @@ async fn submit(user: &UserClient, task: SubmitTaskRequest) -> Result<Uuid, Fail
     }
 }
 
+/// Submits the task as a job, which has notifications; returns its only task.
+async fn submit_job(
+    user: &UserClient,
+    task: SubmitTaskRequest,
+    notify: Vec<Notify>,
+) -> Result<Uuid, Failure> {
+    let job = NewJob { notify, ..NewJob::single(task) };
+    let request = SubmitJobsRequest { jobs: vec![job], idempotency_key: Some(OsEntropy.uuid().to_string()) };
+    let missing = || Failure::new(Exit::Fault, "the coordinator's reply does not include the task");
+    let job = user.submit_jobs(&request).await?.jobs.first().ok_or_else(missing)?.job;
+    let tasks = select_jobs::tasks(user, job, &TaskSelection::default(), 1).await?;
+    tasks.into_iter().next().and_then(|task| task.task).map(|task| task.uuid).ok_or_else(missing)
+}
+
 /// Cancels a task that is waiting. A running one continues; the message says how to stop it.
 async fn interrupted(user: &UserClient, task: Uuid, command: &str, exit: Exit) -> Result<ExitCode, Failure> {
     match user.cancel(task).await {
@@ -198,6 +229,7 @@ async fn interrupted(user: &UserClient, task: Uuid, command: &str, exit: Exit) -
 async fn follow_one(
     user: &UserClient,
     task: Uuid,
+    args: &RunArgs,
     scratch: &Path,
     streams: &mut TerminalOutput,
 ) -> Result<ExitCode, Failure> {
@@ -206,6 +238,10 @@ async fn follow_one(
     if let Some(word) = word {
         note!("mito: {word}");
     }
+    let succeeded = u64::from(code.is_success());
+    let summary =
+        EndSummary { task: Some(task), tasks: 1, succeeded, failed: 1 - succeeded, ..EndSummary::default() };
+    notify_command::run(&args.notify_command, &summary).await;
     Ok(code.into())
 }
 

@@ -13,6 +13,8 @@ use mitosis_sweep::Submission;
 
 use super::ended_outputs::EndedOutputs;
 use super::remove_folder;
+use crate::cli::notify::NotifyCommandArgs;
+use crate::commands::notify_command::{self, EndSummary};
 use crate::config::Environment;
 use crate::login::identity::Identity;
 use crate::login::reconnect::Reconnect;
@@ -38,7 +40,7 @@ const MAX_NAMED: usize = 20;
 pub(super) async fn run(
     identity: &Identity,
     blueprint: Blueprint,
-    out: &Output,
+    (notify_command, out): (&NotifyCommandArgs, &Output),
     environment: &Environment,
     tasks: &mut Vec<Uuid>,
     scratch: &Path,
@@ -64,7 +66,10 @@ pub(super) async fn run(
         never = count(&identity.client, counted, &progress) => match never {},
     };
     progress.clear();
-    match failed? {
+    let failed = failed?;
+    let summary = EndSummary { tasks: total, succeeded: total - failed, failed, ..EndSummary::default() };
+    notify_command::run(notify_command, &summary).await;
+    match failed {
         0 => Ok(ExitCode::SUCCESS),
         failed => Err(Failure::new(Exit::Partial, format!("{failed} of {total} tasks did not succeed"))),
     }

@@ -9,7 +9,7 @@ use mitosis_sweep::{Extras, Job, Step};
 
 use super::{check_times, identity};
 use crate::cli::schedule::AddArgs;
-use crate::commands::submit::request::{check_limits, plan_as_json};
+use crate::commands::submit::request::{check_limits, joined, plan_as_json};
 use crate::commands::submit::upload;
 use crate::config::Environment;
 use crate::new_task::{self, Program, standard_input};
@@ -46,7 +46,8 @@ pub(super) async fn run(args: &AddArgs, environment: &Environment) -> Result<(),
             ..options
         },
         retry: step.retry.or(retry),
-        limits: step.limits.into_iter().chain(args.limits.limits.clone()).collect(),
+        limits: joined(step.limits, &args.limits.limits),
+        notify: if step.notify.is_empty() { args.notify.notify() } else { step.notify },
     };
     check_limits(std::slice::from_ref(&job), &identity).await?;
     let schedule = NewSchedule {

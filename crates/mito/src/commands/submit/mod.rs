@@ -47,6 +47,7 @@ pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<
     }
     let options = args.job.options.options(SystemClock.now())?;
     let retry = args.job.options.retry()?;
+    let notify = args.job.options.notify.notify();
     for step in &job.steps {
         mitosis_sweep::check(&step.blueprint.expand()?)?;
     }
@@ -57,10 +58,15 @@ pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<
     upload::upload(&identity.client, &job.uploads, environment, &out).await?;
     // A slow program may have written by now.
     standard_input::refuse_ignored()?;
-    let wanted = (&needs[..], &resources[..]);
-    let limits = &args.job.options.limits.limits;
-    let request =
-        request::request(args.job.name.as_ref(), job.steps, wanted, options, retry.as_ref(), limits);
+    let settings = request::Settings {
+        needs: &needs,
+        resources: &resources,
+        options,
+        retry: retry.as_ref(),
+        limits: &args.job.options.limits.limits,
+        notify: &notify,
+    };
+    let request = request::request(args.job.name.as_ref(), job.steps, &settings);
     request::check_limits(&request.jobs, &identity).await?;
     let mut interrupts = StopRequests::listen()?;
     let sent = tokio::select! {

@@ -9,6 +9,7 @@ use mitosis_protocol::job::{
     JobOptions, JobResource, NeedKind, NeededJob, NewJob, NewNeed, SubmitJobsRequest,
 };
 use mitosis_protocol::limit::LimitUse;
+use mitosis_protocol::notify::Notify;
 use mitosis_protocol::retry::RetryPolicy;
 use mitosis_sweep::{Step, StepResource, retry_transient};
 use serde_json::value::RawValue;
@@ -68,16 +69,21 @@ pub(in crate::commands) fn plan_as_json(plan: &Plan) -> Option<Box<RawValue>> {
     (!plan.is_plain()).then(|| serde_json::value::to_raw_value(plan).expect("a plan is plain data"))
 }
 
-/// One job for each step. The name of the submission is that of a step without one; `needs` are those of every job.
-/// The limits and retries of a step have precedence.
-pub(super) fn request(
-    name: Option<&JobName>,
-    steps: Vec<Step>,
-    (needs, resources): (&[NewNeed], &[JobResource]),
-    options: JobOptions,
-    retry: Option<&RetryPolicy>,
-    limits: &[LimitUse],
-) -> SubmitJobsRequest {
+/// What the command line sets for the job of every step.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Settings<'a> {
+    pub(super) needs: &'a [NewNeed],
+    pub(super) resources: &'a [JobResource],
+    pub(super) options: JobOptions,
+    pub(super) retry: Option<&'a RetryPolicy>,
+    pub(super) limits: &'a [LimitUse],
+    pub(super) notify: &'a [Notify],
+}
+
+/// One job for each step. The name of the submission is that of a step without one. The limits, retries and notifications of
+/// a step have precedence over the settings.
+pub(super) fn request(name: Option<&JobName>, steps: Vec<Step>, all: &Settings<'_>) -> SubmitJobsRequest {
+    let Settings { needs, resources, options, retry, limits, notify } = *all;
     let job = |step: Step| {
         let steps =
             step.needs.iter().map(|(step, kind)| NewNeed { on: NeededJob::Position(*step), kind: *kind });
@@ -97,6 +103,7 @@ pub(super) fn request(
             task: step.blueprint.task,
             retry: step.retry.or(retry.cloned()),
             limits: joined(step.limits, limits),
+            notify: if step.notify.is_empty() { notify.to_vec() } else { step.notify },
         }
     };
     let id = name.map_or_else(|| OsEntropy.uuid().to_string(), ToString::to_string);
@@ -108,7 +115,7 @@ pub(super) fn request(
 }
 
 /// The limits of a step, and those of the command line that it does not have.
-fn joined(mut of_step: Vec<LimitUse>, others: &[LimitUse]) -> Vec<LimitUse> {
+pub(in crate::commands) fn joined(mut of_step: Vec<LimitUse>, others: &[LimitUse]) -> Vec<LimitUse> {
     for limit in others {
         if of_step.iter().all(|known| known.name != limit.name) {
             of_step.push(limit.clone());
@@ -153,7 +160,8 @@ mod tests {
         let options = JobOptions { max_running: Some(9), paused: true, ..JobOptions::default() };
         let limit = |name: &str, uses| LimitUse { name: name.to_owned(), uses };
         let limits = [limit("licence", 1), limit("disk", 1)];
-        let request = request(Some(&"night".parse().unwrap()), steps, (&needs, &[]), options, None, &limits);
+        let settings = Settings { needs: &needs, options, limits: &limits, ..Settings::default() };
+        let request = request(Some(&"night".parse().unwrap()), steps, &settings);
         assert_eq!(request.idempotency_key.as_deref(), Some("mito-submit:night:0"));
         let names: Vec<_> = request.jobs.iter().map(|job| job.name.as_deref().unwrap()).collect();
         assert_eq!(names, ["a", "b", "night"]);
@@ -173,8 +181,7 @@ mod tests {
 
     #[test]
     fn submission_without_a_name_has_a_key_of_its_own() {
-        let key =
-            || request(None, Vec::new(), (&[], &[]), JobOptions::default(), None, &[]).idempotency_key.unwrap();
+        let key = || request(None, Vec::new(), &Settings::default()).idempotency_key.unwrap();
         assert_ne!(key(), key());
     }
 }

@@ -15,6 +15,7 @@ use mitosis_protocol::{Uuid, duration};
 
 use self::verdict::Verdict;
 use super::client::tasks::wait as wait_for_tasks;
+use super::notify_command;
 use super::select_jobs::{self, Target};
 use crate::cli::wait::WaitArgs;
 use crate::config::client::ClientConfig;
@@ -83,6 +84,8 @@ async fn wait(
         let tally = wait_for_tasks::wait_for(&uuids, identity, args.fail_fast, reconnect, out).await?;
         verdict.add_tasks(tally);
     }
+    let jobs = whole.iter().copied().chain(parts.iter().map(|(job, _)| *job)).collect();
+    notify_command::run(&args.notify_command, &verdict.summary(jobs)).await;
     verdict.exit()
 }
 

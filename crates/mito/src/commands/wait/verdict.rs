@@ -7,6 +7,7 @@ use mitosis_protocol::job::JobCounts;
 
 use super::Until;
 use crate::commands::client::tasks::wait::WaitSummary;
+use crate::commands::notify_command::EndSummary;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 
@@ -52,6 +53,18 @@ impl Verdict {
     /// Whether nothing else has to be awaited.
     pub(super) fn is_final(&self, until: Until) -> bool {
         until == Until::FirstFailure && self.unsuccessful > 0
+    }
+
+    /// The outcome of these jobs for `--notify-command`.
+    pub(super) fn summary(&self, jobs: Vec<i64>) -> EndSummary {
+        EndSummary {
+            jobs,
+            task: None,
+            tasks: self.total,
+            succeeded: self.total - self.left - self.unsuccessful,
+            failed: self.unsuccessful - self.cancelled,
+            cancelled: self.cancelled,
+        }
     }
 
     /// The exit code: that of a single task, or one for failures among several.

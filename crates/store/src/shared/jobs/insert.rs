@@ -5,6 +5,7 @@ use mitosis_protocol::Timestamp;
 use mitosis_protocol::job::{NeedKind, StopCause};
 
 use super::super::tasks::insert::Slot;
+use super::super::webhooks::write as webhooks;
 use super::artifacts::FetchedArtifact;
 use crate::db::{Db, Json, Params, Sql, only, sql, to_json};
 use crate::enum_codes::Code;
@@ -142,7 +143,7 @@ async fn insert(db: Db<'_>, row: &JobRow<'_>, now: Timestamp) -> Result<(), Stor
         &limits.map(|set| set.0),
     ];
     db.run_one(INSERT_JOB, params).await?;
-    Ok(())
+    webhooks::plan(db, *id, &job.notify).await
 }
 
 const INSERT_DEPENDENCY: Sql = sql!(

@@ -36,7 +36,8 @@ const IS_NEEDED: Sql = sql!(
 const FIRST_TASKS: Sql = sql!("SELECT id FROM task WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT $3");
 
 /// The deletions of what belongs to jobs without tasks; `$1` are the jobs.
-const DELETE_JOBS: [Sql; 4] = [
+const DELETE_JOBS: [Sql; 5] = [
+    sql!("DELETE FROM job_notify WHERE job_id = ANY($1)"),
     sql!("DELETE FROM job_dependency WHERE job_id = ANY($1)"),
     sql!("DELETE FROM job_dependency WHERE needed_id = ANY($1)"),
     sql!("DELETE FROM job_count WHERE job_id = ANY($1)"),

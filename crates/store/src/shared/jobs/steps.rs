@@ -10,10 +10,11 @@ use mitosis_protocol::{TaskResultMessage, Timestamp};
 
 use super::super::tasks::end_ready;
 use super::super::tasks::insert::{NewRow, Slot, insert_ready};
+use super::super::webhooks::write as webhooks;
 use super::counts::CountChanges;
 use super::elements;
 use super::elements::written::{self, are_written};
-use super::read::{Reserved, count_of, counts, read_counts};
+use super::read::{self, Reserved, count_of, counts, read_counts};
 use super::{STOP, ranges};
 use crate::StoreError;
 use crate::db::{Db, List, Params, Row, Sql, only, sql};
@@ -42,6 +43,8 @@ pub(super) struct Locked {
     pub(super) limits: Option<LimitSetId>,
     pub(super) has_ended: bool,
     pub(super) group_is_gone: bool,
+    /// The number of notifications that its end may cause.
+    notifications: i64,
 }
 
 /// Waits for a concurrent deletion of the group.
@@ -49,7 +52,8 @@ const LOCK: Sql = sql!(
     "
     SELECT j.group_id, j.creator_id, j.size, j.first_id, j.first_number, j.written, j.priority, j.skipped, j.paused, j.stop_cause,
            j.unmet, j.start_after, j.max_running, j.limit_set_id, j.ended_at IS NOT NULL AS has_ended, g.state = $2 AS group_is_gone,
-           (SELECT count(*) FROM job_dependency x WHERE x.job_id = j.id AND x.kind = 2) AS element_needs
+           (SELECT count(*) FROM job_dependency x WHERE x.job_id = j.id AND x.kind = 2) AS element_needs,
+           (SELECT count(*) FROM job_notify n WHERE n.job_id = j.id) AS notifications
     FROM job j INNER JOIN groups g ON g.id = j.group_id
     WHERE j.id = $1 FOR UPDATE OF j FOR KEY SHARE OF g"
 );
@@ -75,6 +79,7 @@ pub(super) async fn lock(db: Db<'_>, id: JobId) -> Result<Option<Locked>, StoreE
             limits: row.value::<Option<_>>("limit_set_id")?.map(LimitSetId),
             has_ended: row.value("has_ended")?,
             group_is_gone: row.value("group_is_gone")?,
+            notifications: row.value("notifications")?,
         })
     })
     .await
@@ -235,6 +240,9 @@ pub(super) async fn end(db: Db<'_>, id: JobId, now: Timestamp) -> Result<Changed
         return Ok(Changed::nothing(false));
     }
     db.run_one(SET_ENDED, &[&id.0, &now.unix_micros()]).await?;
+    if job.notifications > 0 {
+        notify(db, id, now).await?;
+    }
     failpoints::point("jobs.end:after");
     let mut effects = Effects::jobs(vec![id]);
     effects.jobs.extend(meet(db, id, counts.succeeded == job.size, now).await?);
@@ -242,6 +250,14 @@ pub(super) async fn end(db: Db<'_>, id: JobId, now: Timestamp) -> Result<Changed
         effects.jobs.extend(fail(db, id, now).await?);
     }
     Ok(effects.with(true))
+}
+
+/// Writes the notifications about the end of a job.
+async fn notify(db: Db<'_>, id: JobId, now: Timestamp) -> Result<(), StoreError> {
+    match read::job(db, id).await? {
+        Some(job) => webhooks::enqueue(db, &job, now).await,
+        None => Ok(()),
+    }
 }
 
 const MEET: Sql = sql!(
@@ -328,7 +344,7 @@ mod tests {
 
     #[test]
     fn sqlite_starts_at_the_job() {
-        assert_searches(LOCK, &["j", "g", "x"]);
+        assert_searches(LOCK, &["j", "g", "x", "n"]);
         assert_searches(HELD, &["ready"]);
         assert_searches(RELEASE, &["ready", "ready"]);
         assert_searches(WAITING, &["ready"]);

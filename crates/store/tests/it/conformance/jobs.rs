@@ -43,6 +43,7 @@ pub(super) fn new_job<B: Backend>(harness: &Harness<B>, owner: &Person, size: u6
         limits: Vec::new(),
         needs: Vec::new(),
         resources: Vec::new(),
+        notify: Vec::new(),
         references: Vec::new(),
         first: tasks(harness, owner, written),
     }

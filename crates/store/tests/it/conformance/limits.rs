@@ -36,6 +36,7 @@ fn job_using<B: Backend>(harness: &Harness<B>, group: GroupId, size: u64, uses: 
         limits: uses.iter().map(limit).collect(),
         needs: Vec::new(),
         resources: Vec::new(),
+        notify: Vec::new(),
         references: Vec::new(),
         first: (0..size).map(|_| harness.task(group)).collect(),
     }

@@ -35,6 +35,7 @@ pub(crate) mod site;
 pub(crate) mod sweeps;
 pub(crate) mod tasks;
 pub(crate) mod uploads;
+pub(crate) mod webhooks;
 pub(crate) mod workers;
 
 /// Runs every test on one backend: `conformance!(name: Type)`.
@@ -143,6 +144,15 @@ macro_rules! conformance {
                     due_schedules_are_paged_by_due_time,
                     removed_schedule_leaves_its_jobs,
                     deleted_group_pauses_its_schedules,
+                }
+                webhooks {
+                    end_of_a_job_writes_its_notifications,
+                    failure_and_repeated_end_notify_again,
+                    cancelled_job_counts_unwritten_tasks,
+                    notification_is_taken_by_one_until_it_is_due_again,
+                    failed_notification_is_due_again_or_given_up,
+                    notifications_outlive_their_job_for_a_while,
+                    key_is_created_once_and_read_by_group_admins,
                 }
                 inline_archives {
                     archives_are_visible_with_the_end_and_charged_once,

@@ -70,6 +70,7 @@ fn new_job<B: Backend>(harness: &Harness<B>, owner: &Person) -> NewJob {
         limits: Vec::new(),
         needs: Vec::new(),
         resources: Vec::new(),
+        notify: Vec::new(),
         references: Vec::new(),
         first: vec![harness.task(owner.group)],
     }

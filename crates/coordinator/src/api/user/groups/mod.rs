@@ -4,6 +4,7 @@ mod create;
 pub(crate) mod delete;
 mod get;
 mod limits;
+mod notify_key;
 mod remove_users;
 pub(in crate::api) mod update_users;
 mod write_priority;
@@ -15,6 +16,7 @@ pub(super) fn routes() -> Routes {
         .merge(create::routes())
         .merge(delete::routes())
         .merge(get::routes())
+        .merge(notify_key::routes())
         .merge(update_users::routes())
         .merge(remove_users::routes())
         .merge(limits::routes())

@@ -6,16 +6,19 @@ use mitosis_blueprint::{Blueprint, MAX_TASKS, Plan};
 use mitosis_domain::entropy::Entropy;
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::job_plan::CHUNK;
+use mitosis_domain::notify::{AllowedReceivers, InvalidReceiver, Receiver};
 use mitosis_domain::selector::JobName;
 use mitosis_domain::spec;
 use mitosis_protocol::job::{
-    self, JobOptions, JobResource, MAX_EACH_NEEDS, MAX_JOB_RESOURCES, MAX_JOBS, MAX_NEEDS, NeededJob, NeedKind,
-    NewNeed,
+    self, JobOptions, JobResource, MAX_EACH_NEEDS, MAX_JOB_RESOURCES, MAX_JOBS, MAX_NEEDS, NeedKind,
+    NeededJob, NewNeed,
 };
 use mitosis_protocol::limit::{LimitUse, MAX_LIMIT, MAX_LIMITS_OF_JOB};
+use mitosis_protocol::notify::{MAX_NOTIFICATIONS, Notify};
 use mitosis_protocol::retry::{MAX_BACKOFF, MAX_RETRIES, RetryPolicy};
 use mitosis_protocol::{ErrorCode, TaskSpec, Timestamp, duration};
 use mitosis_store::ops::jobs::NewJob;
+use mitosis_store::ops::webhooks::NewWebhook;
 
 use crate::api::user::tasks::submission;
 use crate::error::Rejection;
@@ -154,13 +157,14 @@ struct Checks<'a> {
 
 impl Checks<'_> {
     fn job(&self, new: job::NewJob, group: GroupId, position: usize) -> Result<CheckedJob, Rejection> {
-        let job::NewJob { name, task, plan, needs, mut resources, options, retry, limits } = new;
+        let job::NewJob { name, task, plan, needs, mut resources, options, retry, limits, notify } = new;
         let name = name.map(JobName::try_from).transpose().map_err(invalid_name)?.map(String::from);
         self.check_options(&options)?;
         retry.as_ref().map_or(Ok(()), check_retry)?;
         check_limits(&limits)?;
         check_needs(&needs, position)?;
         check_resources(&mut resources, position)?;
+        let notify = webhooks(&notify)?;
         let plan = plan.as_deref().map(|plan| serde_json::from_str(plan.get()));
         let plan: Plan = plan.transpose().map_err(|error| invalid_plan(&error))?.unwrap_or_default();
         let (group_name, priority) = (task.group_name.clone(), task.priority);
@@ -189,6 +193,7 @@ impl Checks<'_> {
             limits,
             needs,
             resources,
+            notify,
             references,
             first,
         };
@@ -258,6 +263,37 @@ fn check_limits(limits: &[LimitUse]) -> Result<(), Rejection> {
         }
     }
     Ok(())
+}
+
+/// The notifications of a job, without a check whether their receivers are allowed.
+fn webhooks(notify: &[Notify]) -> Result<Vec<NewWebhook>, Rejection> {
+    if notify.len() > MAX_NOTIFICATIONS {
+        return Err(Rejection::invalid(format!("a job can have at most {MAX_NOTIFICATIONS} notifications")));
+    }
+    let webhook = |(position, Notify { url, on }): (usize, &Notify)| {
+        let receiver = Receiver::parse(url).map_err(|why| invalid_receiver(position, why))?;
+        Ok(NewWebhook { url: receiver.url().to_string(), origin: receiver.origin(), on: *on })
+    };
+    notify.iter().enumerate().map(webhook).collect()
+}
+
+fn invalid_receiver(position: usize, why: InvalidReceiver) -> Rejection {
+    Rejection::invalid(format!("notify[{position}]: the URL can't get notifications: {why}"))
+        .hint("for example https://hooks.example.org/jobs")
+}
+
+/// Checks whether the administrator allows the receivers of a job.
+pub(crate) fn check_receivers(notify: &[Notify], allowed: &AllowedReceivers) -> Result<(), Rejection> {
+    let receivers = notify.iter().filter_map(|notify| Receiver::parse(&notify.url).ok());
+    match receivers.into_iter().find(|receiver| !allowed.allows(receiver)) {
+        None => Ok(()),
+        Some(receiver) => {
+            let origin = receiver.origin();
+            Err(Rejection::forbidden(format!("the coordinator may not send notifications to {origin}")).hint(
+                "an administrator can add the receiver to `notify_allow` in the coordinator's configuration",
+            ))
+        }
+    }
 }
 
 fn check_needs(needs: &[NewNeed], position: usize) -> Result<(), Rejection> {

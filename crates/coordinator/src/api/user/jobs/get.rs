@@ -28,5 +28,6 @@ async fn get(
         info: info(&app, &job).await?,
         task: blueprint.task().clone(),
         parameters: blueprint.parameters(),
+        notifications: app.store.webhooks_of_job(job.id).await?,
     }))
 }

@@ -40,6 +40,7 @@ async fn submit(
     check::check_count(&request.jobs)?;
     let key = request.idempotency_key.map(|key| submission::idempotency(key, &request.jobs)).transpose()?;
     let groups = groups(&app, &user, &request.jobs).await?;
+    check_receivers(&app, &request.jobs)?;
     let (now, entropy) = (app.now(), app.entropy.clone());
     let checked = blocking(move || check::check_all(request.jobs, &groups, now, &*entropy)).await;
     let checked = checked.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))?;
@@ -100,6 +101,14 @@ fn split(checked: Vec<CheckedJob>) -> (Vec<SubmittedJob>, Vec<NewJob>) {
         (shown, job)
     });
     each.unzip()
+}
+
+/// Checks whether the administrator allows the receivers of all notifications.
+fn check_receivers(app: &App, jobs: &[job::NewJob]) -> Result<(), Rejection> {
+    jobs.iter().enumerate().try_for_each(|(position, job)| {
+        check::check_receivers(&job.notify, &app.notify.allowed)
+            .map_err(|rejection| about(item(jobs.len(), position), rejection))
+    })
 }
 
 fn reply(ids: Vec<JobId>, jobs: Vec<SubmittedJob>, replayed: bool) -> Result<SubmitJobsReply, Rejection> {

@@ -18,6 +18,7 @@ use crate::api::body::Body;
 use crate::api::members;
 use crate::api::openapi::Op;
 use crate::api::routes::{Access, Routes};
+use crate::api::user::jobs::check::check_receivers;
 use crate::api::user::tasks::references::TaskReferences;
 use crate::app::App;
 use crate::auth::caller::Caller;
@@ -29,7 +30,8 @@ pub(super) fn routes() -> Routes {
     Routes::new().post("/v1/schedules", Access::Write, create, Op::new("Create a schedule").or(409))
 }
 
-/// Needs Write in the group of the task. The job is checked now, and again at each run. Replies 409 if the group has a
+/// Needs Write in the group of the task. The job is checked now, and again at each run; whether the receivers of its
+/// notifications are allowed is checked now, and before each request. Replies 409 if the group has a
 /// schedule with this name.
 async fn create(
     State(app): State<App>,
@@ -43,6 +45,7 @@ async fn create(
     let group_name = job.task.group_name.clone();
     let group = members::require(&app, &user, &group_name, Action::Submit).await?;
     TaskReferences::load(&app, &user, [&job.task].into_iter()).await?.check(&job.task.task_spec)?;
+    check_receivers(&job.notify, &app.notify.allowed)?;
     let job = NewJob { name: Some(name.clone()), ..job };
     let entropy = app.entropy.clone();
     let checked = blocking(move || {

@@ -4,6 +4,7 @@ pub(super) mod attachments;
 mod create;
 mod delete;
 mod get;
+mod notify_key;
 mod remove_user;
 mod update_user;
 mod write_priority;
@@ -27,6 +28,9 @@ pub(super) async fn run(command: &GroupsCommand, identity: &Identity, out: &Outp
             write_priority::write_priority(group, *most, identity, out).await
         }
         GroupsCommand::Delete { group } => delete::delete(group, identity, out).await,
+        GroupsCommand::NotifyKey { group, replace } => {
+            notify_key::notify_key(group, *replace, identity, out).await
+        }
         GroupsCommand::Attachments(command) => attachments::run(command, identity, out).await,
     }
 }
