@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::{Harness, LEASE, Someone};
 
 /// A time as routes below `/v1` write it.
-fn rfc3339(at: Timestamp) -> Value {
+pub(crate) fn rfc3339(at: Timestamp) -> Value {
     timestamp::rfc3339::serialize(&at, serde_json::value::Serializer).unwrap()
 }
 

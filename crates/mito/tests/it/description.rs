@@ -20,7 +20,7 @@ const CHECKS: &str =
 /// The routes for each kind of caller, without endless streams, the end of sessions and the sign-off of workers. The names
 /// of users would be put into further requests, which would lock or delete the caller.
 const AS_USER: &[&str] =
-    &["--exclude-path-regex", "/(events|logs|sessions|v1/admin/users)$", "--exclude-tag", "worker protocol"];
+    &["--exclude-path-regex", "/(events|logs|sessions?|v1/admin/users)$", "--exclude-tag", "worker protocol"];
 const AS_WORKER: &[&str] = &["--include-tag", "worker protocol", "--exclude-path", "/workers"];
 
 async fn ask(home: &Home, coordinator: &Coordinator, token: &str, selection: &[&str]) {

@@ -12,7 +12,6 @@ use crate::error::Corrupt;
 ///
 /// The lock is never contended: the thread that runs an operation owns the connection, and the operation runs
 /// its statements one after the other.
-/// operation runs one statement after the other.
 #[derive(Debug)]
 pub(crate) struct Connection(Mutex<rusqlite::Connection>);
 

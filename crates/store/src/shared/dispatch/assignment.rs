@@ -1,6 +1,7 @@
 //! Tasks in the form that agents need to run them.
 
 use mitosis_domain::ids::{GroupId, JobId, TaskId, WorkerId};
+use mitosis_domain::task::LeaseKey;
 
 use super::lease;
 use crate::StoreError;
@@ -23,8 +24,13 @@ pub(super) async fn held(db: Db<'_>, worker: WorkerId, tasks: &[TaskId]) -> Resu
 }
 
 pub(crate) fn read(row: &Row<'_>) -> Result<Work, StoreError> {
+    read_task(row, lease::read_key(row)?)
+}
+
+/// The task of a lease.
+pub(crate) fn read_task(row: &Row<'_>, lease: LeaseKey) -> Result<Work, StoreError> {
     Ok(Work {
-        lease: lease::read_key(row)?,
+        lease,
         uuid: row.value("uuid")?,
         group: GroupId(row.value("group_id")?),
         priority: row.value("priority")?,

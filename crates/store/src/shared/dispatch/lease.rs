@@ -7,7 +7,7 @@ use mitosis_protocol::{Epoch, LeaseToken, Timestamp};
 use super::super::tasks::get;
 use super::super::workers;
 use crate::StoreError;
-use crate::db::{Db, Row, Sql, sql};
+use crate::db::{Db, Params, Row, Sql, sql};
 use crate::ops::dispatch::{Assignment, Holder};
 
 /// The lease of a worker on a task.
@@ -95,6 +95,12 @@ pub(crate) async fn touch(db: Db<'_>, task: TaskId, now: Timestamp) -> Result<()
 
 const DELETE_LEASE: Sql = sql!("DELETE FROM lease WHERE task_id = $1 RETURNING stop_asked, limit_set_id");
 
+const DELETE_LEASE_OF_ATTEMPT: Sql = sql!(
+    "
+    DELETE FROM lease WHERE task_id = $1 AND epoch = $2 AND token = $3 AND worker_id = $4
+    RETURNING task_id, worker_id, epoch, token, losses, claimed_at, reported_end, stop_asked, limit_set_id"
+);
+
 /// What is known of a lease when it ends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EndedLease {
@@ -106,9 +112,20 @@ pub(crate) struct EndedLease {
 
 /// Ends the attempt. The caller decides what becomes of the task.
 pub(crate) async fn end(db: Db<'_>, task: TaskId) -> Result<EndedLease, StoreError> {
-    db.one(DELETE_LEASE, &[&task.0], |row| {
-        let is_limited = row.value::<Option<i64>>("limit_set_id")?.is_some();
-        Ok(EndedLease { stop_asked: row.value("stop_asked")?, is_limited })
-    })
-    .await
+    db.one(DELETE_LEASE, &[&task.0], read_ended).await
+}
+
+/// Ends an attempt if it is that of the worker, with one statement. None if the worker does not hold it.
+pub(crate) async fn end_of(
+    db: Db<'_>,
+    worker: WorkerId,
+    key: LeaseKey,
+) -> Result<Option<(Lease, EndedLease)>, StoreError> {
+    let params: Params<'_> = &[&key.task.0, &key.epoch.0, &key.token.0, &worker.0];
+    db.optional(DELETE_LEASE_OF_ATTEMPT, params, |row| Ok((read(row)?, read_ended(row)?))).await
+}
+
+fn read_ended(row: &Row<'_>) -> Result<EndedLease, StoreError> {
+    let is_limited = row.value::<Option<i64>>("limit_set_id")?.is_some();
+    Ok(EndedLease { stop_asked: row.value("stop_asked")?, is_limited })
 }

@@ -94,12 +94,9 @@ const INSERT_LEASE: &str = "
                        limit_set_id)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6, ?8, ?9)";
 
-const LIMITS_OF_TASK: &str = "SELECT timeout_seconds, lost_after FROM task WHERE id = ?1";
-
-const WORK: &str = "
-    SELECT l.task_id, l.epoch, l.token, t.uuid, t.group_id, t.priority, t.timeout_seconds, t.upstream_uuid,
-           t.job_id, t.spec
-    FROM lease l CROSS JOIN task t ON t.id = l.task_id WHERE l.task_id = ?1";
+const TASK: &str = "
+    SELECT uuid, group_id, priority, timeout_seconds, upstream_uuid, job_id, spec, lost_after
+    FROM task WHERE id = ?1";
 
 /// Leases a Ready task to a worker.
 pub(super) fn assign(
@@ -112,25 +109,26 @@ pub(super) fn assign(
     let Ready { neg_priority, task, lane, limits, epoch, losses, .. } = ready;
     db.run_one(DEQUEUE, params![lane.0, neg_priority, task.0])?;
     failpoints::point("claim.lease:before");
-    let (timeout, lost_after) = db.one(LIMITS_OF_TASK, [task.0], |row| {
-        Ok((row.timeout("timeout_seconds")?, row.value::<Option<i64>>("lost_after")?))
+    let lease = LeaseKey { task, epoch: epoch.next(), token };
+    let (work, lost_after) = db.one(TASK, [task.0], |row| {
+        Ok((assignment::read_task(row, lease)?, row.value::<Option<i64>>("lost_after")?))
     })?;
     db.run_one(
         INSERT_LEASE,
         params![
             task.0,
             worker.0,
-            epoch.next().0,
+            lease.epoch.0,
             token.0,
             losses,
             at.now.unix_micros(),
-            overdue_at(at.lease, timeout).micros(),
+            overdue_at(at.lease, work.timeout).micros(),
             lost_after,
             limits.map(|set| set.0),
         ],
     )?;
     failpoints::point("claim.lease:after");
-    db.one(WORK, [task.0], assignment::read)
+    Ok(work)
 }
 
 /// When an attempt is reaped unless its end has been reported (HTTP contract §12.4).

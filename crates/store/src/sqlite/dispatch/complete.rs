@@ -2,7 +2,7 @@
 
 use mitosis_domain::failpoints;
 use mitosis_domain::ids::{GroupId, JobId, UserId, WorkerId};
-use mitosis_domain::task::{ExecEnd, outcome};
+use mitosis_domain::task::{ExecEnd, LeaseKey, outcome};
 use mitosis_protocol::job::TaskOutcome;
 use mitosis_protocol::{ResultWarning, TaskResult, Timestamp};
 use rusqlite::params;
@@ -16,7 +16,7 @@ use crate::ops::jobs::CountChange;
 use crate::ops::{Changed, Effects};
 use crate::shared::artifacts::records;
 use crate::shared::dispatch::follow_up;
-use crate::shared::dispatch::lease::{self, Lease};
+use crate::shared::dispatch::lease::{self, EndedLease, Lease};
 use crate::shared::jobs::auto_retry::{self, Failed, Retries};
 use crate::shared::jobs::counts::CountChanges;
 use crate::shared::jobs::elements::EndedElement;
@@ -59,7 +59,12 @@ fn complete_one(
     let Some(end) = lease.reported_end.or(completion.end) else { return Ok(Completed::NotReported) };
     let ended = AttemptEnd { result: completion.result, data: None, warnings: &[] };
     let Some(worker) = finish(workers::lock(db.into(), lease.worker))? else { return Ok(Completed::Stale) };
-    let ended = effects.keep(self::end(db, &lease, worker.uuid, end, ended, counts, now)?);
+    // A request to stop that comes after the end has no effect.
+    failpoints::point("complete.delete:before");
+    let EndedLease { is_limited, .. } = finish(lease::end(db.into(), lease.key.task))?;
+    let ended = self::end(db, &lease, worker.uuid, end, ended, counts, now)?;
+    let ended = effects.keep(ended);
+    effects.ready |= is_limited;
     needed.extend(ended.element);
     effects.add(finish(ended.retries.apply(db.into(), counts, now))?);
     effects.add(finish(workers::after_commit(db.into(), &worker, now))?);
@@ -75,8 +80,23 @@ pub(super) struct AttemptEnd<'a> {
 
 const ENDED_TASK: &str = "
     SELECT uuid, job_id, group_id, creator_id,
-        EXISTS (SELECT 1 FROM job_dependency x WHERE x.needed_id = task.job_id AND x.kind = 2) AS is_needed
+        EXISTS (SELECT 1 FROM job_dependency x WHERE x.needed_id = task.job_id AND x.kind = 2) AS is_needed,
+        EXISTS (SELECT 1 FROM artifact a WHERE a.task_id = ?1 AND a.epoch = ?2 AND NOT a.visible) AS has_archives,
+        EXISTS (SELECT 1 FROM pending p WHERE p.upstream_task_id = ?1 AND p.upstream_epoch = ?2) AS has_follow_up
     FROM task WHERE id = ?1";
+
+/// The task of an attempt that ended now.
+struct FoundTask {
+    uuid: Uuid,
+    job: Option<JobId>,
+    group: GroupId,
+    creator: UserId,
+    /// Whether tasks of another job need those of the job.
+    is_needed: bool,
+    /// Whether the attempt has archives that are not visible yet.
+    has_archives: bool,
+    has_follow_up: bool,
+}
 
 /// An attempt that has ended.
 pub(super) struct EndedTask {
@@ -89,7 +109,7 @@ pub(super) struct EndedTask {
     pub(super) element: Option<EndedElement>,
 }
 
-/// Ends an attempt that holds its task, and makes its follow-up Ready unless there is another attempt.
+/// Stores the end of an attempt whose lease was deleted, and makes its follow-up Ready unless there is another attempt.
 pub(super) fn end(
     db: &Connection,
     lease: &Lease,
@@ -99,29 +119,39 @@ pub(super) fn end(
     counts: &mut CountChanges,
     now: Timestamp,
 ) -> Result<Changed<EndedTask>, StoreError> {
+    let LeaseKey { task, epoch, .. } = lease.key;
     let result = ended.result;
     let outcome = outcome(end, result);
-    // A request to stop that comes after the end has no effect.
-    failpoints::point("complete.delete:before");
-    let ended_lease = finish(lease::end(db.into(), lease.key.task))?;
     failpoints::point("complete.delete:after");
     insert_done(db, lease, reporter, end, ended, now)?;
-    finish(records::publish_attempt(db.into(), lease.key.task, lease.key.epoch, now))?;
-    let (uuid, job, group, creator, is_needed) = db.one(ENDED_TASK, [lease.key.task.0], |row| {
-        let job = row.get::<Option<i64>>(1)?.map(JobId);
-        Ok((row.get::<Uuid>(0)?, job, GroupId(row.get(2)?), UserId(row.get(3)?), row.get::<bool>(4)?))
+    let found = db.one(ENDED_TASK, [task.0, i64::from(epoch.0)], |row| {
+        Ok(FoundTask {
+            uuid: row.get(0)?,
+            job: row.get::<Option<i64>>(1)?.map(JobId),
+            group: GroupId(row.get(2)?),
+            creator: UserId(row.get(3)?),
+            is_needed: row.get(4)?,
+            has_archives: row.get(5)?,
+            has_follow_up: row.get(6)?,
+        })
     })?;
-    counts.add(job, CountChange { running: -1, ..CountChange::ended(outcome, 1) });
-    let failed: Vec<Failed> = Failed::of(lease.key.task, job, end, result).into_iter().collect();
-    let retries = finish(auto_retry::decide(db.into(), &failed, now))?;
-    let mut effects = Effects { ready: ended_lease.is_limited, ..Effects::ended(vec![uuid]) };
-    match retries.includes(lease.key.task) {
-        true => finish(follow_up::drop_pending(db.into(), lease.key.task, now))?,
-        false => effects.add(finish(follow_up::release(db.into(), lease.key.task, lease.key.epoch, now))?),
+    let FoundTask { uuid, job, group, creator, is_needed, has_archives, has_follow_up } = found;
+    if has_archives {
+        finish(records::publish_attempt(db.into(), task, epoch, now))?;
     }
-    let job = job.filter(|_| is_needed && !retries.includes(lease.key.task));
+    counts.add(job, CountChange { running: -1, ..CountChange::ended(outcome, 1) });
+    let failed: Vec<Failed> = Failed::of(task, job, end, result).into_iter().collect();
+    let retries = finish(auto_retry::decide(db.into(), &failed, now))?;
+    let is_retried = retries.includes(task);
+    let mut effects = Effects::ended(vec![uuid]);
+    match is_retried {
+        true => finish(follow_up::drop_pending(db.into(), task, now))?,
+        false if has_follow_up => effects.add(finish(follow_up::release(db.into(), task, epoch, now))?),
+        false => {}
+    }
     let succeeded = outcome == TaskOutcome::Succeeded;
-    let element = job.map(|job| EndedElement { task: lease.key.task.0, job, succeeded });
+    let element = job.filter(|_| is_needed && !is_retried);
+    let element = element.map(|job| EndedElement { task: task.0, job, succeeded });
     Ok(effects.with(EndedTask { uuid, group, creator, retries, element }))
 }
 

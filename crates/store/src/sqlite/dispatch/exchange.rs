@@ -22,7 +22,8 @@ use crate::ops::workers::Fate;
 use crate::ops::{Changed, Effects};
 use crate::shared::artifacts::inline::{self, EndedWithArchives};
 use crate::shared::dispatch::ready::Queues;
-use crate::shared::dispatch::{lease, requeue};
+use crate::shared::dispatch::lease::{self, EndedLease};
+use crate::shared::dispatch::requeue;
 use crate::shared::jobs::counts::CountChanges;
 use crate::shared::jobs::elements::EndedElement;
 use crate::shared::jobs::elements::settle::settle;
@@ -96,27 +97,37 @@ fn end(
     (counts, needed): (&mut CountChanges, &mut Vec<EndedElement>),
     now: Timestamp,
 ) -> Result<Changed<Verdict>, StoreError> {
-    let holder = Holder::Lease(ended.lease);
-    match (finish(lease::find(db.into(), holder))?, worker) {
-        (Some(lease), Some(worker)) if lease.worker == worker.id => {
-            let end = lease.reported_end.unwrap_or(ended.end);
-            let committed = complete::end(db, &lease, worker.uuid, end, attempt_end(ended), counts, now)?;
-            let (EndedTask { uuid, group, creator, retries, element }, mut effects) = committed.into_parts();
-            needed.extend(element);
-            shares.ended([(group, creator)], now);
-            if !ended.archives.is_empty() {
-                let attempt = EndedWithArchives { uuid, group, ended };
-                finish(inline::store(db.into(), &[attempt], now))?;
-            }
-            effects.add(finish(retries.apply(db.into(), counts, now))?);
-            Ok(effects.with(Verdict::Committed(uuid)))
-        }
-        (Some(_), _) => Ok(Changed::nothing(Verdict::Stale)),
-        (None, _) => Ok(Changed::nothing(match complete::was_committed(db, holder)? {
-            true => Verdict::Replayed,
-            false => Verdict::Stale,
-        })),
+    // A request to stop that comes after the end has no effect.
+    failpoints::point("complete.delete:before");
+    let held = match worker {
+        Some(worker) => finish(lease::end_of(db.into(), worker.id, ended.lease))?.map(|held| (worker, held)),
+        None => None,
+    };
+    let Some((worker, (lease, EndedLease { is_limited, .. }))) = held else {
+        return not_held(db, ended.lease).map(Changed::nothing);
+    };
+    let end = lease.reported_end.unwrap_or(ended.end);
+    let committed = complete::end(db, &lease, worker.uuid, end, attempt_end(ended), counts, now)?;
+    let (EndedTask { uuid, group, creator, retries, element }, mut effects) = committed.into_parts();
+    effects.ready |= is_limited;
+    needed.extend(element);
+    shares.ended([(group, creator)], now);
+    if !ended.archives.is_empty() {
+        let attempt = EndedWithArchives { uuid, group, ended };
+        finish(inline::store(db.into(), &[attempt], now))?;
     }
+    effects.add(finish(retries.apply(db.into(), counts, now))?);
+    Ok(effects.with(Verdict::Committed(uuid)))
+}
+
+/// The verdict on an attempt that the worker does not hold.
+fn not_held(db: &Connection, key: LeaseKey) -> Result<Verdict, StoreError> {
+    let holder = Holder::Lease(key);
+    let is_held = finish(lease::find(db.into(), holder))?.is_some();
+    Ok(match !is_held && complete::was_committed(db, holder)? {
+        true => Verdict::Replayed,
+        false => Verdict::Stale,
+    })
 }
 
 fn attempt_end(ended: &Ended) -> complete::AttemptEnd<'_> {
