@@ -167,10 +167,20 @@ impl Someone<'_> {
 
     async fn has_notification(&self, job: i64, state: &str) -> Value {
         eventually("the notification has the state", async || {
-            self.notifications(job).await[0]["state"] == state
+            self.notifications(job).await.first().is_some_and(|first| first["state"] == state)
         })
         .await;
         self.notifications(job).await.remove(0)
+    }
+
+    /// Waits until the last error of the only notification contains a text.
+    async fn has_error(&self, job: i64, text: &str) {
+        eventually("the error is recorded", async || {
+            let notifications = self.notifications(job).await;
+            let error = notifications.first().and_then(|notification| notification["last_error"].as_str());
+            error.is_some_and(|error| error.contains(text))
+        })
+        .await;
     }
 
     async fn notify_key(&self) -> String {
@@ -268,12 +278,7 @@ pub(crate) async fn receiver_has_to_be_allowed(mut harness: Harness) {
     harness = allowing(harness, &other).await;
     let ann = harness.logged_in("ann", "ann").await;
     ann.cancel_job(number, &json!({})).await;
-    eventually("the request is refused", async || {
-        ann.notifications(number).await[0]["last_error"]
-            .as_str()
-            .is_some_and(|text| text.contains("`notify_allow`"))
-    })
-    .await;
+    ann.has_error(number, "`notify_allow`").await;
     assert!(receiver.requests().is_empty() && other.requests().is_empty());
 }
 
@@ -282,12 +287,7 @@ pub(crate) async fn redirect_and_gone_receiver_are_failures(harness: Harness) {
     let harness = allowing(harness, &receiver).await;
     let ann = harness.user("ann").await;
     let number = ann.ends_a_job(&job(&receiver.url(), &json!({}))).await;
-    eventually("the redirect is recorded", async || {
-        ann.notifications(number).await[0]["last_error"]
-            .as_str()
-            .is_some_and(|text| text.contains("redirect"))
-    })
-    .await;
+    ann.has_error(number, "redirect").await;
     harness.clock.advance(WAIT);
     let failed = ann.has_notification(number, "failed").await;
     assert!(failed["last_error"].as_str().unwrap().contains("410"), "{failed}");

@@ -1,12 +1,10 @@
 //! Named limits, the order of the members of a group, and bounds of priorities.
 
-use std::sync::Arc;
-
 use futures_util::future::join_all;
 use mitosis_domain::explain::Standing;
 use mitosis_domain::ids::{GroupId, JobId};
 use mitosis_protocol::Role;
-use mitosis_protocol::job::{JobChange, JobOptions, TaskCondition};
+use mitosis_protocol::job::{JobChange, TaskCondition};
 use mitosis_protocol::limit::{LimitInfo, LimitUse};
 use mitosis_store::ops::dispatch::{Assignment, Completion, Ended, Exchange, Holder};
 use mitosis_store::ops::jobs::{JobSubmission, JobTasks, NewJob, Refusal};
@@ -17,29 +15,16 @@ use mitosis_store::ops::workers::{Fate, NewWorker};
 use mitosis_store::ops::{Actor, Administered};
 use uuid::Uuid;
 
+use super::jobs;
 use crate::backend::Backend;
 use crate::harness::Answer as _;
 use crate::harness::{HOUR, Harness, Person, SECOND, name, status, tag_set};
 
-/// A job whose tasks are all written, each of which uses a limit.
-fn job_using<B: Backend>(harness: &Harness<B>, group: GroupId, size: u64, uses: &[(&str, u64)]) -> NewJob {
+/// A job whose tasks are all written, each of which uses limits.
+fn job_using<B: Backend>(harness: &Harness<B>, owner: &Person, size: usize, uses: &[(&str, u64)]) -> NewJob {
     let limit = |(name, uses): &(&str, u64)| LimitUse { name: (*name).to_owned(), uses: *uses };
-    NewJob {
-        group,
-        name: None,
-        labels: tag_set(""),
-        priority: 0,
-        blueprint: Arc::from("{}"),
-        size,
-        options: JobOptions::default(),
-        retry: None,
-        limits: uses.iter().map(limit).collect(),
-        needs: Vec::new(),
-        resources: Vec::new(),
-        notify: Vec::new(),
-        references: Vec::new(),
-        first: (0..size).map(|_| harness.task(group)).collect(),
-    }
+    let limits = uses.iter().map(limit).collect();
+    NewJob { limits, ..jobs::new_job(harness, owner, size as u64, size) }
 }
 
 async fn submit<B: Backend>(harness: &Harness<B>, by: &Person, job: NewJob) -> Result<JobId, Refusal> {
@@ -74,9 +59,9 @@ pub(crate) async fn jobs_share_a_limit<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     set(harness, &ann, "licence", 3).await;
-    let large = submit(harness, &ann, job_using(harness, ann.group, 3, &[("licence", 2)])).await.unwrap();
-    let small = submit(harness, &ann, job_using(harness, ann.group, 3, &[("licence", 1)])).await.unwrap();
-    let free = submit(harness, &ann, job_using(harness, ann.group, 2, &[])).await.unwrap();
+    let large = submit(harness, &ann, job_using(harness, &ann, 3, &[("licence", 2)])).await.unwrap();
+    let small = submit(harness, &ann, job_using(harness, &ann, 3, &[("licence", 1)])).await.unwrap();
+    let free = submit(harness, &ann, job_using(harness, &ann, 2, &[])).await.unwrap();
     let held = harness.claim(worker, 9).await;
     assert_eq!(jobs_of(harness, &held).await, [large, small, free, free]);
     let used = LimitInfo { name: "licence".into(), value: 3, in_use: 3, jobs: vec![large.0, small.0] };
@@ -93,8 +78,8 @@ pub(crate) async fn larger_priority_uses_a_limit_first<B: Backend>(harness: &mut
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     set(harness, &ann, "licence", 2).await;
-    let early = submit(harness, &ann, job_using(harness, ann.group, 2, &[("licence", 1)])).await.unwrap();
-    let late = submit(harness, &ann, job_using(harness, ann.group, 1, &[("licence", 1)])).await.unwrap();
+    let early = submit(harness, &ann, job_using(harness, &ann, 2, &[("licence", 1)])).await.unwrap();
+    let late = submit(harness, &ann, job_using(harness, &ann, 1, &[("licence", 1)])).await.unwrap();
     let change = JobChange { priority: Some(1), ..JobChange::default() };
     assert!(harness.store().change_job(Actor::System, late, &change, harness.now).await.answer());
     assert_eq!(jobs_of(harness, &harness.claim(worker, 9).await).await, [late, early]);
@@ -104,7 +89,7 @@ pub(crate) async fn lowered_limit_starts_nothing_until_it_fits<B: Backend>(harne
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     set(harness, &ann, "licence", 3).await;
-    submit(harness, &ann, job_using(harness, ann.group, 9, &[("licence", 1)])).await.unwrap();
+    submit(harness, &ann, job_using(harness, &ann, 9, &[("licence", 1)])).await.unwrap();
     let held = harness.claim(worker, 9).await;
     set(harness, &ann, "licence", 1).await;
     harness.finish(&held[0]).await;
@@ -125,7 +110,7 @@ pub(crate) async fn limits_are_checked_at_submission<B: Backend>(harness: &mut H
     set(harness, &ann, "licence", 2).await;
     set(harness, &raj, "other", 9).await;
     let refused = async |uses: &[(&str, u64)]| {
-        submit(harness, &ann, job_using(harness, ann.group, 1, uses)).await.unwrap_err()
+        submit(harness, &ann, job_using(harness, &ann, 1, uses)).await.unwrap_err()
     };
     let unknown = |name: &str| Refusal::UnknownLimit(name.to_owned());
     assert_eq!(refused(&[("license", 1)]).await, unknown("license"));
@@ -142,7 +127,7 @@ pub(crate) async fn used_limit_is_not_removed<B: Backend>(harness: &mut Harness<
         harness.store().remove_limit(Actor::User(by.user), ann.group, limit, harness.now).await.unwrap()
     };
     set(harness, &ann, "licence", 2).await;
-    let id = submit(harness, &ann, job_using(harness, ann.group, 1, &[("licence", 1)])).await.unwrap();
+    let id = submit(harness, &ann, job_using(harness, &ann, 1, &[("licence", 1)])).await.unwrap();
     assert_eq!(remove(harness, &ann, "licence").await, LimitRemoval::InUse(vec![id]));
     assert_eq!(remove(harness, &ann, "other").await, LimitRemoval::Unknown);
     harness.let_in(raj.user, ann.group).await;
@@ -173,7 +158,7 @@ pub(crate) async fn explanation_has_the_limit_and_its_users<B: Backend>(harness:
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     set(harness, &ann, "licence", 2).await;
-    let id = submit(harness, &ann, job_using(harness, ann.group, 3, &[("licence", 1)])).await.unwrap();
+    let id = submit(harness, &ann, job_using(harness, &ann, 3, &[("licence", 1)])).await.unwrap();
     let last = harness.store().tasks_of_job(id, &JobTasks::default(), 2, 1).await.unwrap()[0].uuid;
     assert!(matches!(standing(harness, last).await, Standing::Ready { .. }), "there is room");
     harness.claim(worker, 2).await;
@@ -188,10 +173,10 @@ pub(crate) async fn tasks_that_no_worker_can_run_use_nothing<B: Backend>(harness
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     set(harness, &ann, "licence", 1).await;
-    let mut tagged = job_using(harness, ann.group, 3, &[("licence", 1)]);
+    let mut tagged = job_using(harness, &ann, 3, &[("licence", 1)]);
     tagged.first.iter_mut().for_each(|task| task.tags = tag_set("gpu"));
     submit(harness, &ann, tagged).await.unwrap();
-    let plain = submit(harness, &ann, job_using(harness, ann.group, 3, &[("licence", 1)])).await.unwrap();
+    let plain = submit(harness, &ann, job_using(harness, &ann, 3, &[("licence", 1)])).await.unwrap();
     assert_eq!(jobs_of(harness, &harness.claim(worker, 9).await).await, [plain]);
 }
 
@@ -199,7 +184,7 @@ pub(crate) async fn lost_and_retried_attempts_use_a_limit_once<B: Backend>(harne
     let ann = harness.person("ann").await;
     let (lost, worker) = (harness.worker(&ann).await, harness.worker(&ann).await);
     set(harness, &ann, "licence", 2).await;
-    submit(harness, &ann, job_using(harness, ann.group, 4, &[("licence", 1)])).await.unwrap();
+    submit(harness, &ann, job_using(harness, &ann, 4, &[("licence", 1)])).await.unwrap();
     assert_eq!(harness.claim(lost, 9).await.len(), 2);
     let signed_off = harness.store().sign_off(lost.uuid, Fate::WorkerLost, harness.now).await.unwrap();
     assert!(signed_off.into_parts().1.ready, "others may start");
@@ -215,7 +200,7 @@ pub(crate) async fn end_of_a_limited_task_wakes_others<B: Backend>(harness: &mut
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;
     set(harness, &ann, "licence", 2).await;
-    submit(harness, &ann, job_using(harness, ann.group, 3, &[("licence", 1)])).await.unwrap();
+    submit(harness, &ann, job_using(harness, &ann, 3, &[("licence", 1)])).await.unwrap();
     let plain = harness.submit_one(&ann).await;
     let held = harness.claim(worker, 9).await;
     assert_eq!(held.len(), 3);
@@ -249,7 +234,7 @@ pub(crate) async fn concurrent_claims_keep_a_limit<B: Backend>(harness: &mut Har
     set(harness, &ann, "a", 5).await;
     set(harness, &ann, "b", 3).await;
     for uses in [&[("a", 1)][..], &[("a", 2), ("b", 1)], &[("b", 1)]] {
-        submit(harness, &ann, job_using(harness, ann.group, 40, uses)).await.unwrap();
+        submit(harness, &ann, job_using(harness, &ann, 40, uses)).await.unwrap();
     }
     let mut workers = Vec::new();
     for _ in 0..6 {
@@ -347,7 +332,7 @@ pub(crate) async fn changed_and_repeated_tasks_keep_their_kind_of_lane<B: Backen
     let (ann, raj) = (harness.person("ann").await, harness.person("raj").await);
     let worker = harness.worker(&ann).await;
     set(harness, &ann, "licence", 1).await;
-    let id = submit(harness, &ann, job_using(harness, ann.group, 2, &[("licence", 1)])).await.unwrap();
+    let id = submit(harness, &ann, job_using(harness, &ann, 2, &[("licence", 1)])).await.unwrap();
     let tasks = harness.store().tasks_of_job(id, &JobTasks::default(), 0, 9).await.unwrap();
     let change = TaskChange { tags: Some(tag_set("x")), ..TaskChange::default() };
     let changed = harness.store().change_task(Actor::System, tasks[1].uuid, &change, harness.now).await;
@@ -385,7 +370,12 @@ pub(crate) async fn priorities_are_bounded_for_writers<B: Backend>(harness: &mut
     assert!(store.change_task(by(&raj), of_raj[1].uuid, &raise, now).await.answer());
     assert!(store.change_task(by(&raj), of_ann[0].uuid, &raise, now).await.answer());
     assert_eq!((priority(of_raj[1].uuid).await, priority(of_ann[0].uuid).await), (3, 9));
-    let job = NewJob { priority: 4, ..job_using(harness, lab, 1, &[]) };
+    let job = NewJob {
+        group: lab,
+        priority: 4,
+        first: vec![harness.task(lab)],
+        ..job_using(harness, &ann, 1, &[])
+    };
     let refusal = Refusal::PriorityTooHigh { priority: 4, most: 3 };
     assert_eq!(submit(harness, &raj, job.clone()).await, Err(refusal));
     let first = job.first.iter().map(|task| NewTask { priority: 4, ..task.clone() }).collect();

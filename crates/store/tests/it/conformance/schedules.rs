@@ -7,7 +7,7 @@ use futures_util::future::{join, join_all};
 use mitosis_domain::ids::{JobId, ScheduleId};
 use mitosis_domain::schedule::{DueStep, Timetable};
 use mitosis_protocol::admin::AccountState;
-use mitosis_protocol::job::{JobOptions, NeedKind};
+use mitosis_protocol::job::NeedKind;
 use mitosis_protocol::schedule::{
     CatchUp, KEPT_RUNS, MAX_QUEUED, MAX_SCHEDULES, Overlap, RunOutcome, ScheduleRun,
 };
@@ -19,6 +19,7 @@ use mitosis_store::ops::schedules::{
     ScheduleSettings, ScheduleUpdate,
 };
 
+use super::jobs;
 use crate::backend::Backend;
 use crate::harness::Answer as _;
 use crate::harness::{HOUR, Harness, Person, SECOND};
@@ -58,22 +59,7 @@ async fn schedule<B: Backend>(harness: &Harness<B>, id: ScheduleId) -> Schedule 
 }
 
 fn new_job<B: Backend>(harness: &Harness<B>, owner: &Person) -> NewJob {
-    NewJob {
-        group: owner.group,
-        name: Some("nightly".to_owned()),
-        labels: harness.task(owner.group).labels,
-        priority: 0,
-        blueprint: Arc::from("{}"),
-        size: 1,
-        options: JobOptions::default(),
-        retry: None,
-        limits: Vec::new(),
-        needs: Vec::new(),
-        resources: Vec::new(),
-        notify: Vec::new(),
-        references: Vec::new(),
-        first: vec![harness.task(owner.group)],
-    }
+    NewJob { name: Some("nightly".to_owned()), ..jobs::new_job(harness, owner, 1, 1) }
 }
 
 fn submit<B: Backend>(harness: &Harness<B>, owner: &Person, cancelled: &[JobId]) -> DueAction {

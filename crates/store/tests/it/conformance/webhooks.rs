@@ -1,11 +1,10 @@
 //! Notifications about ended jobs: when they are written, who sends them, and their keys.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use futures_util::future::join;
 use mitosis_domain::ids::JobId;
-use mitosis_protocol::job::{JobOptions, JobState, StopCause};
+use mitosis_protocol::job::{JobState, StopCause};
 use mitosis_protocol::notify::{NotificationBody, NotificationState, NotifyOn};
 use mitosis_protocol::{Role, Timestamp};
 use mitosis_store::ops::Actor;
@@ -13,6 +12,7 @@ use mitosis_store::ops::dispatch::{Completed, Completion, Holder};
 use mitosis_store::ops::jobs::{JobRemoval, JobRetry, JobSubmission, JobTasks, NewJob};
 use mitosis_store::ops::webhooks::{NewWebhook, TakenWebhook, UndeliveredWebhooks, WebhookOutcome};
 
+use super::jobs;
 use crate::backend::Backend;
 use crate::harness::{Answer as _, HOUR, Harness, Person, SECOND, status};
 
@@ -25,22 +25,8 @@ fn webhook(origin: &str, on: NotifyOn) -> NewWebhook {
 
 /// A job of one task, which notifies of every end and, elsewhere, of failures.
 fn new_job<B: Backend>(harness: &Harness<B>, owner: &Person) -> NewJob {
-    NewJob {
-        group: owner.group,
-        name: Some("train".to_owned()),
-        labels: harness.task(owner.group).labels,
-        priority: 0,
-        blueprint: Arc::from("{}"),
-        size: 1,
-        options: JobOptions::default(),
-        retry: None,
-        limits: Vec::new(),
-        needs: Vec::new(),
-        resources: Vec::new(),
-        notify: vec![webhook(ORIGIN, NotifyOn::End), webhook(FAILING, NotifyOn::Failure)],
-        references: Vec::new(),
-        first: vec![harness.task(owner.group)],
-    }
+    let notify = vec![webhook(ORIGIN, NotifyOn::End), webhook(FAILING, NotifyOn::Failure)];
+    NewJob { name: Some("train".to_owned()), notify, ..jobs::new_job(harness, owner, 1, 1) }
 }
 
 async fn submit<B: Backend>(harness: &Harness<B>, owner: &Person, job: NewJob) -> JobId {
