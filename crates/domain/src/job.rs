@@ -144,8 +144,12 @@ mod tests {
         }
 
         #[test]
-        fn job_with_a_running_task_is_running(counts in any_counts(), control in any_control()) {
-            prop_assert!(counts.running == 0 || state(&counts, control) == JobState::Running);
+        fn job_with_a_running_task_is_running_unless_paused(counts in any_counts(), control in any_control()) {
+            let expected = match control.pause {
+                Pause::Resumed => JobState::Running,
+                Pause::Paused => JobState::Paused,
+            };
+            prop_assert!(counts.running == 0 || state(&counts, control) == expected);
         }
     }
 }
