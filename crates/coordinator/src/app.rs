@@ -39,6 +39,7 @@ use crate::events::output_hub::OutputHub;
 use crate::events::states::States;
 use crate::failure_log::FailureLog;
 use crate::jobs::Jobs;
+use crate::jobs::activity::Activity;
 use crate::metrics::Metrics;
 use crate::metrics::scrape::QueueReader;
 use crate::notify::Notify;
@@ -81,6 +82,7 @@ pub(crate) struct Parts {
     pub(crate) feed: Feed,
     pub(crate) states: States,
     pub(crate) jobs: Jobs,
+    pub(crate) activity: Activity,
     pub(crate) notify: Notify,
     pub(crate) announcer: Announcer,
     pub(crate) metrics: Arc<Metrics>,

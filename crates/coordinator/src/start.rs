@@ -45,6 +45,7 @@ use crate::events::relay;
 use crate::events::states::States;
 use crate::failure_log::FailureLog;
 use crate::jobs;
+use crate::jobs::activity::Activity;
 use crate::metrics::scrape::QueueReader;
 use crate::metrics::{self, Metrics};
 use crate::notify::Notify;
@@ -279,6 +280,7 @@ impl Coordinator {
             failure_log: FailureLog::default(),
             metrics,
             queue_reader: QueueReader::default(),
+            activity: Activity::default(),
             first_admin: settings.admin_user.clone(),
             started_at,
             started_steady: clock.steady(),

@@ -545,6 +545,49 @@ pub struct AttemptInfo {
     pub exit_code: Option<i32>,
 }
 
+/// Query of `GET /v1/jobs/{job}/attempts`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobAttemptsQuery {
+    /// Only attempts of tasks after this index: `next` of the previous page.
+    #[serde(default)]
+    pub after: u64,
+}
+
+/// Reply to [`JobAttemptsQuery`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobAttemptsReply {
+    /// The attempts, in the order of the tasks and their attempts. A page has all attempts of its tasks.
+    pub attempts: Vec<JobAttempt>,
+    /// The `after` of the next page; null after the last page.
+    #[serde(default)]
+    pub next: Option<u64>,
+}
+
+/// An attempt of a task of a job that a worker has started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobAttempt {
+    /// The index of the task, from 1.
+    pub index: u64,
+    /// The number of the attempt, from 1.
+    pub attempt: i64,
+    /// The worker.
+    pub worker: Uuid,
+    /// The host name of the worker; none if it sent none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// When the worker claimed the task.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "timestamp::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime, example = "2031-02-09T17:04:05Z")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended; none while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "timestamp::rfc3339::option")]
+    #[schema(value_type = Option<String>, format = DateTime, example = "2031-02-09T17:04:09Z")]
+    pub ended_at: Option<Timestamp>,
+    /// How it ended; none while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<AttemptOutcome>,
+}
+
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

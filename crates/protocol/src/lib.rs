@@ -7,6 +7,7 @@
 //! Readers are lenient where the contract is (unknown fields are ignored, several spellings of an enum are
 //! accepted); writers produce one form only.
 
+pub mod activity;
 pub mod admin;
 pub mod agent;
 pub mod artifact;

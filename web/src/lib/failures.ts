@@ -1,6 +1,7 @@
 // Failures of a job, grouped by their cause.
 
 import type { JobTask } from "../api/types";
+import { pieces } from "./ansi";
 import { describeResult } from "./format";
 
 export interface Failure {
@@ -23,4 +24,10 @@ export function groupFailures(tasks: JobTask[]): Failure[] {
 export function lastLine(text: string): string {
   const lines = text.split("\n").map((line) => line.trimEnd());
   return lines.filter((line) => line !== "").pop() ?? "";
+}
+
+/** The last lines that are not empty, as a terminal shows them but without colours. */
+export function lastLines(text: string, count: number): string[] {
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  return lines.slice(-count).map((line) => pieces(line).map((piece) => piece.text).join(""));
 }

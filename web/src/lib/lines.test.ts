@@ -52,3 +52,18 @@ test("an endless line is cut", () => {
   expect(lines.lines.length).toBe(2);
   expect(lines.last?.text.length).toBe(1 << 20);
 });
+
+test("the line of a byte is found", () => {
+  const lines = new Lines(100);
+  lines.append(new TextEncoder().encode("ab\ncd\nef"));
+  expect([99, 100, 102, 103, 105, 106, 107, 108].map((at) => lines.indexAt(at))).toEqual([
+    undefined,
+    0,
+    0,
+    1,
+    1,
+    2,
+    2,
+    undefined,
+  ]);
+});

@@ -30,6 +30,19 @@ export class Lines {
     return { at: this.end - this.#rest.length, text: this.#decoder.decode(this.#rest) };
   }
 
+  /** The number of the line that has a byte. */
+  indexAt(offset: number): number | undefined {
+    if (offset < this.start || offset >= this.end) return undefined;
+    let [low, high] = [0, this.lines.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.lines[middle]!.at <= offset) low = middle + 1;
+      else high = middle;
+    }
+    const isLast = this.last !== undefined && offset >= this.last.at;
+    return isLast ? this.lines.length : low === 0 ? undefined : low - 1;
+  }
+
   /** Adds bytes after the end. */
   append(bytes: Uint8Array): void {
     const joined = concat(this.#rest, bytes);

@@ -2,6 +2,7 @@
 
 import { send } from "./api";
 import { Lines } from "./lines";
+import { LineSearch } from "./search";
 import { pause, whileVisible } from "./live.svelte";
 
 /** Bytes of a range. */
@@ -14,6 +15,8 @@ const TAIL = 2000;
 const MAX_TAIL = 4 << 20;
 /** Bytes that are read of a log that has no ranges. */
 const MAX_WHOLE = 32 << 20;
+/** Lines that a search finds. */
+const MAX_MATCHES = 1000;
 const OFFSET = "mitosis-log-offset";
 
 export type Stream = "stdout" | "stderr";
@@ -67,6 +70,45 @@ export class Log {
     if (this.total === undefined) return;
     const from = Math.max(0, Math.min(Math.floor(this.total * part), this.total - CHUNK));
     await this.#exclusively(() => this.#range(`bytes=${from}-${from + CHUNK - 1}`));
+  }
+
+  /** Shows the line at an offset, with what is around it. Returns its number in the window. */
+  async show(offset: number): Promise<number | undefined> {
+    const known = this.lines.indexAt(offset);
+    if (known !== undefined) return known;
+    if (this.total === undefined || offset >= this.total) return undefined;
+    const from = Math.max(0, offset - CHUNK / 2);
+    const end = Math.min(this.total, offset + CHUNK / 2);
+    await this.#exclusively(() => this.#range(`bytes=${from}-${end - 1}`));
+    return this.lines.indexAt(offset);
+  }
+
+  /** Finds the lines that contain a text: those of a stored log, or those that are here of a running task. */
+  async search(text: string, signal: AbortSignal, progress: (search: LineSearch) => void): Promise<LineSearch> {
+    const search = new LineSearch(text, MAX_MATCHES);
+    if (this.total === undefined) {
+      const encoder = new TextEncoder();
+      for (const { at, text: line } of this.lines.lines) {
+        const one = new LineSearch(text, 1);
+        one.add(encoder.encode(line));
+        if (one.isFull) search.matches.push({ line: at });
+        if (search.isFull) break;
+      }
+      return search;
+    }
+    const response = await send(this.#path, { signal });
+    const reader = response.body!.getReader();
+    for (let shown = 0; !search.isFull; ) {
+      const { done, value } = await reader.read();
+      if (done) return search;
+      search.add(value);
+      if (search.searched - shown > 16 << 20) {
+        shown = search.searched;
+        progress(search);
+      }
+    }
+    void reader.cancel();
+    return search;
   }
 
   /** Reads what is before the window. */

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { JobTask, TaskInfo, TaskOutcome } from "../api/types";
 import { groupFailures, lastLine } from "./failures";
 import { layout, stateAt } from "./grid";
-import { csv, resultTable, sorted } from "./table";
+import { csv, filtered, plottable, resultTable, sorted } from "./table";
 
 const task = (index: number, parameters: [string, string][], exit_status = 0): JobTask => ({
   index,
@@ -50,4 +50,23 @@ test("the grid fits into its area", () => {
     "waiting",
     undefined,
   ]);
+});
+
+test("rows are filtered by parameters, results and words", () => {
+  const tasks = [task(1, [["lr", "0.1"], ["opt", "adam"]]), task(2, [["lr", "10"], ["opt", "sgd"]], 256)];
+  const table = resultTable(tasks, [outcome(1, { loss: 2 })]);
+  const found = (text: string) => filtered(table.rows, text).map(({ task }) => task.index);
+  expect(["", "lr=0.10", "lr>1", "loss<3", "loss!=2", "opt=sgd lr>=10", "ADA", "state=failed", "x=1", "lr="].map(found)).toEqual([
+    [1, 2],
+    [1],
+    [2],
+    [1],
+    [],
+    [2],
+    [1],
+    [2],
+    [],
+    [],
+  ]);
+  expect(plottable(table)).toEqual({ across: ["p:lr", "p:opt", "r:loss", "index"], up: ["r:loss"] });
 });

@@ -41,6 +41,59 @@ export function resultTable(tasks: JobTask[], outcomes: TaskOutcome[]): ResultTa
   return { params: [...params], results: [...results], rows };
 }
 
+/** The title of a column: `p:lr` and `r:loss` are a parameter and a result. */
+export function columnTitle(key: string): string {
+  return key === "duration" ? "time (ms)" : key.replace(/^[pr]:/, "");
+}
+
+/** Columns that a plot can show: parameters, and results that are numbers somewhere. */
+export function plottable(table: ResultTable): { across: string[]; up: string[] } {
+  const isNumber = (key: string) => table.rows.some(({ cells }) => typeof cells[key] === "number");
+  const results = table.results.map((name) => `r:${name}`).filter(isNumber);
+  const params = table.params.map((name) => `p:${name}`);
+  return { across: [...params, ...results, "index"], up: [...results, ...(isNumber("duration") ? ["duration"] : [])] };
+}
+
+const CONDITION = /^([^=<>!]+)(>=|<=|!=|=|<|>)(.*)$/s;
+
+/** Rows that meet all conditions: `lr=0.1 loss<0.2`. A word alone is a part of any value. */
+export function filtered(rows: ResultRow[], text: string): ResultRow[] {
+  const tests = text.split(/\s+/).filter(Boolean).map(conditionOf);
+  return rows.filter((row) => tests.every((test) => test(row)));
+}
+
+function conditionOf(word: string): (row: ResultRow) => boolean {
+  const [, name, sign, wanted] = CONDITION.exec(word) ?? [];
+  if (name === undefined || sign === undefined || wanted === undefined) {
+    const part = word.toLowerCase();
+    return ({ cells }) => Object.entries(cells).some(([key, cell]) => key !== "index" && String(cell ?? "").toLowerCase().includes(part));
+  }
+  return ({ cells }) => {
+    const cell = cells[`p:${name}`] ?? cells[`r:${name}`] ?? (name === "state" || name === "index" ? cells[name] : undefined);
+    return cell !== undefined && holds(cell, sign, wanted);
+  };
+}
+
+function holds(cell: string | number, sign: string, wanted: string): boolean {
+  const limit = Number(wanted);
+  const isNumber = typeof cell === "number" && wanted !== "" && !Number.isNaN(limit);
+  const order = isNumber ? cell - limit : String(cell).localeCompare(wanted);
+  switch (sign) {
+    case "=":
+      return isNumber ? cell === limit : String(cell) === wanted;
+    case "!=":
+      return isNumber ? cell !== limit : String(cell) !== wanted;
+    case ">":
+      return order > 0;
+    case "<":
+      return order < 0;
+    case ">=":
+      return order >= 0;
+    default:
+      return order <= 0;
+  }
+}
+
 function numeric(text: string): Cell {
   return /^-?\d+(\.\d+)?(e[-+]?\d+)?$/i.test(text) && text.length < 16 ? Number(text) : text;
 }

@@ -1,8 +1,10 @@
 //! Jobs: what a coordinator does for them without a request.
 //!
 //! [`planner`] writes the tasks of jobs when they can run soon, and stops and ends jobs. [`progress`] reads the jobs that
-//! streams and held requests wait for, once for all of them. [`blueprints`] keeps parsed blueprints for a while.
+//! streams and held requests wait for, once for all of them. [`blueprints`] keeps parsed blueprints for a while. [`activity`]
+//! counts what ended in the last hour.
 
+pub(crate) mod activity;
 mod agenda;
 pub(crate) mod blueprints;
 pub(crate) mod planner;

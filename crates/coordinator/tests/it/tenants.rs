@@ -40,6 +40,7 @@ pub(crate) async fn outsider_sees_and_changes_nothing(harness: Harness) {
         raj.delete(&format!("/v1/jobs/{job}")).await,
         raj.post(&format!("/v1/jobs/{job}/tasks"), &json!({})).await,
         raj.get(&format!("/v1/jobs/{job}/states")).await,
+        raj.get(&format!("/v1/jobs/{job}/attempts")).await,
         raj.post(&format!("/v1/jobs/{job}/cancel"), &json!({})).await,
         raj.post(&format!("/v1/jobs/{job}/retry"), &json!({})).await,
         raj.get(&format!("/v1/jobs/{job}/events")).await,

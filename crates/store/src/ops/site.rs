@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use mitosis_domain::account::User;
 use mitosis_domain::ids::{GroupId, JobId, UserId};
 use mitosis_protocol::Timestamp;
+use mitosis_protocol::activity::ActivityMinute;
 use mitosis_protocol::admin::{AccountState, UsageCounts};
 
 use super::jobs::Job;
@@ -72,7 +73,18 @@ pub struct Usage {
     pub counts: UsageCounts,
 }
 
-/// Lists for administrators.
+/// The attempts of a group that ended within a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MinuteOfGroup {
+    /// The number of the minute since the epoch.
+    pub minute: i64,
+    /// The group.
+    pub group: GroupId,
+    /// The attempts that ended.
+    pub counts: ActivityMinute,
+}
+
+/// Lists for administrators, and sums over all groups.
 #[async_trait]
 pub trait Site {
     /// Reads users after this one.
@@ -95,4 +107,13 @@ pub trait Site {
         until: Timestamp,
         within: Duration,
     ) -> Result<Option<Vec<Usage>>, StoreError>;
+
+    /// Counts the attempts that ended from `since` on and before `until`, by minute and group. It reads the ends of this time
+    /// by their index, and returns `None` if that takes longer than about `within`.
+    async fn activity(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        within: Duration,
+    ) -> Result<Option<Vec<MinuteOfGroup>>, StoreError>;
 }

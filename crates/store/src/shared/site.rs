@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mitosis_domain::ids::{GroupId, UserId};
 use mitosis_domain::task::outcome;
+use mitosis_protocol::activity::ActivityMinute;
 use mitosis_protocol::admin::UsageCounts;
 use mitosis_protocol::job::TaskOutcome;
 use mitosis_protocol::{TaskResult, Timestamp, WaitStatus};
@@ -20,7 +21,7 @@ use crate::db::{Db, Params, Row, Sql, sql};
 use crate::enum_codes::{Code as _, row_count};
 use crate::ops::jobs::Job;
 use crate::ops::query::{FoundWorkers, WorkerPage};
-use crate::ops::site::{AllJobs, ListedGroup, ListedUser, Site, Usage};
+use crate::ops::site::{AllJobs, ListedGroup, ListedUser, MinuteOfGroup, Site, Usage};
 
 #[async_trait]
 impl<B: Backend> Site for B {
@@ -55,6 +56,24 @@ impl<B: Backend> Site for B {
             .await;
         match read {
             Ok(usage) => Ok(Some(usage)),
+            Err(error) if is_timeout(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn activity(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        within: Duration,
+    ) -> Result<Option<Vec<MinuteOfGroup>>, StoreError> {
+        let read = self
+            .read_for_user_within(within, (since, until), |db, (since, until)| {
+                Box::pin(activity(db, *since, *until))
+            })
+            .await;
+        match read {
+            Ok(minutes) => Ok(Some(minutes)),
             Err(error) if is_timeout(&error) => Ok(None),
             Err(error) => Err(error),
         }
@@ -131,12 +150,10 @@ async fn usage(db: Db<'_>, since: Timestamp, until: Timestamp) -> Result<Vec<Usa
 }
 
 fn read_usage(row: &Row<'_>) -> Result<((String, String), UsageCounts), StoreError> {
-    let exit_status = WaitStatus(i32::from(!row.value::<bool>("is_success")?));
-    let result = TaskResult { exit_status, msg: row.optional_code("message")? };
     let attempts = unsigned(row, "attempts")?;
     let mut counts =
         UsageCounts { slot_seconds: unsigned(row, "micros")? / 1_000_000, ..UsageCounts::default() };
-    let place = match outcome(row.code("state")?, result) {
+    let place = match read_outcome(row)? {
         TaskOutcome::Succeeded => &mut counts.succeeded,
         TaskOutcome::Failed => &mut counts.failed,
         TaskOutcome::TimedOut => &mut counts.timed_out,
@@ -144,6 +161,50 @@ fn read_usage(row: &Row<'_>) -> Result<((String, String), UsageCounts), StoreErr
     };
     *place = attempts;
     Ok(((row.value("creator")?, row.value("group_name")?), counts))
+}
+
+/// The ends of a time by minute and group, found as in [`USAGE`].
+const ACTIVITY: Sql = sql!(
+    "
+    SELECT ended.finished_at / 60000000 AS minute, t.group_id, ended.state, ended.message,
+           ended.exit_status = 0 AS is_success, count(*) AS attempts
+    FROM (SELECT task_id, state, message, exit_status, finished_at FROM done
+          WHERE finished_at >= $1 AND finished_at < $2
+          UNION ALL
+          SELECT task_id, state, message, exit_status, finished_at FROM attempt
+          WHERE finished_at >= $1 AND finished_at < $2 AND retried_by <> $3) ended
+    INNER JOIN task t ON t.id = ended.task_id
+    GROUP BY ended.finished_at / 60000000, t.group_id, ended.state, ended.message, ended.exit_status = 0"
+);
+
+async fn activity(db: Db<'_>, since: Timestamp, until: Timestamp) -> Result<Vec<MinuteOfGroup>, StoreError> {
+    let params: Params<'_> = &[&since.unix_micros(), &until.unix_micros(), &RetriedBy::Loss.code()];
+    let rows: Vec<((i64, i64), ActivityMinute)> = db.all(ACTIVITY, params, read_activity).await?;
+    let mut sums: BTreeMap<(i64, i64), ActivityMinute> = BTreeMap::new();
+    for (key, counts) in rows {
+        sums.entry(key).or_default().add(&counts);
+    }
+    let minute = |((minute, group), counts)| MinuteOfGroup { minute, group: GroupId(group), counts };
+    Ok(sums.into_iter().map(minute).collect())
+}
+
+fn read_activity(row: &Row<'_>) -> Result<((i64, i64), ActivityMinute), StoreError> {
+    let mut counts = ActivityMinute::default();
+    let place = match read_outcome(row)? {
+        TaskOutcome::Succeeded => &mut counts.succeeded,
+        TaskOutcome::Failed => &mut counts.failed,
+        TaskOutcome::TimedOut => &mut counts.timed_out,
+        TaskOutcome::Cancelled => &mut counts.cancelled,
+    };
+    *place = unsigned(row, "attempts")?;
+    Ok(((row.value("minute")?, row.value("group_id")?), counts))
+}
+
+/// How the attempts of a row ended. A status other than 0 stands for all others.
+fn read_outcome(row: &Row<'_>) -> Result<TaskOutcome, StoreError> {
+    let exit_status = WaitStatus(i32::from(!row.value::<bool>("is_success")?));
+    let result = TaskResult { exit_status, msg: row.optional_code("message")? };
+    Ok(outcome(row.code("state")?, result))
 }
 
 fn unsigned(row: &Row<'_>, column: &str) -> Result<u64, StoreError> {
@@ -156,8 +217,14 @@ mod tests {
     use crate::sqlite::query_plan::steps;
 
     #[test]
-    fn usage_reads_only_the_ends_of_its_time() {
-        let steps = steps(USAGE);
+    fn sums_read_only_the_ends_of_their_time() {
+        for statement in [USAGE, ACTIVITY] {
+            assert_reads_ends(statement);
+        }
+    }
+
+    fn assert_reads_ends(statement: Sql) {
+        let steps = steps(statement);
         let is_scan =
             |step: &&String| step.contains("SCAN") && (step.contains("done") || step.contains(" t"));
         for index in ["done_by_time", "attempt_by_time"] {

@@ -1,6 +1,7 @@
 //! Routes for users.
 
 mod account;
+mod activity;
 pub(super) mod artifacts;
 pub(super) mod attachments;
 mod events;
@@ -15,6 +16,7 @@ use super::routes::Routes;
 pub(super) fn routes() -> Routes {
     Routes::new()
         .merge(account::routes())
+        .merge(activity::routes())
         .merge(groups::routes())
         .merge(tasks::routes())
         .merge(jobs::routes())

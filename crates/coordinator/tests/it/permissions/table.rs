@@ -152,6 +152,8 @@ pub(super) const JOBS: &[Row] = &[
     ("DELETE", "/v1/jobs/{job}", "", MemberBut(Write, 404, 400)),
     ("POST", "/v1/jobs/{job}/tasks", "{}", Member(Read, 404)),
     ("GET", "/v1/jobs/{job}/states", "", Member(Read, 404)),
+    ("GET", "/v1/jobs/{job}/attempts", "", Member(Read, 404)),
+    ("GET", "/v1/activity", "", AnyUser),
     ("POST", "/v1/jobs/{job}/cancel", "{}", Member(Write, 404)),
     ("POST", "/v1/jobs/{job}/retry", "{}", Member(Write, 404)),
     ("GET", "/v1/jobs/{job}/events", "", Member(Read, 404)),

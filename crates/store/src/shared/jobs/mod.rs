@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use mitosis_domain::ids::{JobId, UserId};
 use mitosis_domain::job_plan::Snapshot;
 use mitosis_protocol::Timestamp;
-use mitosis_protocol::job::{AttemptInfo, JobChange, JobNeed, StopCause};
+use mitosis_protocol::job::{AttemptInfo, JobAttempt, JobChange, JobNeed, StopCause};
 use uuid::Uuid;
 
 use self::submit::PreparedJob;
@@ -186,6 +186,13 @@ impl<B: Backend> Jobs for B {
     ) -> Result<Vec<JobTaskRow>, StoreError> {
         self.read_for_user((id, tasks.clone(), after, limit), |db, (id, tasks, after, limit)| {
             Box::pin(read::tasks(db, *id, tasks, *after, *limit))
+        })
+        .await
+    }
+
+    async fn attempts_of_job(&self, id: JobId, after: u64, limit: u64) -> Result<Vec<JobAttempt>, StoreError> {
+        self.read_for_user((id, after, limit), |db, (id, after, limit)| {
+            Box::pin(read::attempts_of_job(db, *id, *after, *limit))
         })
         .await
     }

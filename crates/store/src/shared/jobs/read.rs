@@ -4,7 +4,7 @@ use mitosis_domain::ids::{GroupId, JobId, TaskId, UserId};
 use mitosis_domain::job_plan::{Snapshot, WrittenCounts};
 use mitosis_domain::task::outcome;
 use mitosis_protocol::Timestamp;
-use mitosis_protocol::job::{AttemptInfo, AttemptOutcome, JobNeed, JobOptions};
+use mitosis_protocol::job::{AttemptInfo, AttemptOutcome, JobAttempt, JobNeed, JobOptions};
 use uuid::Uuid;
 
 use super::elements;
@@ -286,6 +286,13 @@ pub(super) struct Reserved {
 
 const RESERVED: Sql = sql!("SELECT first_id, size FROM job WHERE id = $1");
 
+async fn reserved(db: Db<'_>, id: JobId) -> Result<Option<Reserved>, StoreError> {
+    db.optional(RESERVED, &[&id.0], |row| {
+        Ok(Reserved { first: row.value("first_id")?, size: unsigned(row, "size")? })
+    })
+    .await
+}
+
 /// Written tasks after an index, in order.
 pub(super) async fn tasks(
     db: Db<'_>,
@@ -294,12 +301,7 @@ pub(super) async fn tasks(
     after: u64,
     limit: u64,
 ) -> Result<Vec<JobTaskRow>, StoreError> {
-    let reserved = db
-        .optional(RESERVED, &[&id.0], |row| {
-            Ok(Reserved { first: row.value("first_id")?, size: unsigned(row, "size")? })
-        })
-        .await?;
-    let Some(reserved) = reserved else { return Ok(Vec::new()) };
+    let Some(reserved) = reserved(db, id).await? else { return Ok(Vec::new()) };
     let states: Vec<i32> = tasks.states.iter().map(|state| i32::from(state.code())).collect();
     let mut found: Vec<JobTaskRow> = Vec::new();
     for (from, to) in ranges::ids(&reserved, tasks, after) {
@@ -335,15 +337,65 @@ const ATTEMPTS: Sql = sql!(
     ORDER BY epoch"
 );
 
+/// The ids of a job are its own, so nothing else is in their range. An attempt in `lease` has not ended.
+const ATTEMPTS_OF_JOB: Sql = sql!(
+    "
+    SELECT found.*, (SELECT h.host FROM worker_host h WHERE h.uuid = found.reporter_uuid) AS host FROM (
+        SELECT task_id, epoch, state, exit_status, message, reporter_uuid, claimed_at, finished_at, retried_by
+        FROM attempt WHERE task_id BETWEEN $1 AND $2 AND reporter_uuid IS NOT NULL
+        UNION ALL
+        SELECT task_id, epoch, state, exit_status, message, reporter_uuid, claimed_at, finished_at, NULL
+        FROM done WHERE task_id BETWEEN $1 AND $2 AND reporter_uuid IS NOT NULL
+        UNION ALL
+        SELECT l.task_id, l.epoch, NULL, 0, NULL, w.uuid, l.claimed_at, NULL, NULL
+        FROM lease l INNER JOIN worker w ON w.id = l.worker_id WHERE l.task_id BETWEEN $1 AND $2
+        ORDER BY task_id, epoch LIMIT $3) found
+    ORDER BY task_id, epoch"
+);
+
+/// The attempts of a job that workers have started, of tasks after an index.
+pub(super) async fn attempts_of_job(
+    db: Db<'_>,
+    id: JobId,
+    after: u64,
+    limit: u64,
+) -> Result<Vec<JobAttempt>, StoreError> {
+    let Some(reserved) = reserved(db, id).await? else { return Ok(Vec::new()) };
+    let after = after.min(reserved.size);
+    let from = reserved.first + i64::try_from(after).unwrap_or(i64::MAX);
+    let to = reserved.first + i64::try_from(reserved.size).unwrap_or(i64::MAX) - 1;
+    db.all(ATTEMPTS_OF_JOB, &[&from, &to, &row_count(limit)], |row| {
+        let ended_at = row.optional_time("finished_at")?;
+        let outcome = match ended_at {
+            Some(_) => Some(attempt_outcome(row)?),
+            None => None,
+        };
+        Ok(JobAttempt {
+            index: (row.value::<i64>("task_id")? - reserved.first + 1).unsigned_abs(),
+            attempt: row.value("epoch")?,
+            worker: row.value("reporter_uuid")?,
+            host: row.value("host")?,
+            started_at: row.optional_time("claimed_at")?,
+            ended_at,
+            outcome,
+        })
+    })
+    .await
+}
+
+fn attempt_outcome(row: &Row<'_>) -> Result<AttemptOutcome, StoreError> {
+    match row.optional_code("retried_by")? == Some(RetriedBy::Loss) {
+        true => Ok(AttemptOutcome::Lost),
+        false => Ok(outcome(row.code("state")?, row.result()?).into()),
+    }
+}
+
 /// The ended attempts of a task, oldest first.
 pub(super) async fn attempts(db: Db<'_>, task: Uuid) -> Result<Vec<AttemptInfo>, StoreError> {
     db.all(ATTEMPTS, &[&task], |row| {
         let result = row.result()?;
-        let is_lost = row.optional_code("retried_by")? == Some(RetriedBy::Loss);
-        let outcome = match is_lost {
-            true => AttemptOutcome::Lost,
-            false => outcome(row.code("state")?, result).into(),
-        };
+        let outcome = attempt_outcome(row)?;
+        let is_lost = outcome == AttemptOutcome::Lost;
         Ok(AttemptInfo {
             attempt: row.value("epoch")?,
             worker: row.value("reporter_uuid")?,

@@ -628,6 +628,33 @@ pub(crate) async fn lost_attempts_are_listed_and_are_no_retries<B: Backend>(harn
     assert_eq!((first.worker, first.exit_code), (Some(lost.uuid), None));
 }
 
+pub(crate) async fn attempts_of_a_job_are_listed_with_their_workers<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let before = submit_one(harness, &ann, new_job(harness, &ann, 1, 1)).await;
+    let lost = harness.worker(&ann).await;
+    harness.claim_one(lost).await;
+    let id = submit_one(harness, &ann, new_job(harness, &ann, 4, 3)).await;
+    harness.claim_one(lost).await;
+    harness.store().sign_off(lost.uuid, Fate::WorkerLost, harness.now).await.answer();
+    let worker = harness.worker(&ann).await;
+    let held = harness.claim(worker, 3).await;
+    harness.pass(HOUR);
+    complete(harness, Holder::Lease(held[1].lease), status(256)).await;
+
+    let all = harness.store().attempts_of_job(id, 0, 99).await.unwrap();
+    let shown: Vec<_> = all.iter().map(|one| (one.index, one.attempt, one.worker, one.outcome)).collect();
+    let (lost_one, failed) = (Some(AttemptOutcome::Lost), Some(AttemptOutcome::Failed));
+    let expected =
+        [(1, 1, lost.uuid, lost_one), (1, 2, worker.uuid, failed), (2, 1, worker.uuid, None)];
+    assert_eq!(shown, expected, "nothing of the other job, and no task that waits");
+    assert_eq!(all[1].ended_at.unwrap().since(all[1].started_at.unwrap()), HOUR);
+    assert_eq!((all[2].started_at.is_some(), all[2].ended_at), (true, None));
+    assert_eq!(harness.store().attempts_of_job(id, 1, 99).await.unwrap(), all[2..]);
+    assert_eq!(harness.store().attempts_of_job(id, 0, 2).await.unwrap(), all[..2]);
+    assert_eq!(harness.store().attempts_of_job(id, u64::MAX, 99).await.unwrap(), []);
+    assert_eq!(harness.store().attempts_of_job(before, 0, 99).await.unwrap().len(), 2);
+}
+
 pub(crate) async fn old_job_is_deleted_with_its_tasks<B: Backend>(harness: &mut Harness<B>) {
     let ann = harness.person("ann").await;
     let worker = harness.worker(&ann).await;

@@ -60,6 +60,7 @@ macro_rules! conformance {
                     users_and_groups_are_listed_in_pages,
                     workers_of_all_groups_are_listed,
                     use_is_summed_up_by_user_and_group,
+                    ends_are_counted_by_minute_and_group,
                 }
                 uploads {
                     upload_target_follows_the_record,
@@ -88,6 +89,7 @@ macro_rules! conformance {
                     failed_task_has_further_attempts,
                     only_failures_of_the_policy_are_retried,
                     lost_attempts_are_listed_and_are_no_retries,
+                    attempts_of_a_job_are_listed_with_their_workers,
                     old_job_is_deleted_with_its_tasks,
                     removed_job_leaves_nothing,
                     removal_of_all_jobs_frees_their_key,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mitosis_protocol::Timestamp;
+use mitosis_protocol::activity::ActivityMinute;
 use mitosis_protocol::admin::UsageCounts;
 use mitosis_store::ops::Actor;
 use mitosis_store::ops::accounts::SessionChange;
@@ -89,4 +90,43 @@ pub(crate) async fn use_is_summed_up_by_user_and_group<B: Backend>(harness: &mut
     assert_eq!(usage(Timestamp::UNIX_EPOCH, between).await, [of_ann]);
     assert_eq!(usage(between, end).await, [of_bob]);
     assert!(usage(end, end).await.is_empty());
+}
+
+pub(crate) async fn ends_are_counted_by_minute_and_group<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
+    let (worker, other) = (harness.worker(&ann).await, harness.worker(&bob).await);
+    let minute = Duration::from_secs(60);
+    let mut ends = Vec::new();
+    for (person, worker) in [(&ann, worker), (&ann, worker), (&bob, other)] {
+        harness.submit_one(person).await;
+        let held = harness.claim_one(worker).await;
+        harness.finish(&held).await;
+        ends.push(harness.now.unix_micros().div_euclid(60_000_000));
+        harness.pass(minute);
+    }
+    // A lost attempt does not count.
+    harness.submit_one(&ann).await;
+    harness.claim_one(worker).await;
+    harness.store().sign_off(worker.uuid, Fate::WorkerLost, harness.now).await.answer();
+    harness.pass(SECOND);
+    let waiting = harness.submit_one(&bob).await;
+    harness.store().cancel(Actor::User(bob.user), &CancelSelection::Ready(vec![waiting]), harness.now).await.answer();
+    ends.push(harness.now.unix_micros().div_euclid(60_000_000));
+
+    let (long, until) = (Duration::from_secs(60), harness.now + SECOND);
+    let found = harness.store().activity(Timestamp::UNIX_EPOCH, until, long).await.unwrap().unwrap();
+    let (first, second) = (found[0].group, found[2].group);
+    let shown: Vec<_> = found.iter().map(|one| (one.minute, one.group, one.counts)).collect();
+    let succeeded = ActivityMinute { succeeded: 1, ..ActivityMinute::default() };
+    let cancelled = ActivityMinute { cancelled: 1, ..ActivityMinute::default() };
+    let expected = [
+        (ends[0], first, succeeded),
+        (ends[1], first, succeeded),
+        (ends[2], second, succeeded),
+        (ends[3], second, cancelled),
+    ];
+    assert_eq!(shown, expected);
+    assert_ne!(first, second);
+    let none = harness.store().activity(until, until + long, long).await.unwrap().unwrap();
+    assert_eq!(none, []);
 }

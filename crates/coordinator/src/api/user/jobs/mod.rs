@@ -2,6 +2,7 @@
 //!
 //! A caller who is not a member of the group of a job gets the same reply as for a job that does not exist.
 
+mod attempts;
 mod cancel;
 mod change;
 pub(in crate::api) mod check;
@@ -31,6 +32,7 @@ pub(super) fn routes() -> Routes {
         .merge(remove::routes())
         .merge(tasks::routes())
         .merge(states::routes())
+        .merge(attempts::routes())
         .merge(cancel::routes())
         .merge(retry::routes())
         .merge(events::routes())
