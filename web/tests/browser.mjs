@@ -1,6 +1,7 @@
-// Tests in a real browser, against a real coordinator: node tests/browser.mjs MITO [--look FOLDER] [--only WORD]
+// Tests in a real browser, against a real coordinator: node tests/browser.mjs MITO [--database URL] [--look FOLDER] [--only WORD]
 //
-// `mito dev` and Chromium are started here, on loopback. With --look, it takes screenshots of every page.
+// `mito dev` (or a coordinator on an empty PostgreSQL database) and Chromium are started here, on loopback. With --look, it
+// takes screenshots of every page.
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
@@ -11,15 +12,15 @@ import { System } from "./system.mjs";
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
-  options: { look: { type: "string" }, only: { type: "string" }, dist: { type: "string" } },
+  options: { look: { type: "string" }, only: { type: "string" }, dist: { type: "string" }, database: { type: "string" } },
 });
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /** How long all tests may take. */
-const LIMIT = 170_000;
+const LIMIT = 340_000;
 const HOSTILE = "<img src=x onerror=alert(1)>\u202e<script>alert(2)</script>";
 
-const system = await System.start(positionals[0]);
+const system = await System.start(positionals[0], options.database);
 const proxy = options.dist ? await startProxy(system.address, "/", options.dist) : undefined;
 const home = proxy ? proxy.address : `${system.address}/`;
 
@@ -31,6 +32,7 @@ const failures = [];
 let expected = /(?!)/;
 
 function watch(page) {
+  void page.addInitScript(policy);
   page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
   page.on("dialog", (dialog) => (complaints.push(`dialog: ${dialog.message()}`), dialog.dismiss()));
   page.on("console", (message) => {
@@ -47,6 +49,10 @@ function watch(page) {
     if (!isOwn && url.protocol.startsWith("http")) complaints.push(`request to ${request.url()}`);
   });
 }
+
+/** Counts violations of the content security policy, which a console may not show. */
+const policy = () =>
+  addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
 
 async function open(page, fragment, at = home) {
   await page.goto(at + fragment);
@@ -66,6 +72,11 @@ async function logIn(page, token, at = home) {
 async function firstTask(job, index = 1) {
   const reply = await system.call(`/v1/jobs/${job}/tasks`, { body: { indices: [[index, index]] } });
   return reply.tasks[0].task.uuid;
+}
+
+/** Waits until a job has ended. */
+async function ended(job, by = system.token) {
+  await until(`job ${job} ends`, async () => (await system.call(`/v1/jobs/${job}`, { token: by })).ended_at, 60_000);
 }
 
 async function until(what, holds, limit = 15_000) {
@@ -271,6 +282,282 @@ const tests = {
     expected = /(?!)/;
   },
 
+  async "crawl of every page shows nothing of other groups"() {
+    const [kim, lee] = [await system.createUser("kim"), await system.createUser("lee")];
+    for (const [name, mine] of [["kim", kim], ["lee", lee]]) {
+      const group = { group_name: name };
+      const named = (task) => ({ ...submission(["sh", "-c", `echo secret-${name}; exit 1`], { ...group, labels: [`secret-${name}`] }), ...task });
+      const [job] = await submit([{ name: `secret-${name}`, task: named({}) }], mine);
+      await submit([{ name: `secret-${name}-2`, task: named({ tags: ["none"] }), needs: [{ kind: "ended", on: { job } }] }], mine);
+      await system.call(`/v1/groups/${name}/limits/secret-${name}`, { method: "PUT", body: { value: 3 }, token: mine });
+      const request = { key: `secret-${name}.txt`, content_length: 1 };
+      const { url } = await system.call(`/groups/${name}/attachments`, { body: request, token: mine });
+      await fetch(url, { method: "PUT", body: "x" });
+      const schedule = { name: `secret-${name}`, cron: "0 3 * * *", job: { task: named({}) } };
+      await system.call("/v1/schedules", { body: schedule, token: mine });
+      await ended(job, mine);
+    }
+    for (const [name, mine, others] of [["kim", kim, "secret-lee"], ["lee", lee, "secret-kim"]]) {
+      const other = await system.browser();
+      watch(other.page);
+      const leaks = [];
+      other.page.on("response", async (response) => {
+        const type = response.headers()["content-type"] ?? "";
+        const isData = response.url().startsWith(home) && /json/.test(type) && !response.url().endsWith("openapi.json");
+        if (isData && (await response.text().catch(() => "")).includes(others)) leaks.push(response.url());
+      });
+      await logIn(other.page, mine);
+      const visited = await crawl(other.page, async (at) => {
+        const text = await other.page.evaluate(() => document.documentElement.innerText + document.title);
+        assert.ok(!text.includes(others), `${at} shows ${others}`);
+      });
+      assert.deepEqual(leaks, []);
+      const seen = [...visited].join(" ");
+      for (const part of ["#/jobs/", "#/tasks/", "#/files", "#/limits", "#/schedules?schedule=", "#/groups", "#/workers", "#/api"]) {
+        assert.ok(seen.includes(part), `${name} visited ${part}: ${seen}`);
+      }
+      assert.ok(!seen.includes("admin"), seen);
+      await other.page.close();
+    }
+  },
+
+  async "files are uploaded, found and downloaded"() {
+    await logIn(page, token);
+    await open(page, "#/files");
+    await page.waitForSelector("text=No files yet");
+    const files = [
+      { name: "data.csv", mimeType: "text/csv", buffer: Buffer.from("a,b\n1,2\n") },
+      { name: HOSTILE.replaceAll("/", "-"), mimeType: "text/plain", buffer: Buffer.alloc(100_000, "x") },
+    ];
+    await page.setInputFiles("input[type=file]", files);
+    await page.waitForSelector("text=Uploaded 2 files.");
+    await page.waitForSelector("td:has-text('<script>alert(2)')");
+    const [download] = await Promise.all([page.waitForEvent("download"), page.click("[aria-label='Download data.csv']")]);
+    assert.equal(readFileSync(await download.path(), "utf8"), "a,b\n1,2\n");
+    await page.fill("input[type=search]", "data");
+    await until("the list is filtered", async () => (await page.locator("tbody tr").count()) === 1);
+    expected = /400/;
+    await page.click("[aria-label='Delete data.csv']");
+    await page.click("dialog button:has-text('Delete')");
+    // An upload may still be running.
+    await page.waitForSelector("text=/uploaded less than an hour ago/i");
+    await page.fill("input[type=search]", "nothing");
+    await page.waitForSelector("text=No file matches");
+    expected = /(?!)/;
+  },
+
+  async "limits are set, changed and removed"() {
+    await logIn(page, token);
+    await open(page, "#/limits");
+    await page.waitForSelector("text=No limits");
+    await page.fill("input[placeholder=licence]", "seats");
+    await page.fill("form input[type=number]", "2");
+    await page.click("button:has-text('Set')");
+    await page.waitForSelector("td:has-text('seats')");
+    const limited = { name: "limited", task: submission(["sleep", "100"]), limits: [{ name: "seats", uses: 2 }] };
+    const [job] = await submit([limited, { ...limited, name: "later" }]);
+    await until("it is in use", async () => (await system.call("/v1/groups/ann/limits", { token })).limits[0].in_use === 2);
+    await open(page, "#/");
+    await open(page, "#/limits");
+    await page.click(`a:has-text('job ${job}')`);
+    await page.waitForSelector("dd:has-text('seats 2')");
+    await open(page, `#/jobs/${job + 1}`);
+    await page.waitForSelector(".why:has-text('seats')");
+    await page.click(".why a:has-text('Limits')");
+    await page.fill("[aria-label='Value of seats']", "7");
+    await page.press("[aria-label='Value of seats']", "Tab");
+    await until("it is changed", async () => (await system.call("/v1/groups/ann/limits", { token })).limits[0].value === 7);
+    for (const one of [job, job + 1]) await system.call(`/v1/jobs/${one}/cancel`, { body: {}, token });
+    for (const one of [job, job + 1]) await ended(one, token);
+    await page.click("[aria-label='Remove seats']");
+    await page.click("dialog button:has-text('Remove')");
+    await page.waitForSelector("text=No limits");
+  },
+
+  async "requests of the API can be tried"() {
+    await logIn(page, token);
+    await submit([task("listed", ["true"])]);
+    await open(page, "#/api");
+    await page.fill("[aria-label='Find a request']", "list jobs");
+    await page.click("a:has-text('/v1/jobs/query')");
+    await page.waitForSelector("h2:has-text('POST /v1/jobs/query')");
+    await page.fill("textarea", '{"limit": 1}');
+    await page.click("button:has-text('Send')");
+    await page.waitForSelector("text=Status 200");
+    const reply = JSON.parse(await page.textContent(".reply"));
+    assert.equal(reply.jobs.length, 1);
+    await page.fill("textarea", "{");
+    assert.ok(await page.isDisabled("form.request .primary"));
+    await open(page, `#/api?op=${encodeURIComponent("GET /v1/jobs/{job}")}`);
+    await page.fill("form.request input[type=text]", "999999");
+    expected = /404/;
+    await page.click("button:has-text('Send')");
+    await page.waitForSelector("text=not_found");
+    expected = /(?!)/;
+  },
+
+  async "jobs that need each other are a graph, and blocked tasks are shown"() {
+    await logIn(page, token);
+    const [first] = await submit([task("extract", ["true"]), task("other", ["true"])]);
+    const each = { kind: "each", on: { job: first } };
+    const needs = { kind: "succeeded", on: { position: 0 } };
+    const waiting = (name, need) => ({ ...task(name, ["true"]), needs: [need] });
+    const [second, third] = await submit([waiting("transform", each), waiting("load", needs)]);
+    await ended(third, token);
+    await open(page, `#/jobs/${second}`);
+    await page.waitForSelector(".graph .node.current:has-text('transform')");
+    await until("all are there", async () => (await page.locator(".graph .node").count()) === 3);
+    assert.equal(await page.locator(".graph path").count(), 2);
+    await page.click(".graph .node:has-text('load')");
+    await page.waitForSelector("h1:has-text('load')");
+    const held = await system.submit("--name", "held", "-F", "x=1,2", "-t", "none", "--", "true");
+    const blocked = await system.submit("--name", "behind", "--after-each", String(held), "-F", "x=1,2", "--", "true");
+    await logIn(page, system.token);
+    await open(page, `#/jobs/${blocked}`);
+    await page.waitForSelector("li:has-text('2 blocked')");
+    await page.waitForSelector(`.why a:has-text('job ${held}')`);
+    for (const one of [held, blocked]) await system.call(`/v1/jobs/${one}/cancel`, { body: {} });
+  },
+
+  async "results are filtered and plotted, and attempts are shown by worker"() {
+    await logIn(page, system.token);
+    const script = `sleep 0.{x}; echo "{{\\"loss\\": {x}}}" > $MITO_RESULT_DIR/result.json`;
+    const number = await system.submit("--name", "plotted", "-F", "x=1..4", "-F", "y=a,b", "--", "sh", "-c", script);
+    await ended(number);
+    await open(page, `#/jobs/${number}?sort=-r:loss`);
+    await until("it is sorted by the address", async () => (await page.textContent("tbody tr td.result").catch(() => "")) === "4");
+    await page.click("button:has-text('Plot')");
+    await page.waitForSelector("text=8 tasks with both values");
+    const isPainted = (selector) =>
+      document.querySelector(selector).getContext("2d").getImageData(0, 0, 900, 200).data.some((value) => value > 0);
+    await page.waitForFunction(isPainted, ".plot canvas");
+    await page.fill("[aria-label='Filter tasks by parameters and results']", "y=a loss<3");
+    await page.waitForSelector("text=2 tasks with both values");
+    assert.equal(await page.locator("section:has(#results) tbody tr").count(), 2);
+    await page.click("button:has-text('By worker')");
+    await page.waitForSelector("text=/8 attempts on 1 worker/");
+    await page.waitForFunction(isPainted, ".lanes canvas");
+    assert.match(page.url(), /lanes=1/);
+    await open(page, "#/");
+    await page.waitForSelector("text=/attempts ended in the last hour/");
+  },
+
+  async "files of an artifact are listed and shown"() {
+    await logIn(page, system.token);
+    const png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+    const script = `mkdir $MITO_RESULT_DIR/plots; echo ${png} | base64 -d > $MITO_RESULT_DIR/plots/a.png; echo '<script>alert(1)</script>' > $MITO_RESULT_DIR/a.html`;
+    const number = await system.submit("--name", "artifact", "--", "sh", "-c", script);
+    await ended(number);
+    await open(page, `#/tasks/${await firstTask(number)}`);
+    await page.click("div.artifact:has-text('result') button:has-text('Show files')");
+    await page.click("button:has-text('plots/a.png')");
+    await page.waitForFunction(() => document.querySelector(".preview img")?.naturalWidth === 1);
+    await page.click("button:has-text('a.html')");
+    await page.waitForSelector(".preview pre:has-text('<script>alert(1)</script>')");
+  },
+
+  async "log is searched, and a line has an address"() {
+    await logIn(page, token);
+    const lines = "seq -f 'row %.0f of many lines of text' 1 100000; echo Needle";
+    const [job] = await submit([task("searched", ["sh", "-c", `${lines}; seq -f 'after %.0f' 1 50000`])]);
+    await ended(job, token);
+    const reply = await system.call(`/v1/jobs/${job}/tasks`, { body: {}, token });
+    const uuid = reply.tasks[0].task.uuid;
+    await open(page, `#/tasks/${uuid}?stream=stdout`);
+    await page.waitForSelector("text=after 50000");
+    await page.fill("[aria-label='Search in stdout']", "needle");
+    await page.press("[aria-label='Search in stdout']", "Enter");
+    await page.waitForSelector("text=1 of 1");
+    await page.waitForSelector(".line.marked:has-text('Needle')");
+    await page.locator(".line.marked").hover();
+    await page.click(".line.marked .anchor");
+    assert.match(page.url(), /at=stdout\.\d+/);
+    await page.goto("about:blank");
+    await page.goto(`${home}#/tasks/${uuid}?stream=stdout&at=stdout.0`);
+    await page.waitForSelector(".line.marked:has-text('row 1 of')");
+    await page.fill("[aria-label='Search in stdout']", "row 99999 of");
+    await page.press("[aria-label='Search in stdout']", "Enter");
+    await page.waitForSelector(".line.marked:has-text('row 99999 of')");
+  },
+
+  async "notifications of a job are shown"() {
+    await logIn(page, token);
+    const route = /\/v1\/jobs\/\d+$/;
+    await page.route(route, async (route) => {
+      const reply = await (await route.fetch()).json();
+      const note = { to: "https://hooks.example.org/x", on: "failure", state: "failed", attempts: 9, last_error: HOSTILE };
+      await route.fulfill({ json: { ...reply, notifications: [note] } });
+    });
+    const [job] = await submit([task("notified", ["true"])]);
+    await open(page, `#/jobs/${job}`);
+    await page.waitForSelector("text=https://hooks.example.org/x");
+    await page.waitForSelector("text=if not all tasks succeed");
+    await page.waitForSelector("text=<script>alert(2)</script>");
+    await page.unroute(route);
+  },
+
+  async "a new user finds four answers in three clicks each"() {
+    const nia = await system.createUser("nia");
+    const group = { group_name: "nia" };
+    const script = `echo "{{\\"loss\\": {x}}}" > $MITO_RESULT_DIR/result.json`;
+    const values = { columns: [{ name: "x", values: { Words: ["3", "1", "2"] } }] };
+    const sweep = { name: "sweep", task: submission(["sh", "-c", script], group), plan: { factors: [values] } };
+    const jobs = [
+      { name: "stuck", task: submission(["true"], { ...group, tags: ["gpu"] }) },
+      { name: "broken", task: submission(["sh", "-c", "echo the last line >&2; exit 3"], group) },
+      { name: "holder", task: submission(["sleep", "100"], { ...group, labels: [] }) },
+    ];
+    const [, broken, holder] = await submit(jobs, nia);
+    const [best] = await submit([sweep], nia);
+    await ended(broken, nia);
+    const other = await system.browser();
+    watch(other.page);
+    await logIn(other.page, nia);
+    const walk = async (...clicks) => {
+      await open(other.page, "#/");
+      assert.ok(clicks.length <= 3);
+      for (const target of clicks) await other.page.click(target);
+    };
+    // Why a task waits: on the overview, and with one click on the job.
+    await walk("a:has-text('stuck waits')");
+    await other.page.waitForSelector(".why:has-text('gpu')");
+    // The last lines of the newest failure: on the overview; the log is one click away.
+    await open(other.page, "#/");
+    await other.page.waitForSelector(".lines:has-text('the last line')");
+    await walk(`a:has-text('broken ${broken}/1')`);
+    await other.page.waitForSelector(".line:has-text('the last line')");
+    // Who uses a kind of worker: one click.
+    await walk("nav a:has-text('Workers')");
+    await other.page.waitForSelector("section:has(#use) tr:has-text('nia')");
+    // The parameters of the best result: the job, and its column.
+    await ended(best, nia);
+    await walk("td a:has-text('sweep')", "th button:has-text('loss')");
+    const first = "section:has(#results) tbody tr:first-child td.result";
+    await until("the best is first", async () => (await other.page.textContent(first)) === "1");
+    await system.call(`/v1/jobs/${holder}/cancel`, { body: {}, token: nia });
+    await other.page.close();
+  },
+
+  async "first paint needs less than 150 kB, and the page is soon interactive"() {
+    const other = await system.browser();
+    watch(other.page);
+    await logIn(other.page, token);
+    let bytes = 0;
+    const session = await other.context.newCDPSession(other.page);
+    await session.send("Network.enable");
+    await session.send("Network.setCacheDisabled", { cacheDisabled: true });
+    session.on("Network.loadingFinished", ({ encodedDataLength }) => (bytes += encodedDataLength));
+    await other.page.reload();
+    await other.page.waitForSelector("h1:has-text('Overview')");
+    const took = await other.page.evaluate(() => performance.now());
+    const paint = await other.page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? 0);
+    console.log(`      ${Math.round(bytes / 1000)} kB, first paint after ${Math.round(paint)} ms, overview after ${Math.round(took)} ms`);
+    assert.ok(bytes > 10_000, "it was loaded");
+    if (!proxy) assert.ok(bytes < 150_000, `${bytes} bytes`);
+    assert.ok(took < 3000, `${took} ms`);
+    await other.page.close();
+  },
+
   async "page of another origin can't use the cookie"() {
     await logIn(page, token);
     const evil = await startProxy(system.address, "/", undefined);
@@ -386,6 +673,31 @@ const tests = {
   },
 };
 
+/** Visits every view that can be reached by links, one of each kind with many. */
+async function crawl(page, check) {
+  const visited = new Set();
+  const kinds = new Map();
+  const open = ["#/"];
+  while (open.length > 0) {
+    const at = open.shift();
+    // `#/jobs/12` and `#/api?op=…` stand for all of their kind; a few of each are enough.
+    const kind = at.replace(/op=[^&]*|find=[^&]*/g, "op").replace(/[0-9a-f]{8}-[0-9a-f-]+|\d+/g, "N");
+    const number = kinds.get(kind) ?? 0;
+    if (visited.has(at) || number >= 3) continue;
+    kinds.set(kind, number + 1);
+    visited.add(at);
+    await page.goto(home + at);
+    await page.waitForSelector("h1");
+    await page.waitForFunction(() => !document.querySelector("[aria-label=Loading]") || location.hash.includes("gallery"));
+    await page.waitForLoadState("networkidle", { timeout: 700 }).catch(() => {});
+    await check(at);
+    const links = await page.evaluate(() => [...document.querySelectorAll("a[href^='#/']")].map((link) => link.getAttribute("href")));
+    // The examples there are of no job.
+    if (at !== "#/gallery") open.push(...links);
+  }
+  return visited;
+}
+
 /** A view of each kind. */
 async function shown(job) {
   return {
@@ -393,7 +705,13 @@ async function shown(job) {
     jobs: "#/jobs",
     job: `#/jobs/${job}`,
     task: `#/tasks/${await firstTask(job)}?of=${job}/1`,
+    plot: `#/jobs/${job}?plot=1`,
+    lanes: `#/jobs/${job}?lanes=1`,
     workers: "#/workers",
+    files: "#/files",
+    limits: "#/limits",
+    api: "#/api",
+    request: "#/api?op=POST+%2Fv1%2Fjobs%2Fquery",
     groups: "#/groups",
     schedules: "#/schedules",
     admin: "#/admin",

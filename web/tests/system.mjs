@@ -1,6 +1,6 @@
-// A coordinator with a worker (`mito dev`) and browsers, for tests.
+// A coordinator with a worker and browsers, for tests: `mito dev`, or a coordinator and a worker on PostgreSQL.
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,9 +33,12 @@ function freePort() {
 }
 
 export class System {
-  static async start(mito) {
+  /** With the address of a database, it starts a coordinator on PostgreSQL, else `mito dev`. */
+  static async start(mito, database) {
     const system = new System();
     system.mito = mito;
+    system.database = database;
+    system.processes = [];
     system.folder = mkdtempSync(join(tmpdir(), "mito-web-"));
     system.port = await freePort();
     system.address = `http://127.0.0.1:${system.port}`;
@@ -56,33 +59,73 @@ export class System {
     };
   }
 
-  /** Starts the coordinator; `link` is the one that it prints. */
-  async serve() {
-    const args = ["dev", "--data", join(this.folder, "data"), "--bind", `127.0.0.1:${this.port}`, "--slots", "4"];
-    this.process = spawn(this.mito, args, { env: this.environment, stdio: ["ignore", "pipe", "pipe"] });
+  /** Starts a program, and waits until it prints something. Returns what it has printed. */
+  async spawn(args, ready, env = this.environment) {
+    const child = spawn(this.mito, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    this.processes.push(child);
     let said = "";
-    let complaints = "";
-    this.process.stderr.on("data", (bytes) => (complaints += bytes));
     await new Promise((resolve, reject) => {
-      this.process.stdout.on("data", (bytes) => {
-        said += bytes;
-        if (said.includes("export MITO_COORDINATOR_ADDR")) resolve();
-      });
-      this.process.on("exit", (code) => reject(new Error(`mito dev ended with ${code}: ${complaints}`)));
+      const read = (bytes) => {
+        said = (said + bytes).slice(-20_000);
+        if (said.includes(ready)) resolve();
+      };
+      child.stdout.on("data", read);
+      child.stderr.on("data", read);
+      child.on("exit", (code) => reject(new Error(`mito ${args[0]} ended with ${code}: ${said}`)));
     });
-    this.process.removeAllListeners("exit");
+    child.removeAllListeners("exit");
+    return said;
+  }
+
+  /** Starts the coordinator and the worker; `link` logs in once. */
+  async serve() {
+    if (this.database) await this.serveCluster();
+    else await this.serveDev();
+  }
+
+  async serveDev() {
+    const args = ["dev", "--data", join(this.folder, "data"), "--bind", `127.0.0.1:${this.port}`, "--slots", "4"];
+    const said = await this.spawn(args, "export MITO_COORDINATOR_ADDR");
     this.link = /page +(\S+)/.exec(said)[1];
     this.password = readFileSync(join(this.folder, "data", "password"), "utf8").trim();
+    await this.logIn();
+  }
+
+  async serveCluster() {
+    this.password = "of-the-administrator";
+    const config = join(this.folder, "coordinator.toml");
+    const lines = [
+      "[coordinator]",
+      `bind = "127.0.0.1:${this.port}"`,
+      `db_url = "${this.database}"`,
+      `s3_url = "file://${this.folder}/objects"`,
+      `admin_user = "mitosis_admin"`,
+      `admin_password = "${this.password}"`,
+    ];
+    writeFileSync(config, `${lines.join("\n")}\n`);
+    await this.spawn(["coordinator", "--config", config], "listening");
+    await this.logIn();
+    const env = { ...this.environment, MITO_USER: "mitosis_admin", MITO_PASSWORD: this.password };
+    await this.run("login", "mitosis_admin", { env });
+    await this.spawn(["worker", "--slots", "4", "-u", "mitosis_admin"], "registered", env);
+    this.link = await this.run("open", "--print");
+  }
+
+  async logIn() {
     const reply = await this.call("/login", {
       body: { username: "mitosis_admin", md5_password: md5(this.password), retain: true },
     });
     this.token = reply.token;
   }
 
+  /** Ends the programs, the coordinator last. */
   async halt() {
-    const ended = new Promise((resolve) => this.process.once("exit", resolve));
-    this.process.kill("SIGTERM");
-    await ended;
+    for (const child of this.processes.splice(0).toReversed()) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      const ended = new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGTERM");
+      await ended;
+    }
   }
 
   async stop() {
@@ -114,8 +157,9 @@ export class System {
 
   /** Runs a command of mito; returns what it prints. */
   run(...args) {
+    const options = typeof args.at(-1) === "object" ? args.pop() : {};
     return new Promise((resolve, reject) => {
-      const child = spawn(this.mito, args, { env: this.environment, stdio: ["ignore", "pipe", "pipe"] });
+      const child = spawn(this.mito, args, { env: this.environment, stdio: ["ignore", "pipe", "pipe"], ...options });
       let said = "";
       let complaints = "";
       child.stdout.on("data", (bytes) => (said += bytes));

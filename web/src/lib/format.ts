@@ -1,6 +1,6 @@
 // Numbers, sizes, results and commands, for people.
 
-import type { JobInfo, TaskInfo, TaskResult } from "../api/types";
+import type { JobInfo, LimitUse, TaskInfo, TaskResult } from "../api/types";
 
 const plain = new Intl.NumberFormat("en-GB");
 
@@ -72,11 +72,13 @@ export function jobTitle(job: JobInfo): string {
 export function submission(
   task: Pick<TaskInfo, "spec" | "tags" | "labels" | "priority" | "group_name">,
   parameters: string[] = [],
+  limits: LimitUse[] = [],
 ): string {
   const words = ["mito", "submit", "-g", task.group_name];
   for (const name of parameters) words.push("-F", `${name}=VALUES`);
   for (const tag of task.tags) words.push("-t", tag);
   for (const label of task.labels) words.push("-l", label);
+  for (const { name, uses = 1 } of limits) words.push("--limit", uses === 1 ? name : `${name}=${uses}`);
   if (task.priority !== 0) words.push("--priority", String(task.priority));
   return shellCommand([...words, "--", ...task.spec.args]);
 }

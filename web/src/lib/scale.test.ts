@@ -20,6 +20,7 @@ test("logarithmic axis leaves out what is not positive", () => {
   expect(axis.place(0)).toBeUndefined();
   expect(axis.place(0.01)).toBeCloseTo(0.5);
   expect(axis.marks.map(({ text }) => text)).toEqual(["0.001", "0.01", "0.1"]);
+  expect(axis.place(0.001)).toBeGreaterThan(0.02);
 });
 
 test("texts have a place each", () => {

@@ -24,6 +24,9 @@ export function shortNumber(value: number): string {
   return String(Number(value.toPrecision(4)));
 }
 
+/** What an axis is longer than its values, at each end. */
+const MARGIN = 0.04;
+
 export interface Axis {
   /** 0 to 1, or undefined if the value is not on the axis. */
   place: (value: number | string) => number | undefined;
@@ -45,7 +48,13 @@ export function axisOf(values: (number | string)[], isLogarithmic: boolean): Axi
     const margin = low === 0 ? 1 : Math.abs(low) * (isLogarithmic ? 0.5 : 0.1);
     [low, high] = [low - margin, high + margin];
   }
-  if (isLogarithmic) return powers(low, high);
+  // Points at the ends stay inside.
+  if (isLogarithmic) {
+    const factor = (high / low) ** MARGIN;
+    return powers(low / factor, high * factor);
+  }
+  const margin = (high - low) * MARGIN;
+  [low, high] = [low - margin, high + margin];
   const place = (value: number | string) => (typeof value === "number" ? (value - low) / (high - low) : undefined);
   return { place, marks: ticks(low, high).map((value) => ({ at: place(value)!, text: shortNumber(value) })) };
 }

@@ -21,3 +21,12 @@ test("the search ends at its limit, and finds other letters", () => {
   for (const byte of found) other.add(new Uint8Array([byte]));
   expect(other.matches).toEqual([{ line: 2 }]);
 });
+
+test("a large log is searched in linear time", () => {
+  const bytes = new TextEncoder().encode("a line without the letter\n".repeat(200_000));
+  const search = new LineSearch("zebra", 9);
+  const started = performance.now();
+  for (let at = 0; at < bytes.length; at += 65_536) search.add(bytes.subarray(at, at + 65_536));
+  expect(search.matches).toEqual([]);
+  expect(performance.now() - started).toBeLessThan(2000);
+});

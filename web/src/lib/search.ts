@@ -17,7 +17,7 @@ export class LineSearch {
   #isFound = false;
 
   constructor(text: string, limit: number) {
-    this.#wanted = new TextEncoder().encode(text).map(lower);
+    this.#wanted = fold(new TextEncoder().encode(text));
     this.#limit = limit;
   }
 
@@ -31,31 +31,29 @@ export class LineSearch {
     joined.set(this.#rest);
     joined.set(bytes, this.#rest.length);
     const start = this.searched - this.#rest.length;
-    const folded = joined.map(lower);
+    const folded = fold(joined);
     const length = this.#wanted.length;
-    const first = this.#wanted[0]!;
-    let at = 0;
-    let newline = folded.indexOf(10);
+    const last = folded.lastIndexOf(10);
+    // A line that was found is passed over as a whole.
+    let from = 0;
+    if (this.#isFound) from = 1 + folded.indexOf(10) || folded.length;
     while (!this.isFull) {
-      const found = this.#isFound ? -1 : folded.indexOf(first, at);
-      if (newline !== -1 && (found === -1 || newline < found)) {
-        this.#line = start + newline + 1;
-        this.#isFound = false;
-        at = newline + 1;
-        newline = folded.indexOf(10, at);
-        continue;
-      }
+      const found = folded.indexOf(this.#wanted[0]!, from);
       if (found === -1 || found + length > folded.length) break;
-      at = found + 1;
-      if (this.#equals(folded, found)) {
-        this.matches.push({ line: this.#line });
-        this.#isFound = true;
-      }
+      from = found + 1;
+      if (!this.#equals(folded, found)) continue;
+      const before = folded.lastIndexOf(10, found);
+      this.matches.push({ line: before === -1 ? this.#line : start + before + 1 });
+      from = 1 + folded.indexOf(10, found) || folded.length;
+      this.#isFound = from > last;
     }
     this.searched += bytes.length;
+    if (last !== -1) {
+      this.#line = start + last + 1;
+      this.#isFound = this.matches.at(-1)?.line === this.#line;
+    }
     // What follows the last newline, and could be the beginning of a match.
-    const last = folded.lastIndexOf(10) + 1;
-    this.#rest = joined.slice(Math.max(last, joined.length - length + 1));
+    this.#rest = joined.slice(Math.max(last + 1, joined.length - length + 1));
   }
 
   #equals(bytes: Uint8Array, from: number): boolean {
@@ -66,6 +64,12 @@ export class LineSearch {
   }
 }
 
-function lower(byte: number): number {
-  return byte >= 65 && byte <= 90 ? byte + 32 : byte;
+/** ASCII letters in lower case. */
+function fold(bytes: Uint8Array): Uint8Array {
+  const folded = new Uint8Array(bytes.length);
+  for (let at = 0; at < bytes.length; at += 1) {
+    const byte = bytes[at]!;
+    folded[at] = byte >= 65 && byte <= 90 ? byte + 32 : byte;
+  }
+  return folded;
 }

@@ -1,25 +1,38 @@
 //! The web page in a real browser. The tests themselves are in `web/tests`.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use mitosis_testkit::postgres::PostgresServer;
 use tokio::process::Command;
 
 use crate::home::ended_within;
 
 const TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/tests");
-const LIMIT: Duration = Duration::from_secs(200);
+const LIMIT: Duration = Duration::from_secs(400);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn web_page_works_in_a_browser() {
+    // Screenshots for people to look at.
+    let screenshots = std::env::var_os("MITO_TEST_SCREENSHOTS");
+    let options = screenshots.map(|folder| vec!["--look".into(), folder]).unwrap_or_default();
+    run(&options).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn web_page_works_with_postgresql() {
+    let postgres = PostgresServer::start_on_loopback().await.unwrap();
+    let database = postgres.fresh_database().await.unwrap();
+    run(&["--database".into(), database.into()]).await;
+}
+
+/// Runs all tests in the browser.
+async fn run(options: &[OsString]) {
     let folder = tests().await;
     let mut node = Command::new("node");
-    node.arg(folder.join("browser.mjs")).arg(env!("CARGO_BIN_EXE_mito"));
-    // Screenshots for people to look at.
-    if let Some(screenshots) = std::env::var_os("MITO_TEST_SCREENSHOTS") {
-        node.arg("--look").arg(screenshots);
-    }
+    node.arg(folder.join("browser.mjs")).arg(env!("CARGO_BIN_EXE_mito")).args(options);
     let output = ended_within(LIMIT, node).await;
     assert_eq!(output.code, Some(0), "{}\n{}", output.stdout, output.stderr);
 }
