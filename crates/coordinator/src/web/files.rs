@@ -6,7 +6,7 @@ pub(super) const FILES: &[File] = &[
     File {
         name: "index.html",
         content_type: "text/html; charset=utf-8",
-        etag: "\"0e7794c115a8f503\"",
+        etag: "\"929e828562629c77\"",
         brotli: include_bytes!("dist/index.html.br"),
         gzip: include_bytes!("dist/index.html.gz"),
     },
@@ -18,11 +18,11 @@ pub(super) const FILES: &[File] = &[
         gzip: include_bytes!("dist/icon.svg.gz"),
     },
     File {
-        name: "index-BFGgfcLx.js",
+        name: "index-DHNz_PMy.js",
         content_type: "text/javascript; charset=utf-8",
-        etag: "\"4c8df727323dd346\"",
-        brotli: include_bytes!("dist/index-BFGgfcLx.js.br"),
-        gzip: include_bytes!("dist/index-BFGgfcLx.js.gz"),
+        etag: "\"e1f4fbed7f0025f1\"",
+        brotli: include_bytes!("dist/index-DHNz_PMy.js.br"),
+        gzip: include_bytes!("dist/index-DHNz_PMy.js.gz"),
     },
     File {
         name: "index-DSLCWoFP.css",
