@@ -191,6 +191,11 @@ const tests = {
     assert.equal(reply.tasks[0].attempt, 2);
     await open(page, `#/tasks/${await firstTask(number, 3)}`);
     await page.waitForSelector("text=Attempt 2");
+    await until("it fails again", async () => (await counts(number)).failed === 4);
+    await page.waitForSelector("li:has-text('Attempt 2'):has-text('failed')");
+    await page.click("li:has-text('Attempt 1') button:has-text('Output')");
+    await page.waitForSelector("h2:has-text('Output of attempt 1')");
+    await page.waitForSelector("text=/ValueError: bad 3/");
   },
 
   async "filter finds jobs, and selected ones are cancelled together"() {
@@ -372,6 +377,45 @@ const tests = {
     await page.click("[aria-label='Remove seats']");
     await page.click("dialog button:has-text('Remove')");
     await page.waitForSelector("text=No limits");
+  },
+
+  async "members are added, changed and removed, and views are kept"() {
+    await system.createUser("tom");
+    await logIn(page, token);
+    await open(page, "#/groups");
+    const form = "section[aria-label='Group ann']";
+    await page.fill(`${form} input`, "tom");
+    await page.selectOption(`${form} form select`, "Read");
+    await page.click(`${form} button:has-text('Add')`);
+    const role = async () => (await system.call("/groups/ann", { token })).users_in_group.tom;
+    await until("tom is a member", async () => (await role()) === "Read");
+    await page.selectOption("[aria-label='Role of tom in ann']", "Write");
+    await until("the role is changed", async () => (await role()) === "Write");
+    await page.click("[aria-label='Remove tom from ann']");
+    await page.click("dialog button:has-text('Remove')");
+    await until("tom is removed", async () => (await role()) === undefined);
+    await open(page, "#/jobs?filter=state%3Dfailed");
+    await page.click("button:has-text('Save this view')");
+    await open(page, "#/");
+    await open(page, "#/jobs");
+    await page.click(".saved button:has-text('state=failed')");
+    await page.waitForURL(/filter=state%3Dfailed/);
+    await page.click("[aria-label='Forget the view state=failed']");
+    await until("it is forgotten", async () => (await page.locator(".saved").count()) === 0);
+  },
+
+  async "schedule shows its next times and its runs"() {
+    await logIn(page, token);
+    const job = { task: submission(["true"]) };
+    const { schedule } = await system.call("/v1/schedules", { body: { name: "weekly", cron: "0 3 * * 1", job }, token });
+    await open(page, "#/schedules");
+    await page.click("a:has-text('weekly')");
+    await page.waitForSelector("text=It has not run yet.");
+    assert.equal(await page.locator("dd time").count(), 5);
+    await page.click("button:has-text('Run')");
+    await page.waitForSelector("h1:has-text('weekly')");
+    await open(page, `#/schedules?schedule=${schedule}`);
+    await page.waitForSelector("section:has(#schedule) .state:has-text('submitted')");
   },
 
   async "requests of the API can be tried"() {

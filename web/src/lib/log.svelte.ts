@@ -37,8 +37,9 @@ export class Log {
   readonly #path: string;
   readonly #signal: AbortSignal;
 
-  constructor(uuid: string, stream: Stream, signal: AbortSignal) {
-    this.#path = `/v1/tasks/${uuid}/logs?stream=${stream}`;
+  /** The output of the last attempt, or of another one. */
+  constructor(uuid: string, stream: Stream, signal: AbortSignal, attempt?: number) {
+    this.#path = `/v1/tasks/${uuid}/logs?stream=${stream}${attempt === undefined ? "" : `&attempt=${attempt}`}`;
     this.#signal = signal;
   }
 

@@ -66,6 +66,7 @@ macro_rules! scenarios {
             site {
                 administrator_lists_users_and_groups,
                 administrator_sees_jobs_workers_and_use_of_all_groups,
+                activity_counts_the_last_hour_of_own_groups,
             }
             after_removal {
                 workers_of_a_removed_member_leave_the_group,

@@ -1,4 +1,6 @@
-//! Lists of everything on the site, for administrators.
+//! Lists of everything on the site, for administrators, and what ended in the last hour.
+
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -57,4 +59,38 @@ pub(crate) async fn administrator_sees_jobs_workers_and_use_of_all_groups(harnes
     let before = admin.get("/v1/admin/usage?until=2020-01-01T00:00:00Z").await.expect(200).json();
     assert_eq!(before["usage"], json!([]));
     admin.get("/v1/admin/usage?since=yesterday").await.expect(400);
+}
+
+pub(crate) async fn activity_counts_the_last_hour_of_own_groups(harness: Harness) {
+    let (ann, raj) = (harness.user("ann").await, harness.user("raj").await);
+    let agent = agent(&ann, 2).await;
+    let ends = async |exit_code| {
+        ann.submits(&json!({})).await;
+        let taken = agent.takes_all(1).await;
+        agent.reports_end(&taken, exit_code).await;
+    };
+    let total = |reply: &Value, outcome: &str| -> u64 {
+        reply["minutes"].as_array().unwrap().iter().map(|minute| minute[outcome].as_u64().unwrap()).sum()
+    };
+    ends(0).await;
+    let first = ann.get("/v1/activity").await.expect(200).json();
+    assert_eq!(first["minutes"].as_array().unwrap().len(), 60);
+    assert_eq!((first["minutes"][59]["succeeded"].as_u64(), total(&first, "succeeded")), (Some(1), 1));
+
+    ends(1).await;
+    let shared = ann.get("/v1/activity").await.expect(200).json();
+    assert_eq!(total(&shared, "failed"), 0, "readers share what was read a moment before");
+    harness.clock.advance(Duration::from_secs(11));
+    let later = ann.get("/v1/activity").await.expect(200).json();
+    assert_eq!((total(&later, "succeeded"), total(&later, "failed")), (1, 1));
+    let others = raj.get("/v1/activity").await.expect(200).json();
+    assert_eq!((total(&others, "succeeded"), total(&others, "failed")), (0, 0));
+
+    // Minutes that are complete are kept, and leave after an hour.
+    harness.clock.advance(Duration::from_mins(30));
+    let half = ann.get("/v1/activity").await.expect(200).json();
+    assert_eq!((total(&half, "succeeded"), total(&half, "failed")), (1, 1));
+    harness.clock.advance(Duration::from_mins(31));
+    let hour = ann.get("/v1/activity").await.expect(200).json();
+    assert_eq!((total(&hour, "succeeded"), total(&hour, "failed")), (0, 0));
 }
