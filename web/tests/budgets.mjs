@@ -95,7 +95,8 @@ async function largeLog() {
   await page.waitForSelector(`.line:has-text('${line} 1')`);
   const before = performance.now();
   await page.click(".log button:has-text('End')");
-  await page.waitForFunction((end) => Number(/number (\d+)/.exec(document.querySelector(".shown .line:last-child")?.textContent)?.[1]) > end, 1000);
+  // The last line may be cut.
+  await page.waitForFunction(() => Number(/number (\d+)/.exec(document.querySelector(".shown")?.textContent)?.[1]) > 100_000);
   report("log, jump to the end", `${Math.round(performance.now() - before)} ms`);
   await session.send("HeapProfiler.collectGarbage");
   const heap = await page.evaluate(() => performance.memory?.usedJSHeapSize ?? 0);

@@ -95,7 +95,9 @@ function holds(cell: string | number, sign: string, wanted: string): boolean {
 }
 
 function numeric(text: string): Cell {
-  return /^-?\d+(\.\d+)?(e[-+]?\d+)?$/i.test(text) && text.length < 16 ? Number(text) : text;
+  // A long integer is an identifier, and would lose digits.
+  const isNumber = /^-?\d{1,15}$|^-?\d{1,15}(\.\d{1,20})?(e[-+]?\d{1,3})?$/i.test(text);
+  return isNumber ? Number(text) : text;
 }
 
 /** Sorted by a column. Numbers go before texts, and missing values last. */
