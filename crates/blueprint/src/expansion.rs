@@ -102,12 +102,14 @@ impl<'a> Expansion<'a> {
         let unchanged = [&task.group_name].into_iter().chain(&task.tags).chain(directory);
         let files = task.task_spec.files.iter().flat_map(|(path, text)| [path, text]);
         let params = task.task_spec.params.iter().flat_map(|(name, value)| [name, value]);
+        let secrets = task.task_spec.secrets.iter().flat_map(|(variable, name)| [variable, name]);
         let envs = self.envs.iter().map(|(name, value)| filled(value).saturating_add(bytes(name)));
         let resources = self.resources.iter().flat_map(|(key, local_path)| key.iter().chain([local_path]));
         let parameters =
             self.parameters.iter().zip(&values).map(|(parameter, value)| parameter.bytes(*value));
         unchanged
             .chain(params)
+            .chain(secrets)
             .chain(files)
             .map(|text| bytes(text))
             .chain(self.labels.iter().chain(&self.args).chain(resources).chain(&self.stdin).map(filled))
@@ -142,6 +144,7 @@ impl<'a> Expansion<'a> {
         TaskSpec {
             args: self.args.iter().map(|arg| arg.fill(row)).collect(),
             envs,
+            secrets: spec.secrets.clone(),
             resources: resources.map(|(resource, places)| fill_resource(resource, places, row)).collect(),
             terminal_output: spec.terminal_output,
             watch: spec.watch,

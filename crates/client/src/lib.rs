@@ -17,6 +17,7 @@ mod groups;
 mod jobs;
 mod limits;
 mod schedules;
+mod secrets;
 mod tasks;
 mod tokens;
 mod transfer;

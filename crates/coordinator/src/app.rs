@@ -46,6 +46,7 @@ use crate::notify::Notify;
 use crate::publish::Publisher;
 use crate::publish::notifier::Notifier;
 use crate::reconcilers::Passes;
+use crate::secrets::cipher::SecretCipher;
 use crate::settings::RetentionSettings;
 use crate::tls::Tls;
 use crate::user_limits::{QueryLimiter, RequestCounter, StreamLimiter};
@@ -61,6 +62,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) tokens: Tokens,
+    /// Encrypts the secrets of groups.
+    pub(crate) secrets: SecretCipher,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
     pub(crate) login_codes: LoginCodes,

@@ -123,6 +123,7 @@ pub(crate) enum ResourceKind {
     Worker,
     Token,
     Limit,
+    Secret,
 }
 
 impl ResourceKind {
@@ -137,6 +138,7 @@ impl ResourceKind {
             Self::Worker => "worker",
             Self::Token => "token",
             Self::Limit => "limit",
+            Self::Secret => "secret",
         }
     }
 
@@ -160,6 +162,7 @@ impl ResourceKind {
             }
             Self::Token => "`mito client tokens list` lists your tokens",
             Self::Limit => "`mito limits list` lists the limits of a group",
+            Self::Secret => "`mito secrets ls` lists the secrets of a group",
         }
     }
 }
@@ -326,6 +329,7 @@ mod tests {
             ResourceKind::Worker,
             ResourceKind::Token,
             ResourceKind::Limit,
+            ResourceKind::Secret,
         ] {
             assert_complete(&body(Rejection::no_such(what, "x")));
         }

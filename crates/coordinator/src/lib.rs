@@ -21,6 +21,7 @@ mod observed_objects;
 mod publish;
 mod reconcilers;
 mod schedules;
+mod secrets;
 mod serve;
 mod settings;
 mod start;

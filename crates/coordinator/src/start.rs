@@ -52,6 +52,7 @@ use crate::notify::Notify;
 use crate::observed_objects::ObservedObjects;
 use crate::publish::{Audience, Publisher};
 use crate::reconcilers::{self, Passes};
+use crate::secrets::cipher::SecretCipher;
 use crate::serve;
 use crate::settings::{DEFAULT_ADMIN, Database, Objects, S3Settings, Settings};
 use crate::tls::{Tls, TlsError};
@@ -211,6 +212,7 @@ impl Coordinator {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Running, StartError> {
         let pair = keys::load(&settings.keys)?;
+        let secrets = SecretCipher::new(&pair)?;
         let tls = settings.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
         let admin = Name::new(settings.admin_user.as_str())?;
         let metrics = Arc::new(Metrics::new());
@@ -258,6 +260,7 @@ impl Coordinator {
             peers,
             store: store.clone(),
             objects,
+            secrets,
             tokens: Tokens::new(&pair, settings.token_lifetime),
             passwords,
             throttle: Throttle::default(),

@@ -29,6 +29,7 @@ pub mod permission;
 pub mod quota;
 pub mod retry;
 pub mod schedule;
+pub mod secret;
 pub mod selector;
 pub mod spec;
 pub mod tags;

@@ -21,6 +21,8 @@ pub enum Action {
     ManageLimits,
     /// Read and replace the key that signs notifications.
     ManageKeys,
+    /// Set and remove secrets.
+    ManageSecrets,
     /// Stop workers on which the group is Admin, and edit their group lists.
     ControlWorkers,
     /// Change tags and labels of workers on which the group has Write or Admin.
@@ -35,7 +37,11 @@ impl Action {
             Self::Submit | Self::ManageTasks | Self::ManageFiles | Self::Serve | Self::LabelWorkers => {
                 Role::Write
             }
-            Self::ManageMembers | Self::ManageLimits | Self::ManageKeys | Self::ControlWorkers => Role::Admin,
+            Self::ManageMembers
+            | Self::ManageLimits
+            | Self::ManageKeys
+            | Self::ManageSecrets
+            | Self::ControlWorkers => Role::Admin,
         }
     }
 
@@ -61,6 +67,7 @@ mod tests {
             (Action::ManageMembers, false, false, true),
             (Action::ManageLimits, false, false, true),
             (Action::ManageKeys, false, false, true),
+            (Action::ManageSecrets, false, false, true),
             (Action::ControlWorkers, false, false, true),
         ] {
             let allowed = [Role::Read, Role::Write, Role::Admin].map(|role| action.allowed_to(role));

@@ -5,10 +5,12 @@ use std::path::{Component, Path};
 use std::time::Duration;
 
 use mitosis_protocol::TaskSpec;
+use mitosis_protocol::secret::MAX_SECRETS_OF_TASK;
 use mitosis_protocol::task::{RemoteFile, TaskDirectory};
 use uuid::Uuid;
 
 use crate::limits;
+use crate::secret::{self, SECRET_NAME_RULE};
 
 /// The tasks that a specification refers to: those whose archives it fetches, and the one that it watches.
 pub fn referenced_tasks(spec: &TaskSpec) -> impl Iterator<Item = Uuid> + '_ {
@@ -53,6 +55,18 @@ pub enum InvalidSpec {
     /// A variable has an unusable name.
     #[error("{0:?} can't name a variable: use a name that is not empty and has no `=`")]
     VariableName(String),
+    /// There are too many secrets.
+    #[error("a task can use at most {MAX_SECRETS_OF_TASK} secrets, this one uses {count}")]
+    TooManySecrets {
+        /// The number of secrets.
+        count: usize,
+    },
+    /// A secret, or the variable that gets its value, has an unusable name.
+    #[error("{0:?} can't name a secret or its variable: {SECRET_NAME_RULE}")]
+    SecretName(String),
+    /// A variable has two values.
+    #[error("the variable `{0}` has a value and is also the variable of a secret")]
+    SecretAndVariable(String),
     /// There are too many parameters.
     #[error("a task can have at most {limit} parameters, this one has {count}", limit = limits::MAX_PARAMS)]
     TooManyParams {
@@ -115,6 +129,7 @@ pub enum InvalidSpec {
 /// Checks everything about a specification that can be known before it runs.
 pub fn check(spec: &TaskSpec) -> Result<(), InvalidSpec> {
     check_command(spec)?;
+    check_secrets(spec)?;
     check_params(&spec.params)?;
     if spec.lost_after == Some(Duration::ZERO) {
         return Err(InvalidSpec::NoLostAfter);
@@ -211,6 +226,21 @@ fn check_command(spec: &TaskSpec) -> Result<(), InvalidSpec> {
     if total > limits::MAX_COMMAND_BYTES { Err(InvalidSpec::CommandTooLong { bytes: total }) } else { Ok(()) }
 }
 
+fn check_secrets(spec: &TaskSpec) -> Result<(), InvalidSpec> {
+    if spec.secrets.len() > MAX_SECRETS_OF_TASK {
+        return Err(InvalidSpec::TooManySecrets { count: spec.secrets.len() });
+    }
+    for (variable, secret) in &spec.secrets {
+        if let Some(wrong) = [variable, secret].into_iter().find(|name| !secret::is_name(name)) {
+            return Err(InvalidSpec::SecretName(wrong.clone()));
+        }
+        if spec.envs.contains_key(variable) {
+            return Err(InvalidSpec::SecretAndVariable(variable.clone()));
+        }
+    }
+    Ok(())
+}
+
 fn check_params(params: &BTreeMap<String, String>) -> Result<(), InvalidSpec> {
     if params.len() > limits::MAX_PARAMS {
         return Err(InvalidSpec::TooManyParams { count: params.len() });
@@ -257,6 +287,27 @@ mod tests {
         assert_eq!(check(&with(1, &long)), Ok(()));
         assert_eq!(check(&with(1, &(long + "x"))), Err(InvalidSpec::ParamsTooLong { bytes: 256 * 1024 + 1 }));
         assert!(matches!(check(&with(1, "\0")), Err(InvalidSpec::Nul { .. })));
+    }
+
+    #[test]
+    fn secrets_are_named_like_variables_and_bounded() {
+        let with = |variable: &str, secret: &str| {
+            let secrets = BTreeMap::from([(variable.to_owned(), secret.to_owned())]);
+            let envs = BTreeMap::from([("SET".to_owned(), String::new())]);
+            check(&TaskSpec { secrets, envs, ..command(&["true"]) })
+        };
+        assert_eq!(with("TOKEN", "_token2"), Ok(()));
+        for wrong in ["", "2x", "a-b", "a=b", "é", "a\0"] {
+            assert_eq!(with(wrong, "A"), Err(InvalidSpec::SecretName(wrong.to_owned())));
+            assert_eq!(with("A", wrong), Err(InvalidSpec::SecretName(wrong.to_owned())));
+        }
+        assert_eq!(with("SET", "A"), Err(InvalidSpec::SecretAndVariable("SET".to_owned())));
+        let many = |count: usize| TaskSpec {
+            secrets: (0..count).map(|at| (format!("S{at}"), "A".to_owned())).collect(),
+            ..command(&["true"])
+        };
+        assert_eq!(check(&many(32)), Ok(()));
+        assert_eq!(check(&many(33)), Err(InvalidSpec::TooManySecrets { count: 33 }));
     }
 
     #[test]

@@ -170,6 +170,9 @@ pub struct PollRequest {
     /// translates them into a command.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub knows_surroundings: bool,
+    /// Whether the agent masks secrets in the output. For others, they are variables of the command like any other.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub knows_secrets: bool,
     /// The number of the last numbered reply that was received, at first 0; null from agents without this
     /// feature.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -64,6 +64,10 @@ pub mod actions {
     pub const NOTIFY_KEY_READ: &str = "group.notify_key_read";
     /// An Admin of a group replaced that key.
     pub const NOTIFY_KEY_REPLACED: &str = "group.notify_key_replaced";
+    /// An Admin of a group set a secret.
+    pub const SECRET_SET: &str = "group.secret_set";
+    /// An Admin of a group removed a secret.
+    pub const SECRET_REMOVED: &str = "group.secret_removed";
     /// An administrator changed the storage quota of a group.
     pub const STORAGE_QUOTA_SET: &str = "group.storage_quota_set";
     /// An administrator changed the weight of a group.

@@ -72,8 +72,10 @@ pub mod features {
     pub const SURROUNDINGS: &str = "surroundings";
     /// Output of single attempts.
     pub const ATTEMPT_OUTPUT: &str = "attempt_output";
+    /// Tasks that use secrets.
+    pub const SECRETS: &str = "secrets";
     /// All of them.
-    pub const ALL: [&str; 2] = [SURROUNDINGS, ATTEMPT_OUTPUT];
+    pub const ALL: [&str; 3] = [SURROUNDINGS, ATTEMPT_OUTPUT, SECRETS];
 }
 
 /// `POST /v1/web/login`: one of three ways to log in to the web page.

@@ -32,6 +32,7 @@ pub mod report;
 mod result;
 pub mod retry;
 pub mod schedule;
+pub mod secret;
 pub mod storage;
 pub mod sweep;
 pub mod task;

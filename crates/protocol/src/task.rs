@@ -39,6 +39,9 @@ pub struct TaskSpec {
     /// Variables added to the environment of the command.
     #[serde(default)]
     pub envs: BTreeMap<String, String>,
+    /// Variables whose values are secrets of the group: the name of the secret by the name of the variable. Native.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
     /// Files to fetch before the command starts.
     #[serde(default)]
     pub resources: Vec<ResourceDownload>,

@@ -55,6 +55,8 @@ pub enum WarningCode {
     ResourceUnavailable,
     /// A task that this one needs did not succeed.
     DependencyFailed,
+    /// A secret that the task uses does not exist any more, or can't be decrypted.
+    SecretUnavailable,
     /// A code that this reader does not know.
     #[serde(other)]
     Unknown,

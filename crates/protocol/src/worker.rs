@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::secret::SecretValue;
 use crate::{Role, TaskSpec, Timestamp, duration};
 
 /// Whether a worker accepts tasks.
@@ -244,4 +245,8 @@ pub struct FetchedTask {
     pub upstream_task_uuid: Option<Uuid>,
     /// The command and its environment.
     pub spec: TaskSpec,
+    /// The values of the secrets, by the names of their variables. Native; others get them as variables of the command.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub secrets: BTreeMap<String, SecretValue>,
 }

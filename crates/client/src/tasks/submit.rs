@@ -23,6 +23,9 @@ impl UserClient {
 
     /// A coordinator that ignores the directory that a task prefers starts it elsewhere, as it may.
     pub(crate) async fn require_for_surroundings(&self, spec: &TaskSpec) -> Result<(), ClientError> {
+        if !spec.secrets.is_empty() {
+            self.client().require_named("a task with secrets", features::SECRETS).await?;
+        }
         let feature = match spec {
             TaskSpec { directory: Some(TaskDirectory::Prefer(_)), .. } => {
                 self.require("a task with a directory").await?;

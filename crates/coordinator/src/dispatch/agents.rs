@@ -70,6 +70,8 @@ pub(crate) struct Features {
     pub(crate) reports_states: bool,
     /// Whether it knows the directory, the files and the standard input of a task.
     pub(crate) knows_surroundings: bool,
+    /// Whether it masks secrets in the output.
+    pub(crate) knows_secrets: bool,
 }
 
 /// What is due when an agent polls.

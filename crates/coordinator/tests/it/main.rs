@@ -26,6 +26,7 @@ mod packing;
 mod permissions;
 mod retention;
 mod schedules;
+mod secrets;
 mod security;
 mod site;
 mod sweeps;
@@ -224,6 +225,15 @@ macro_rules! scenarios {
                 notification_after_a_stop_has_the_same_id,
                 schedule_notifies_of_its_jobs,
                 key_of_a_group_signs_and_can_be_replaced,
+            }
+            secrets {
+                secret_is_listed_and_its_value_never_returned,
+                invalid_secret_is_refused,
+                unknown_secret_is_refused_at_submission,
+                only_the_holder_gets_the_value,
+                changed_secret_applies_to_the_next_assignment,
+                removed_secret_ends_the_attempt,
+                secret_needs_the_private_key_of_the_coordinator,
             }
             live_output {
                 follower_gets_the_requested_bytes,
@@ -448,6 +458,9 @@ mod with_a_server {
         }
         notify {
             coordinators_send_each_notification_once,
+        }
+        secrets {
+            coordinators_of_a_cluster_share_secrets,
         }
         watches {
             watched_state_is_forwarded_across_coordinators,

@@ -20,6 +20,7 @@ pub(crate) mod results;
 pub(crate) mod retry;
 pub(crate) mod run;
 pub(crate) mod schedule;
+pub(crate) mod secrets;
 pub(crate) mod select;
 pub(crate) mod shorts;
 pub(crate) mod show;
@@ -66,6 +67,7 @@ Jobs and tasks:
   priority     Change the priority of a job
   schedule     Submit jobs at the times of a cron expression
   limits       Limit what the tasks of a group use at the same time
+  secrets      Manage the secrets of a group, which its tasks can use
 
 Your account:
   login        Log in and store the token
@@ -148,6 +150,9 @@ pub(crate) enum Command {
     /// Limit what the tasks of a group use at the same time
     #[command(subcommand)]
     Limits(limits::LimitsCommand),
+    /// Manage the secrets of a group, which its tasks can use
+    #[command(subcommand)]
+    Secrets(secrets::SecretsCommand),
     /// Log in and store the token
     #[command(after_help = LOGIN_EXAMPLES)]
     Login(ShortArgs<LoginArgs>),

@@ -18,7 +18,7 @@ Examples:
   mito run --local -- echo hello              without a coordinator")]
 pub(crate) struct RunArgs {
     /// Start a temporary coordinator and worker for this command
-    #[arg(long, conflicts_with_all = ["coordinator", "user", "group", "tags", "resources", "notify"])]
+    #[arg(long, conflicts_with_all = ["coordinator", "user", "group", "tags", "resources", "secrets", "notify"])]
     pub(crate) local: bool,
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,

@@ -69,7 +69,7 @@ pub(crate) struct JobArgs {
 }
 
 /// Options for the task of a command or script. A job file has keys instead.
-pub(super) const OF_ONE_TASK: [&str; 17] = [
+pub(super) const OF_ONE_TASK: [&str; 18] = [
     "params",
     "each_line",
     "from_csv",
@@ -81,6 +81,7 @@ pub(super) const OF_ONE_TASK: [&str; 17] = [
     "priority",
     "env",
     "export",
+    "secrets",
     "env_file",
     "chdir",
     "fresh_dir",

@@ -78,6 +78,9 @@ pub(crate) struct VariableArgs {
     /// Variable of the current environment to pass to the command; repeat for more, or separate them by commas
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = value_parsers::variable_name)]
     pub(crate) export: Vec<String>,
+    /// Secret of the group to pass to the command, as a variable of the same name or of another one; repeat for more
+    #[arg(long = "secret", value_name = "[VARIABLE=]NAME", value_parser = value_parsers::secret)]
+    pub(crate) secrets: Vec<(String, String)>,
     /// File with a variable NAME=VALUE on each line; --export and --env override it. Repeat for more
     #[arg(long, value_name = "FILE")]
     pub(crate) env_file: Vec<PathBuf>,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::filter::Filter;
+use mitosis_domain::secret::{SECRET_NAME_RULE, is_name as is_secret_name};
 use mitosis_domain::selector::{InvalidTaskSelector, JobName, JobSelector, Selector, TaskSelector, TaskSet};
 use mitosis_protocol::limit::LimitUse;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
@@ -124,6 +125,26 @@ pub(super) fn limit_use(text: &str) -> Parsed<LimitUse> {
     match uses.parse() {
         Ok(uses) if uses > 0 && !name.is_empty() => Ok(LimitUse { name: name.to_owned(), uses }),
         _ => Err("expected the name of a limit, or NAME=N with N from 1".into()),
+    }
+}
+
+/// Parses the name of a secret, or `VARIABLE=NAME`. Returns the variable and the name.
+pub(super) fn secret(text: &str) -> Parsed<(String, String)> {
+    let (variable, name) = text.split_once('=').unwrap_or((text, text));
+    match [variable, name].into_iter().find(|name| !is_secret_name(name)) {
+        None => Ok((variable.to_owned(), name.to_owned())),
+        Some(wrong) => Err(InvalidArgument::from(format!("`{wrong}` can't name a secret or its variable"))
+            .with_hint(SECRET_NAME_RULE)),
+    }
+}
+
+/// Parses the name of a secret.
+pub(super) fn secret_name(text: &str) -> Parsed<String> {
+    match is_secret_name(text) {
+        true => Ok(text.to_owned()),
+        false => {
+            Err(InvalidArgument::from(format!("`{text}` can't name a secret")).with_hint(SECRET_NAME_RULE))
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod retry;
 mod rm;
 mod run;
 mod schedule;
+mod secrets;
 mod select;
 mod select_jobs;
 mod show;
@@ -65,6 +66,7 @@ pub(crate) async fn run(cli: Cli, environment: &Environment) -> Result<ExitCode,
         Command::Priority(args) => change_job::priority(&args, environment).await,
         Command::Schedule(command) => schedule::run(&command, environment).await,
         Command::Limits(command) => limits::run(&command, environment).await,
+        Command::Secrets(command) => secrets::run(&command, environment).await,
         Command::Retry(args) => retry::run(&args, environment).await,
         Command::Results(args) => results::run(&args, environment).await,
         Command::Login(short) => client::run(&short.into(), environment).await,

@@ -34,6 +34,7 @@ pub(crate) fn task(
         Program::Script(script, arguments) => script.add_to(&mut task.task_spec, arguments, is_plain)?,
     }
     task.task_spec.envs = variables::variables(&args.variables, is_plain, environment)?;
+    task.task_spec.secrets = args.variables.secrets.iter().cloned().collect();
     task.task_spec.directory = directory::of_task(&args.place, environment)?;
     let upload = match &args.place.stdin {
         Some(file) => add_input(&mut task, file, is_plain)?,

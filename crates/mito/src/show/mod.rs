@@ -31,6 +31,7 @@ mod result;
 mod retried_task;
 pub(crate) mod rows;
 mod schedule;
+mod secret;
 mod setting;
 mod site;
 pub(crate) mod style;

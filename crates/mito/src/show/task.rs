@@ -163,6 +163,10 @@ fn seconds(seconds: i64) -> String {
 pub(super) fn spec(spec: &TaskSpec) -> Vec<Fact> {
     let mut facts = vec![("command", Cell::Command(spec.args.clone()))];
     facts.extend(spec.envs.iter().map(|(name, value)| ("variable", Cell::Text(format!("{name}={value}")))));
+    facts.extend(spec.secrets.iter().map(|(variable, name)| {
+        let text = if variable == name { name.clone() } else { format!("{variable}={name}") };
+        ("secret", Cell::Text(text))
+    }));
     facts
         .extend(spec.params.iter().map(|(name, value)| ("parameter", Cell::Text(format!("{name}={value}")))));
     facts.extend(spec.resources.iter().map(|resource| {

@@ -58,6 +58,7 @@ fn task() -> TaskInfo {
         spec: TaskSpec {
             args: ["sh", "-c", "echo a\nexit 7"].map(str::to_owned).to_vec(),
             envs: BTreeMap::from([("SEED".into(), "4".into())]),
+            secrets: BTreeMap::from([("TOKEN".into(), "TOKEN".into()), ("PASSWORD".into(), "DB".into())]),
             resources: vec![ResourceDownload {
                 remote_file: mitosis_protocol::task::RemoteFile::Attachment { key: "in.csv".into() },
                 local_path: "in.csv".into(),

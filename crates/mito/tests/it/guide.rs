@@ -24,11 +24,12 @@ const TOOLS: [&str; 4] = ["cat", "curl", "echo", "python3"];
 /// The directories with these programs.
 const PLACES: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 /// Pages for a user with `mito dev` in another terminal, in reading order.
-const ONE_MACHINE: [&str; 15] = [
+const ONE_MACHINE: [&str; 16] = [
     "quick-start.md",
     "tasks.md",
     "jobs.md",
     "sweeps.md",
+    "secrets.md",
     "schedules.md",
     "notifications.md",
     "scripts.md",

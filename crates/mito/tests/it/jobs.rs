@@ -43,6 +43,11 @@ impl User {
         (Self { home, address, credentials: None, _system: service }, worker)
     }
 
+    /// Starts a worker with two slots.
+    pub(crate) async fn worker(&self) -> Service {
+        self.home.worker(&self.address, "2").await
+    }
+
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.home.mito(args);
         command.env("MITO_COORDINATOR_ADDR", &self.address);

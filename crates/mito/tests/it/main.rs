@@ -50,6 +50,7 @@ mod python;
 mod run_local;
 mod schedules;
 mod sdk;
+mod secrets;
 mod shared_log;
 mod short_forms;
 mod slots;

@@ -24,6 +24,7 @@ pub mod query;
 pub mod reaper;
 pub mod retention;
 pub mod schedules;
+pub mod secrets;
 pub mod site;
 pub mod sweeps;
 pub mod tasks;
@@ -53,6 +54,7 @@ pub use personal_tokens::PersonalTokens;
 pub use reaper::Reaper;
 pub use retention::Retention;
 pub use schedules::Schedules;
+pub use secrets::Secrets;
 pub use site::Site;
 pub use sweeps::Sweeps;
 pub use tasks::Tasks;
@@ -116,6 +118,7 @@ pub trait Store:
     + Reaper
     + Retention
     + Schedules
+    + Secrets
     + Site
     + Sweeps
     + Workers

@@ -17,6 +17,7 @@ mod personal_tokens;
 mod retention;
 mod rights;
 mod schedules;
+mod secrets;
 mod site;
 pub(crate) mod tasks;
 mod uploads;

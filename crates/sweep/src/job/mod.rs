@@ -208,6 +208,7 @@ impl Job {
         let (command, script, stdin) = (task.command.clone(), task.script.clone(), task.stdin.clone());
         let labels = task.labels.iter().chain(extras.labels).cloned().collect();
         let envs = task.variables(folder, plan.is_plain())?;
+        let secrets = task.secrets();
         let directory = task.directory(folder, extras.directory)?;
         let (max_running, max_failures) = (task.max_running()?, task.max_failures()?);
         let notify = task.notifications();
@@ -222,6 +223,7 @@ impl Job {
                 priority: task.priority.unwrap_or(0),
                 task_spec: TaskSpec {
                     envs,
+                    secrets,
                     resources,
                     terminal_output: task.output.unwrap_or(true),
                     lost_after: task.lost_after,

@@ -63,6 +63,7 @@ pub(super) struct Task {
     pub(super) output: Option<bool>,
     env: BTreeMap<String, String>,
     env_file: Option<Files>,
+    secrets: Secrets,
     chdir: Option<PathBuf>,
     fresh_dir: Option<bool>,
     matrix: BTreeMap<String, Choices>,
@@ -110,6 +111,34 @@ impl From<When> for NeedKind {
             When::Ended => Self::Ended,
             When::Each => Self::Each,
         }
+    }
+}
+
+/// Secrets by name, or by the names of their variables.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected a list of names, or a table with names by variable")]
+enum Secrets {
+    Names(Vec<String>),
+    ByVariable(BTreeMap<String, String>),
+}
+
+impl Default for Secrets {
+    fn default() -> Self {
+        Self::Names(Vec::new())
+    }
+}
+
+impl Secrets {
+    fn by_variable(self) -> BTreeMap<String, String> {
+        match self {
+            Self::Names(names) => names.into_iter().map(|name| (name.clone(), name)).collect(),
+            Self::ByVariable(names) => names,
+        }
+    }
+
+    /// Both; of two secrets for the same variable, the other one counts.
+    fn and(self, other: Self) -> Self {
+        Self::ByVariable(self.by_variable().into_iter().chain(other.by_variable()).collect())
     }
 }
 
@@ -201,6 +230,7 @@ impl Task {
             limits: defaults.limits.into_iter().chain(self.limits).collect(),
             output: self.output.or(defaults.output),
             env_file: self.env_file.or(defaults.env_file),
+            secrets: defaults.secrets.and(self.secrets),
             fresh_dir: self.fresh_dir.or(match self.chdir {
                 Some(_) => None,
                 None => defaults.fresh_dir,
@@ -264,6 +294,11 @@ impl Task {
         }
         variables.extend(self.env.clone());
         Ok(variables)
+    }
+
+    /// The secrets, by the names of their variables.
+    pub(super) fn secrets(&self) -> BTreeMap<String, String> {
+        self.secrets.clone().by_variable()
     }
 
     /// The directory in which the task starts. A relative `chdir` begins at the directory of the job file.

@@ -421,3 +421,20 @@ fn incomplete_range_is_refused_in_a_job_file() {
     let message = read("job.yaml", "tasks:\n  - command: a\n    matrix: {seed: 1..}\n").unwrap_err();
     assert!(message.contains("`1..`") && message.contains("1..10"), "{message}");
 }
+
+#[test]
+fn secrets_are_a_list_or_a_table() {
+    let secrets = |text: &str| {
+        let steps = read("job.toml", text).map(|job| job.steps);
+        steps.map(|steps| steps[0].blueprint.expand().unwrap().task(0).task_spec.secrets)
+    };
+    let text =
+        "[defaults]\nsecrets = ['A', 'B']\n[[tasks]]\ncommand = 'true'\nsecrets = {B = 'OTHER', C = 'A'}\n";
+    let expected = [("A", "A"), ("B", "OTHER"), ("C", "A")];
+    assert_eq!(
+        secrets(text).unwrap(),
+        expected.map(|(variable, name)| (variable.into(), name.into())).into()
+    );
+    let error = secrets("[[tasks]]\ncommand = 'true'\nsecrets = 'A'\n").unwrap_err();
+    assert!(error.contains("a list of names, or a table"), "{error}");
+}

@@ -291,6 +291,7 @@ impl Agent<'_> {
             resync,
             tells_states: true,
             knows_surroundings: true,
+            knows_secrets: true,
             heard: Some(self.last_reply),
             wait: Some(self.hold()),
         };

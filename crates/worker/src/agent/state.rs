@@ -367,7 +367,8 @@ pub(super) mod tests {
     pub(in super::super) fn task(id: i64) -> AssignedTask {
         let spec = TaskSpec::default();
         let timeout = Duration::from_secs(60);
-        let task = FetchedTask { id, uuid: Uuid::nil(), timeout, upstream_task_uuid: None, spec };
+        let secrets = std::collections::BTreeMap::new();
+        let task = FetchedTask { id, uuid: Uuid::nil(), timeout, upstream_task_uuid: None, spec, secrets };
         AssignedTask { task, epoch: Epoch::FIRST, token: LeaseToken(7), group: 1, priority: 0 }
     }
 

@@ -4,6 +4,8 @@ mod archive;
 mod collect;
 mod directory;
 mod follow_up;
+mod mask;
+mod masked_output;
 mod output_files;
 mod output_stream;
 mod outputs;

@@ -81,6 +81,15 @@ impl OutputFiles {
         self
     }
 
+    /// Appends bytes to a stream.
+    pub(super) fn write(&self, stream: OutputStream, bytes: &[u8]) -> io::Result<()> {
+        let mut file = match stream {
+            OutputStream::Stdout => &self.stdout.file,
+            OutputStream::Stderr => &self.stderr.file,
+        };
+        file.write_all(bytes)
+    }
+
     /// Whether both streams together are short.
     pub(super) fn is_short(&self) -> bool {
         let length = |file: &OutputFile| file.length().unwrap_or(u64::MAX);

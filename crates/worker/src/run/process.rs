@@ -17,6 +17,7 @@ use mitosis_protocol::{ExecState, ResultWarning, TaskResult, TaskResultMessage, 
 use nix::sys::signal::Signal;
 
 use super::archive::{self, Content, Packed, Target, Wanted};
+use super::masked_output::MaskedOutput;
 use super::output_files::OutputFiles;
 use super::prepare::Place;
 use super::program::Program;
@@ -255,13 +256,18 @@ impl Exit {
 
 /// Runs on the thread of the slot: starts the command and waits for it.
 fn run(group: &ProcessGroup, launch: &Launch, reporter: &StateReporter) -> io::Result<ExitStatus> {
-    group.run(|| {
+    let masked = MaskedOutput::start(&launch.task, launch.output.as_ref())?;
+    let status = group.run(|| {
         failpoints::point("worker.task_spawned:before");
-        let child = launch.spawn()?;
+        let child = launch.spawn(masked.as_ref())?;
         failpoints::point("worker.task_spawned:after");
         reporter.report(launch.task.uuid, ExecState::ExecSpawned, launch.task.timeout);
         Ok(child)
-    })
+    });
+    if let Some(Err(error)) = masked.map(MaskedOutput::finish) {
+        tracing::warn!(%error, "failed to write the masked output of a command");
+    }
+    status
 }
 
 /// Checks what a command left behind, and packs a short output at once: another thread would cost more than that.
@@ -301,22 +307,23 @@ fn pack_log(output: &OutputFiles, scratch: &Scratch, inline_limit: usize) -> Opt
 }
 
 impl Launch {
-    fn spawn(&self) -> io::Result<Child> {
+    fn spawn(&self, masked: Option<&MaskedOutput>) -> io::Result<Child> {
         let spec = &self.task.spec;
         let inherited_path =
             || self.inherited.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.as_os_str());
-        let path = spec.envs.get("PATH").map(OsStr::new).or_else(inherited_path);
+        let secret_path = || self.task.secrets.get("PATH").map(|path| OsStr::new(path.expose()));
+        let path = secret_path().or_else(|| spec.envs.get("PATH").map(OsStr::new)).or_else(inherited_path);
         if let Some(program) = Program::find(&spec.args, path) {
             let mut command = Command::new(program.file);
             command.arg0(program.name).args(program.args);
             // A file that can't be executed directly may still work with `env`.
-            if let Ok(child) = self.start(command, &program.variables) {
+            if let Ok(child) = self.start(command, &program.variables, masked) {
                 return Ok(child);
             }
         }
         let mut command = Command::new("/usr/bin/env");
         command.args(&spec.args);
-        self.start(command, &[])
+        self.start(command, &[], masked)
     }
 
     /// The standard input of the command.
@@ -330,12 +337,18 @@ impl Launch {
 
     /// Starts the command. Nothing runs between fork and exec, so that the standard library can use the fast path. The
     /// variables override all others, like assignments before a command in a shell.
-    fn start(&self, mut command: Command, variables: &[(&str, &str)]) -> io::Result<Child> {
+    fn start(
+        &self,
+        mut command: Command,
+        variables: &[(&str, &str)],
+        masked: Option<&MaskedOutput>,
+    ) -> io::Result<Child> {
         let Self { task, scratch, inherited, directory, output } = self;
         command
             .env_clear()
             .envs(inherited.iter().map(|(name, value)| (name, value)))
             .envs(&task.spec.envs)
+            .envs(task.secrets.iter().map(|(name, value)| (name, value.expose())))
             .env("MITO_TASK_UUID", task.uuid.to_string())
             .env("MITO_RESULT_DIR", scratch.result())
             .env("MITO_EXEC_DIR", scratch.exec())
@@ -350,9 +363,10 @@ impl Launch {
             command.current_dir(directory).env("PWD", directory);
         }
         command.envs(variables.iter().copied());
-        match output {
-            Some(output) => command.stdout(output.stdout.stdio()?).stderr(output.stderr.stdio()?),
-            None => command.stdout(Stdio::null()).stderr(Stdio::null()),
+        match (masked.map(MaskedOutput::stdio).transpose()?, output) {
+            (Some((stdout, stderr)), _) => command.stdout(stdout).stderr(stderr),
+            (None, Some(output)) => command.stdout(output.stdout.stdio()?).stderr(output.stderr.stdio()?),
+            (None, None) => command.stdout(Stdio::null()).stderr(Stdio::null()),
         };
         command.spawn()
     }

@@ -1,6 +1,6 @@
 //! A scripted coordinator: it assigns the given tasks, records all requests, and fails on demand.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -138,6 +138,7 @@ impl Script {
             timeout: Duration::from_secs(60),
             upstream_task_uuid: None,
             spec: TaskSpec { args: ["sh", "-c", script].map(str::to_owned).to_vec(), ..TaskSpec::default() },
+            secrets: BTreeMap::new(),
         };
         change(&mut task);
         book.tasks.push_back(task);

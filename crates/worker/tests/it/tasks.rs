@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 
+use mitosis_protocol::secret::SecretValue;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use serde_json::json;
 
@@ -43,6 +44,23 @@ async fn reports_and_uploads_come_in_the_order_of_the_contract() {
     assert_eq!(unpacked(&uploads[1].1)["exec-log/e"], "e\n");
     let streams = unpacked(&uploads[0].1);
     assert_eq!((&*streams["std-log/stdout.log"], &*streams["std-log/stderr.log"]), ("out\n", "err\n"));
+}
+
+#[tokio::test]
+async fn secrets_are_variables_and_masked_in_the_output() {
+    let script = Script::new().await;
+    let command = "test \"$TOKEN\" = hunter2-hunter2 && test \"$SHORT\" = abc && printf \"$TOKEN $SHORT hunter2\"; \
+                   printf -- '-hunter2.'; echo \"$TOKEN\" >&2";
+    script.has(command, |task| {
+        task.spec.terminal_output = true;
+        let secret = |(name, value): (&str, &str)| (name.to_owned(), SecretValue::new(value));
+        task.secrets = [("TOKEN", "hunter2-hunter2"), ("SHORT", "abc")].map(secret).into();
+    });
+    let _worker = script.worker(1);
+    assert_eq!(script.commits(1).await, json!({"exit_status": 0, "msg": null}));
+    let streams = unpacked(&script.uploads()[0].1);
+    assert_eq!(streams["std-log/stdout.log"], "*** abc ***.");
+    assert_eq!(streams["std-log/stderr.log"], "***\n");
 }
 
 #[tokio::test]

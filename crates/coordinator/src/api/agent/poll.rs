@@ -42,7 +42,11 @@ async fn poll(
     };
     app.agents.set_features(
         agent.uuid,
-        Features { reports_states: request.tells_states, knows_surroundings: request.knows_surroundings },
+        Features {
+            reports_states: request.tells_states,
+            knows_surroundings: request.knows_surroundings,
+            knows_secrets: request.knows_secrets,
+        },
     );
     let deadline = Instant::now() + request.wait.unwrap_or_default().min(MAX_WAIT);
     let reply = PollReply {
@@ -146,7 +150,7 @@ impl HeldPoll<'_> {
 
     async fn accept(&mut self, exchanged: Exchanged) -> Result<(), ApiError> {
         match exchanged.assigned {
-            Assigned::Work(work, _) => self.reply.tasks.extend(assigned(self.app, self.agent, work)),
+            Assigned::Work(work, _) => self.reply.tasks.extend(assigned(self.app, self.agent, work).await?),
             Assigned::Stopping => self.reply.drain = true,
             Assigned::WorkerGone => return Err(not_registered(self.app, self.agent.uuid).await),
         }
@@ -173,7 +177,7 @@ impl HeldPoll<'_> {
         }
         if !unknown.is_empty() {
             let work = self.app.store.held_work(self.agent.id, &unknown).await?;
-            self.reply.tasks.extend(assigned(self.app, self.agent, work));
+            self.reply.tasks.extend(assigned(self.app, self.agent, work).await?);
         }
         Ok(())
     }

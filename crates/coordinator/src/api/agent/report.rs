@@ -82,7 +82,7 @@ async fn report(
     }
     let verdicts = exchanged.verdicts.into_iter().map(verdict_reply).collect();
     let (tasks, drain) = match exchanged.assigned {
-        Assigned::Work(work, _) => (assigned(&app, agent, work), false),
+        Assigned::Work(work, _) => (assigned(&app, agent, work).await?, false),
         Assigned::Stopping => (Vec::new(), true),
         Assigned::WorkerGone => {
             app.agents.remove(agent.uuid);
@@ -93,7 +93,7 @@ async fn report(
 }
 
 /// Notifies those who watch a task that it has ended.
-fn committed(app: &App, agent: Agent, task: Uuid, result: TaskResult) {
+pub(super) fn committed(app: &App, agent: Agent, task: Uuid, result: TaskResult) {
     states::publish(app, agent.uuid, task, ExecState::TaskCommitted);
     if app.announcer.is_on() {
         let reports_states = app.agents.reports_states(agent.uuid);

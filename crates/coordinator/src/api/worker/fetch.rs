@@ -1,5 +1,6 @@
 //! `GET /workers/tasks`: the next task, or `null`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -20,6 +21,7 @@ use crate::api::user::tasks::follow::MAX_WAIT;
 use crate::app::App;
 use crate::auth::worker::{WorkerCaller, WorkerProgram, WorkerToken, not_registered};
 use crate::error::{ApiError, chain};
+use crate::secrets::{self, SealedSecrets};
 
 /// How long the database may take for a claim of a legacy worker.
 const LEGACY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -132,19 +134,35 @@ async fn claimed(
             if assignment.lease.token == token {
                 app.metrics.claimed.inc();
             }
-            Ok(Some(fetched(*assignment)))
+            fetched(app, worker, *assignment).await
         }
         Claim::NoTask | Claim::Stopping => Ok(None),
         Claim::WorkerGone => Err(not_registered(app, worker.uuid).await),
     }
 }
 
-fn fetched(Assignment { task, .. }: Assignment) -> FetchedTask {
-    FetchedTask {
+/// The task with the values of its secrets among its variables. A task whose secrets are not available ends here.
+async fn fetched(
+    app: &App,
+    worker: &Worker,
+    Assignment { mut task, lease }: Assignment,
+) -> Result<Option<FetchedTask>, ApiError> {
+    let sealed = SealedSecrets::load(app, std::iter::once((task.group, &task.spec))).await?;
+    match sealed.values(app, task.group, &task.spec) {
+        Ok(values) => secrets::as_variables(&mut task.spec, values),
+        Err(why) => {
+            if secrets::end_attempt(app, worker.id, lease, why).await? {
+                app.announcer.committed(task.uuid, secrets::UNAVAILABLE.msg);
+            }
+            return Ok(None);
+        }
+    }
+    Ok(Some(FetchedTask {
         id: task.id.0,
         uuid: task.uuid,
         timeout: task.timeout.into(),
         upstream_task_uuid: task.upstream,
         spec: for_older_worker(task.spec),
-    }
+        secrets: BTreeMap::new(),
+    }))
 }

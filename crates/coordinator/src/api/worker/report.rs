@@ -24,6 +24,7 @@ use crate::api::user::tasks::submission;
 use crate::app::App;
 use crate::auth::worker::{WorkerCaller, WorkerProgram};
 use crate::error::{ApiError, Rejection};
+use crate::secrets;
 
 pub(super) fn routes() -> Routes {
     Routes::new().post("/workers/tasks", Access::Worker, report, "Report on the current task")
@@ -127,6 +128,7 @@ async fn follow_up(
         return Err(other_group().into());
     }
     let task = submission::check(request, held.task.group, app.entropy.uuid())?;
+    secrets::check(app, task.group, &task.spec).await?;
     let follow_up = app.retry.transient(|| app.store.submit_follow_up(holder, &task, app.now())).await?;
     match app.publish(follow_up) {
         FollowUp::Created(_) => Ok(None),

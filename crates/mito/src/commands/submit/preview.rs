@@ -94,6 +94,12 @@ fn shown(task: &SubmitTaskRequest) -> impl Display {
         for (name, value) in spec.envs.iter().filter(|(name, _)| !name.starts_with("MITO_PARAM_")) {
             write!(f, "\n    variable {name}={}", shell_word(value))?;
         }
+        for (variable, name) in &spec.secrets {
+            match variable == name {
+                true => write!(f, "\n    secret {name}")?,
+                false => write!(f, "\n    secret {variable}={name}")?,
+            }
+        }
         if !task.labels.is_empty() {
             write!(f, "\n    labels {}", shell_words(&task.labels))?;
         }

@@ -31,6 +31,7 @@ pub(crate) mod reaper;
 pub(crate) mod retention;
 pub(crate) mod rights;
 pub(crate) mod schedules;
+pub(crate) mod secrets;
 pub(crate) mod site;
 pub(crate) mod sweeps;
 pub(crate) mod tasks;
@@ -387,6 +388,12 @@ macro_rules! conformance {
                 }
                 notifications {
                     shared_secret_is_the_first_proposal_for_all,
+                }
+                secrets {
+                    secret_is_replaced_and_removed,
+                    only_an_admin_sets_and_removes_secrets,
+                    group_has_a_bounded_number_of_secrets,
+                    secrets_are_read_by_group_and_name,
                 }
                 rights {
                     adding_a_group_to_a_worker_requires_write_in_it,

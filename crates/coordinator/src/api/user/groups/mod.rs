@@ -6,6 +6,7 @@ mod get;
 mod limits;
 mod notify_key;
 mod remove_users;
+mod secrets;
 pub(in crate::api) mod update_users;
 mod write_priority;
 
@@ -20,6 +21,7 @@ pub(super) fn routes() -> Routes {
         .merge(update_users::routes())
         .merge(remove_users::routes())
         .merge(limits::routes())
+        .merge(secrets::routes())
         .merge(write_priority::routes())
         .tag("groups")
 }

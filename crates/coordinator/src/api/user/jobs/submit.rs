@@ -4,7 +4,7 @@ use std::panic::resume_unwind;
 
 use axum::Json;
 use axum::extract::State;
-use mitosis_domain::account::User;
+use mitosis_domain::account::{Membership, User};
 use mitosis_domain::failpoints;
 use mitosis_domain::ids::{GroupId, JobId};
 use mitosis_domain::permission::Action;
@@ -24,6 +24,7 @@ use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Rejection};
 use crate::jobs::blueprints::blocking;
+use crate::secrets::KnownSecrets;
 
 pub(super) fn routes() -> Routes {
     Routes::new().post("/v1/jobs", Access::Write, submit, Op::new("Submit jobs").or(409))
@@ -81,14 +82,20 @@ fn refused(refusal: &Refusal) -> Rejection {
     Rejection::invalid(refusal).hint(hint)
 }
 
-/// The group of each job, in which the user may submit, after a check of the tasks that each refers to.
+/// The group of each job, in which the user may submit, after a check of the tasks and secrets that each refers to.
 async fn groups(app: &App, user: &User, jobs: &[job::NewJob]) -> Result<Vec<GroupId>, ApiError> {
     let memberships = members::of_groups(app, user, jobs.iter().map(|job| &job.task.group_name)).await?;
     let references = TaskReferences::load(app, user, jobs.iter().map(|job| &job.task)).await?;
+    let of_members = jobs.iter().filter_map(|job| {
+        let Membership::Member(group, _) = memberships[&job.task.group_name] else { return None };
+        Some((group, &job.task.task_spec))
+    });
+    let secrets = KnownSecrets::load(app, of_members).await?;
     let groups = jobs.iter().enumerate().map(|(position, job)| {
         let group = &job.task.group_name;
         members::permit(memberships[group], group, Action::Submit)
             .and_then(|group| references.check(&job.task.task_spec).map(|()| group))
+            .and_then(|group| secrets.check(group, &job.task.task_spec).map(|()| group))
             .map_err(|rejection| about(item(jobs.len(), position), rejection))
     });
     Ok(groups.collect::<Result<_, _>>()?)

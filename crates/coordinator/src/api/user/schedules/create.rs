@@ -25,6 +25,7 @@ use crate::auth::caller::Caller;
 use crate::error::{ApiError, Rejection};
 use crate::jobs::blueprints::blocking;
 use crate::schedules::check;
+use crate::secrets;
 
 pub(super) fn routes() -> Routes {
     Routes::new().post("/v1/schedules", Access::Write, create, Op::new("Create a schedule").or(409))
@@ -45,6 +46,7 @@ async fn create(
     let group_name = job.task.group_name.clone();
     let group = members::require(&app, &user, &group_name, Action::Submit).await?;
     TaskReferences::load(&app, &user, [&job.task].into_iter()).await?.check(&job.task.task_spec)?;
+    secrets::check(&app, group, &job.task.task_spec).await?;
     check_receivers(&job.notify, &app.notify.allowed)?;
     let job = NewJob { name: Some(name.clone()), ..job };
     let entropy = app.entropy.clone();

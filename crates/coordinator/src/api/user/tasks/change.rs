@@ -13,6 +13,7 @@ use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Rejection};
+use crate::secrets;
 
 pub(super) fn routes() -> Routes {
     Routes::new().put("/tasks/{uuid}", Access::Write, change, "Change a waiting task")
@@ -26,10 +27,11 @@ async fn change(
     InPath(uuid): InPath<Uuid>,
     Body(request): Body<ChangeTaskRequest>,
 ) -> Result<Empty, ApiError> {
-    find_own(&app, &user, uuid).await?;
+    let group = find_own(&app, &user, uuid).await?.group;
     let change = checked(request)?;
     if let Some(spec) = &change.spec {
         references::check(&app, &user, spec).await?;
+        secrets::check(&app, group, spec).await?;
     }
     match app.publish(app.store.change_task(Actor::User(user.id), uuid, &change, app.now()).await?) {
         true => Ok(Empty),

@@ -14,6 +14,7 @@ use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Rejection};
+use crate::secrets;
 
 pub(super) fn routes() -> Routes {
     Routes::new().post("/tasks", Access::Write, submit, "Submit a task")
@@ -28,6 +29,7 @@ async fn submit(
     let group = require(&app, &user, &request.group_name, Action::Submit).await?;
     references::check(&app, &user, &request.task_spec).await?;
     let task = submission::check(request, group, app.entropy.uuid())?;
+    secrets::check(&app, group, &task.spec).await?;
     let ids = match app.publish(app.store.submit(user.id, &[task], None, app.now()).await?) {
         Submission::Accepted(ids) => ids,
         // The request has no idempotency key.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use mitosis_domain::account::User;
+use mitosis_domain::account::{Membership, User};
 use mitosis_domain::failpoints;
 use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
@@ -23,6 +23,7 @@ use crate::api::routes::{Access, Routes};
 use crate::app::App;
 use crate::auth::caller::Caller;
 use crate::error::{ApiError, Rejection};
+use crate::secrets::KnownSecrets;
 
 pub(super) fn routes() -> Routes {
     Routes::new().post("/tasks/submit", Access::Write, submit_many, Op::new("Submit many tasks").or(409))
@@ -85,6 +86,11 @@ async fn check_all(app: &App, user: &User, requests: Vec<SubmitTaskRequest>) -> 
     let memberships =
         members::of_groups(app, user, requests.iter().map(|request| &request.group_name)).await?;
     let references = TaskReferences::load(app, user, requests.iter()).await?;
+    let of_members = requests.iter().filter_map(|request| {
+        let Membership::Member(group, _) = memberships[&request.group_name] else { return None };
+        Some((group, &request.task_spec))
+    });
+    let secrets = KnownSecrets::load(app, of_members).await?;
     let mut rejected = BTreeMap::new();
     // Collects in place, so that the tasks reuse the memory of the requests.
     let accepted = requests
@@ -94,6 +100,7 @@ async fn check_all(app: &App, user: &User, requests: Vec<SubmitTaskRequest>) -> 
             let membership = memberships[&request.group_name];
             permit(membership, &request.group_name, Action::Submit)
                 .and_then(|group| references.check(&request.task_spec).map(|()| group))
+                .and_then(|group| secrets.check(group, &request.task_spec).map(|()| group))
                 .and_then(|group| submission::check(request, group, app.entropy.uuid()))
                 .map_err(|rejection| rejected.insert(at, rejection))
                 .ok()
