@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use reqwest::{Response, header};
+use reqwest::header::HeaderMap;
+use reqwest::{Response, StatusCode, header};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
@@ -44,7 +45,7 @@ const IN_SEGMENT: &AsciiSet = &IN_PATH.add(b'/');
 /// The maximum number of redirects of a download.
 const MAX_REDIRECTS: usize = 5;
 /// A transfer without progress for this long is aborted.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Called with the number of bytes that have just been transferred.
 pub type OnBytes = Arc<dyn Fn(u64) + Send + Sync>;
@@ -195,19 +196,21 @@ impl Client {
         name: &Path,
         on_bytes: OnBytes,
     ) -> Result<u64, TransferError> {
-        let response = self.open(url).await?;
+        let response = self.open_with(url, HeaderMap::new()).await?;
         receive(url, response, File::from_std(file), name, &on_bytes).await
     }
 
     /// Follows redirects of a download: a link is a permission by itself, so no token is sent.
-    async fn open(&self, url: &str) -> Result<Response, TransferError> {
+    pub(crate) async fn open_with(&self, url: &str, headers: HeaderMap) -> Result<Response, TransferError> {
         let mut url = url.to_owned();
         for _ in 0..MAX_REDIRECTS {
             let (_moved, moves) = watch::channel(());
-            let response = unless_silent(&url, moves, self.http().get(&url).send()).await?;
+            let response =
+                unless_silent(&url, moves, self.http().get(&url).headers(headers.clone()).send()).await?;
             let response = response.map_err(|error| unreachable(&url, error))?;
             match redirect(&response) {
                 Some(target) => url = target.into(),
+                None if response.status() == StatusCode::NOT_MODIFIED => return Ok(response),
                 None => return checked(response).await,
             }
         }
@@ -310,7 +313,7 @@ pub(crate) fn unreachable(url: &str, error: reqwest::Error) -> TransferError {
     TransferError::Unreachable { host: host(url), source: error.into() }
 }
 
-fn silent(url: &str) -> TransferError {
+pub(crate) fn silent(url: &str) -> TransferError {
     TransferError::Silent { host: host(url), after: IDLE_TIMEOUT }
 }
 

@@ -10,6 +10,7 @@ pub mod announcement;
 pub mod backoff;
 pub mod clock;
 pub mod comparison;
+pub mod content_key;
 pub mod entropy;
 pub mod explain;
 pub mod failpoints;

@@ -33,6 +33,9 @@ pub struct ObjectBody {
     pub offset: u64,
     /// The size of the whole object.
     pub total: u64,
+    /// Identifies the bytes of the object, as the value of an `ETag` header, if the backend has such a name. Another object
+    /// under the same key has another one.
+    pub version: Option<String>,
     /// The bytes. A stream that ends before `length` ends with an error.
     pub stream: ByteStream,
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use mitosis_blueprint::literal;
+use mitosis_domain::content_key::Digest;
 use mitosis_domain::limits::MAX_FILES_BYTES;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest};
 
@@ -68,7 +69,7 @@ fn content(file: &Path, limit: usize) -> Result<Content, Error> {
 }
 
 /// Names the content: a later submission with other content must not replace it.
-fn digest(file: &Path) -> Result<String, Error> {
+pub(super) fn digest(file: &Path) -> Result<Digest, Error> {
     let unreadable = |source| Error::Unreadable { path: file.to_owned(), source };
     let mut reader = std::fs::File::open(file).map_err(unreadable)?;
     let mut context = Context::new(&SHA256);
@@ -80,8 +81,7 @@ fn digest(file: &Path) -> Result<String, Error> {
         }
     }
     let digest = context.finish();
-    let digits = digest.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    Ok(digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect())
+    Ok(Digest(digest.as_ref().try_into().expect("SHA-256 has 32 bytes")))
 }
 
 #[cfg(test)]

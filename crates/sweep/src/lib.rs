@@ -19,6 +19,7 @@ pub mod retries;
 mod retry;
 mod saved_submission;
 mod script;
+mod staged;
 mod submission;
 
 pub use attachment_key::{attachment_key, cleaned_key, file_name};
@@ -32,4 +33,5 @@ pub use parameter::{Parameter, ParameterSource};
 pub use parameter_files::{Combine, Sources};
 pub use retry::retry_transient;
 pub use script::{Directive, Script};
+pub use staged::add_upload;
 pub use submission::{Accepted, Submission, Submitter};

@@ -14,6 +14,9 @@ use mitosis_protocol::Uuid;
 use mitosis_protocol::worker::RegisterWorkerRequest;
 use tokio_util::sync::CancellationToken;
 
+/// How many bytes of inputs are kept by default.
+const DEFAULT_INPUT_CACHE: u64 = 10 << 30;
+
 /// Logs in the user of a worker: at the start, and again before each new registration.
 #[async_trait]
 pub trait Login: Send + Sync {
@@ -57,6 +60,8 @@ pub struct Settings {
     pub scratch: PathBuf,
     /// How much of each output stream is kept.
     pub output_limit: OutputLimit,
+    /// How many bytes of inputs are kept, so that tasks which share an input download it once.
+    pub input_cache: u64,
     /// Whether a task that names a directory never starts in it: a task that prefers one starts in a fresh directory,
     /// a task that requires one is cancelled.
     pub fresh_directories_only: bool,
@@ -98,6 +103,7 @@ impl Settings {
             heartbeat_interval: Duration::from_secs(300),
             scratch,
             output_limit: OutputLimit { bytes: MAX_OUTPUT_BYTES, action: OutputLimitAction::default() },
+            input_cache: DEFAULT_INPUT_CACHE,
             fresh_directories_only: false,
             environment: Arc::new(crate::inherited_env(std::env::vars_os(), None)),
             guard: None,

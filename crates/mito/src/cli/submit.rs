@@ -69,7 +69,7 @@ pub(crate) struct JobArgs {
 }
 
 /// Options for the task of a command or script. A job file has keys instead.
-pub(super) const OF_ONE_TASK: [&str; 18] = [
+pub(super) const OF_ONE_TASK: [&str; 19] = [
     "params",
     "each_line",
     "from_csv",
@@ -87,6 +87,7 @@ pub(super) const OF_ONE_TASK: [&str; 18] = [
     "fresh_dir",
     "stdin",
     "resources",
+    "upload",
     "no_output",
 ];
 

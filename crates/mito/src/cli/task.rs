@@ -35,9 +35,13 @@ pub(crate) struct TaskArgs {
     pub(crate) variables: VariableArgs,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
-    /// File to download first: artifact=UUID:TYPE:LOCAL_PATH, attachment=KEY:LOCAL_PATH, or job=JOB:TYPE:LOCAL_PATH
+    /// File to download first: artifact=UUID:TYPE:LOCAL_PATH, attachment=KEY:LOCAL_PATH, attachment=DIR/:LOCAL_DIR/, or
+    /// job=JOB:TYPE:LOCAL_PATH
     #[arg(short, long, value_name = "FILE", value_parser = value_parsers::file_of_task)]
     resources: Vec<TaskFile>,
+    /// File or directory of this machine to send along, under its name in $MITO_RESOURCE_DIR; repeat for more
+    #[arg(long, value_name = "PATH")]
+    pub(crate) upload: Vec<PathBuf>,
 }
 
 /// A file that a task downloads before it starts.
@@ -47,6 +51,17 @@ pub(crate) enum TaskFile {
     Stored(ResourceDownload),
     /// An artifact of a job that the task needs.
     OfJob(JobArtifact),
+    /// All attachments whose keys have the same beginning.
+    Folder(StoredFolder),
+}
+
+/// Attachments that a task fetches as a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredFolder {
+    /// The beginning of the keys, with a slash at the end.
+    pub(crate) prefix: String,
+    /// The directory, with a slash at the end; empty for the resource directory itself.
+    pub(crate) local_path: String,
 }
 
 /// An artifact of a job.
@@ -105,7 +120,7 @@ impl TaskArgs {
     fn stored_files(&self) -> Vec<ResourceDownload> {
         let stored = self.resources.iter().filter_map(|file| match file {
             TaskFile::Stored(file) => Some(file.clone()),
-            TaskFile::OfJob(_) => None,
+            TaskFile::OfJob(_) | TaskFile::Folder(_) => None,
         });
         stored.collect()
     }
@@ -114,9 +129,18 @@ impl TaskArgs {
     pub(crate) fn job_artifacts(&self) -> Vec<&JobArtifact> {
         let of_jobs = self.resources.iter().filter_map(|file| match file {
             TaskFile::OfJob(artifact) => Some(artifact),
-            TaskFile::Stored(_) => None,
+            TaskFile::Stored(_) | TaskFile::Folder(_) => None,
         });
         of_jobs.collect()
+    }
+
+    /// The directories of attachments.
+    pub(crate) fn folders(&self) -> Vec<&StoredFolder> {
+        let folders = self.resources.iter().filter_map(|file| match file {
+            TaskFile::Folder(folder) => Some(folder),
+            TaskFile::Stored(_) | TaskFile::OfJob(_) => None,
+        });
+        folders.collect()
     }
 
     /// Refuses artifacts of other jobs, for commands whose job can't need others.

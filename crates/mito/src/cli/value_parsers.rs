@@ -12,7 +12,7 @@ use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use mitosis_protocol::{ArtifactKind, ExecState, Role, Timestamp, Uuid, duration};
 use mitosis_sweep::attachment_key;
 
-use super::task::{JobArtifact, TaskFile};
+use super::task::{JobArtifact, StoredFolder, TaskFile};
 use crate::config::bind_address;
 
 /// Why the value of an argument is invalid.
@@ -205,12 +205,26 @@ fn artifact_kind(text: &str) -> Parsed<ArtifactKind> {
 
 /// Parses a resource, or `job=JOB:TYPE:LOCAL_PATH`.
 pub(super) fn file_of_task(text: &str) -> Parsed<TaskFile> {
+    if let Some((key, local)) = text.strip_prefix("attachment=").and_then(|rest| rest.split_once(':'))
+        && key.ends_with('/')
+    {
+        return stored_folder(key, local).map(TaskFile::Folder);
+    }
     let Some(rest) = text.strip_prefix("job=") else { return resource(text).map(TaskFile::Stored) };
     let [name, kind, local_path] = rest.split(':').collect::<Vec<_>>()[..] else {
         return Err("expected job=JOB:TYPE:LOCAL_PATH, such as job=12:result:data/".into());
     };
     let (job, content_type) = (job(name)?, artifact_kind(kind)?);
     Ok(TaskFile::OfJob(JobArtifact { job, content_type, local_path: local_path.to_owned() }))
+}
+
+fn stored_folder(key: &str, local: &str) -> Parsed<StoredFolder> {
+    let key = attachment_key(key)?;
+    if key.is_empty() || !(local.is_empty() || local.ends_with('/')) || local.contains(':') {
+        return Err("expected attachment=DIR/:LOCAL_DIR/, such as attachment=data/:in/".into());
+    }
+    let local_path = local.trim_start_matches("./").to_owned();
+    Ok(StoredFolder { prefix: format!("{key}/"), local_path })
 }
 
 /// Parses `UUID,STATE`.
@@ -334,6 +348,21 @@ mod tests {
         assert_eq!((artifact.content_type, &*artifact.local_path), (ArtifactKind::Result, "data/"));
         assert!(matches!(file_of_task("attachment=a:b"), Ok(TaskFile::Stored(_))));
         for wrong in ["job=12", "job=12:result", "job=12:none:x", "job=12:result:a:b"] {
+            assert!(file_of_task(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn directory_of_attachments_ends_with_a_slash() {
+        let folder = |text| match file_of_task(text) {
+            Ok(TaskFile::Folder(StoredFolder { prefix, local_path })) => Some((prefix, local_path)),
+            Ok(TaskFile::Stored(_) | TaskFile::OfJob(_)) | Err(_) => None,
+        };
+        let expected = |prefix: &str, local: &str| Some((prefix.to_owned(), local.to_owned()));
+        assert_eq!(folder("attachment=a/./b/:in/"), expected("a/b/", "in/"));
+        assert_eq!(folder("attachment=a/:"), expected("a/", ""));
+        assert_eq!(folder("attachment=a/:./"), expected("a/", ""));
+        for wrong in ["attachment=a/:in", "attachment=/:in/", "attachment=../:in/", "attachment=a/:b:c/"] {
             assert!(file_of_task(wrong).is_err(), "{wrong}");
         }
     }

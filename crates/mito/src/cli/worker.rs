@@ -66,6 +66,9 @@ pub(crate) struct WorkerArgs {
     /// Stop a task that writes more, instead of omitting the middle of its output
     #[arg(long)]
     stop_at_output_limit: bool,
+    /// How many bytes of inputs to keep for tasks that share them; 0 keeps none [default: 10GiB]
+    #[arg(long, value_name = "SIZE")]
+    input_cache: Option<Size>,
     /// Do not start tasks in the directory where they were submitted, nor in that of --chdir
     #[arg(long)]
     fresh_directories_only: bool,
@@ -109,6 +112,7 @@ impl WorkerArgs {
             .words(keys::LABELS, &value_parsers::non_empty(&self.labels))
             .words(keys::PASS_ENV, &value_parsers::non_empty(&self.pass_env))
             .set(keys::OUTPUT_LIMIT, self.output_limit)
+            .set(keys::INPUT_CACHE, self.input_cache)
             .flag(keys::STOP_AT_OUTPUT_LIMIT, self.stop_at_output_limit)
             .flag(keys::FRESH_DIRECTORIES_ONLY, self.fresh_directories_only)
             .set(keys::LIFETIME, self.lifetime)

@@ -55,6 +55,7 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
         registration: config.registration,
         slots: config.slots,
         output_limit: config.output_limit,
+        input_cache: config.input_cache,
         fresh_directories_only: config.fresh_directories_only,
         environment: Arc::new(inherited_env(environment, config.pass_env.as_deref())),
         guard: guard::command(),

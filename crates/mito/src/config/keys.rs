@@ -259,6 +259,7 @@ keys! {
     GROUPS: Vec<String> = "groups";
     HEARTBEAT_INTERVAL: Duration = "heartbeat_interval";
     HEARTBEAT_TIMEOUT: Duration = "heartbeat_timeout";
+    INPUT_CACHE: Size = "input_cache";
     LABELS: Vec<String> = "labels";
     LIFETIME: Duration = "lifetime";
     LOG_PATH: PathBuf = "log_path";
@@ -430,6 +431,9 @@ static WORKER: &[Entry] = &[
          this each; the task runs on.",
     ),
     STOP_AT_OUTPUT_LIMIT.default("false").doc("Stop a task that writes more, instead."),
+    INPUT_CACHE.default("10GiB").doc(
+        "How many bytes of inputs are kept, so that tasks which share an input download it once; 0 keeps none.",
+    ),
     FRESH_DIRECTORIES_ONLY.default("false").doc(
         "Tasks that name a directory start in a fresh one nevertheless, instead of where they were submitted. A task with\n\
          --chdir is cancelled.",

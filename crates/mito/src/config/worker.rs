@@ -19,6 +19,7 @@ pub(crate) struct WorkerConfig {
     /// Additional variables that commands inherit; without a list, all but secrets.
     pub(crate) pass_env: Option<Vec<String>>,
     pub(crate) output_limit: OutputLimit,
+    pub(crate) input_cache: u64,
     pub(crate) fresh_directories_only: bool,
 }
 
@@ -63,6 +64,7 @@ impl WorkerConfig {
             skip_redis: layers.get_or_default(keys::SKIP_REDIS),
             pass_env: layers.get(keys::PASS_ENV),
             output_limit: OutputLimit { bytes, action },
+            input_cache: layers.get_or_default(keys::INPUT_CACHE).0,
             fresh_directories_only: layers.get_or_default(keys::FRESH_DIRECTORIES_ONLY),
         })
     }

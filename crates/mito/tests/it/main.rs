@@ -37,6 +37,7 @@ mod guard;
 mod guide;
 mod home;
 mod https;
+mod inputs;
 mod interrupted;
 mod job_kills;
 mod jobs;

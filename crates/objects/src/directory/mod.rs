@@ -19,7 +19,9 @@ mod remove;
 mod secret;
 mod temporary;
 
+use std::fs::Metadata;
 use std::io::{self, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +78,12 @@ impl DirectoryStore {
     }
 }
 
+/// The version of an object: a replacement is another file, so it has another number or time.
+fn version(metadata: &Metadata) -> String {
+    let (inode, length) = (metadata.ino(), metadata.len());
+    format!("\"{inode:x}-{:x}-{:x}-{length:x}\"", metadata.mtime(), metadata.mtime_nsec())
+}
+
 #[async_trait]
 impl ObjectStore for DirectoryStore {
     async fn prepare(&self) -> Result<(), ObjectError> {
@@ -108,14 +116,15 @@ impl ObjectStore for DirectoryStore {
             Err(error) if is_absent(&error) => return Err(ObjectError::NotFound(key.clone())),
             Err(error) => return Err(failed(FileOperation::Open)(error)),
         };
-        let total = file.metadata().await.map_err(failed(FileOperation::ReadMetadata))?.len();
+        let metadata = file.metadata().await.map_err(failed(FileOperation::ReadMetadata))?;
+        let (total, version) = (metadata.len(), Some(version(&metadata)));
         let Span { offset, length } = match range {
             Some(range) => range.resolve(total).ok_or(ObjectError::RangeOutside { total })?,
             None => Span { offset: 0, length: total },
         };
         file.seek(SeekFrom::Start(offset)).await.map_err(failed(FileOperation::Read))?;
         let stream = ReaderStream::with_capacity(file.take(length), READ_SIZE).boxed();
-        Ok(ObjectBody { length, offset, total, stream })
+        Ok(ObjectBody { length, offset, total, version, stream })
     }
 
     async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, ObjectError> {

@@ -4,7 +4,7 @@ use mitosis_domain::object::ObjectKey;
 use mitosis_protocol::Timestamp;
 use reqwest::Response;
 use reqwest::header::{
-    CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, RANGE,
+    CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, RANGE,
 };
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
@@ -39,7 +39,8 @@ pub(super) async fn get(
             content_range(&response).ok_or_else(|| wire.bad_reply("the whole object instead of a part"))?
         }
     };
-    Ok(ObjectBody { length, offset, total, stream: wire.stream(response) })
+    let version = text(&response, &ETAG).filter(|tag| tag.starts_with('"')).map(str::to_owned);
+    Ok(ObjectBody { length, offset, total, version, stream: wire.stream(response) })
 }
 
 pub(super) async fn head(wire: &Wire, key: &ObjectKey) -> Result<Option<ObjectMeta>, ObjectError> {

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mitosis_blueprint::Blueprint;
+use mitosis_domain::content_key::Digest;
 use mitosis_domain::selector::JobName;
 use mitosis_protocol::job::NeedKind;
 use mitosis_protocol::limit::LimitUse;
@@ -28,6 +29,7 @@ use super::input::add_input;
 use super::needs::{self, Named};
 use super::parameter_files;
 use super::retries;
+use super::staged::add_upload;
 use fetched::{Fetched, check_lengths, with_sources};
 use settings::{JobFile, Need, Resource, Task, task_command};
 
@@ -236,12 +238,15 @@ impl Job {
         };
         let is_plain = blueprint.plan.is_plain();
         task_command(command.as_ref(), script.as_ref(), folder, is_plain, &mut blueprint.task.task_spec)?;
+        for path in &task.upload {
+            for upload in add_upload(&mut blueprint.task, &folder.join(path), is_plain)? {
+                self.add_content(upload);
+            }
+        }
         if let Some(file) = stdin
             && let Some(upload) = add_input(&mut blueprint.task, &folder.join(file), is_plain)?
-            && !self.uploads.iter().any(|other| other.group == upload.group && other.key == upload.key)
         {
-            // The key names the content.
-            self.uploads.push(upload);
+            self.add_content(upload);
         }
         Ok(Step {
             name: task.name,
@@ -254,13 +259,20 @@ impl Job {
         })
     }
 
+    /// Adds a file whose key names its content, once.
+    fn add_content(&mut self, upload: Upload) {
+        if !self.uploads.iter().any(|other| other.group == upload.group && other.key == upload.key) {
+            self.uploads.push(upload);
+        }
+    }
+
     /// Adds a file once. Two files with one key are an error.
     fn add_upload(&mut self, upload: Upload) -> Result<(), Error> {
         let same_place =
             self.uploads.iter().find(|other| other.group == upload.group && other.key == upload.key);
         match same_place {
             None => self.uploads.push(upload),
-            Some(other) if other.file == upload.file => {}
+            Some(other) if other.file == upload.file || Digest::of_key(&upload.key).is_some() => {}
             Some(other) => {
                 return Err(Error::input(format!(
                     "{} and {} have the same attachment key, `{}`",

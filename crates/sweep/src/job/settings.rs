@@ -72,6 +72,7 @@ pub(super) struct Task {
     from_csv: Option<PathBuf>,
     pub(super) resources: Vec<Resource>,
     pub(super) attachments: Vec<Attachment>,
+    pub(super) upload: Vec<PathBuf>,
 }
 
 /// Another task of the file that has to end first.
@@ -246,6 +247,7 @@ impl Task {
             from_csv: self.from_csv.or(defaults.from_csv),
             resources: joined(defaults.resources, self.resources),
             attachments: joined(defaults.attachments, self.attachments),
+            upload: joined(defaults.upload, self.upload),
         }
     }
 

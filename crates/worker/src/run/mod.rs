@@ -2,8 +2,10 @@
 
 mod archive;
 mod collect;
+mod destination;
 mod directory;
 mod follow_up;
+pub(crate) mod inputs;
 mod mask;
 mod masked_output;
 mod output_files;
@@ -39,6 +41,7 @@ use crate::exec_state::redis::Announcer;
 use crate::lease::Lease;
 use crate::os::thread::Thread;
 use crate::settings::Settings;
+use inputs::Inputs;
 use outputs::Outputs;
 use prepare::Prepared;
 use process::{CommandOutcome, PackedLog};
@@ -63,6 +66,8 @@ pub(crate) struct RunContext {
     pub(crate) lease: Lease,
     pub(crate) settings: Settings,
     pub(crate) protocol: Protocol,
+    /// Inputs that tasks share.
+    pub(crate) inputs: Inputs,
     /// The maximum total size of archives that travel with the report of an attempt, in bytes; 0 if the coordinator
     /// does not support that.
     pub(crate) inline_limit: AtomicUsize,

@@ -1,22 +1,19 @@
 //! Downloads the resources of a task (semantics §7.5).
 
-use std::ffi::OsStr;
-use std::fs::{File, Permissions};
+use std::fs::Permissions;
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path};
 use std::time::Duration;
 
-use mitosis_client::{ClientError, FileOperation, TransferError};
+use mitosis_client::{ClientError, TransferError};
+use mitosis_domain::content_key::Digest;
 use mitosis_protocol::storage::DownloadReply;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use mitosis_protocol::{ResultWarning, TaskResultMessage, WarningCode};
-use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, openat, renameat};
-use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use super::destination::Destination;
+use super::inputs::InputError;
 use super::scratch::on_a_blocking_thread;
 use super::{Attempt, AttemptError};
 use crate::retry::{BackoffTimer, retry};
@@ -69,23 +66,34 @@ impl Attempt<'_> {
                 return Ok(Err(TaskResultMessage::ResourceForbidden));
             }
         };
+        let expected = match &resource.remote_file {
+            RemoteFile::Attachment { key } => Digest::of_key(key),
+            RemoteFile::Artifact { .. } => None,
+        };
         let mut backoff = BackoffTimer::new(&*self.context.settings.entropy);
         loop {
             let link = match self.link(&resource.remote_file).await {
                 Ok(link) => link,
                 Err(error) => return refused(&error),
             };
-            match self.download(&link.url, &destination, local).await {
+            let inputs = &self.context.inputs;
+            let error = match inputs.provide(&self.context.client, &link.url, expected, &destination).await {
                 Ok(()) => return Ok(Ok(())),
-                Err(error) if error.is_transient() => {
-                    tracing::warn!(%error, "a download failed; retrying");
+                Err(error) => error,
+            };
+            match &error {
+                InputError::Transfer(transfer) if transfer.is_transient() => {
+                    tracing::warn!(%error, "a download failed; continuing it");
                     backoff.pause().await;
                 }
-                Err(TransferError::Refused { status: 404, .. }) => {
+                InputError::Transfer(TransferError::Refused { status: 404, .. }) => {
                     return Ok(Err(TaskResultMessage::ResourceNotFound));
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "the object store refused a download");
+                // Another attempt needs the space more than later tasks do.
+                InputError::Transfer(TransferError::File { source, .. })
+                    if source.kind() == io::ErrorKind::StorageFull && inputs.clear() => {}
+                InputError::Transfer(_) | InputError::Damaged => {
+                    tracing::warn!(%error, file = resource.local_path, "failed to download an input");
                     return Ok(Err(TaskResultMessage::ResourceForbidden));
                 }
             }
@@ -95,19 +103,6 @@ impl Attempt<'_> {
     async fn destination(&self, local: &Path) -> io::Result<Destination> {
         let (root, local) = (self.scratch.resource(), local.to_owned());
         on_a_blocking_thread(move || Destination::make(&root, &local)).await
-    }
-
-    async fn download(
-        &self,
-        url: &str,
-        destination: &Destination,
-        local: &Path,
-    ) -> Result<(), TransferError> {
-        let not_writable =
-            |source| TransferError::File { path: local.to_owned(), operation: FileOperation::Write, source };
-        let partial = destination.create().map_err(not_writable)?;
-        self.context.client.download(url, partial, local).await?;
-        destination.commit().map_err(not_writable)
     }
 
     async fn link(&self, file: &RemoteFile) -> Result<DownloadReply, ClientError> {
@@ -168,55 +163,6 @@ fn stays_inside(path: &Path) -> bool {
         && path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
-/// The destination of a download. Processes of an earlier task may create links in the path; none is followed.
-struct Destination {
-    folder: OwnedFd,
-    name: std::ffi::OsString,
-    partial: std::ffi::OsString,
-}
-
-impl Destination {
-    /// Creates the directories of a path that stays inside.
-    fn make(root: &Path, local: &Path) -> io::Result<Self> {
-        let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let mut folder = open(root, flags, Mode::empty())?;
-        let mut parts: Vec<&OsStr> = local
-            .components()
-            .filter_map(|part| match part {
-                Component::Normal(name) => Some(name),
-                _ => None,
-            })
-            .collect();
-        let name = parts.pop().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-        for part in parts {
-            match mkdirat(&folder, part, Mode::all()) {
-                Ok(()) | Err(Errno::EEXIST) => {}
-                Err(error) => return Err(error.into()),
-            }
-            folder = openat(&folder, part, flags, Mode::empty())?;
-        }
-        let mut partial = name.clone();
-        partial.push(".part");
-        Ok(Self { folder, name, partial })
-    }
-
-    /// Creates a new file for the download.
-    fn create(&self) -> io::Result<File> {
-        match unlinkat(self.folder.as_fd(), &*self.partial, UnlinkatFlags::NoRemoveDir) {
-            Ok(()) | Err(Errno::ENOENT) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let mode = Mode::from_bits_truncate(0o666);
-        Ok(openat(self.folder.as_fd(), &*self.partial, flags, mode)?.into())
-    }
-
-    /// Renames the complete download to its final name.
-    fn commit(&self) -> io::Result<()> {
-        Ok(renameat(self.folder.as_fd(), &*self.partial, self.folder.as_fd(), &*self.name)?)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,22 +187,5 @@ mod tests {
             warning.text,
             format!("the artifact `result` of task {uuid}, for `data/result.tar.gz`, does not exist")
         );
-    }
-
-    #[test]
-    fn links_in_the_path_of_a_resource_are_not_followed() {
-        let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        std::os::unix::fs::symlink(elsewhere.path(), root.path().join("data")).unwrap();
-        assert!(Destination::make(root.path(), Path::new("data/in.csv")).is_err());
-        let destination = Destination::make(root.path(), Path::new("./more/deep/in.csv")).unwrap();
-        let aim = elsewhere.path().join("aim");
-        std::os::unix::fs::symlink(&aim, root.path().join("more/deep/in.csv.part")).unwrap();
-        std::os::unix::fs::symlink(&aim, root.path().join("more/deep/in.csv")).unwrap();
-        destination.create().unwrap().write_all(b"content").unwrap();
-        destination.commit().unwrap();
-        assert!(!aim.exists());
-        let file = root.path().join("more/deep/in.csv");
-        assert!(file.symlink_metadata().unwrap().is_file());
-        assert_eq!(std::fs::read(file).unwrap(), b"content");
     }
 }

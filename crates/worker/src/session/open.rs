@@ -15,6 +15,7 @@ use crate::lease::Lease;
 use crate::os::boot_clock::BootInstant;
 use crate::os::machine;
 use crate::retry::retry;
+use crate::run::inputs::Inputs;
 use crate::run::{Protocol, RunContext, scratch};
 use crate::settings::Settings;
 
@@ -52,6 +53,7 @@ impl Session {
         Ok(Self {
             context: RunContext {
                 inline_limit: AtomicUsize::new(0),
+                inputs: Inputs::new(root.join("inputs"), settings.input_cache),
                 client: registration.client,
                 lease: Lease::new(asked, registration.terms.unwrap_or(TERMS_OF_LEGACY_COORDINATORS)),
                 settings: settings.clone(),

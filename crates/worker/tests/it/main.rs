@@ -5,8 +5,10 @@
 mod agent;
 mod directory;
 mod endings;
+mod inputs;
 mod leftovers;
 mod live;
+mod objects;
 mod outages;
 mod script;
 mod silence;

@@ -28,6 +28,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::objects::{Content, Objects};
+
 /// Time limit of every wait; a test fails when it is reached.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -48,6 +50,7 @@ struct Book {
     failures: Vec<Failure>,
     heard: Vec<String>,
     uploads: Vec<(String, Vec<u8>)>,
+    objects: Objects,
     lease: Option<u64>,
     /// The seconds after which a worker is missed, if the coordinator sends them.
     missed_after: Option<u64>,
@@ -142,6 +145,21 @@ impl Script {
         };
         change(&mut task);
         book.tasks.push_back(task);
+    }
+
+    /// Stores an attachment.
+    pub(crate) fn stores(&self, key: &str, content: &[u8]) {
+        self.book().objects.put(key, content);
+    }
+
+    /// Breaks the connection of the next download after this number of bytes.
+    pub(crate) fn breaks_after(&self, bytes: usize) {
+        self.book().objects.break_after(bytes);
+    }
+
+    /// The status of each download of a stored attachment, and the number of its bytes.
+    pub(crate) fn transfers(&self) -> Vec<(u16, usize)> {
+        self.book().objects.transfers().to_vec()
     }
 
     /// Requests the states of all tasks.
@@ -314,11 +332,25 @@ async fn serve(listener: TcpListener, address: String, book: Arc<Mutex<Book>>) {
         let (stream, _) = listener.accept().await.unwrap();
         let (address, book) = (address.clone(), book.clone());
         mitosis_testkit::spawn(async move {
-            let answer = service_fn(move |request| answer(request, address.clone(), book.clone()));
+            let answer = service_fn(move |request| respond(request, address.clone(), book.clone()));
             // The worker may disconnect during a request.
             let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await;
         });
     }
+}
+
+/// Answers a download of a stored attachment, or any other request.
+async fn respond(
+    request: Request<Incoming>,
+    address: String,
+    book: Arc<Mutex<Book>>,
+) -> Result<Response<Content>, Infallible> {
+    if let Some(key) = request.uri().path().strip_prefix("/objects/")
+        && let Some(response) = book.lock().unwrap().objects.get(key, request.headers())
+    {
+        return Ok(response);
+    }
+    Ok(answer(request, address, book).await?.map(Content::Whole))
 }
 
 async fn answer(
@@ -426,7 +458,10 @@ impl Book {
                 self.watched_task()
             }
             (&Method::GET, path) if path.starts_with("/workers/tasks/") => {
-                json!({"url": format!("{address}/objects/resource"), "size": 8})
+                let key = path.split_once("/attachments/").map(|(_, key)| key);
+                let key = key.filter(|key| self.objects.contains(key)).unwrap_or("resource");
+                // The permission is another one each time.
+                json!({"url": format!("{address}/objects/{key}?permission={}", self.heard.len()), "size": 8})
             }
             (&Method::GET, "/objects/resource") => return Some(Response::new(Full::from("resource"))),
             (&Method::GET, path) if path.ends_with("/reached") && self.has_reached => {

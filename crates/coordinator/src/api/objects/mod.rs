@@ -44,6 +44,9 @@ async fn download(State(app): State<App>, request: Request) -> Result<Response, 
         return Ok(([(header::CONTENT_LENGTH, length)], ()).into_response());
     }
     let body = stored::open(&app, &access.key, range).await?;
+    if let Some(version) = body.version.as_ref().filter(|version| is_known(request.headers(), version)) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, version.clone())]).into_response());
+    }
     Ok(send(body, range.is_some()))
 }
 
@@ -52,9 +55,17 @@ pub(in crate::api) fn range_of(headers: &HeaderMap) -> Option<ByteRange> {
     headers.get(header::RANGE).and_then(|range| range.to_str().ok()).and_then(ByteRange::parse)
 }
 
+/// Whether the caller has this version of the object.
+fn is_known(headers: &HeaderMap, version: &str) -> bool {
+    headers.get_all(header::IF_NONE_MATCH).iter().any(|known| known.as_bytes() == version.as_bytes())
+}
+
 fn send(body: ObjectBody, partial: bool) -> Response {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_LENGTH, body.length.into());
+    if let Some(version) = body.version.as_ref().and_then(|version| HeaderValue::from_str(version).ok()) {
+        headers.insert(header::ETAG, version);
+    }
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     // Bytes of others: nothing that a browser would show or run.
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -45,14 +45,23 @@ pub(in crate::api) async fn open(
     for _ in 0..LOOKUPS {
         match small(app, key).await? {
             None => return Ok(app.objects.get(key, range).await?),
-            Some(SmallArchive::Inline(bytes)) => return Ok(open_inline(&bytes, range)?),
+            Some(SmallArchive::Inline(bytes)) => {
+                return Ok(ObjectBody { version: version(key), ..open_inline(&bytes, range)? });
+            }
             Some(SmallArchive::Packed(packed)) => match open_packed(app, &packed, range).await {
                 Err(ObjectError::NotFound(_)) => {}
-                opened => return Ok(opened?),
+                opened => return Ok(ObjectBody { version: version(key), ..opened? }),
             },
         }
     }
     Err(ObjectError::NotFound(key.clone()).into())
+}
+
+/// The version of a small archive: its object name belongs to one attempt, and it does not change after the commit.
+fn version(key: &ObjectKey) -> Option<String> {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.path().as_bytes());
+    let digits: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    Some(format!("\"{digits}\""))
 }
 
 fn resolve(range: Option<ByteRange>, total: u64) -> Result<Span, ObjectError> {
@@ -66,7 +75,7 @@ fn open_inline(bytes: &Bytes, range: Option<ByteRange>) -> Result<ObjectBody, Ob
     let total = bytes.len() as u64;
     let Span { offset, length } = resolve(range, total)?;
     let part = slice(bytes, offset, length).ok_or(ObjectError::RangeOutside { total })?;
-    Ok(ObjectBody { length, offset, total, stream: once(part) })
+    Ok(ObjectBody { length, offset, total, version: None, stream: once(part) })
 }
 
 async fn open_packed(
@@ -77,11 +86,11 @@ async fn open_packed(
     let total = packed.length;
     let Span { offset, length } = resolve(range, total)?;
     if length == 0 {
-        return Ok(ObjectBody { length, offset, total, stream: once(Bytes::new()) });
+        return Ok(ObjectBody { length, offset, total, version: None, stream: once(Bytes::new()) });
     }
     let first = packed.offset + offset;
     let body = app.objects.get(&packed.object, Some(ByteRange::Between(first, first + length - 1))).await?;
-    Ok(ObjectBody { length, offset, total, stream: body.stream })
+    Ok(ObjectBody { length, offset, total, version: None, stream: body.stream })
 }
 
 /// The size of an object, if it exists.

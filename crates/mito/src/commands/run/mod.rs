@@ -18,6 +18,7 @@ use mitosis_sweep::Upload;
 
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::run::RunArgs;
+use crate::cli::task::StoredFolder;
 use crate::commands::notify_command::{self, EndSummary};
 use crate::commands::select_jobs;
 use crate::commands::submit::upload;
@@ -26,7 +27,7 @@ use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Role};
 use crate::embedded::{self, Embedded, USER};
 use crate::login::identity::Identity;
-use crate::new_task::{self, Program, standard_input};
+use crate::new_task::{self, Program, folders, standard_input};
 use crate::process::available_cpus;
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
@@ -42,12 +43,13 @@ pub(super) async fn run(args: &RunArgs, environment: &Environment) -> Result<Exi
     let plan = args.sweep.plan()?;
     let program = Program::Command(&args.command);
     args.task.check_independent()?;
-    let (task, upload) = new_task::task(&args.task, program, plan.is_plain(), environment)?;
+    let (task, uploads) = new_task::task(&args.task, program, plan.is_plain(), environment)?;
+    let folders = args.task.folders().into_iter().cloned().collect();
     if !plan.is_plain() && !args.notify.notify().is_empty() {
         return Err(notifies_of_a_sweep());
     }
     standard_input::refuse_ignored()?;
-    let work = Work { blueprint: Blueprint { task, plan }, upload };
+    let work = Work { blueprint: Blueprint { task, plan }, uploads, folders };
     match args.local {
         true => run_embedded(args, work, environment).await,
         false => run_on_coordinator(args, work, environment).await,
@@ -62,24 +64,28 @@ fn notifies_of_a_sweep() -> Failure {
 /// What the command line asks for.
 struct Work {
     blueprint: Blueprint,
-    /// The standard input, if it is not part of the task.
-    upload: Option<Upload>,
+    /// Files that are not part of the task.
+    uploads: Vec<Upload>,
+    /// Attachments that are fetched as directories.
+    folders: Vec<StoredFolder>,
 }
 
 impl Work {
-    /// Sets the group, and uploads the standard input to it.
+    /// Sets the group, and uploads the files to it.
     async fn prepare(
         self,
         user: &UserClient,
         group: &str,
         environment: &Environment,
     ) -> Result<Blueprint, Failure> {
-        let Self { mut blueprint, upload } = self;
+        let Self { mut blueprint, mut uploads, folders } = self;
         group.clone_into(&mut blueprint.task.group_name);
-        if let Some(upload) = upload {
+        let is_plain = blueprint.plan.is_plain();
+        folders::add(&folders.iter().collect::<Vec<_>>(), user, &mut blueprint.task, is_plain).await?;
+        if !uploads.is_empty() {
             let out = Output::new(&OutputArgs { quiet: true, ..OutputArgs::default() }, environment);
-            let upload = Upload { group: group.to_owned(), ..upload };
-            upload::upload(user, &[upload], environment, &out).await?;
+            uploads.iter_mut().for_each(|upload| group.clone_into(&mut upload.group));
+            upload::upload(user, &uploads, environment, &out).await?;
         }
         Ok(blueprint)
     }

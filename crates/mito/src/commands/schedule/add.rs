@@ -12,7 +12,7 @@ use crate::cli::schedule::AddArgs;
 use crate::commands::submit::request::{check_limits, joined, plan_as_json};
 use crate::commands::submit::upload;
 use crate::config::Environment;
-use crate::new_task::{self, Program, standard_input};
+use crate::new_task::{self, Program, folders, standard_input};
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::show::{Output, ScheduleShown};
@@ -32,7 +32,9 @@ pub(super) async fn run(args: &AddArgs, environment: &Environment) -> Result<(),
     let identity = identity(&args.connection, environment).await?;
     let Job { steps, uploads } = job.with_default_group(&identity.group)?;
     upload::upload(&identity.client, &uploads, environment, &out).await?;
-    let Some(step) = steps.into_iter().next() else { return Ok(()) };
+    let Some(mut step) = steps.into_iter().next() else { return Ok(()) };
+    let is_plain = step.blueprint.plan.is_plain();
+    folders::add(&args.task.folders(), &identity.client, &mut step.blueprint.task, is_plain).await?;
     let options = args.limits.options();
     let job = NewJob {
         name: None,
@@ -70,10 +72,10 @@ fn of_command(args: &AddArgs, environment: &Environment) -> Result<Job, Failure>
     let plan = args.sweep.plan()?;
     let program = Program::Command(&args.command);
     args.task.check_independent()?;
-    let (mut task, upload) = new_task::task(&args.task, program, plan.is_plain(), environment)?;
+    let (mut task, uploads) = new_task::task(&args.task, program, plan.is_plain(), environment)?;
     task.task_spec.terminal_output = !args.no_output;
     task.labels.push(args.name.to_string());
-    Ok(Job { steps: vec![Step::single(Blueprint { task, plan })], uploads: Vec::from_iter(upload) })
+    Ok(Job { steps: vec![Step::single(Blueprint { task, plan })], uploads })
 }
 
 /// The job of a file. A schedule submits one job at a time, so the file has one task.

@@ -21,7 +21,7 @@ use crate::cli::submit::{JobArgs, SubmitArgs, check_for_job_file};
 use crate::config::client::ClientConfig;
 use crate::config::{Environment, Layers, Options, Role};
 use crate::login::identity::Identity;
-use crate::new_task::{self, Program, standard_input};
+use crate::new_task::{self, Program, folders, standard_input};
 use crate::process::exit::Exit;
 use crate::process::failure::Failure;
 use crate::process::logging;
@@ -53,6 +53,12 @@ pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<
     }
     let identity = identity(args.connection.options(), args, environment).await?;
     let job = job.with_default_group(&identity.group)?;
+    let mut job = job;
+    let folders = args.job.task.folders();
+    for step in &mut job.steps {
+        let is_plain = step.blueprint.plan.is_plain();
+        folders::add(&folders, &identity.client, &mut step.blueprint.task, is_plain).await?;
+    }
     let needs = request::needs(&args.job.options, &identity).await?;
     let resources = request::resources(&args.job.task.job_artifacts(), &identity).await?;
     upload::upload(&identity.client, &job.uploads, environment, &out).await?;
@@ -142,11 +148,11 @@ fn job(args: &SubmitArgs, script: Option<&Script>, environment: &Environment) ->
     };
     standard_input::check_read_once(args.file.as_deref(), task.place.stdin.as_deref(), sweep)?;
     let plan = sweep.plan()?;
-    let (mut task, upload) = new_task::task(task, program, plan.is_plain(), environment)?;
+    let (mut task, uploads) = new_task::task(task, program, plan.is_plain(), environment)?;
     task.task_spec.terminal_output = !no_output;
     task.labels.extend(name);
     let blueprint = Blueprint { task, plan };
-    Ok(Job { steps: vec![Step::single(blueprint)], uploads: Vec::from_iter(upload) })
+    Ok(Job { steps: vec![Step::single(blueprint)], uploads })
 }
 
 fn nothing_to_run() -> Failure {

@@ -3,7 +3,8 @@
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
-use mitosis_client::UserClient;
+use mitosis_client::{Known, TransferError, UserClient};
+use mitosis_domain::content_key::Digest;
 use mitosis_protocol::Timestamp;
 use mitosis_protocol::attachment::UploadAttachmentRequest;
 
@@ -50,6 +51,10 @@ pub(in crate::commands) async fn upload(
     for upload in uploads {
         let metadata = stat(upload).await?;
         let (file, key, group) = (upload.file.display(), &upload.key, &upload.group);
+        if Digest::of_key(key).is_some() && is_stored(user, upload, metadata.len()).await? {
+            out.say(format_args!("{file} is stored in group {group} already"));
+            continue;
+        }
         let stamp = Stamp::of(&metadata);
         let known = updated_at(user, upload).await?;
         if known.is_some_and(|updated_at| cache.is_current(upload, &stamp, updated_at)) {
@@ -61,6 +66,21 @@ pub(in crate::commands) async fn upload(
         out.say(format_args!("uploaded {file} as {key} of group {group}"));
     }
     Ok(())
+}
+
+/// Whether the group has a file under a key that names its content. An upload that was announced and not completed has a
+/// record, and no object.
+async fn is_stored(user: &UserClient, upload: &Upload, length: u64) -> Result<bool, Failure> {
+    let link = match user.attachment_link(&upload.group, &upload.key).await {
+        Ok(link) => link,
+        Err(error) if error.status() == Some(404) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    match user.client().open_download(&link.url, Known::Nothing).await {
+        Ok(download) => Ok(download.and_then(|download| download.length()) == Some(length)),
+        Err(TransferError::Refused { status: 404, .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The upload time of the file with that key in the group, if it exists.
