@@ -45,14 +45,10 @@ try {
   const { code } = await system.call("/v1/web/login-codes", { method: "POST" });
   await page.goto(`${home}#login=${code}&to=/`);
   await page.waitForSelector("h1:has-text('Overview')");
-  const listed = await system.call(`/v1/jobs/${train}/tasks`, { body: { states: ["failed"], limit: 1 } });
-  const [failed] = listed.tasks;
   const views = {
     overview: "#/",
-    job: `#/jobs/${train}`,
+    job: `#/jobs/${train}?lanes=1`,
     plot: `#/jobs/${train}?plot=1&sort=r:loss`,
-    workers: `#/jobs/${train}?lanes=1`,
-    task: `#/tasks/${failed.task.uuid}?of=${train}/${failed.index}`,
   };
   mkdirSync(folder, { recursive: true });
   for (const [name, fragment] of Object.entries(views)) {

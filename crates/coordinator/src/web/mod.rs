@@ -16,9 +16,10 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 const INDEX: &str = "index.html";
 const ICON: &str = "icon.svg";
 
-/// Scripts, styles and requests of this origin only, and no script in the document.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; font-src 'self'; \
-     connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Scripts, styles and requests of this origin only, and no script in the document. The page shows images of artifacts, which
+/// it has read, from `blob:` addresses.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
+     font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// A compressed file.
 #[derive(Debug, Clone, Copy)]

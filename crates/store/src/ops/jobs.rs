@@ -12,7 +12,8 @@ use mitosis_domain::index_set::IndexSet;
 use mitosis_domain::job_plan::{Snapshot, WrittenCounts};
 use mitosis_domain::tags::TagSet;
 use mitosis_protocol::job::{
-    AttemptInfo, JobAttempt, JobChange, JobNeed, JobOptions, JobResource, NewNeed, StopCause, TaskCondition, TaskOutcome,
+    AttemptInfo, JobAttempt, JobChange, JobNeed, JobOptions, JobResource, NewNeed, StopCause, TaskCondition,
+    TaskOutcome,
 };
 use mitosis_protocol::limit::LimitUse;
 use mitosis_protocol::retry::RetryPolicy;
@@ -437,7 +438,8 @@ pub trait Jobs {
 
     /// Reads the attempts of a job that workers have started, of tasks after an index, in the order of tasks and attempts;
     /// at most `limit` rows, the last of which may not be the last attempt of its task.
-    async fn attempts_of_job(&self, id: JobId, after: u64, limit: u64) -> Result<Vec<JobAttempt>, StoreError>;
+    async fn attempts_of_job(&self, id: JobId, after: u64, limit: u64)
+    -> Result<Vec<JobAttempt>, StoreError>;
 
     /// Reads the ended attempts of a task, oldest first.
     async fn attempts(&self, task: Uuid) -> Result<Vec<AttemptInfo>, StoreError>;

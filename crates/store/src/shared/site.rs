@@ -200,7 +200,7 @@ fn read_activity(row: &Row<'_>) -> Result<((i64, i64), ActivityMinute), StoreErr
     Ok(((row.value("minute")?, row.value("group_id")?), counts))
 }
 
-/// How the attempts of a row ended. A status other than 0 stands for all others.
+/// How the attempts of a row ended. The status is only known to be 0 or not.
 fn read_outcome(row: &Row<'_>) -> Result<TaskOutcome, StoreError> {
     let exit_status = WaitStatus(i32::from(!row.value::<bool>("is_success")?));
     let result = TaskResult { exit_status, msg: row.optional_code("message")? };

@@ -10,7 +10,9 @@ use crate::auth::caller::Caller;
 use crate::error::ApiError;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/v1/activity", Access::Read, activity, "Count what ended in the last hour, by minute").tag("jobs")
+    Routes::new()
+        .get("/v1/activity", Access::Read, activity, "Count what ended in the last hour, by minute")
+        .tag("jobs")
 }
 
 /// Returns the sums of all groups of the caller. They are up to ten seconds old.

@@ -190,7 +190,12 @@ impl<B: Backend> Jobs for B {
         .await
     }
 
-    async fn attempts_of_job(&self, id: JobId, after: u64, limit: u64) -> Result<Vec<JobAttempt>, StoreError> {
+    async fn attempts_of_job(
+        &self,
+        id: JobId,
+        after: u64,
+        limit: u64,
+    ) -> Result<Vec<JobAttempt>, StoreError> {
         self.read_for_user((id, after, limit), |db, (id, after, limit)| {
             Box::pin(read::attempts_of_job(db, *id, *after, *limit))
         })

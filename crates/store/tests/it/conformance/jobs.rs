@@ -644,8 +644,7 @@ pub(crate) async fn attempts_of_a_job_are_listed_with_their_workers<B: Backend>(
     let all = harness.store().attempts_of_job(id, 0, 99).await.unwrap();
     let shown: Vec<_> = all.iter().map(|one| (one.index, one.attempt, one.worker, one.outcome)).collect();
     let (lost_one, failed) = (Some(AttemptOutcome::Lost), Some(AttemptOutcome::Failed));
-    let expected =
-        [(1, 1, lost.uuid, lost_one), (1, 2, worker.uuid, failed), (2, 1, worker.uuid, None)];
+    let expected = [(1, 1, lost.uuid, lost_one), (1, 2, worker.uuid, failed), (2, 1, worker.uuid, None)];
     assert_eq!(shown, expected, "nothing of the other job, and no task that waits");
     assert_eq!(all[1].ended_at.unwrap().since(all[1].started_at.unwrap()), HOUR);
     assert_eq!((all[2].started_at.is_some(), all[2].ended_at), (true, None));

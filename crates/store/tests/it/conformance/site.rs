@@ -110,7 +110,11 @@ pub(crate) async fn ends_are_counted_by_minute_and_group<B: Backend>(harness: &m
     harness.store().sign_off(worker.uuid, Fate::WorkerLost, harness.now).await.answer();
     harness.pass(SECOND);
     let waiting = harness.submit_one(&bob).await;
-    harness.store().cancel(Actor::User(bob.user), &CancelSelection::Ready(vec![waiting]), harness.now).await.answer();
+    harness
+        .store()
+        .cancel(Actor::User(bob.user), &CancelSelection::Ready(vec![waiting]), harness.now)
+        .await
+        .answer();
     ends.push(harness.now.unix_micros().div_euclid(60_000_000));
 
     let (long, until) = (Duration::from_secs(60), harness.now + SECOND);

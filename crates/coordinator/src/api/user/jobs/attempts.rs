@@ -16,7 +16,12 @@ use crate::error::ApiError;
 const PAGE: usize = 10_000;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().get("/v1/jobs/{job}/attempts", Access::Read, attempts, "List the attempts of a job that were started")
+    Routes::new().get(
+        "/v1/jobs/{job}/attempts",
+        Access::Read,
+        attempts,
+        "List the attempts of a job that were started",
+    )
 }
 
 async fn attempts(
