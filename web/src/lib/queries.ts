@@ -53,7 +53,7 @@ export async function firstTask(job: number, selection: object, signal?: AbortSi
 }
 
 /** Jobs that are read to find those that need a job. */
-const SEARCHED = 1000;
+const SEARCHED = 500;
 
 /** A job with the jobs that it needs, directly or not, and newer jobs that need it. */
 export async function neighbours(job: JobInfo, signal?: AbortSignal): Promise<JobInfo[]> {
@@ -115,7 +115,7 @@ export class RunningJobs {
   #known = new Map<number, JobReply>();
 
   async read(signal: AbortSignal): Promise<JobReply[]> {
-    const active = await jobs({ active: true, limit: 500 }, signal);
+    const active = await jobs({ active: true, limit: 200 }, signal);
     const running = active.jobs.filter((job) => job.counts.running > 0);
     running.sort((a, b) => b.counts.running - a.counts.running);
     const shown = running.slice(0, DETAILED);

@@ -6,7 +6,7 @@ pub(super) const FILES: &[File] = &[
     File {
         name: "index.html",
         content_type: "text/html; charset=utf-8",
-        etag: "\"89da52da67b8ab0a\"",
+        etag: "\"936c4ebe496c6872\"",
         brotli: include_bytes!("dist/index.html.br"),
         gzip: include_bytes!("dist/index.html.gz"),
     },
@@ -18,17 +18,17 @@ pub(super) const FILES: &[File] = &[
         gzip: include_bytes!("dist/icon.svg.gz"),
     },
     File {
+        name: "index-BhNYA685.js",
+        content_type: "text/javascript; charset=utf-8",
+        etag: "\"513d4fe6a9730a45\"",
+        brotli: include_bytes!("dist/index-BhNYA685.js.br"),
+        gzip: include_bytes!("dist/index-BhNYA685.js.gz"),
+    },
+    File {
         name: "index-D7-zNlnt.css",
         content_type: "text/css; charset=utf-8",
         etag: "\"634d84a74e71071b\"",
         brotli: include_bytes!("dist/index-D7-zNlnt.css.br"),
         gzip: include_bytes!("dist/index-D7-zNlnt.css.gz"),
-    },
-    File {
-        name: "index-DXZmayKt.js",
-        content_type: "text/javascript; charset=utf-8",
-        etag: "\"b9720624eca0e6a3\"",
-        brotli: include_bytes!("dist/index-DXZmayKt.js.br"),
-        gzip: include_bytes!("dist/index-DXZmayKt.js.gz"),
     },
 ];
