@@ -1,4 +1,4 @@
-// Measures what the page costs: node tests/budgets.mjs MITO [--pages N] [--seconds N] [--log BYTES]
+// Measures what the page costs: node tests/budgets.mjs MITO [--pages N] [--seconds N] [--log BYTES] [--only PART]
 //
 // It prints numbers for docs/performance.md, and asserts nothing. The log of a gigabyte takes a while to write.
 import { readFileSync } from "node:fs";
@@ -11,6 +11,7 @@ const { values: options, positionals } = parseArgs({
     pages: { type: "string", default: "200" },
     seconds: { type: "string", default: "30" },
     log: { type: "string", default: "1000000000" },
+    only: { type: "string" },
   },
 });
 
@@ -39,6 +40,12 @@ page.setDefaultTimeout(60_000);
 const session = await context.newCDPSession(page);
 await session.send("Network.enable");
 
+/** Megabytes in use of the page's heap, without garbage. */
+async function heap() {
+  await session.send("HeapProfiler.collectGarbage");
+  return `${((await session.send("Runtime.getHeapUsage")).usedSize / 1e6).toFixed(1)} MB`;
+}
+
 /** Milliseconds until something is shown, in a page that is loaded anew. */
 async function opened(fragment, wait) {
   await page.goto("about:blank");
@@ -57,8 +64,6 @@ async function repeated(name, fragment, wait, times = 5) {
 }
 
 async function firstPaint() {
-  await page.goto(system.link);
-  await page.waitForSelector("h1:has-text('Overview')");
   await session.send("Network.setCacheDisabled", { cacheDisabled: true });
   let bytes = 0;
   const count = ({ encodedDataLength }) => (bytes += encodedDataLength);
@@ -98,17 +103,13 @@ async function largeLog() {
   // The last line may be cut.
   await page.waitForFunction(() => Number(/number (\d+)/.exec(document.querySelector(".shown")?.textContent)?.[1]) > 100_000);
   report("log, jump to the end", `${Math.round(performance.now() - before)} ms`);
-  await session.send("HeapProfiler.collectGarbage");
-  const heap = await page.evaluate(() => performance.memory?.usedJSHeapSize ?? 0);
-  report("log, heap of the page", `${(heap / 1e6).toFixed(1)} MB`);
+  report("log, heap of the page", await heap());
   const search = performance.now();
   await page.fill("[aria-label='Search in stdout']", "no such text");
   await page.press("[aria-label='Search in stdout']", "Enter");
   await page.waitForSelector("text=nothing", { timeout: 300_000 });
   report("log, search of all of it", `${((performance.now() - search) / 1000).toFixed(1)} s`);
-  await session.send("HeapProfiler.collectGarbage");
-  const after = await page.evaluate(() => performance.memory?.usedJSHeapSize ?? 0);
-  report("log, heap after the search", `${(after / 1e6).toFixed(1)} MB`);
+  report("log, heap after the search", await heap());
 }
 
 async function idle() {
@@ -138,10 +139,17 @@ async function manyPages() {
   report("coordinator and worker without pages", `${(((quiet.seconds - idle.seconds) / seconds) * 100).toFixed(1)} % of a core, ${quiet.megabytes.toFixed(0)} MB`);
 
   const stop = new AbortController();
-  const headers = { authorization: `Bearer ${system.token}`, "content-type": "application/json" };
+  // The streams of one user are limited, so the pages are those of ten users.
+  const tokens = [];
+  for (let number = 0; number < 10; number += 1) {
+    const name = `reader-${number}`;
+    tokens.push(await system.createUser(name));
+    await system.call("/groups/mitosis_admin/users", { method: "PUT", body: { relations: { [name]: "Read" } } });
+  }
+  const headersOf = (page) => ({ authorization: `Bearer ${tokens[page % tokens.length]}`, "content-type": "application/json" });
   let requests = 0;
   let failures = 0;
-  const read = async (path, body) => {
+  const read = async (headers, path, body) => {
     requests += 1;
     try {
       const init = { headers, signal: stop.signal, ...(body ? { method: "POST", body: JSON.stringify(body) } : {}) };
@@ -159,15 +167,16 @@ async function manyPages() {
       await pause(interval);
     }
   };
-  const overview = () => {
-    void every(4000, () => read("/v1/jobs/query", { active: true, limit: 200 }));
-    void every(15_000, () => read("/v1/jobs/query", { limit: 100 }));
-    void every(10_000, () => read("/v1/admin/workers"));
-    void every(20_000, () => read("/v1/activity"));
-    void every(60_000, () => read("/health"));
-    void every(60_000, () => read("/groups/mitosis_admin"));
+  const workers = { count: false, group_name: "mitosis_admin", role: ["Read", "Write", "Admin"] };
+  const overview = (headers) => {
+    void every(4000, () => read(headers, "/v1/jobs/query", { active: true, limit: 200 }));
+    void every(15_000, () => read(headers, "/v1/jobs/query", { limit: 100 }));
+    void every(10_000, () => read(headers, "/workers/query", workers));
+    void every(20_000, () => read(headers, "/v1/activity"));
+    void every(60_000, () => read(headers, "/health"));
+    void every(60_000, () => read(headers, "/groups/mitosis_admin"));
   };
-  const follow = async (job) => {
+  const follow = async (headers, job) => {
     requests += 1;
     try {
       const response = await fetch(`${system.address}/v1/jobs/${job}/events`, { headers, signal: stop.signal });
@@ -178,8 +187,9 @@ async function manyPages() {
     }
   };
   for (let number = 0; number < pages; number += 1) {
-    if (number % 2) overview();
-    else void follow(number % 4 ? running : several);
+    const headers = headersOf(number >> 1);
+    if (number % 2) overview(headers);
+    else void follow(headers, number % 4 ? running : several);
   }
   await pause(5000);
   const before = cost();
@@ -192,11 +202,10 @@ async function manyPages() {
 }
 
 try {
-  await firstPaint();
-  await idle();
-  await largeJob();
-  await manyPages();
-  await largeLog();
+  await page.goto(system.link);
+  await page.waitForSelector("h1:has-text('Overview')");
+  const parts = { firstPaint, idle, largeJob, manyPages, largeLog };
+  for (const [name, part] of Object.entries(parts)) if (!options.only || name === options.only) await part();
 } finally {
   await system.stop();
 }

@@ -247,8 +247,8 @@ fn every_block_of_commands_is_a_test_or_says_what_it_needs() {
 #[test]
 fn links_of_the_book_stay_in_the_book() {
     let guide = guide();
-    for entry in std::fs::read_dir(&guide).unwrap() {
-        let page = entry.unwrap().path();
+    let entries = std::fs::read_dir(&guide).unwrap().map(|entry| entry.unwrap().path());
+    for page in entries.filter(|page| page.is_file()) {
         let text = std::fs::read_to_string(&page).unwrap();
         for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
             if link.contains("://") {
@@ -256,8 +256,12 @@ fn links_of_the_book_stay_in_the_book() {
             }
             let (target, section) = link.split_once('#').unwrap_or((link, ""));
             let target = if target.is_empty() { page.clone() } else { guide.join(target) };
-            let inside = target.parent() == Some(&guide) && target.is_file();
+            let is_image = target.parent() == Some(&guide.join("images"));
+            let inside = (is_image || target.parent() == Some(&guide)) && target.is_file();
             assert!(inside, "{}: `{link}` leads out of the book", page.display());
+            if is_image {
+                continue;
+            }
             let titles = std::fs::read_to_string(&target).unwrap();
             let is_title = |line: &str| {
                 let title = line.trim_start_matches('#').trim().to_lowercase();
