@@ -6,7 +6,7 @@ pub(super) const FILES: &[File] = &[
     File {
         name: "index.html",
         content_type: "text/html; charset=utf-8",
-        etag: "\"936c4ebe496c6872\"",
+        etag: "\"14cea01239941f63\"",
         brotli: include_bytes!("dist/index.html.br"),
         gzip: include_bytes!("dist/index.html.gz"),
     },
@@ -18,11 +18,11 @@ pub(super) const FILES: &[File] = &[
         gzip: include_bytes!("dist/icon.svg.gz"),
     },
     File {
-        name: "index-BhNYA685.js",
+        name: "index-BNWyPPhp.js",
         content_type: "text/javascript; charset=utf-8",
-        etag: "\"513d4fe6a9730a45\"",
-        brotli: include_bytes!("dist/index-BhNYA685.js.br"),
-        gzip: include_bytes!("dist/index-BhNYA685.js.gz"),
+        etag: "\"28019c95e9d33955\"",
+        brotli: include_bytes!("dist/index-BNWyPPhp.js.br"),
+        gzip: include_bytes!("dist/index-BNWyPPhp.js.gz"),
     },
     File {
         name: "index-D7-zNlnt.css",
