@@ -83,7 +83,7 @@ async fn end_tasks(mito: &Mito, count: usize, archive: &[u8]) -> Result<Vec<Uuid
     Ok(read)
 }
 
-/// Takes tasks and ends them until there are none. Returns their number, and every so many of them.
+/// Takes tasks and ends them until there are none. Returns their number, and the UUID of one in `every`.
 async fn end_all(agent: &WorkerClient, archive: &[u8], every: usize) -> Result<(usize, Vec<Uuid>), Error> {
     let (mut ended, mut kept) = (0, Vec::new());
     let mut report = ReportBatch { want: HELD, ..ReportBatch::default() };

@@ -103,5 +103,6 @@ pub(crate) fn success(assigned: &AssignedTask) -> EndedTask {
         data: None,
         warnings: Vec::new(),
         archives: Vec::new(),
+        usage: None,
     }
 }

@@ -537,7 +537,7 @@ const tests = {
     await page.waitForSelector("text=https://hooks.example.org/x");
     await page.waitForSelector("text=if not all tasks succeed");
     await page.waitForSelector("text=<script>alert(2)</script>");
-    await page.unroute(route);
+    await page.unrouteAll({ behavior: "wait" });
   },
 
   async "a new user finds four answers in three clicks each"() {

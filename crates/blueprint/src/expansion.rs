@@ -150,9 +150,12 @@ impl<'a> Expansion<'a> {
             watch: spec.watch,
             lost_after: spec.lost_after,
             idempotent: spec.idempotent,
+            stop_signal: spec.stop_signal,
+            stop_grace: spec.stop_grace,
             directory: spec.directory.clone(),
             files: spec.files.clone(),
             stdin: self.stdin.as_ref().map(|path| path.fill(row)),
+            request: spec.request.clone(),
             params,
         }
     }

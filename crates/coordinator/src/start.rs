@@ -227,10 +227,7 @@ impl Coordinator {
         let started_at = clock.now();
         let stopping = CancellationToken::new();
         let background = Background::new(stopping.clone());
-        let announcer = match &settings.redis {
-            Some(redis) => Announcer::start(redis, &*store, &*entropy, &background).await?,
-            None => Announcer::off(),
-        };
+        let announcer = start_announcer(settings.redis.as_ref(), &*store, &*entropy, &background).await?;
         let listener = listen(settings.bind).await?;
         let address =
             listener.local_addr().map_err(|source| StartError::Bind { address: settings.bind, source })?;
@@ -302,10 +299,7 @@ impl Coordinator {
         });
         warn_about_the_default_password(&settings);
         tracing::warn!(secret = app.shutdown_secret.expose_secret(), "secret for `client admin shutdown`");
-        reconcilers::start(&app, &background);
-        start_peer_notifier(&app, outbox);
-        jobs::start(&app);
-        start_event_feed(&app);
+        start_passes(&app, outbox);
         let metrics_address = start_metrics(&app, metrics_listener);
         let serving = serve::serve(listener, api::router(app.clone()), app);
         let server = mitosis_background::spawn(HTTP_SERVER, serving);
@@ -406,6 +400,26 @@ fn start_exchange_batcher(
     let (batcher, requests) = ExchangeBatcher::new();
     background.spawn_critical("exchange-batcher", exchange_batcher::serve(dependencies, requests));
     batcher
+}
+
+async fn start_announcer(
+    redis: Option<&crate::RedisSettings>,
+    store: &dyn Store,
+    entropy: &dyn Entropy,
+    background: &Background,
+) -> Result<Announcer, StartError> {
+    match redis {
+        Some(redis) => Ok(Announcer::start(redis, store, entropy, background).await?),
+        None => Ok(Announcer::off()),
+    }
+}
+
+/// Starts the background tasks that act by themselves.
+fn start_passes(app: &App, outbox: HintQueue) {
+    reconcilers::start(app, &app.background);
+    start_peer_notifier(app, outbox);
+    jobs::start(app);
+    start_event_feed(app);
 }
 
 fn start_event_feed(app: &App) {

@@ -34,4 +34,6 @@ ids! {
     LimitId,
     /// The limits that certain tasks use, and how much of each.
     LimitSetId,
+    /// What certain tasks request of a worker, other than the default.
+    RequestId,
 }

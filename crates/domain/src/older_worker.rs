@@ -1,7 +1,7 @@
 //! Translates a task for workers that don't know its directory, files and standard input.
 
-use mitosis_protocol::TaskSpec;
 use mitosis_protocol::task::TaskDirectory;
+use mitosis_protocol::{ResourceRequest, TaskSpec};
 
 /// Writes a file; `$1` is its path and `$2` its text.
 const FILE: &str = r#"case $1 in */*) mkdir -p -- "$MITO_RESOURCE_DIR/${1%/*}";; esac && printf %s "$2" > "$MITO_RESOURCE_DIR/$1" || exit 126; shift 2; "#;
@@ -19,6 +19,7 @@ const RUN: &str = r#"exec /usr/bin/env "$@""#;
 /// message of the shell.
 #[must_use]
 pub fn for_older_worker(mut spec: TaskSpec) -> TaskSpec {
+    spec.request = ResourceRequest::default();
     let mut script = String::new();
     let mut args = Vec::new();
     for (path, text) in std::mem::take(&mut spec.files) {

@@ -19,8 +19,10 @@ pub enum FailureCause {
     Timeout,
     /// The command did not start.
     Start,
-    /// The output could not be stored.
+    /// The output could not be stored, or was too long.
     Output,
+    /// The command used more memory than it may.
+    Oom,
 }
 
 impl FailureCause {
@@ -33,7 +35,8 @@ impl FailureCause {
             TaskOutcome::Failed => {}
         }
         match (result.msg, result.exit_status.termination()) {
-            (Some(M::UploadResultTimeout), _) => Some(Self::Output),
+            (Some(M::UploadResultTimeout | M::OutputLimit), _) => Some(Self::Output),
+            (Some(M::OutOfMemory), _) => Some(Self::Oom),
             (Some(M::WorkersLost), _) => None,
             (None, Termination::Exited(code @ 1..)) => Some(Self::Exit(code)),
             (None, Termination::Signalled(signal)) => Some(Self::Signal(signal)),
@@ -48,7 +51,8 @@ impl FailureCause {
             | (RetryCause::Signal, Self::Signal(_))
             | (RetryCause::Timeout, Self::Timeout)
             | (RetryCause::Start, Self::Start)
-            | (RetryCause::Output, Self::Output) => true,
+            | (RetryCause::Output, Self::Output)
+            | (RetryCause::Oom, Self::Oom) => true,
             (RetryCause::Exit(codes), Self::Exit(code)) => {
                 codes.is_empty() || codes.iter().any(|(from, to)| (*from..=*to).contains(&code))
             }
@@ -84,6 +88,8 @@ mod tests {
         let exited = |code| TaskResult { exit_status: WaitStatus::exited(code), msg: None };
         let with = |msg| TaskResult { exit_status: WaitStatus::exited(0), msg: Some(msg) };
         let killed = TaskResult { exit_status: WaitStatus::signalled(9), msg: None };
+        let not_started =
+            TaskResult { exit_status: WaitStatus::exited(127), msg: Some(TaskResultMessage::SpawnFailed) };
         for (end, result, cause) in [
             (ExecEnd::Finished, exited(0), None),
             (ExecEnd::Finished, exited(3), Some(FailureCause::Exit(3))),
@@ -91,6 +97,9 @@ mod tests {
             (ExecEnd::Cancelled, with(TaskResultMessage::ExecTimeout), Some(FailureCause::Timeout)),
             (ExecEnd::Cancelled, with(TaskResultMessage::ResourceNotFound), Some(FailureCause::Start)),
             (ExecEnd::Finished, with(TaskResultMessage::UploadResultTimeout), Some(FailureCause::Output)),
+            (ExecEnd::Cancelled, with(TaskResultMessage::OutputLimit), Some(FailureCause::Output)),
+            (ExecEnd::Cancelled, with(TaskResultMessage::OutOfMemory), Some(FailureCause::Oom)),
+            (ExecEnd::Finished, not_started, Some(FailureCause::Start)),
             (ExecEnd::Cancelled, with(TaskResultMessage::UserCancellation), None),
             (ExecEnd::Cancelled, with(TaskResultMessage::WorkersLost), None),
         ] {
@@ -107,11 +116,12 @@ mod tests {
             FailureCause::Timeout,
             FailureCause::Start,
             FailureCause::Output,
+            FailureCause::Oom,
         ];
         for cause in all {
             assert!(is_retried(&[], cause) && is_retried(&["any"], cause), "{cause:?}");
         }
-        for (place, word) in ["exit", "signal", "timeout", "start", "output"].iter().enumerate() {
+        for (place, word) in ["exit", "signal", "timeout", "start", "output", "oom"].iter().enumerate() {
             let retried: Vec<_> = all.into_iter().filter(|cause| is_retried(&[word], *cause)).collect();
             assert_eq!(retried, [all[place]], "{word}");
         }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use mitosis_protocol::TaskSpec;
 use mitosis_protocol::secret::MAX_SECRETS_OF_TASK;
+use mitosis_protocol::stop::MAX_GRACE;
 use mitosis_protocol::task::{RemoteFile, TaskDirectory};
 use uuid::Uuid;
 
 use crate::limits;
+use crate::resources::{InvalidResources, check_request};
 use crate::secret::{self, SECRET_NAME_RULE};
 
 /// The tasks that a specification refers to: those whose archives it fetches, and the one that it watches.
@@ -118,9 +120,15 @@ pub enum InvalidSpec {
     /// The standard input is not one of the files.
     #[error("the standard input {0:?} is neither one of `files` nor the local_path of a resource")]
     UnknownInput(String),
+    /// The request for resources is invalid.
+    #[error(transparent)]
+    Request(#[from] InvalidResources),
     /// `lost_after` is zero.
     #[error("`lost_after` is zero; leave it out or write something like `2m`")]
     NoLostAfter,
+    /// The grace period exceeds the limit.
+    #[error("`stop_grace` is longer than an hour")]
+    StopGraceTooLong,
     /// The timeout exceeds the limit.
     #[error("the timeout is longer than a hundred years; leave it out or write something like `24h`")]
     TimeoutTooLong,
@@ -131,8 +139,12 @@ pub fn check(spec: &TaskSpec) -> Result<(), InvalidSpec> {
     check_command(spec)?;
     check_secrets(spec)?;
     check_params(&spec.params)?;
+    check_request(&spec.request)?;
     if spec.lost_after == Some(Duration::ZERO) {
         return Err(InvalidSpec::NoLostAfter);
+    }
+    if spec.stop_grace.is_some_and(|grace| grace > MAX_GRACE) {
+        return Err(InvalidSpec::StopGraceTooLong);
     }
     if let Some(TaskDirectory::Prefer(path) | TaskDirectory::Require(path)) = &spec.directory {
         check_directory(path)?;

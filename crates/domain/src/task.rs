@@ -1,8 +1,9 @@
 //! Tasks and their attempts.
 
-use mitosis_protocol::job::{TaskCondition, TaskOutcome};
+use mitosis_protocol::job::{AttemptCause, TaskCondition, TaskOutcome};
 use mitosis_protocol::{
-    Epoch, LeaseToken, ResultWarning, TaskResult, TaskResultMessage, TaskSpec, TaskState, Timestamp,
+    Epoch, LeaseToken, ResultWarning, TaskResult, TaskResultMessage, TaskSpec, TaskState, Termination,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -147,6 +148,34 @@ pub const fn outcome(end: ExecEnd, result: TaskResult) -> TaskOutcome {
         (Some(TaskResultMessage::UploadResultTimeout), _) | (_, ExecEnd::Cancelled) => TaskOutcome::Failed,
         (_, ExecEnd::Finished) if result.exit_status.is_success() => TaskOutcome::Succeeded,
         (_, ExecEnd::Finished) => TaskOutcome::Failed,
+    }
+}
+
+/// What ended an attempt that was not lost.
+pub fn cause(end: ExecEnd, result: TaskResult) -> AttemptCause {
+    use TaskResultMessage as M;
+    match (result.msg, end, result.exit_status.termination()) {
+        (Some(M::ExecTimeout | M::WatchTimeout), _, _) => AttemptCause::Timeout,
+        (Some(M::OutOfMemory), _, _) => AttemptCause::Oom,
+        // Earlier workers have no message for this reason.
+        (Some(M::OutputLimit), _, _) | (None, ExecEnd::Cancelled, _) => AttemptCause::OutputLimit,
+        (Some(M::UserCancellation), _, _) => AttemptCause::Cancelled,
+        (Some(M::WorkersLost), _, _) => AttemptCause::Lost,
+        (Some(M::SpawnFailed), _, _) => AttemptCause::SpawnFailed,
+        (
+            Some(
+                M::FetchResourceTimeout
+                | M::ResourceNotFound
+                | M::ResourceForbidden
+                | M::DirectoryUnavailable,
+            ),
+            _,
+            _,
+        ) => AttemptCause::ResourceFailed,
+        (Some(M::UploadResultTimeout), _, _) => AttemptCause::UploadFailed,
+        (Some(M::DependencyFailed), _, _) => AttemptCause::DependencyFailed,
+        (Some(M::SubmitNewTaskFailed) | None, _, Termination::Signalled(_)) => AttemptCause::Signal,
+        (Some(M::SubmitNewTaskFailed) | None, _, Termination::Exited(_)) => AttemptCause::Exit,
     }
 }
 

@@ -71,7 +71,11 @@ fn cancelled_reached(target: ExecState, msg: TaskResultMessage) -> bool {
         S::TaskCommitted => true,
         S::UploadResult | S::UploadResultFinished => !matches!(
             msg,
-            M::UserCancellation | M::WorkersLost | M::DirectoryUnavailable | M::DependencyFailed
+            M::UserCancellation
+                | M::WorkersLost
+                | M::DirectoryUnavailable
+                | M::DependencyFailed
+                | M::SpawnFailed
         ),
         S::UploadCancelledResult => !matches!(
             msg,
@@ -80,6 +84,7 @@ fn cancelled_reached(target: ExecState, msg: TaskResultMessage) -> bool {
                 | M::WorkersLost
                 | M::DirectoryUnavailable
                 | M::DependencyFailed
+                | M::SpawnFailed
         ),
         S::FetchResourceTimeout => msg == M::FetchResourceTimeout,
         S::FetchResourceNotFound => msg == M::ResourceNotFound,

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use mitosis_protocol::Timestamp;
 use mitosis_protocol::admin::AccountState;
-use mitosis_protocol::worker::WorkerState;
+use mitosis_protocol::worker::{WorkerFacts, WorkerState};
+use mitosis_protocol::{ResourceOffer, ResourceRequest, Timestamp};
 use uuid::Uuid;
 
 use crate::ids::{GroupId, UserId, WorkerId};
 use crate::limits::MAX_HOST_CHARS;
+use crate::resources::Free;
 use crate::tags::TagSet;
 
 /// The protocol that a worker speaks.
@@ -39,6 +40,10 @@ pub struct Worker {
     pub uuid: Uuid,
     /// The name of its machine, if it sent one.
     pub host: Option<String>,
+    /// What else it said about itself.
+    pub facts: Option<WorkerFacts>,
+    /// Why it takes no new tasks, if a user drains it.
+    pub drain_reason: Option<String>,
     /// The user who registered it.
     pub creator: UserId,
     /// The name of that user.
@@ -71,6 +76,12 @@ pub struct Worker {
     pub held: Vec<Uuid>,
     /// The group of each held task, in the same order.
     pub held_groups: Vec<GroupId>,
+    /// What it offers to its tasks; none for a worker that runs only tasks of the default request.
+    pub offer: Option<ResourceOffer>,
+    /// When it stops to run tasks.
+    pub ends_at: Option<Timestamp>,
+    /// What each held task requests, in the same order.
+    pub held_requests: Vec<ResourceRequest>,
 }
 
 /// The host name that a worker sent, without characters that are not for display, and shortened to
@@ -81,10 +92,26 @@ pub fn host_name(sent: &str) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
+/// What a worker said about itself, shortened in the same way.
+pub fn facts(sent: &WorkerFacts) -> WorkerFacts {
+    WorkerFacts {
+        version: sent.version.as_deref().and_then(host_name),
+        isolation: sent.isolation.as_deref().and_then(host_name),
+        free_space: sent.free_space,
+    }
+}
+
 impl Worker {
     /// The protocol that it speaks.
     pub const fn kind(&self) -> WorkerKind {
         WorkerKind::of_slots(self.slots)
+    }
+
+    /// What its tasks leave of what it offers; none for a worker without an offer.
+    pub fn free(&self) -> Option<ResourceOffer> {
+        let mut free = Free::of(self.offer.as_ref()?);
+        self.held_requests.iter().for_each(|request| free.take(request, 1));
+        Some(free.left())
     }
 }
 

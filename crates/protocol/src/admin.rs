@@ -230,6 +230,9 @@ pub struct UsageCounts {
     /// The time from the assignment of an attempt to its end, in seconds, of all together. Each attempt has one slot.
     /// Attempts that were lost with their worker do not count.
     pub slot_seconds: u64,
+    /// The processor time of these attempts, in seconds, as far as workers measured it.
+    #[serde(default)]
+    pub cpu_seconds: u64,
     /// Attempts that succeeded.
     pub succeeded: u64,
     /// Attempts that failed.
@@ -244,6 +247,7 @@ impl UsageCounts {
     /// Adds other counts.
     pub fn add(&mut self, other: &Self) {
         self.slot_seconds += other.slot_seconds;
+        self.cpu_seconds += other.cpu_seconds;
         self.succeeded += other.succeeded;
         self.failed += other.failed;
         self.timed_out += other.timed_out;

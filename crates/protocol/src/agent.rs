@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::usage::AttemptUsage;
 use crate::worker::FetchedTask;
 use crate::{ArtifactKind, Epoch, ExecState, LeaseToken, ResultWarning, TaskResult, Uuid};
 
@@ -87,6 +88,9 @@ pub struct EndedTask {
     /// [`PollReply::inline_bytes`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub archives: Vec<InlineArchive>,
+    /// What its command used; absent if it was not started, and from agents that don't measure it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<AttemptUsage>,
 }
 
 /// An archive that travels with the report of its attempt.
@@ -118,9 +122,12 @@ pub struct ReportBatch {
     /// Attempts that were not started and have to be requeued.
     #[serde(default)]
     pub returned: Vec<AttemptKey>,
-    /// How many tasks the agent wants.
+    /// How many tasks of the default request the agent wants.
     #[serde(default)]
     pub want: u32,
+    /// Whether it can start a task with another request, even if it wants none of the default one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_room: bool,
     /// States of held tasks, oldest first, if they are wanted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub states: Vec<LiveState>,
@@ -151,9 +158,12 @@ pub struct ReportBatchReply {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct PollRequest {
-    /// How many tasks the agent wants.
+    /// How many tasks of the default request the agent wants.
     #[serde(default)]
     pub want: u32,
+    /// Whether it can start a task with another request, even if it wants none of the default one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_room: bool,
     /// Every attempt that the agent holds: running, waiting for a slot, or ended and not reported yet.
     #[serde(default)]
     pub held: Vec<AttemptRef>,

@@ -74,8 +74,12 @@ pub mod features {
     pub const ATTEMPT_OUTPUT: &str = "attempt_output";
     /// Tasks that use secrets.
     pub const SECRETS: &str = "secrets";
+    /// Tasks with a stop signal or a grace period.
+    pub const STOPPING: &str = "stopping";
+    /// What a task requests of its worker, and what a worker offers.
+    pub const PLACEMENT: &str = "placement";
     /// All of them.
-    pub const ALL: [&str; 3] = [SURROUNDINGS, ATTEMPT_OUTPUT, SECRETS];
+    pub const ALL: [&str; 5] = [SURROUNDINGS, ATTEMPT_OUTPUT, SECRETS, STOPPING, PLACEMENT];
 }
 
 /// `POST /v1/web/login`: one of three ways to log in to the web page.

@@ -37,10 +37,11 @@ pub struct ReasonFacts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "12/7")]
     pub needed_task: Option<String>,
-    /// The worker that holds or last held the task; with `tags_missing`, the one that lacks the fewest tags.
+    /// The worker that holds or last held the task; with `tags_missing`, the one that lacks the fewest tags; with
+    /// `resources_missing`, the one that lacks the least; with `resources_busy`, the one that will have enough first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<Uuid>,
-    /// The host name of the worker that holds or last held the task.
+    /// The host name of that worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// The number of workers in the text.
@@ -49,6 +50,13 @@ pub struct ReasonFacts {
     /// The tags that the nearest worker lacks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_tags: Vec<String>,
+    /// What the worker has of what the task requests, where that is too little.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(example = json!(["4 of 8 cpus"]))]
+    pub missing_resources: Vec<String>,
+    /// How many tasks of that worker have to end before it has enough, if the oldest end first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<u64>,
     /// How many tasks of the same group and tags are served first, counted up to 10,000; 10,001 means
     /// more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,6 +109,10 @@ pub enum ReasonCode {
     LimitReached,
     /// Ready: the last attempt failed, and the next one is not due yet.
     RetryNotDue,
+    /// Ready: no worker with all the tags offers what it requests.
+    ResourcesMissing,
+    /// Ready: no worker has enough of what it requests now.
+    ResourcesBusy,
     /// Ready: every worker that could run it is busy.
     AllBusy,
     /// Ready: a worker is free and gets the task with its next request.

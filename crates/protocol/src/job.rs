@@ -13,6 +13,7 @@ use crate::limit::LimitUse;
 use crate::notify::{NotificationInfo, Notify};
 use crate::retry::RetryPolicy;
 use crate::task::{SubmitTaskRequest, TaskInfo};
+use crate::usage::AttemptUsage;
 use crate::{ArtifactKind, Timestamp, Uuid, timestamp};
 
 /// Most jobs in one submission.
@@ -257,6 +258,9 @@ pub struct SubmitJobsReply {
     /// Whether an earlier request with the same key submitted them.
     #[serde(default)]
     pub replayed: bool,
+    /// What the caller should know, such as that no worker offers what the tasks request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// A job and its progress.
@@ -543,6 +547,43 @@ pub struct AttemptInfo {
     /// The exit code as a shell shows it; none if the attempt was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
+    /// What ended it; absent from a coordinator without this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<AttemptCause>,
+    /// What its command used, if its worker measured it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<AttemptUsage>,
+}
+
+/// What ended an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptCause {
+    /// The command exited.
+    Exit,
+    /// A signal that the worker did not send ended the command.
+    Signal,
+    /// It reached its timeout, or the task that it watches did not reach the state in time.
+    Timeout,
+    /// It used more memory than it may.
+    Oom,
+    /// It wrote more output than its worker keeps.
+    OutputLimit,
+    /// A user, or the coordinator on behalf of the job, cancelled the task.
+    Cancelled,
+    /// Its worker was lost.
+    Lost,
+    /// The command could not be started.
+    SpawnFailed,
+    /// A file or directory that it needs was not available.
+    ResourceFailed,
+    /// Its output could not be stored.
+    UploadFailed,
+    /// A task that it needs did not succeed.
+    DependencyFailed,
+    /// A cause that this reader does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Query of `GET /v1/jobs/{job}/attempts`.

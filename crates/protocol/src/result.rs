@@ -48,6 +48,12 @@ enum Reason {
     DirectoryUnavailable,
     /// A task of another job that it needs did not succeed.
     DependencyFailed,
+    /// The command used more memory than it may.
+    Oom,
+    /// The command wrote more output than its worker keeps.
+    OutputLimit,
+    /// The command could not be started.
+    SpawnFailed,
     /// A reason that this reader does not know.
     #[serde(other)]
     Unknown,
@@ -69,6 +75,9 @@ impl From<TaskResult> for WireResult {
             Some(TaskResultMessage::WorkersLost) => (None, Some(Reason::WorkersLost)),
             Some(TaskResultMessage::DirectoryUnavailable) => (None, Some(Reason::DirectoryUnavailable)),
             Some(TaskResultMessage::DependencyFailed) => (None, Some(Reason::DependencyFailed)),
+            Some(TaskResultMessage::OutOfMemory) => (None, Some(Reason::Oom)),
+            Some(TaskResultMessage::OutputLimit) => (None, Some(Reason::OutputLimit)),
+            Some(TaskResultMessage::SpawnFailed) => (None, Some(Reason::SpawnFailed)),
             None => (None, None),
         };
         Self { exit_status, msg, reason }
@@ -89,6 +98,9 @@ impl From<WireResult> for TaskResult {
             (None, Some(Reason::WorkersLost)) => Some(TaskResultMessage::WorkersLost),
             (None, Some(Reason::DirectoryUnavailable)) => Some(TaskResultMessage::DirectoryUnavailable),
             (None, Some(Reason::DependencyFailed)) => Some(TaskResultMessage::DependencyFailed),
+            (None, Some(Reason::Oom)) => Some(TaskResultMessage::OutOfMemory),
+            (None, Some(Reason::OutputLimit)) => Some(TaskResultMessage::OutputLimit),
+            (None, Some(Reason::SpawnFailed)) => Some(TaskResultMessage::SpawnFailed),
             (None, Some(Reason::Unknown) | None) => None,
         };
         Self { exit_status, msg }
@@ -130,6 +142,9 @@ mod tests {
             (TaskResultMessage::WorkersLost, "workers_lost"),
             (TaskResultMessage::DirectoryUnavailable, "directory_unavailable"),
             (TaskResultMessage::DependencyFailed, "dependency_failed"),
+            (TaskResultMessage::OutOfMemory, "oom"),
+            (TaskResultMessage::OutputLimit, "output_limit"),
+            (TaskResultMessage::SpawnFailed, "spawn_failed"),
         ] {
             let result = TaskResult { exit_status: WaitStatus::SUCCESS, msg: Some(msg) };
             let text = serde_json::to_string(&result).unwrap();

@@ -38,7 +38,7 @@ const fn longest_backoff() -> Duration {
     MAX_BACKOFF
 }
 
-/// A cause of a failure: `exit`, `exit=1,75-78`, `signal`, `timeout`, `start`, `output` or `any`.
+/// A cause of a failure: `exit`, `exit=1,75-78`, `signal`, `timeout`, `start`, `output`, `oom` or `any`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum RetryCause {
@@ -50,8 +50,10 @@ pub enum RetryCause {
     Timeout,
     /// The command did not start, for example because an input was missing.
     Start,
-    /// The output could not be stored.
+    /// The output could not be stored, or was too long.
     Output,
+    /// The command used more memory than it may.
+    Oom,
     /// Any failure.
     Any,
 }
@@ -59,7 +61,7 @@ pub enum RetryCause {
 /// A text that is not a cause.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "invalid cause `{0}`: expected exit, exit=CODES such as exit=1,75-78, signal, timeout, start, output or any"
+    "invalid cause `{0}`: expected exit, exit=CODES such as exit=1,75-78, signal, timeout, start, output, oom or any"
 )]
 pub struct InvalidRetryCause(String);
 
@@ -77,6 +79,7 @@ impl FromStr for RetryCause {
                 "timeout" => Some(Self::Timeout),
                 "start" => Some(Self::Start),
                 "output" => Some(Self::Output),
+                "oom" => Some(Self::Oom),
                 "any" => Some(Self::Any),
                 _ => None,
             },
@@ -107,6 +110,7 @@ impl fmt::Display for RetryCause {
             Self::Timeout => "timeout",
             Self::Start => "start",
             Self::Output => "output",
+            Self::Oom => "oom",
             Self::Any => "any",
         };
         f.write_str(word)
@@ -133,7 +137,7 @@ mod tests {
 
     #[test]
     fn causes_are_read_as_they_are_written() {
-        for text in ["exit", "exit=1", "exit=1,75-78", "signal", "timeout", "start", "output", "any"] {
+        for text in ["exit", "exit=1", "exit=1,75-78", "signal", "timeout", "start", "output", "oom", "any"] {
             assert_eq!(text.parse::<RetryCause>().unwrap().to_string(), text);
         }
         for wrong in ["", "exit=", "exit=0", "exit=256", "exit=3-1", "exit=1,", "signal=9", "lost", "Exit"] {

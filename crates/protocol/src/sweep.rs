@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::task::{TaskFilter, TaskResult, TaskState};
+use crate::usage::AttemptUsage;
 use crate::{ResultWarning, Timestamp, timestamp};
 
 /// `POST /v1/tasks/results`.
@@ -90,6 +91,9 @@ pub struct TaskOutcome {
     /// Warnings about outputs that were not stored; left out if there are none. Native.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<ResultWarning>,
+    /// What its command used, if its worker measured it. Native.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<AttemptUsage>,
 }
 
 /// `POST /v1/tasks/retry`: listed tasks, or the matches of a filter.

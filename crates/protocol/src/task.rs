@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use crate::artifact::{ArtifactInfo, ArtifactKind};
 use crate::result::WireResult;
-use crate::{ErrorBody, ExecState, ResultWarning, Timestamp, WaitStatus, duration};
+use crate::stop::StopSignal;
+use crate::{ErrorBody, ExecState, ResourceRequest, ResultWarning, Timestamp, WaitStatus, duration};
 
 /// The state of a task.
 #[derive(
@@ -72,6 +73,17 @@ pub struct TaskSpec {
     /// The standard input of the command: the local path of one of the files or resources. Empty input if absent. Native.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
+    /// The signal that asks the command to end, at its timeout or for a user; SIGTERM if absent. Native.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "SIGINT")]
+    pub stop_signal: Option<StopSignal>,
+    /// Time between that signal and SIGKILL, at most an hour; 10 seconds if absent. Native.
+    #[serde(default, with = "duration::optional_text", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "30s")]
+    pub stop_grace: Option<Duration>,
+    /// What the task requests of the worker that runs it; one processor if absent. Native.
+    #[serde(default, skip_serializing_if = "ResourceRequest::is_default")]
+    pub request: ResourceRequest,
 }
 
 /// Where the command of a task starts. Paths are absolute.
@@ -146,6 +158,12 @@ pub enum TaskResultMessage {
     DirectoryUnavailable,
     /// A task of another job that it needs did not succeed. Native: 0.6.8 clients read it as null.
     DependencyFailed,
+    /// The command used more memory than it may. Native: 0.6.8 clients read it as null.
+    OutOfMemory,
+    /// The command wrote more output than its worker keeps. Native: 0.6.8 clients read it as null.
+    OutputLimit,
+    /// The command could not be started. Native: 0.6.8 clients read it as null.
+    SpawnFailed,
 }
 
 /// `POST /tasks`, and the content of `MITO_NEW_TASK`.

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::secret::SecretValue;
-use crate::{Role, TaskSpec, Timestamp, duration};
+use crate::{ResourceOffer, Role, TaskSpec, Timestamp, duration};
 
 /// Whether a worker accepts tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -41,6 +41,28 @@ pub struct Machine {
     pub boot: String,
 }
 
+/// What a worker says about itself at its registration, for display.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WorkerFacts {
+    /// The version of its program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// How tasks are isolated: `cgroup`, `process` or `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<String>,
+    /// Free space for the files of tasks when it started, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_space: Option<u64>,
+}
+
+/// `PUT /v1/workers/{uuid}/drain`: the worker finishes its tasks, takes no others, and stays registered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DrainWorkerRequest {
+    /// Why, for display; at most 200 characters.
+    #[serde(default)]
+    pub reason: String,
+}
+
 /// `POST /workers`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct RegisterWorkerRequest {
@@ -62,6 +84,13 @@ pub struct RegisterWorkerRequest {
     #[serde(default, with = "duration::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "2min")]
     pub lost_after: Option<Duration>,
+    /// What it offers to its tasks. Without an offer, a native worker runs only tasks of the default request. Native.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<ResourceOffer>,
+    /// How long it runs tasks from now on: it gets only tasks that end before. Native.
+    #[serde(default, with = "duration::optional_text", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "1h 30m")]
+    pub ends_in: Option<Duration>,
     /// The host name of the worker, for display. Native.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
@@ -69,6 +98,9 @@ pub struct RegisterWorkerRequest {
     /// requeued at once. Native.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<Machine>,
+    /// What else the worker says about itself. Native.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<WorkerFacts>,
 }
 
 /// Reply to a registration.
@@ -91,6 +123,12 @@ pub struct WorkerInfo {
     /// The host name that it sent. Native.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// What else it said about itself. Native.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<WorkerFacts>,
+    /// Why it takes no new tasks, if a user drains it; it stays registered. Native.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_reason: Option<String>,
     /// The name of the user who registered it.
     pub creator_username: String,
     /// The tags that it offers.
@@ -117,6 +155,15 @@ pub struct WorkerInfo {
     #[serde(default, with = "duration::optional_text", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "2min")]
     pub lost_after: Option<Duration>,
+    /// What it offers to its tasks together. Native.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<ResourceOffer>,
+    /// What its tasks leave of that. Native.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free: Option<ResourceOffer>,
+    /// When it stops to run tasks: it gets only those that end before. Native.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Timestamp>,
 }
 
 /// `GET /workers/{uuid}`.

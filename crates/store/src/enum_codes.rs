@@ -122,6 +122,9 @@ codes! {
         WorkersLost = 8,
         DirectoryUnavailable = 9,
         DependencyFailed = 10,
+        OutOfMemory = 11,
+        OutputLimit = 12,
+        SpawnFailed = 13,
     }
 }
 

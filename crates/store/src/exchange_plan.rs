@@ -7,6 +7,7 @@ use std::sync::Arc;
 use mitosis_domain::fairness::distribute;
 use mitosis_domain::ids::{GroupId, WorkerId};
 use mitosis_domain::tags::TagSet;
+use mitosis_protocol::Timestamp;
 use mitosis_protocol::worker::WorkerState;
 
 use crate::ops::dispatch::{Class, Exchange, Verdict, Work};
@@ -22,8 +23,14 @@ pub(crate) struct Eligibility {
 impl Eligibility {
     /// The identifier of this eligibility outside the store.
     pub(crate) fn class(&self) -> Class {
+        self.class_with(&())
+    }
+
+    /// The identifier of this eligibility together with what else matters.
+    pub(crate) fn class_with(&self, other: &impl Hash) -> Class {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
+        other.hash(&mut hasher);
         Class(hasher.finish())
     }
 }
@@ -33,6 +40,10 @@ impl Eligibility {
 pub(crate) struct Participant {
     pub(crate) worker: LockedWorker,
     pub(crate) eligibility: Eligibility,
+    /// What it offers, as JSON; none if it runs only tasks of the default request.
+    pub(crate) offer: Option<String>,
+    /// When it stops to run tasks.
+    pub(crate) ends_at: Option<Timestamp>,
 }
 
 /// Agents in a batch with equal eligibility. They are served together, so that a few tasks are spread over many
@@ -44,6 +55,17 @@ pub(crate) struct EligibilityGroup {
 }
 
 impl EligibilityGroup {
+    /// Adds the agent at a position of the batch.
+    pub(crate) fn add(&mut self, place: usize, want: usize) {
+        self.places.push(place);
+        self.wants.push(want);
+    }
+
+    /// The positions of its agents in the batch.
+    pub(crate) fn places(&self) -> &[usize] {
+        &self.places
+    }
+
     /// The number of tasks that these agents want together.
     pub(crate) fn want(&self) -> usize {
         self.wants.iter().sum()
@@ -64,11 +86,9 @@ pub(crate) fn eligibility_groups<'a>(
     let mut eligibility_groups: BTreeMap<_, EligibilityGroup> = BTreeMap::new();
     for (place, one) in batch.iter().enumerate() {
         if let Some((WorkerState::Normal, eligibility)) = known(one.worker)
-            && one.want > 0
+            && (one.want > 0 || one.has_room)
         {
-            let group = eligibility_groups.entry(eligibility).or_default();
-            group.places.push(place);
-            group.wants.push(one.want);
+            eligibility_groups.entry(eligibility).or_default().add(place, one.want);
         }
     }
     let mut eligibility_groups: Vec<_> = eligibility_groups.into_iter().collect();
@@ -122,6 +142,7 @@ mod tests {
             ended: vec![],
             returned: vec![],
             want,
+            has_room: false,
             token: LeaseToken(1),
         })
     }

@@ -61,20 +61,27 @@ impl SharedFairShare {
         self.lock().members.entry(group).or_default().order(queues, now)
     }
 
-    /// Merges the queues of groups into one, of at most `count` tasks, in the order of service. The tasks count as started.
+    /// Merges the queues of groups into one, of at most `count` tasks that `takes` accepts, in the order of service. The
+    /// tasks count as started.
     pub(crate) fn merge(
         &self,
         mut queues: Vec<(GroupId, VecDeque<Ready>)>,
         count: usize,
         now: Timestamp,
+        mut takes: impl FnMut(&Ready) -> bool,
     ) -> Vec<Ready> {
         let lengths: Vec<(GroupId, usize)> =
             queues.iter().map(|(group, queue)| (*group, queue.len())).collect();
         let mut shares = self.lock();
         let mut merged = Vec::new();
-        for place in shares.groups.order(&lengths, now).into_iter().take(count) {
+        for place in shares.groups.order(&lengths, now) {
+            if merged.len() == count {
+                break;
+            }
             let (group, queue) = &mut queues[place];
-            if let Some(ready) = queue.pop_front() {
+            if let Some(ready) = queue.pop_front()
+                && takes(&ready)
+            {
                 shares.groups.started(*group, now);
                 shares.members.entry(*group).or_default().started(ready.creator, now);
                 merged.push(ready);

@@ -25,6 +25,9 @@ pub enum WorkerError {
         /// The error of the system.
         source: std::io::Error,
     },
+    /// The required isolation is not available.
+    #[error("the isolation that is required is not available")]
+    Isolation(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The system can't start another thread.
     #[error("failed to start a thread for a slot")]
     Thread(#[source] std::io::Error),

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::{WorkerError, WorkerExit};
+use crate::os::confinement::Confinement;
 use crate::os::guard::{GuardHandle, SlotEntry};
 use crate::os::thread::Thread;
 use crate::retry::BackoffTimer;
@@ -24,17 +25,17 @@ pub(crate) async fn serve_registration(
     entries: Vec<Option<SlotEntry>>,
     guard_handle: Option<GuardHandle>,
     mut first: Option<Session>,
+    confinement: Confinement,
     stop: CancellationToken,
 ) -> Result<WorkerExit, WorkerError> {
     let mut backoff = BackoffTimer::new(&*settings.entropy);
-    let slots = entries.len();
-    let threads: Vec<Thread> =
-        entries.into_iter().map(Thread::start).collect::<Result<_, _>>().map_err(WorkerError::Thread)?;
+    let threads = entries.into_iter().map(|entry| Thread::start(entry, confinement.clone()));
+    let threads: Vec<Thread> = threads.collect::<Result<_, _>>().map_err(WorkerError::Thread)?;
     loop {
         let session = match first.take() {
             Some(session) => session,
             None => tokio::select! {
-                session = Session::open(&settings, slots) => session?,
+                session = Session::open(&settings) => session?,
                 () = stop.cancelled() => return Ok(WorkerExit::Stopped),
             },
         };

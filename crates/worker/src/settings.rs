@@ -10,8 +10,9 @@ use mitosis_client::{ClientError, UserClient};
 use mitosis_domain::clock::{Clock, SystemClock};
 use mitosis_domain::entropy::Entropy;
 use mitosis_domain::limits::MAX_OUTPUT_BYTES;
-use mitosis_protocol::Uuid;
+use mitosis_domain::resources::{GpuVendor, Inventory};
 use mitosis_protocol::worker::RegisterWorkerRequest;
+use mitosis_protocol::{TaskSpec, Uuid};
 use tokio_util::sync::CancellationToken;
 
 /// How many bytes of inputs are kept by default.
@@ -43,6 +44,28 @@ pub enum OutputLimitAction {
     Stop,
 }
 
+/// What the command of an attempt may use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AttemptLimits {
+    /// The memory of all of its processes together, in bytes. Without it, only the machine limits them.
+    pub memory: Option<u64>,
+}
+
+/// Finds the limits of a task.
+pub type LimitsOf = Arc<dyn Fn(&TaskSpec) -> AttemptLimits + Send + Sync>;
+
+/// How commands are kept apart from each other and from the worker.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// Commands may gain privileges, for example with `sudo`. Their processes still end with them.
+    #[default]
+    None,
+    /// As [`Self::Cgroup`] if this machine delegates control groups to the worker, otherwise without them.
+    Auto,
+    /// Commands gain no privileges, and each has a control group. The worker fails at its start if that is impossible.
+    Cgroup,
+}
+
 /// The settings of a worker. The defaults are those of the contract (command line §3.2).
 #[derive(Clone)]
 pub struct Settings {
@@ -50,8 +73,12 @@ pub struct Settings {
     pub login: Arc<dyn Login>,
     /// The registration request: tags, labels, groups, lifetime.
     pub registration: RegisterWorkerRequest,
-    /// How many tasks to run at once.
+    /// How many tasks of the default request to run at once.
     pub slots: usize,
+    /// What the worker offers to its tasks; only its slots if absent.
+    pub inventory: Option<Inventory>,
+    /// How long the worker runs tasks from its start: it gets only tasks that end before.
+    pub ends_at: Option<std::time::Instant>,
     /// How long to wait after a coordinator that does not hold requests had no task.
     pub polling_interval: Duration,
     /// The maximum time between two heartbeats; the coordinator may require a shorter one.
@@ -71,6 +98,10 @@ pub struct Settings {
     /// The program and the arguments of a process that calls [`run_guard`](crate::run_guard). Without a guard,
     /// the commands of a killed worker continue.
     pub guard: Option<Vec<OsString>>,
+    /// The limits of each task.
+    pub limits: LimitsOf,
+    /// How commands are isolated.
+    pub isolation: Isolation,
     /// Called with the UUID of each new registration.
     pub registered: Arc<dyn Fn(Uuid) + Send + Sync>,
     /// Whether to ignore the coordinator's Redis address.
@@ -93,12 +124,24 @@ impl std::fmt::Debug for Settings {
 }
 
 impl Settings {
+    /// The maker of the GPUs of the worker.
+    pub(crate) fn gpu_vendor(&self) -> GpuVendor {
+        self.inventory.as_ref().map(|inventory| inventory.gpu_vendor).unwrap_or_default()
+    }
+
+    /// What the worker offers to its tasks.
+    pub(crate) fn inventory(&self) -> Inventory {
+        self.inventory.clone().unwrap_or_else(|| Inventory::of_slots(self.slots.max(1)))
+    }
+
     /// Creates settings with the documented defaults: one slot, no tags, the user's own group.
     pub fn new(login: Arc<dyn Login>, scratch: PathBuf, entropy: Arc<dyn Entropy>) -> Self {
         Self {
             login,
             registration: RegisterWorkerRequest::default(),
             slots: 1,
+            inventory: None,
+            ends_at: None,
             polling_interval: Duration::from_secs(180),
             heartbeat_interval: Duration::from_secs(300),
             scratch,
@@ -107,6 +150,8 @@ impl Settings {
             fresh_directories_only: false,
             environment: Arc::new(crate::inherited_env(std::env::vars_os(), None)),
             guard: None,
+            limits: Arc::new(|_| AttemptLimits::default()),
+            isolation: Isolation::default(),
             registered: Arc::new(|_| {}),
             skip_redis: false,
             entropy,

@@ -38,6 +38,9 @@ const messages: Record<string, string> = {
 const reasons: Record<string, string> = {
   workers_lost: "its workers were lost",
   directory_unavailable: "its directory is not available",
+  oom: "it used more memory than it may",
+  output_limit: "it wrote more output than its worker keeps",
+  spawn_failed: "its command can't be started",
 };
 
 const signals: Record<number, string> = { 6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 15: "SIGTERM" };

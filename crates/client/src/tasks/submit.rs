@@ -13,6 +13,10 @@ impl UserClient {
     /// Checks that the coordinator knows all fields of a task: it would run the task without an unknown one.
     pub(crate) async fn require_for_spec(&self, spec: &TaskSpec) -> Result<(), ClientError> {
         self.require_for_surroundings(spec).await?;
+        if spec.stop_signal.is_some() || spec.stop_grace.is_some() {
+            let feature = "a task with a stop signal or a grace period";
+            self.client().require_named(feature, features::STOPPING).await?;
+        }
         match spec {
             TaskSpec { lost_after: Some(_), .. } => self.require("a task with `lost_after`").await,
             TaskSpec { idempotent: true, .. } => self.require("a task that is `idempotent`").await,
@@ -25,6 +29,9 @@ impl UserClient {
     pub(crate) async fn require_for_surroundings(&self, spec: &TaskSpec) -> Result<(), ClientError> {
         if !spec.secrets.is_empty() {
             self.client().require_named("a task with secrets", features::SECRETS).await?;
+        }
+        if !spec.request.is_default() {
+            self.client().require_named("a task that requests resources", features::PLACEMENT).await?;
         }
         let feature = match spec {
             TaskSpec { directory: Some(TaskDirectory::Prefer(_)), .. } => {

@@ -1,6 +1,7 @@
 //! Workers, as users see them (HTTP contract §11).
 
 mod change;
+mod drain;
 mod get;
 mod query;
 mod register;

@@ -74,8 +74,13 @@ impl ExchangeBatcher {
 
     /// Claims tasks as soon as there are some. If the caller cancels the request, tasks that were assigned meanwhile are
     /// requeued.
-    pub(crate) async fn wait_for_work(&self, worker: WorkerId, want: usize, token: LeaseToken) -> Answer {
-        let exchange = Exchange { worker, ended: Vec::new(), returned: Vec::new(), want, token };
+    pub(crate) async fn wait_for_work(
+        &self,
+        worker: WorkerId,
+        (want, has_room): (usize, bool),
+        token: LeaseToken,
+    ) -> Answer {
+        let exchange = Exchange { worker, ended: Vec::new(), returned: Vec::new(), want, has_room, token };
         self.request(exchange, ReplyWhen::Assigned).await
     }
 
@@ -315,7 +320,8 @@ impl Dispatcher {
         if request.reply_when == ReplyWhen::Assigned && !work.is_empty() {
             let returned: Vec<LeaseKey> = work.iter().map(|work| work.lease).collect();
             let Exchange { worker, token, .. } = *request.exchange;
-            let exchange = Arc::new(Exchange { worker, ended: Vec::new(), returned, want: 0, token });
+            let exchange = Exchange { worker, ended: Vec::new(), returned, want: 0, has_room: false, token };
+            let exchange = Arc::new(exchange);
             let (reply, _) = oneshot::channel();
             self.incoming.push_back(Request { exchange, reply_when: ReplyWhen::Processed, reply });
         }

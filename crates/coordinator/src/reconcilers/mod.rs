@@ -11,6 +11,7 @@ mod group_deletions;
 mod lost_workers;
 mod packing;
 mod pass_status;
+mod reservations;
 mod retention;
 mod shares;
 mod upload_sizes;
@@ -44,6 +45,7 @@ pub(crate) fn start(app: &App, background: &Background) {
     repeat(app, background, at_start("schedules", due_schedules::PERIOD), due_schedules::pass);
     repeat(app, background, every("lost-workers", lost_workers::period(app)), lost_workers::pass);
     repeat(app, background, at_start("shares", shares::PERIOD), shares::pass);
+    repeat(app, background, every("reservations", reservations::PERIOD), reservations::pass);
     repeat(app, background, every("garbage", garbage::PERIOD), garbage::pass);
     repeat(app, background, every("uploads", upload_sizes::PERIOD), upload_sizes::pass);
     repeat(app, background, at_start("retention", retention::PERIOD), retention::pass);

@@ -12,6 +12,7 @@ use aws_lc_rs::{digest, encoding};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mitosis_domain::entropy::Entropy;
+use mitosis_domain::hex;
 use mitosis_domain::ids::GroupId;
 use mitosis_protocol::secret::SecretValue;
 use mitosis_store::ops::secrets::SealedSecret;
@@ -103,10 +104,7 @@ fn derive(private_der: &[u8]) -> Result<SecretCipher, Unspecified> {
     let key = UnboundKey::from(secret.expand(&[INFO_KEY], &AES_256_GCM)?);
     let mut id = [0; 32];
     secret.expand(&[INFO_ID], HKDF_SHA256)?.fill(&mut id)?;
-    let id = digest::digest(&digest::SHA256, &id).as_ref()[..ID_BYTES]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let id = hex::lower(&digest::digest(&digest::SHA256, &id).as_ref()[..ID_BYTES]);
     Ok(SecretCipher { key: LessSafeKey::new(key), id })
 }
 

@@ -122,6 +122,7 @@ pub(crate) async fn end_attempt(
         result: UNAVAILABLE,
         data: None,
         warnings: vec![why],
+        usage: None,
         archives: Vec::new(),
     };
     let exchange = Exchange {
@@ -129,6 +130,7 @@ pub(crate) async fn end_attempt(
         ended: vec![ended],
         returned: Vec::new(),
         want: 0,
+        has_room: false,
         token: LeaseToken(app.entropy.number()),
     };
     let exchanged = app.batcher.exchange(exchange).await?;

@@ -6,7 +6,7 @@ pub(super) const FILES: &[File] = &[
     File {
         name: "index.html",
         content_type: "text/html; charset=utf-8",
-        etag: "\"14cea01239941f63\"",
+        etag: "\"4a9241fbfeb279f7\"",
         brotli: include_bytes!("dist/index.html.br"),
         gzip: include_bytes!("dist/index.html.gz"),
     },
@@ -18,11 +18,11 @@ pub(super) const FILES: &[File] = &[
         gzip: include_bytes!("dist/icon.svg.gz"),
     },
     File {
-        name: "index-BNWyPPhp.js",
+        name: "index-CA4d6aCr.js",
         content_type: "text/javascript; charset=utf-8",
-        etag: "\"28019c95e9d33955\"",
-        brotli: include_bytes!("dist/index-BNWyPPhp.js.br"),
-        gzip: include_bytes!("dist/index-BNWyPPhp.js.gz"),
+        etag: "\"2faa55bf580f504d\"",
+        brotli: include_bytes!("dist/index-CA4d6aCr.js.br"),
+        gzip: include_bytes!("dist/index-CA4d6aCr.js.gz"),
     },
     File {
         name: "index-D7-zNlnt.css",

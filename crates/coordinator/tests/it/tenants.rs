@@ -59,6 +59,8 @@ pub(crate) async fn outsider_sees_and_changes_nothing(harness: Harness) {
         raj.put("/groups/ann/users", &json!({"relations": {"raj": "Admin"}})).await,
         raj.get(&format!("/workers/{}", worker.name)).await,
         raj.delete(&format!("/workers/{}?op=force", worker.name)).await,
+        raj.put(&format!("/v1/workers/{}/drain", worker.name), &json!({"reason": "x"})).await,
+        raj.delete(&format!("/v1/workers/{}/drain", worker.name)).await,
         raj.post("/workers/query", &json!({"group_name": "ann", "count": true})).await,
         raj.post("/tasks/cancel", &json!({"group_name": "ann"})).await,
         raj.post("/workers", &json!({"tags": [], "labels": [], "groups": ["ann"]})).await,

@@ -4,7 +4,8 @@ use mitosis_protocol::worker::WorkerState;
 use mitosis_protocol::{TaskState, Timestamp};
 use uuid::Uuid;
 
-use super::facts::{Ahead, EligibleWorkers, Facts, Hold, Holder, Moment, Standing, Watched};
+use super::facts::{Ahead, EligibleWorkers, Facts, Hold, Holder, Moment, Placed, Standing, Watched};
+use super::placement::Placement;
 use super::reason::Reason;
 use crate::task::{Attempt, ExecEnd};
 use crate::watch;
@@ -21,12 +22,37 @@ impl Reason {
             Standing::OnHold { job, hold: Hold::Limit(most) } => Self::JobAtLimit { job: *job, most: *most },
             Standing::OnHold { job, hold: Hold::Retry(due) } => Self::RetryNotDue { job: *job, due: *due },
             Standing::AtLimit(at_limit) => Self::LimitReached(at_limit.clone()),
-            Standing::Ready { workers, ahead } => waiting(facts, workers, *ahead, moment),
+            Standing::Ready { workers, ahead, placement } => {
+                let reason = waiting(facts, workers, *ahead, moment);
+                match placement {
+                    Some(placed) if reason.is_about_turns() => by_resources(facts, placed).unwrap_or(reason),
+                    Some(_) | None => reason,
+                }
+            }
             Standing::Held { attempt, reported, holder, watched } => {
                 held(attempt, *reported, holder, watched.as_ref(), moment)
             }
             Standing::Ended(ending) => Self::Ended(ending.clone()),
         }
+    }
+}
+
+impl Reason {
+    /// Whether workers could run the task, apart from their resources.
+    const fn is_about_turns(&self) -> bool {
+        matches!(self, Self::AllBusy { .. } | Self::NextInTurn { .. } | Self::WorkersSilent { .. })
+    }
+}
+
+/// The reason if no worker has enough of what the task requests.
+fn by_resources(facts: &Facts, Placed { request, placement }: &Placed) -> Option<Reason> {
+    let (group, request) = (facts.group.clone(), request.clone());
+    match placement {
+        Placement::Nowhere { workers, nearest } => {
+            Some(Reason::ResourcesMissing { group, request, workers: *workers, nearest: nearest.clone() })
+        }
+        Placement::Later(next) => Some(Reason::ResourcesBusy { request, next: next.clone() }),
+        Placement::Now => None,
     }
 }
 

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use mitosis_protocol::explain::{Explanation, ReasonCode, ReasonFacts};
 use mitosis_protocol::{
-    Epoch, ExecState, TaskResultMessage, TaskState, Termination, Timestamp, Uuid, WarningCode, duration,
+    Epoch, ExecState, ResourceRequest, TaskResultMessage, TaskState, Termination, Timestamp, Uuid,
+    WarningCode, duration,
 };
 
 use super::facts::{Ahead, AtLimit, Nearest, Standing};
+use super::placement::{NearestOffer, NextWorker, describe_request, joined};
 use super::{Facts, Moment, Reason};
 use crate::limits::TOO_MUCH_OUTPUT;
 use crate::tags::TagSet;
@@ -60,6 +62,10 @@ impl Reason {
             Self::JobAtLimit { job, most } => job_at_limit(job, most),
             Self::LimitReached(at_limit) => limit_reached(at_limit),
             Self::RetryNotDue { job, due } => retry_not_due(job, due, now),
+            Self::ResourcesMissing { group, request, workers, nearest } => {
+                resources_missing(&group, &request, workers, nearest.as_ref())
+            }
+            Self::ResourcesBusy { request, next } => resources_busy(&request, next),
             Self::AllBusy { workers, group, ahead } => all_busy(workers, &group, ahead),
             Self::NextInTurn { free, group, ahead } => next_in_turn(free, &group, ahead),
             Self::WaitsForWatched { worker, watched, target, state } => {
@@ -225,6 +231,75 @@ fn all_busy(workers: u64, group: &str, ahead: Ahead) -> Description {
     )
     .hint("wait, start more workers, or raise its priority with `mito client tasks change --priority`")
     .facts(ReasonFacts { workers: Some(workers), ahead: Some(ahead.number()), ..ReasonFacts::default() })
+}
+
+/// Why no worker could ever run tasks with a request, as a sentence.
+pub fn resources_text(
+    group: &str,
+    request: &ResourceRequest,
+    workers: u64,
+    nearest: Option<&NearestOffer>,
+) -> String {
+    let closest = match nearest {
+        Some(NearestOffer { worker, host, lacks }) => {
+            format!(" The closest is {}, which has {}.", named(*worker, host.as_deref()), joined(lacks))
+        }
+        None => String::new(),
+    };
+    format!(
+        "{} the group `{group}` with all tags of the task, but none offers what it requests: {}.{closest}",
+        Plural(workers).worker("serves", "serve"),
+        describe_request(request),
+    )
+}
+
+fn resources_missing(
+    group: &str,
+    request: &ResourceRequest,
+    workers: u64,
+    nearest: Option<&NearestOffer>,
+) -> Description {
+    let text = resources_text(group, request, workers, nearest);
+    let facts = ReasonFacts {
+        workers: Some(workers),
+        worker: nearest.map(|nearest| nearest.worker),
+        host: nearest.and_then(|nearest| nearest.host.clone()),
+        missing_resources: nearest
+            .into_iter()
+            .flat_map(|nearest| &nearest.lacks)
+            .map(ToString::to_string)
+            .collect(),
+        ..ReasonFacts::default()
+    };
+    Description::new(ReasonCode::ResourcesMissing, text)
+        .hint("start a worker that offers this (`mito worker --cpus N --memory SIZE --gpus N`), or submit the task with a smaller request")
+        .facts(facts)
+}
+
+fn resources_busy(request: &ResourceRequest, next: NextWorker) -> Description {
+    let NextWorker { worker, host, lacks, ends, is_reserved } = next;
+    let name = named(worker, host.as_deref());
+    let requested = describe_request(request);
+    let tasks = if ends == 1 { "1 task ends".to_owned() } else { format!("{ends} tasks end") };
+    let when = match (ends, is_reserved) {
+        (0, _) => format!("{name} keeps what is free for a larger task that has waited longer"),
+        (_, false) => format!("{name} will have them when {tasks}"),
+        (_, true) => format!("{name} will have them when {tasks}, and is kept free for it"),
+    };
+    let text = format!("It waits for {requested} on one worker; {when}. Now it has {}.", joined(&lacks));
+    let facts = ReasonFacts {
+        worker: Some(worker),
+        host,
+        ends: Some(ends),
+        missing_resources: lacks.iter().map(ToString::to_string).collect(),
+        ..ReasonFacts::default()
+    };
+    Description::new(ReasonCode::ResourcesBusy, text).facts(facts)
+}
+
+/// A worker by its host name, or by its UUID.
+fn named(worker: Uuid, host: Option<&str>) -> String {
+    host.map_or_else(|| worker.to_string(), str::to_owned)
 }
 
 fn job_paused(job: i64) -> Description {
@@ -401,7 +476,14 @@ fn ended(ending: &Ending, now: Timestamp) -> Description {
             None => format!("It was cancelled: {}", cause(msg)),
         },
         // It has not ended by itself, so there is no exit code.
-        (Some(msg @ (TaskResultMessage::WorkersLost | TaskResultMessage::DirectoryUnavailable)), _) => {
+        (
+            Some(
+                msg @ (TaskResultMessage::WorkersLost
+                | TaskResultMessage::DirectoryUnavailable
+                | TaskResultMessage::SpawnFailed),
+            ),
+            _,
+        ) => {
             format!("It was cancelled: {}", cause(msg))
         }
         (Some(msg), ExecEnd::Finished) => format!("It ended {how}, but {}", cause(msg)),
@@ -462,6 +544,9 @@ fn cause(msg: TaskResultMessage) -> &'static str {
         TaskResultMessage::WorkersLost => "its worker was lost in five attempts",
         TaskResultMessage::DirectoryUnavailable => "its worker can't use the directory that it requires",
         TaskResultMessage::DependencyFailed => "a task that it needs did not succeed",
+        TaskResultMessage::OutOfMemory => "it used more memory than it may",
+        TaskResultMessage::OutputLimit => "it wrote more output than its worker keeps",
+        TaskResultMessage::SpawnFailed => "its command can't be started",
         TaskResultMessage::SubmitNewTaskFailed => "its follow-up task could not be submitted",
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use mitosis_protocol::limit::LimitInfo;
 use mitosis_protocol::worker::WorkerState;
-use mitosis_protocol::{ExecState, TaskResult, TaskState, Timestamp};
+use mitosis_protocol::{ExecState, ResourceRequest, TaskResult, TaskState, Timestamp};
 use uuid::Uuid;
 
+use super::placement::Placement;
 use crate::tags::TagSet;
 use crate::task::{Attempt, Ending, ExecEnd, Phase, Task};
 
@@ -56,6 +57,8 @@ pub enum Standing {
         workers: EligibleWorkers,
         /// The tasks that are served before it.
         ahead: Ahead,
+        /// Where it can run, if it requests anything but the default and all these workers say what they offer.
+        placement: Option<Placed>,
     },
     /// The task waits, and a named limit has no room for it.
     AtLimit(AtLimit),
@@ -72,6 +75,15 @@ pub enum Standing {
     },
     /// The task has ended.
     Ended(Ending),
+}
+
+/// What a waiting task requests, and where it can run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// The request.
+    pub request: ResourceRequest,
+    /// Where it can run.
+    pub placement: Placement,
 }
 
 /// A named limit that has no room for a waiting task.

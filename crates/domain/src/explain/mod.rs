@@ -7,12 +7,13 @@
 mod decide;
 mod describe;
 mod facts;
+pub mod placement;
 mod reason;
 #[cfg(test)]
 mod tests;
 
-pub use describe::explain;
+pub use describe::{explain, resources_text};
 pub use facts::{
-    Ahead, AtLimit, EligibleWorkers, Facts, Found, Hold, Holder, Moment, Nearest, Standing, Watched,
+    Ahead, AtLimit, EligibleWorkers, Facts, Found, Hold, Holder, Moment, Nearest, Placed, Standing, Watched,
 };
 pub use reason::Reason;

@@ -1,9 +1,10 @@
 //! The reasons why a task is in its state.
 
-use mitosis_protocol::{ExecState, TaskState, Timestamp};
+use mitosis_protocol::{ExecState, ResourceRequest, TaskState, Timestamp};
 use uuid::Uuid;
 
 use super::facts::{Ahead, AtLimit, Nearest};
+use super::placement::{NearestOffer, NextWorker};
 use crate::tags::TagSet;
 use crate::task::{Attempt, Ending, ExecEnd};
 
@@ -93,6 +94,24 @@ pub enum Reason {
         job: i64,
         /// When it is due.
         due: Timestamp,
+    },
+    /// No worker with the tags offers what the task requests.
+    ResourcesMissing {
+        /// The group.
+        group: String,
+        /// The request.
+        request: ResourceRequest,
+        /// Workers of the group with all tags.
+        workers: u64,
+        /// The worker that lacks the least.
+        nearest: Option<NearestOffer>,
+    },
+    /// No worker has enough of what the task requests now.
+    ResourcesBusy {
+        /// The request.
+        request: ResourceRequest,
+        /// The worker that will have enough first.
+        next: NextWorker,
     },
     /// Every fitting worker is busy.
     AllBusy {

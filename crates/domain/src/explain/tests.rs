@@ -5,12 +5,17 @@ use std::time::Duration;
 use mitosis_protocol::explain::{Explanation, ReasonCode as C};
 use mitosis_protocol::limit::LimitInfo;
 use mitosis_protocol::worker::WorkerState;
-use mitosis_protocol::{Epoch, ExecState, TaskResult, TaskResultMessage, TaskState, Timestamp, WaitStatus};
+use mitosis_protocol::{
+    Cpus, Epoch, ExecState, ResourceRequest, TaskResult, TaskResultMessage, TaskState, Timestamp, WaitStatus,
+};
 use uuid::Uuid;
 
 use super::{
-    Ahead, AtLimit, EligibleWorkers, Facts, Found, Hold, Holder, Moment, Nearest, Standing, Watched, explain,
+    Ahead, AtLimit, EligibleWorkers, Facts, Found, Hold, Holder, Moment, Nearest, Placed, Standing, Watched,
+    explain,
 };
+use crate::explain::placement::{NearestOffer, NextWorker, Placement};
+use crate::resources::{Lack, Resource};
 use crate::tags::TagSet;
 use crate::task::{Attempt, Ending, ExecEnd};
 
@@ -81,7 +86,7 @@ fn task_on_hold_names_its_job() {
 }
 
 fn ready(workers: EligibleWorkers) -> Standing {
-    Standing::Ready { workers, ahead: Ahead::new(41) }
+    Standing::Ready { workers, ahead: Ahead::new(41), placement: None }
 }
 
 /// Two fitting workers with a heartbeat a second ago.
@@ -176,13 +181,44 @@ fn each_text_names_its_subject() {
 
 #[test]
 fn tasks_ahead_are_counted_up_to_a_limit() {
-    let text = |ahead| described(Standing::Ready { workers: eligible(), ahead: Ahead::new(ahead) });
+    let text =
+        |ahead| described(Standing::Ready { workers: eligible(), ahead: Ahead::new(ahead), placement: None });
     assert!(text(0).text.ends_with("It is first in the queue of `lab` for these tags."));
     assert!(text(1).text.ends_with("One task of `lab` with the same tags is ahead of it."));
     assert!(text(10_000).text.ends_with("10000 tasks of `lab` with the same tags are ahead of it."));
     let far = text(1_000_000);
     assert!(far.text.ends_with("More than 10000 tasks of `lab` with the same tags are ahead of it."));
     assert_eq!(far.facts.ahead, Some(10_001));
+}
+
+#[test]
+fn task_that_requests_much_names_a_worker_with_numbers() {
+    let request = ResourceRequest { cpus: Cpus::whole(8), ..ResourceRequest::default() };
+    let placed = |placement| Some(Placed { request: request.clone(), placement });
+    let standing =
+        |placement| Standing::Ready { workers: free_until(LEASE), ahead: Ahead::new(1), placement };
+    let lacks = vec![Lack { resource: Resource::Cpus, requested: 8_000, available: 2_500 }];
+    let host = Some("node3".to_owned());
+    let nearest = NearestOffer { worker: WORKER, host: host.clone(), lacks: lacks.clone() };
+    let nowhere = described(standing(placed(Placement::Nowhere { workers: 2, nearest: Some(nearest) })));
+    assert_eq!(nowhere.code, C::ResourcesMissing);
+    assert_eq!(
+        nowhere.text,
+        "2 workers serve the group `lab` with all tags of the task, but none offers what it requests: 8 cpus. The \
+         closest is node3, which has 2.5 of 8 cpus."
+    );
+    assert_eq!((nowhere.facts.worker, nowhere.facts.host.as_deref()), (Some(WORKER), Some("node3")));
+    assert_eq!(nowhere.facts.missing_resources, ["2.5 of 8 cpus"]);
+    let next = NextWorker { worker: WORKER, host, lacks, ends: 2, is_reserved: false };
+    let text = |next| described(standing(placed(Placement::Later(next)))).text;
+    let waits = "It waits for 8 cpus on one worker; node3 will have them when 2 tasks end";
+    assert_eq!(text(next.clone()), format!("{waits}. Now it has 2.5 of 8 cpus."));
+    let reserved = text(NextWorker { is_reserved: true, ..next.clone() });
+    assert_eq!(reserved, format!("{waits}, and is kept free for it. Now it has 2.5 of 8 cpus."));
+    let later = described(standing(placed(Placement::Later(NextWorker { ends: 1, host: None, ..next }))));
+    assert!(later.text.contains(&format!("; {WORKER} will have them when 1 task ends.")), "{}", later.text);
+    assert_eq!((later.code, later.facts.ends), (C::ResourcesBusy, Some(1)));
+    assert_eq!(described(standing(placed(Placement::Now))).code, C::NextInTurn);
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(crate) struct LimitArgs {
     /// Run a task again, at most N times, when it failed or reached its timeout
     #[arg(long, value_name = "N")]
     retries: Option<u32>,
-    /// Retry only after this cause: exit, exit=1,75-78, signal, timeout, start, output or any; repeat for more
+    /// Retry only after this cause: exit, exit=1,75-78, signal, timeout, start, output, oom or any; repeat for more
     #[arg(long, value_name = "CAUSE")]
     retry_on: Vec<RetryCause>,
     /// Wait before a retry: 30s, or 5s..5m to double it each time [default: 1s..5m]

@@ -64,7 +64,9 @@ pub(crate) struct SpawnArgs {
 pub(crate) enum SystemdCommand {
     /// Write a systemd unit for workers
     Install(Box<InstallArgs>),
-    /// Remove the unit
+    /// Write a systemd unit for a coordinator
+    InstallCoordinator(InstallCoordinatorArgs),
+    /// Remove a unit
     Uninstall {
         /// Name of the unit
         #[arg(long, default_value = UNIT, value_parser = unit_name)]
@@ -84,6 +86,20 @@ pub(crate) struct InstallArgs {
     pub(crate) print: bool,
     #[command(flatten)]
     pub(crate) worker: WorkerOptions,
+}
+
+/// Options of `mito manager systemd install-coordinator`.
+#[derive(Debug, Args)]
+pub(crate) struct InstallCoordinatorArgs {
+    /// Name of the unit
+    #[arg(long, default_value = "mito-coordinator", value_parser = unit_name)]
+    pub(crate) name: String,
+    /// Config file of the coordinator
+    #[arg(long, value_name = "PATH")]
+    pub(crate) config: Option<std::path::PathBuf>,
+    /// Only print the unit
+    #[arg(long)]
+    pub(crate) print: bool,
 }
 
 /// The default name of a unit.

@@ -113,6 +113,7 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one value in a process")]
 pub(crate) enum Command {
     /// Run a command as a task, show its output, and exit with its code
     Run(run::RunArgs),

@@ -19,6 +19,9 @@ pub(crate) struct ResultsArgs {
     /// Include tasks that were retried (default: only the latest retry of each)
     #[arg(long)]
     pub(crate) all: bool,
+    /// Add what each command used: processor time, the most memory at once, and bytes of output
+    #[arg(long)]
+    pub(crate) usage: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     // Last: the heading of its options is that of all that follow.

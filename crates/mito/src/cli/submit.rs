@@ -69,15 +69,22 @@ pub(crate) struct JobArgs {
 }
 
 /// Options for the task of a command or script. A job file has keys instead.
-pub(super) const OF_ONE_TASK: [&str; 19] = [
+pub(super) const OF_ONE_TASK: [&str; 26] = [
     "params",
     "each_line",
     "from_csv",
     "zip",
     "tags",
     "timeout",
+    "cpus",
+    "memory",
+    "gpus",
+    "resource",
+    "time_request",
     "lost_after",
     "idempotent",
+    "stop_signal",
+    "stop_grace",
     "priority",
     "env",
     "export",

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 use mitosis_domain::selector::JobSelector;
+use mitosis_protocol::stop::StopSignal;
 use mitosis_protocol::task::{ResourceDownload, SubmitTaskRequest};
-use mitosis_protocol::{ArtifactKind, TaskSpec};
+use mitosis_protocol::{ArtifactKind, Cpus, ResourceRequest, TaskSpec};
 
 use super::value_parsers;
 use crate::process::exit::Exit;
@@ -27,7 +28,11 @@ pub(crate) struct TaskArgs {
     #[arg(long, default_value = "24h", value_parser = value_parsers::duration)]
     timeout: Duration,
     #[command(flatten)]
+    request: RequestArgs,
+    #[command(flatten)]
     loss: LossArgs,
+    #[command(flatten)]
+    stop: StoppingArgs,
     /// Priority: higher runs first
     #[arg(short, long, default_value_t = 0, allow_negative_numbers = true, value_parser = value_parsers::priority)]
     priority: i32,
@@ -72,6 +77,41 @@ pub(crate) struct JobArtifact {
     pub(crate) local_path: String,
 }
 
+/// What the task requests of its worker.
+#[derive(Debug, Default, Args)]
+pub(crate) struct RequestArgs {
+    /// Number of CPUs of the worker that the task uses; fractions are allowed [default: 1]
+    #[arg(long, value_name = "N")]
+    cpus: Option<Cpus>,
+    /// Memory that the task uses, such as 4GiB
+    #[arg(long, value_name = "SIZE", value_parser = value_parsers::size)]
+    memory: Option<u64>,
+    /// Number of GPUs that the task uses, and a part of the name of their model
+    #[arg(long, value_name = "N[:MODEL]", value_parser = value_parsers::gpus)]
+    gpus: Option<(u32, Option<String>)>,
+    /// Units that the task uses of a resource that its worker offers; repeat for more
+    #[arg(long = "resource", value_name = "NAME=N", value_parser = value_parsers::named_resource)]
+    resource: Vec<(String, u64)>,
+    /// How long the task will run, for workers whose lifetime is limited (default: its timeout)
+    #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
+    time_request: Option<Duration>,
+}
+
+impl RequestArgs {
+    /// The request; that of one CPU without options.
+    pub(crate) fn request(&self) -> ResourceRequest {
+        let (gpus, gpu_model) = self.gpus.clone().unwrap_or_default();
+        ResourceRequest {
+            cpus: self.cpus.unwrap_or(Cpus::ONE),
+            memory: self.memory.unwrap_or(0),
+            gpus,
+            gpu_model,
+            named: self.resource.iter().cloned().collect(),
+            time: self.time_request,
+        }
+    }
+}
+
 /// When a task is requeued because its worker is silent.
 #[derive(Debug, Args)]
 pub(crate) struct LossArgs {
@@ -82,6 +122,18 @@ pub(crate) struct LossArgs {
     /// The task may run twice at the same time: requeue it as soon as its worker counts as missed
     #[arg(long)]
     pub(crate) idempotent: bool,
+}
+
+/// How the command is stopped.
+#[derive(Debug, Args)]
+pub(crate) struct StoppingArgs {
+    /// Signal that asks the command to end, at its timeout or for a user: HUP, INT, QUIT, KILL, USR1, USR2 or TERM
+    /// (default: TERM)
+    #[arg(long, value_name = "SIGNAL", value_parser = value_parsers::stop_signal)]
+    pub(crate) stop_signal: Option<StopSignal>,
+    /// Time between that signal and SIGKILL, at most 1h (default: 10s)
+    #[arg(long, value_name = "DURATION", value_parser = value_parsers::stop_grace)]
+    pub(crate) stop_grace: Option<Duration>,
 }
 
 /// The environment variables of the command.
@@ -166,6 +218,9 @@ impl TaskArgs {
                 terminal_output: true,
                 lost_after: self.loss.lost_after,
                 idempotent: self.loss.idempotent,
+                stop_signal: self.stop.stop_signal,
+                stop_grace: self.stop.stop_grace,
+                request: self.request.request(),
                 ..TaskSpec::default()
             },
         }

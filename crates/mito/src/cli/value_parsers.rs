@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::filter::Filter;
+use mitosis_domain::resources::{parse_gpus, parse_named, parse_size};
 use mitosis_domain::secret::{SECRET_NAME_RULE, is_name as is_secret_name};
 use mitosis_domain::selector::{InvalidTaskSelector, JobName, JobSelector, Selector, TaskSelector, TaskSet};
 use mitosis_protocol::limit::LimitUse;
+use mitosis_protocol::stop::{InvalidStopSignal, MAX_GRACE, StopSignal};
 use mitosis_protocol::task::{RemoteFile, ResourceDownload};
 use mitosis_protocol::{ArtifactKind, ExecState, Role, Timestamp, Uuid, duration};
 use mitosis_sweep::attachment_key;
@@ -68,6 +70,34 @@ pub(super) fn lost_after(text: &str) -> Parsed<Duration> {
         Duration::ZERO => Err("expected a duration longer than 0".into()),
         limit => Ok(limit),
     }
+}
+
+/// Parses the signal of `--stop-signal`.
+pub(super) fn stop_signal(text: &str) -> Parsed<StopSignal> {
+    text.parse().map_err(|error: InvalidStopSignal| error.to_string().into())
+}
+
+/// Parses the time of `--stop-grace`.
+pub(super) fn stop_grace(text: &str) -> Parsed<Duration> {
+    match duration(text)? {
+        grace if grace > MAX_GRACE => Err("expected a duration of at most 1h".into()),
+        grace => Ok(grace),
+    }
+}
+
+/// Parses a size in bytes.
+pub(super) fn size(text: &str) -> Parsed<u64> {
+    parse_size(text).map_err(|error| error.to_string().into())
+}
+
+/// Parses a number of GPUs, with a model.
+pub(super) fn gpus(text: &str) -> Parsed<(u32, Option<String>)> {
+    parse_gpus(text).map_err(|error| error.to_string().into())
+}
+
+/// Parses units of a named resource.
+pub(super) fn named_resource(text: &str) -> Parsed<(String, u64)> {
+    parse_named(text).map_err(|error| error.to_string().into())
 }
 
 /// Parses an address to listen on.

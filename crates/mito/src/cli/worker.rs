@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use mitosis_protocol::Cpus;
 
 use super::value_parsers;
 use crate::config::{Options, Size, Slots, keys};
@@ -13,7 +14,8 @@ use crate::config::{Options, Size, Slots, keys};
 #[command(after_help = "\
 Examples:
   mito worker -c http://coordinator:5000 -u ann
-  mito worker -c http://coordinator:5000 -u ann --groups lab --tags gpu,eu --slots 4")]
+  mito worker -c http://coordinator:5000 -u ann --groups lab --tags gpu,eu --slots 4
+  mito worker -c http://coordinator:5000 -u ann --cpus 16 --memory 60GiB --gpus 2 --resource licence=4")]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct WorkerArgs {
     /// Address of the coordinator, or a comma-separated list
@@ -25,9 +27,22 @@ pub(crate) struct WorkerArgs {
     /// Path of the config file
     #[arg(long)]
     pub(crate) config: Option<PathBuf>,
-    /// Number of slots: tasks to run at once, or `auto` for one per CPU [default: 1]
+    /// Number of slots: tasks of one CPU to run at once, or `auto` for one per CPU [default: 1, which has the whole machine]
     #[arg(long, value_name = "N|auto")]
     slots: Option<Slots>,
+    /// Number of CPUs that the tasks share; fractions are allowed (default: the CPUs of this machine)
+    #[arg(long, value_name = "N", conflicts_with = "slots")]
+    cpus: Option<Cpus>,
+    /// Memory that the tasks share (default: that of this machine)
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<Size>,
+    /// GPUs of the tasks: a number, with a model if it can't be detected, or indices such as [0,2] (default: those of this
+    /// machine). Tasks then see only GPUs that they request
+    #[arg(long, value_name = "N[:MODEL]|INDICES")]
+    gpus: Option<String>,
+    /// Another resource of the tasks, as a number or with indices: licence=2 or disk=[sda,sdb]; repeat for more
+    #[arg(long = "resource", value_name = "NAME=N")]
+    resource: Vec<String>,
     /// Polling interval with a mito 0.6 coordinator
     #[arg(long, value_parser = value_parsers::duration)]
     polling_interval: Option<Duration>,
@@ -69,10 +84,20 @@ pub(crate) struct WorkerArgs {
     /// How many bytes of inputs to keep for tasks that share them; 0 keeps none [default: 10GiB]
     #[arg(long, value_name = "SIZE")]
     input_cache: Option<Size>,
+    /// Isolation of tasks: `auto` and `cgroup` let them gain no privileges and give each a control group, `auto` only if the
+    /// machine delegates one; with `none` they may use sudo [default: auto]
+    #[arg(long, value_name = "LEVEL", value_parser = ["auto", "none", "cgroup"], hide_possible_values = true)]
+    isolation: Option<String>,
+    /// At the first SIGTERM or Ctrl-C: `requeue` stops the tasks, `finish` lets them end [default: requeue]
+    #[arg(long, value_name = "POLICY", value_parser = ["requeue", "finish"], hide_possible_values = true)]
+    on_term: Option<String>,
+    /// How long `--on-term finish` waits; then the tasks are stopped and requeued
+    #[arg(long, value_name = "DURATION", value_parser = value_parsers::duration)]
+    on_term_limit: Option<Duration>,
     /// Do not start tasks in the directory where they were submitted, nor in that of --chdir
     #[arg(long)]
     fresh_directories_only: bool,
-    /// Lifetime of the worker token
+    /// Lifetime of the worker; it gets only tasks whose time request, or else their timeout, fits into the rest of it
     #[arg(long, value_parser = value_parsers::duration)]
     lifetime: Option<Duration>,
     /// Keep the user's other sessions when logging in (default)
@@ -101,6 +126,10 @@ impl WorkerArgs {
             .set(keys::COORDINATOR_ADDR, self.coordinator.clone())
             .set(keys::CA_CERT, self.ca_cert.clone())
             .set(keys::SLOTS, self.slots)
+            .set(keys::CPUS, self.cpus.map(|cpus| cpus.to_string()))
+            .set(keys::MEMORY, self.memory)
+            .set(keys::GPUS, self.gpus.clone())
+            .words(keys::RESOURCE, &self.resource)
             .set(keys::POLLING_INTERVAL, self.polling_interval)
             .set(keys::HEARTBEAT_INTERVAL, self.heartbeat_interval)
             .set(keys::LOST_AFTER, self.lost_after)
@@ -114,6 +143,9 @@ impl WorkerArgs {
             .set(keys::OUTPUT_LIMIT, self.output_limit)
             .set(keys::INPUT_CACHE, self.input_cache)
             .flag(keys::STOP_AT_OUTPUT_LIMIT, self.stop_at_output_limit)
+            .set(keys::ISOLATION, self.isolation.clone())
+            .set(keys::ON_TERM, self.on_term.clone())
+            .set(keys::ON_TERM_LIMIT, self.on_term_limit)
             .flag(keys::FRESH_DIRECTORIES_ONLY, self.fresh_directories_only)
             .set(keys::LIFETIME, self.lifetime)
             .flag(keys::RETAIN, self.retain)

@@ -39,7 +39,13 @@ pub(super) async fn run(args: &ResultsArgs, environment: &Environment) -> Result
     let progress = out.growing_progress("tasks found");
     let outcomes = all(&identity, &jobs, selection, args, &progress).await;
     progress.clear();
-    let results: Vec<ResultShown> = outcomes?.into_iter().map(Into::into).collect();
+    let mut outcomes = outcomes?;
+    if !args.usage {
+        for outcome in &mut outcomes {
+            outcome.usage = None;
+        }
+    }
+    let results: Vec<ResultShown> = outcomes.into_iter().map(Into::into).collect();
     out.dynamic(&results)?;
     Ok(ExitCode::SUCCESS)
 }

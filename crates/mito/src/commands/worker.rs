@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use mitosis_domain::entropy::{Entropy as _, OsEntropy};
 use mitosis_supervisor::SUPERVISED;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::value_parsers;
 use crate::cli::worker::WorkerArgs;
 use crate::config::client::ClientConfig;
-use crate::config::worker::WorkerConfig;
+use crate::config::worker::{OnTerm, WorkerConfig};
 use crate::config::{Environment, Layers, Role, keys};
 use crate::login::identity::{Identity, WorkerLogin};
 use crate::process::exit::Exit;
@@ -25,7 +26,7 @@ use crate::process::signals::{StopRequests, listen};
 
 pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<ExitCode, Failure> {
     let layers = Layers::load_quietly(Role::Worker, args.config.as_deref(), args.options(), environment)?;
-    let config = WorkerConfig::new(&layers)?;
+    let config = WorkerConfig::new(&layers, environment)?;
     let tag = WorkerTag::of_this_process();
     let _logging =
         logging::start(environment, logging::SERVICE_FILTER, log_file(&layers, environment, tag.clone()))?;
@@ -51,12 +52,16 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
         // During a password prompt, Ctrl-C ends the process.
         None => (log_in(client, &config.registration.groups).await?, StopRequests::listen()?),
     };
+    let ends_at = config.registration.lifetime.and_then(|time| Instant::now().checked_add(time));
     let settings = Settings {
         registration: config.registration,
-        slots: config.slots,
+        slots: config.inventory.default_tasks(),
+        inventory: Some(config.inventory),
+        ends_at,
         output_limit: config.output_limit,
         input_cache: config.input_cache,
         fresh_directories_only: config.fresh_directories_only,
+        isolation: config.isolation,
         environment: Arc::new(inherited_env(environment, config.pass_env.as_deref())),
         guard: guard::command(),
         polling_interval: config.polling_interval,
@@ -65,7 +70,7 @@ pub(super) async fn run(args: &WorkerArgs, environment: &Environment) -> Result<
         registered: Arc::new(move |worker| tag.set_worker(worker)),
         ..Settings::new(Arc::new(login), environment.cache_folder(), Arc::new(OsEntropy))
     };
-    until_stopped(settings, requests, drain_requests).await
+    until_stopped(settings, config.on_term, requests, drain_requests).await
 }
 
 /// The environment variables that commands inherit.
@@ -111,6 +116,7 @@ pub(super) async fn check_groups(identity: &Identity, groups: &[String]) -> Resu
 
 async fn until_stopped(
     settings: Settings,
+    on_term: OnTerm,
     mut requests: StopRequests,
     mut drain_requests: Signal,
 ) -> Result<ExitCode, Failure> {
@@ -132,6 +138,22 @@ async fn until_stopped(
     let ended = tokio::select! {
         ended = &mut working => ended?,
         signal = requests.next() => {
+            let finished = match on_term {
+                OnTerm::Requeue => None,
+                OnTerm::Finish(limit) => {
+                    tracing::info!(signal, "stopping after the running tasks");
+                    drain.cancel();
+                    tokio::select! {
+                        ended = &mut working => Some(ended?),
+                        _ = requests.next() => None,
+                        () = passed(limit) => None,
+                    }
+                }
+            };
+            if let Some(ended) = finished {
+                tracing::info!(?ended, "stopped");
+                return Ok(ExitCode::SUCCESS);
+            }
             tracing::info!(signal, "stopping; running tasks are killed and requeued");
             stop.cancel();
             tokio::select! {
@@ -145,6 +167,14 @@ async fn until_stopped(
     };
     tracing::info!(?ended, "stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until a limit has passed, if there is one.
+async fn passed(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn log_file(layers: &Layers, environment: &Environment, tag: WorkerTag) -> Option<LogFile> {

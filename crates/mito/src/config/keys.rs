@@ -252,20 +252,26 @@ keys! {
     CA_CERT: PathBuf = "ca_cert";
     COORDINATOR_ADDR: String = "coordinator_addr";
     CREDENTIAL_PATH: PathBuf = "credential_path";
+    CPUS: String = "cpus";
     DB_URL: String = "db_url";
     FILE_LOG: bool = "file_log";
     FRESH_DIRECTORIES_ONLY: bool = "fresh_directories_only";
+    GPUS: String = "gpus";
     GROUP: String = "group";
     GROUPS: Vec<String> = "groups";
     HEARTBEAT_INTERVAL: Duration = "heartbeat_interval";
     HEARTBEAT_TIMEOUT: Duration = "heartbeat_timeout";
     INPUT_CACHE: Size = "input_cache";
+    ISOLATION: String = "isolation";
     LABELS: Vec<String> = "labels";
     LIFETIME: Duration = "lifetime";
     LOG_PATH: PathBuf = "log_path";
     LOST_AFTER: Duration = "lost_after";
+    MEMORY: Size = "memory";
     METRICS_ADDR: String = "metrics_addr";
     NOTIFY_ALLOW: Vec<String> = "notify_allow";
+    ON_TERM: String = "on_term";
+    ON_TERM_LIMIT: Duration = "on_term_limit";
     OUTPUT_LIMIT: Size = "output_limit";
     PACK_OUTPUT_AFTER: Delay = "pack_output_after";
     PASS_ENV: Vec<String> = "pass_env";
@@ -276,6 +282,7 @@ keys! {
     REDIS_SKIP_ACL_RULES: bool = "redis_skip_acl_rules";
     REDIS_URL: SecretString = "redis_url";
     REDIS_WORKER_PASSWORD: SecretString = "redis_worker_password";
+    RESOURCE: Vec<String> = "resource";
     RETAIN: bool = "retain";
     RETAIN_JOBS: Duration = "retain_jobs";
     RETAIN_OUTPUT: Duration = "retain_output";
@@ -425,7 +432,14 @@ static WORKER: &[Entry] = &[
         "Commands inherit the worker's environment without what looks like a secret. With a list, they inherit PATH, HOME,\n\
          LANG, LC_*, TZ, TERM, USER, LOGNAME, SHELL, TMPDIR and what is in the list.",
     ),
-    SLOTS.default("1").doc("Tasks to run at once; \"auto\" is one per CPU."),
+    SLOTS.default("1").doc("Tasks of the default size to run at once; \"auto\" is one per CPU. With 1, each task has the whole machine."),
+    CPUS.unset("\"8\"").doc(
+        "What the worker offers to its tasks together: processors, memory, GPUs (a number, or indices \"[0,2]\"), and other\n\
+         resources, as numbers or with indices. What is not set is detected. See docs/guide/resources.md.",
+    ),
+    MEMORY.unset("\"32GiB\""),
+    GPUS.unset("\"2\""),
+    RESOURCE.unset("[\"licence=2\", \"disk=[sda,sdb]\"]"),
     OUTPUT_LIMIT.default("1GiB").doc(
         "How much is kept of each output stream of a task. Of a longer one, the beginning and the end are kept, half of\n\
          this each; the task runs on.",
@@ -434,6 +448,15 @@ static WORKER: &[Entry] = &[
     INPUT_CACHE.default("10GiB").doc(
         "How many bytes of inputs are kept, so that tasks which share an input download it once; 0 keeps none.",
     ),
+    ISOLATION.default("auto").doc(
+        "Tasks gain no privileges, and each has a control group if the machine delegates one: \"auto\". With \"cgroup\" the\n\
+         worker fails without; with \"none\" tasks may use sudo.",
+    ),
+    ON_TERM.default("requeue").doc(
+        "At the first SIGTERM or Ctrl-C, \"requeue\" stops the tasks, which run elsewhere; \"finish\" lets them end, at most for\n\
+         on_term_limit.",
+    ),
+    ON_TERM_LIMIT.unset("\"10m\""),
     FRESH_DIRECTORIES_ONLY.default("false").doc(
         "Tasks that name a directory start in a fresh one nevertheless, instead of where they were submitted. A task with\n\
          --chdir is cancelled.",

@@ -9,6 +9,7 @@ mod error;
 mod file;
 mod file_owner;
 pub(crate) mod instances;
+pub(crate) mod inventory;
 pub(crate) mod keys;
 mod layers;
 mod value;

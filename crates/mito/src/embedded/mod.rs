@@ -22,7 +22,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Environment, check_owner, read_secret};
+use crate::config::{Environment, check_owner, inventory, read_secret};
 use crate::process::failure::Failure;
 use crate::process::guard;
 use kept_worker::KeptWorker;
@@ -76,6 +76,7 @@ impl Embedded {
         let kept_worker = Arc::new(KeptWorker::open(home, &user).await);
         let settings = mitosis_worker::Settings {
             slots,
+            inventory: Some(inventory::of_slots(slots, inventory::detect(environment))),
             registration: kept_worker.registration(&user).await,
             registered: {
                 let kept_worker = kept_worker.clone();

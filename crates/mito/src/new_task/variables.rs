@@ -56,6 +56,7 @@ mod tests {
         let args = VariableArgs {
             env_file: vec![file],
             export: vec!["B".into(), "C".into()],
+            secrets: Vec::new(),
             env: vec![("C".into(), "{x}".into())],
         };
         let environment = Environment::from([("A", "shell"), ("B", "shell"), ("C", "shell")]);

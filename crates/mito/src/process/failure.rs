@@ -369,6 +369,8 @@ impl From<WorkerError> for Failure {
                 .with_hint("set XDG_CACHE_HOME to a writable directory with free space"),
             WorkerError::Thread(_) => Self::new(Exit::Failure, error)
                 .with_hint("use fewer --slots, or raise the limit on processes (ulimit -u)"),
+            WorkerError::Isolation(_) => Self::new(Exit::Failure, error)
+                .with_hint("run the worker in a systemd unit with `Delegate=yes`, or use --isolation auto"),
             WorkerError::Fault(_) => Self::new(Exit::Fault, error),
         }
     }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use mitosis_protocol::explain::Explanation;
-use mitosis_protocol::job::{AttemptInfo, AttemptOutcome, JobTask, TaskCondition};
+use mitosis_protocol::job::{AttemptCause, AttemptInfo, AttemptOutcome, JobTask, TaskCondition};
 use mitosis_protocol::task::GetTaskReply;
+use mitosis_protocol::usage::AttemptUsage;
 use mitosis_protocol::{ArtifactInfo, ShellCode, TaskState};
 use serde::Serialize;
 
+use super::bytes;
 use super::dynamic_columns::{Detail, DynamicRecord};
 use super::job::word;
 use super::record::{Cell, Column, Fact, Record};
@@ -232,13 +234,36 @@ fn described(attempt: &AttemptInfo) -> Cell {
         (Some(worker), None) => format!(", on worker {worker}"),
         (None, _) => String::new(),
     };
-    let start = format!("{}: {}{}{worker}, ", attempt.attempt, word(attempt.outcome), exit(attempt));
+    let usage = attempt.usage.map(used).unwrap_or_default();
+    let start = format!("{}: {}{}{worker}{usage}, ", attempt.attempt, word(attempt.outcome), exit(attempt));
     Cell::Parts(vec![Cell::Text(start), Cell::Time(attempt.ended_at)])
 }
 
-/// A command that did not start has no exit code.
+/// What an attempt used: `, cpu 3.250s, memory 1.2 GB`.
+fn used(usage: AttemptUsage) -> String {
+    let memory = match i64::try_from(usage.peak_memory).unwrap_or(i64::MAX) {
+        0 => String::new(),
+        memory => format!(", memory {}", bytes(memory)),
+    };
+    format!(", cpu {}{memory}", seconds(usage.cpu_micros))
+}
+
+/// Seconds with three digits after the point.
+fn seconds(micros: u64) -> String {
+    format!("{}.{:03}s", micros / 1_000_000, micros / 1_000 % 1_000)
+}
+
+/// The cause of a failure, or the exit code. A command that did not start has no exit code.
 fn exit(attempt: &AttemptInfo) -> String {
+    let why = match attempt.cause {
+        Some(AttemptCause::Oom) => "out of memory",
+        Some(AttemptCause::OutputLimit) => "too much output",
+        Some(AttemptCause::SpawnFailed) => "can't be started",
+        Some(AttemptCause::ResourceFailed) => "an input is missing",
+        _ => "",
+    };
     match (attempt.outcome, attempt.exit_code) {
+        (AttemptOutcome::Failed, _) if !why.is_empty() => format!(", {why}"),
         (AttemptOutcome::Failed, Some(code @ 1..)) => format!(", exit code {code}"),
         _ => String::new(),
     }

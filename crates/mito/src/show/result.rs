@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mitosis_domain::task::condition;
 use mitosis_protocol::job::TaskCondition;
 use mitosis_protocol::sweep::TaskOutcome;
+use mitosis_protocol::usage::AttemptUsage;
 use mitosis_protocol::{ResultWarning, ShellCode, Timestamp, Uuid, timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -21,6 +22,8 @@ const BEFORE: [&str; 2] = ["uuid", "task"];
 /// The columns between the parameters and the data of the tasks.
 const AFTER: [&str; 7] = ["state", "exit", "msg", "created", "started", "finished", "duration"];
 
+/// The columns after these, if what the commands used is requested.
+const USAGE: [&str; 3] = ["cpu", "memory", "output"];
 /// The last column, if a task has warnings.
 const WARNINGS: &str = "warnings";
 
@@ -54,6 +57,8 @@ pub(crate) struct ResultShown {
     data: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<ResultWarning>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<AttemptUsage>,
 }
 
 /// The dynamic columns: all parameters, and all fields in `result.json` of any task.
@@ -61,6 +66,7 @@ pub(crate) struct Names {
     params: BTreeSet<String>,
     fields: BTreeSet<String>,
     has_warnings: bool,
+    has_usage: bool,
 }
 
 impl From<TaskOutcome> for ResultShown {
@@ -81,6 +87,7 @@ impl From<TaskOutcome> for ResultShown {
             repeats_task_uuid: outcome.repeats_task_uuid,
             data: outcome.data,
             warnings: outcome.warnings,
+            usage: outcome.usage,
         }
     }
 }
@@ -99,13 +106,18 @@ impl DynamicRecord for ResultShown {
         });
         let fields = all.iter().flat_map(|result| result.left().into_iter().map(|(name, _)| name));
         let has_warnings = all.iter().any(|result| !result.warnings.is_empty());
-        Names { params: known, fields: fields.collect(), has_warnings }
+        let has_usage = all.iter().any(|result| result.usage.is_some());
+        Names { params: known, fields: fields.collect(), has_warnings, has_usage }
     }
 
     fn titles(names: &Names, detail: Detail) -> Vec<String> {
         let is_fixed = |name: &str| {
-            BEFORE.contains(&name) || AFTER.contains(&name) || (names.has_warnings && name == WARNINGS)
+            BEFORE.contains(&name)
+                || AFTER.contains(&name)
+                || (names.has_warnings && name == WARNINGS)
+                || (names.has_usage && USAGE.contains(&name))
         };
+        let usage: &[&str] = if names.has_usage { &USAGE } else { &[] };
         let warnings = names.has_warnings.then(|| WARNINGS.to_owned());
         let params = names.params.iter().map(|name| apart("param", name, is_fixed(name)));
         let taken = |name: &String| is_fixed(name) || names.params.contains(name);
@@ -116,6 +128,7 @@ impl DynamicRecord for ResultShown {
                 fixed(&BEFORE),
                 params.collect(),
                 fixed(&AFTER),
+                fixed(usage),
                 fields.collect(),
                 warnings.into_iter().collect(),
             ]
@@ -124,6 +137,7 @@ impl DynamicRecord for ResultShown {
                 fixed(&["task"]),
                 params.collect(),
                 fixed(&["state", "exit", "msg", "duration"]),
+                fixed(usage),
                 fields.collect(),
                 warnings.into_iter().collect(),
                 fixed(&["uuid"]),
@@ -149,6 +163,7 @@ impl DynamicRecord for ResultShown {
             Some(value) => Cell::text(value),
         });
         let warnings = names.has_warnings.then(|| Cell::text(texts(&self.warnings)));
+        let usage = if names.has_usage { self.used().to_vec() } else { Vec::new() };
         let mut cells =
             Vec::with_capacity(BEFORE.len() + AFTER.len() + names.params.len() + names.fields.len() + 1);
         match detail {
@@ -158,6 +173,7 @@ impl DynamicRecord for ResultShown {
                 let (started, finished) = (time(self.started_at), time(self.finished_at));
                 let created = time(Some(self.created_at));
                 cells.extend([state, exit, msg, created, started, finished, duration]);
+                cells.extend(usage);
                 cells.extend(fields);
                 cells.extend(warnings);
             }
@@ -165,6 +181,7 @@ impl DynamicRecord for ResultShown {
                 cells.push(self.place());
                 cells.extend(params);
                 cells.extend([state, exit, msg, duration]);
+                cells.extend(usage);
                 cells.extend(fields);
                 cells.extend(warnings);
                 cells.push(uuid);
@@ -185,6 +202,17 @@ impl ResultShown {
             (Some(job), Some(index)) => Cell::Text(format!("{job}/{index}")),
             _ => Cell::Number(self.task_id),
         }
+    }
+
+    /// Processor time in seconds, memory and output in bytes.
+    fn used(&self) -> [Cell; 3] {
+        let Some(usage) = self.usage else { return [Cell::Nothing, Cell::Nothing, Cell::Nothing] };
+        let (whole, part) = (usage.cpu_micros / 1_000_000, usage.cpu_micros / 1_000 % 1_000);
+        [
+            Cell::Text(format!("{whole}.{part:03}")),
+            if usage.peak_memory == 0 { Cell::Nothing } else { Cell::text(usage.peak_memory) },
+            Cell::text(usage.output_bytes),
+        ]
     }
 
     /// The fields in the `result.json` of the task.
@@ -250,6 +278,7 @@ mod tests {
             finished_at: Some(at("08")),
             repeats_task_uuid: None,
             data: None,
+            usage: None,
         }
     }
 
@@ -299,6 +328,22 @@ mod tests {
         assert_eq!(table[1][10..], ["", "", "0.25", "", "mine"]);
         assert_eq!(table[2][10..], ["", "[1,2]", "", "a,b", ""]);
         assert_eq!(table[3][10..], ["", "", "", "", ""]);
+    }
+
+    #[test]
+    fn usage_is_shown_if_it_is_known() {
+        let usage = AttemptUsage {
+            wall_micros: 2_000_000,
+            cpu_micros: 1_250_000,
+            peak_memory: 4_096,
+            output_bytes: 7,
+        };
+        let first = TaskOutcome { usage: Some(usage), ..outcome(1, &[("cpu", "x")]) };
+        let table = cells(&text(Some(Format::Csv), false, vec![first, outcome(2, &[])]));
+        assert_eq!(table[0][2], "param.cpu");
+        assert_eq!(table[0][10..], ["cpu", "memory", "output"]);
+        assert_eq!(table[1][10..], ["1.250", "4096", "7"]);
+        assert_eq!(table[2][10..], ["", "", ""]);
     }
 
     #[test]

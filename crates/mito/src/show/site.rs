@@ -121,6 +121,9 @@ impl SiteWorkerShown {
 
     fn state(&self) -> Cell {
         let worker = &self.0.worker;
+        if worker.drain_reason.is_some() && !worker.missed {
+            return Cell::Toned("Drained".to_owned(), Tone::Busy);
+        }
         match (worker.missed, worker.state) {
             (true, state) => Cell::Toned(format!("{state:?}, missed"), Tone::Bad),
             (false, WorkerState::Normal) => Cell::Toned("Normal".to_owned(), Tone::Good),
@@ -191,10 +194,12 @@ impl UsageShown {
         self.counts.slot_seconds
     }
 
-    /// Hours with one digit after the point.
     fn slot_hours(&self) -> Cell {
-        let tenths = self.counts.slot_seconds * 10 / HOUR;
-        Cell::Text(format!("{}.{}", tenths / 10, tenths % 10))
+        hours(self.counts.slot_seconds)
+    }
+
+    fn cpu_hours(&self) -> Cell {
+        hours(self.counts.cpu_seconds)
     }
 
     fn user(&self) -> Cell {
@@ -206,9 +211,16 @@ impl UsageShown {
     }
 }
 
+/// Hours with one digit after the point.
+fn hours(seconds: u64) -> Cell {
+    let tenths = seconds * 10 / HOUR;
+    Cell::Text(format!("{}.{}", tenths / 10, tenths % 10))
+}
+
 impl Record for UsageShown {
     const TABLE: &'static [Column<Self>] = &[
         Column::new("slot hours", Self::slot_hours),
+        Column::new("cpu hours", Self::cpu_hours),
         Column::new("succeeded", |usage| Cell::text(usage.counts.succeeded)),
         Column::new("failed", |usage| Cell::nonzero(usage.counts.failed, Tone::Bad)),
         Column::new("timed out", |usage| Cell::nonzero(usage.counts.timed_out, Tone::Bad)),
@@ -220,6 +232,7 @@ impl Record for UsageShown {
         Column::new("username", Self::user),
         Column::new("group_name", Self::group),
         Column::new("slot_seconds", |usage| Cell::text(usage.counts.slot_seconds)),
+        Column::new("cpu_seconds", |usage| Cell::text(usage.counts.cpu_seconds)),
         Column::new("succeeded", |usage| Cell::text(usage.counts.succeeded)),
         Column::new("failed", |usage| Cell::text(usage.counts.failed)),
         Column::new("timed_out", |usage| Cell::text(usage.counts.timed_out)),

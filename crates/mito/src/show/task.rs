@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use mitosis_domain::explain::placement::describe_request;
+use mitosis_protocol::stop::{DEFAULT_GRACE, StopSignal};
 use mitosis_protocol::task::{RemoteFile, SubmitTaskReply, TaskDirectory};
 use mitosis_protocol::{
     ArtifactInfo, ShellCode, TaskInfo, TaskResult, TaskSpec, TaskState, Termination, Uuid, WaitStatus,
@@ -190,9 +192,18 @@ pub(super) fn spec(spec: &TaskSpec) -> Vec<Fact> {
     if spec.terminal_output {
         facts.push(("terminal", Cell::text("kept")));
     }
+    if !spec.request.is_default() {
+        facts.push(("requests", Cell::Text(describe_request(&spec.request))));
+    }
+    facts.extend(spec.request.time.map(|time| ("time request", Cell::Text(duration::short(time)))));
     facts.extend(spec.lost_after.map(|limit| ("lost after", Cell::Text(duration::short(limit)))));
     if spec.idempotent {
         facts.push(("idempotent", Cell::text("may run twice at once")));
+    }
+    if spec.stop_signal.is_some() || spec.stop_grace.is_some() {
+        let signal = spec.stop_signal.unwrap_or(StopSignal::TERM);
+        let grace = duration::short(spec.stop_grace.unwrap_or(DEFAULT_GRACE));
+        facts.push(("stopped by", Cell::Text(format!("{signal}, then SIGKILL after {grace}"))));
     }
     facts.extend(spec.watch.map(|(uuid, state)| ("watches", Cell::Text(format!("{uuid} until {state:?}")))));
     facts

@@ -68,9 +68,12 @@ fn task() -> TaskInfo {
             params: BTreeMap::from([("seed".into(), "4".into())]),
             lost_after: Some(std::time::Duration::from_secs(120)),
             idempotent: true,
+            stop_signal: Some(mitosis_protocol::stop::StopSignal::TERM),
+            stop_grace: Some(std::time::Duration::from_secs(30)),
             files: BTreeMap::from([("run.sh".into(), "#!/bin/sh\n".into())]),
             stdin: Some("in.csv".into()),
             directory: Some(TaskDirectory::Require("/home/ann/run".into())),
+            request: mitosis_protocol::ResourceRequest::default(),
         },
         result: Some(TaskResult {
             exit_status: WaitStatus::exited(7),
@@ -100,6 +103,8 @@ fn worker() -> WorkerInfo {
     WorkerInfo {
         worker_id: uuid(6),
         host: Some("node-17".into()),
+        facts: None,
+        drain_reason: None,
         creator_username: "ann".into(),
         tags: vec!["gpu".into()],
         labels: vec!["shelf-3".into()],
@@ -111,6 +116,9 @@ fn worker() -> WorkerInfo {
         missed: false,
         lost_at: None,
         lost_after: None,
+        offer: None,
+        free: None,
+        ends_at: None,
     }
 }
 

@@ -72,6 +72,9 @@ impl TaskExit {
             Some(M::DependencyFailed) => {
                 (Exit::Unknown.into(), "cancelled: a task that it needs did not succeed")
             }
+            Some(M::OutOfMemory) => (own, "stopped: it used more memory than it may"),
+            Some(M::OutputLimit) => (own, "stopped: it wrote more output than its worker keeps"),
+            Some(M::SpawnFailed) => (own, "its command can't be started"),
             Some(M::UserCancellation) => (Exit::Unknown.into(), "cancelled by a user"),
         };
         (code, Some(word))

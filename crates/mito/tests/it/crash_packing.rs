@@ -73,14 +73,8 @@ impl Scene {
         assert!(submitted.results.iter().all(|outcome| matches!(outcome, SubmitOutcome::Ok(_))));
         let worker = user
             .register_worker(&RegisterWorkerRequest {
-                tags: vec![],
-                labels: vec![],
-                groups: vec![],
-                lifetime: None,
                 slots: Some(ARCHIVES),
-                lost_after: None,
-                host: None,
-                machine: None,
+                ..RegisterWorkerRequest::default()
             })
             .await?
             .client;
@@ -100,6 +94,7 @@ impl Scene {
                     data: None,
                     warnings: vec![],
                     archives: vec![InlineArchive { kind: ArtifactKind::StdLog, bytes: bytes.into() }],
+                    usage: None,
                 });
             }
             worker.report_batch(&ReportBatch { ended, ..ReportBatch::default() }).await?;

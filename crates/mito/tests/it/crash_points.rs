@@ -189,16 +189,7 @@ impl Scene<'_> {
 
     /// A legacy worker that takes a task, if there is one, and goes silent.
     async fn be_lost(&self, user: &UserClient) {
-        let request = RegisterWorkerRequest {
-            tags: vec![],
-            labels: vec![],
-            groups: vec![],
-            lifetime: None,
-            slots: None,
-            lost_after: None,
-            host: None,
-            machine: None,
-        };
+        let request = RegisterWorkerRequest::default();
         if let Ok(registered) = user.register_worker(&request).await {
             let _ = registered.client.fetch(Duration::ZERO).await;
         }

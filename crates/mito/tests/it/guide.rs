@@ -24,10 +24,11 @@ const TOOLS: [&str; 4] = ["cat", "curl", "echo", "python3"];
 /// The directories with these programs.
 const PLACES: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 /// Pages for a user with `mito dev` in another terminal, in reading order.
-const ONE_MACHINE: [&str; 16] = [
+const ONE_MACHINE: [&str; 17] = [
     "quick-start.md",
     "tasks.md",
     "jobs.md",
+    "resources.md",
     "sweeps.md",
     "secrets.md",
     "schedules.md",

@@ -28,8 +28,8 @@ async fn secret_is_passed_to_commands_and_masked() {
     let set = |name: &str| user.command(&["secrets", "set", name]);
     with_input(set("TOKEN"), &format!("{VALUE}\n"), 0).await;
     with_input(set("KEY"), "-----BEGIN-----\nabcdefgh\n", 0).await;
-    let hint = with_input(set("PIN"), "1234", 0).await;
-    assert!(hint.contains("not masked"), "{hint}");
+    let warning = with_input(set("PIN"), "1234", 0).await;
+    assert!(warning.contains("not masked"), "{warning}");
     let refused = with_input(set("EMPTY"), "\n", 2).await;
     assert!(refused.contains("can't be empty"), "{refused}");
     let refused = with_input(set("A-B"), "value", 2).await;
@@ -63,7 +63,7 @@ async fn secret_is_passed_to_commands_and_masked() {
         assert!(shown.contains("TOKEN") || line.starts_with("ls"), "{line}: {shown}");
         assert!(!shown.contains(VALUE), "{line}: {shown}");
     }
-    user.fails("submit --secret OTHER -- true", 2, &["no secret `OTHER`", "mito secrets"]).await;
+    user.fails("submit --secret OTHER -- true", 1, &["no secret `OTHER`", "mito secrets"]).await;
     user.fails("submit --secret TOKEN -e TOKEN=1 -- true", 2, &["`TOKEN`", "secret"]).await;
 }
 

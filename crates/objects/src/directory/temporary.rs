@@ -25,14 +25,19 @@ impl Temporary {
     /// Creates and locks an empty file, readable by its owner only.
     pub(super) fn create(folder: &Path, name: Uuid) -> Result<Self, ObjectError> {
         let path = folder.join(name.to_string());
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(ObjectError::directory(FileOperation::Create, &path))?;
-        file.lock().map_err(ObjectError::directory(FileOperation::Lock, &path))?;
-        Ok(Self { path, file, kept: false })
+        loop {
+            let file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)
+                .map_err(ObjectError::directory(FileOperation::Create, &path))?;
+            file.lock().map_err(ObjectError::directory(FileOperation::Lock, &path))?;
+            // Before it was locked, another process may have removed it as abandoned.
+            if fs::exists(&path).map_err(ObjectError::directory(FileOperation::Open, &path))? {
+                return Ok(Self { path, file, kept: false });
+            }
+        }
     }
 
     /// The path of the file.
@@ -78,7 +83,9 @@ pub(super) fn remove_abandoned(folder: &Path) -> Result<usize, ObjectError> {
     let mut removed = 0;
     for entry in fs::read_dir(folder).map_err(ObjectError::directory(FileOperation::List, folder))? {
         let path = entry.map_err(ObjectError::directory(FileOperation::List, folder))?.path();
-        if is_abandoned(&path).map_err(ObjectError::directory(FileOperation::Open, &path))? {
+        // It stays locked until it is removed.
+        let abandoned = lock_abandoned(&path).map_err(ObjectError::directory(FileOperation::Open, &path))?;
+        if abandoned.is_some() {
             match fs::remove_file(&path) {
                 Ok(()) => removed += 1,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -89,16 +96,17 @@ pub(super) fn remove_abandoned(folder: &Path) -> Result<usize, ObjectError> {
     Ok(removed)
 }
 
-fn is_abandoned(path: &Path) -> io::Result<bool> {
+/// Locks a file that no process is writing; none if one is.
+fn lock_abandoned(path: &Path) -> io::Result<Option<File>> {
     let file = match File::open(path) {
         Ok(file) => file,
         // Its writer has just finished.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     match file.try_lock() {
-        Ok(()) => Ok(true),
-        Err(fs::TryLockError::WouldBlock) => Ok(false),
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
         Err(fs::TryLockError::Error(error)) => Err(error),
     }
 }

@@ -90,7 +90,8 @@ async fn prepare_removes_only_abandoned_files() {
         let store = backend.store.clone();
         async move { store.put(&key("lab/a"), body, 8).await }
     });
-    while files_below(&temporary).len() < 2 {
+    let is_locked = |file: &PathBuf| fs::File::open(file).unwrap().try_lock().is_err();
+    while !files_below(&temporary).iter().any(is_locked) {
         tokio::task::yield_now().await;
     }
     // Another coordinator starts, on the same directory.

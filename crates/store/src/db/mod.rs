@@ -11,7 +11,7 @@ mod value;
 use rusqlite::params_from_iter;
 use tokio_postgres::types::ToSql;
 
-pub(crate) use row::{Row, only, read_count, to_json, warnings_to_json};
+pub(crate) use row::{Row, StoredUsage, only, read_count, to_json, warnings_to_json};
 pub(crate) use sql::{Sql, sql};
 pub(crate) use value::{Column, Json, List, Params, Value};
 

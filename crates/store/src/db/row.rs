@@ -4,6 +4,7 @@ use std::error::Error;
 
 use mitosis_domain::tags::TagSet;
 use mitosis_domain::timeout::Timeout;
+use mitosis_protocol::usage::AttemptUsage;
 use mitosis_protocol::{ResultWarning, TaskResult, Timestamp, WaitStatus};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -91,6 +92,19 @@ impl Row<'_> {
         Ok(TaskResult { exit_status, msg: self.optional_code("message")? })
     }
 
+    /// What an attempt used, in its columns; none if its worker did not measure it.
+    pub(crate) fn usage(&self) -> Result<Option<AttemptUsage>, StoreError> {
+        let unsigned =
+            |column| Ok::<_, StoreError>(self.value::<Option<i64>>(column)?.map(i64::unsigned_abs));
+        let Some(wall_micros) = unsigned("wall_micros")? else { return Ok(None) };
+        Ok(Some(AttemptUsage {
+            wall_micros,
+            cpu_micros: unsigned("cpu_micros")?.unwrap_or_default(),
+            peak_memory: unsigned("peak_memory")?.unwrap_or_default(),
+            output_bytes: unsigned("output_bytes")?.unwrap_or_default(),
+        }))
+    }
+
     /// The timeout of a task, stored as seconds.
     pub(crate) fn timeout(&self, column: &str) -> Result<Timeout, StoreError> {
         Ok(Timeout::try_from(self.value::<i64>(column)?).map_err(Corrupt::from)?)
@@ -102,11 +116,32 @@ impl Row<'_> {
     }
 }
 
+/// What an attempt used, in its stored form.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StoredUsage {
+    pub(crate) wall_micros: i64,
+    pub(crate) cpu_micros: i64,
+    pub(crate) peak_memory: i64,
+    pub(crate) output_bytes: i64,
+}
+
+impl From<AttemptUsage> for StoredUsage {
+    fn from(usage: AttemptUsage) -> Self {
+        let signed = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        Self {
+            wall_micros: signed(usage.wall_micros),
+            cpu_micros: signed(usage.cpu_micros),
+            peak_memory: signed(usage.peak_memory),
+            output_bytes: signed(usage.output_bytes),
+        }
+    }
+}
+
 fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, StoreError> {
     Ok(serde_json::from_slice(json).map_err(Corrupt::from)?)
 }
 
-/// The text of a `json` or `jsonb` column of PostgreSQL.
+/// The text of a `json`, `jsonb` or `text` column of PostgreSQL.
 struct JsonText<'a>(&'a [u8]);
 
 impl<'a> FromSql<'a> for JsonText<'a> {
@@ -119,7 +154,7 @@ impl<'a> FromSql<'a> for JsonText<'a> {
         }
     }
 
-    accepts!(JSON, JSONB);
+    accepts!(JSON, JSONB, TEXT);
 }
 
 /// The only column of a row.

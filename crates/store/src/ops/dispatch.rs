@@ -11,6 +11,7 @@ use mitosis_domain::ids::{GroupId, JobId, TaskId, WorkerId};
 use mitosis_domain::lease::Moment;
 use mitosis_domain::task::{ExecEnd, LeaseKey, Task};
 use mitosis_domain::timeout::Timeout;
+use mitosis_protocol::usage::AttemptUsage;
 use mitosis_protocol::{ArtifactKind, LeaseToken, ResultWarning, TaskResult, TaskSpec, Timestamp};
 use uuid::Uuid;
 
@@ -83,8 +84,10 @@ pub struct Exchange {
     /// Attempts that were never started. Their tasks are requeued at their old position, and don't count as
     /// lost.
     pub returned: Vec<LeaseKey>,
-    /// The number of requested tasks.
+    /// The number of requested tasks of the default request.
     pub want: usize,
+    /// Whether the agent can start a task with another request, even if it wants none of the default one.
+    pub has_room: bool,
     /// The token of the new leases: an unpredictable number.
     pub token: LeaseToken,
 }
@@ -105,6 +108,8 @@ pub struct Ended {
     /// Its archives, if they are small, in the order in which they are stored while the quota of the group lasts.
     /// Those that are not stored become warnings.
     pub archives: Vec<InlineArchive>,
+    /// What its command used, if the agent measured it.
+    pub usage: Option<AttemptUsage>,
 }
 
 /// An archive whose bytes are stored in the database, in the transaction that ends its attempt.
@@ -262,4 +267,8 @@ pub trait Dispatch {
     /// Corrects how many slots each group holds, as far as the shares of this coordinator depend on it: tasks also start
     /// and end at other coordinators.
     async fn correct_shares(&self, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Decides which workers are kept free for tasks that smaller ones would starve
+    /// ([`mitosis_domain::reservation`]). Returns the number of reservations.
+    async fn reserve_workers(&self, now: Timestamp) -> Result<Changed<usize>, StoreError>;
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use mitosis_domain::ids::{JobId, TaskId, UserId};
+use mitosis_protocol::usage::AttemptUsage;
 use mitosis_protocol::{ResultWarning, TaskResult, TaskState, Timestamp};
 use uuid::Uuid;
 
@@ -62,6 +63,8 @@ pub struct TaskOutcome {
     pub data: Option<String>,
     /// Warnings about outputs that were not stored.
     pub warnings: Vec<ResultWarning>,
+    /// What its command used, if the worker measured it.
+    pub usage: Option<AttemptUsage>,
 }
 
 /// The outcomes of a page.

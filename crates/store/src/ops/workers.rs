@@ -9,8 +9,8 @@ use mitosis_domain::ids::{GroupId, TaskId, UserId, WorkerId};
 use mitosis_domain::lease::{LeaseTerms, Moment};
 use mitosis_domain::tags::TagSet;
 use mitosis_domain::worker::Worker;
-use mitosis_protocol::worker::{Machine, ShutdownOp, WorkerState};
-use mitosis_protocol::{Epoch, Role, Timestamp};
+use mitosis_protocol::worker::{Machine, ShutdownOp, WorkerFacts, WorkerState};
+use mitosis_protocol::{Epoch, ResourceOffer, Role, Timestamp};
 use uuid::Uuid;
 
 use crate::StoreError;
@@ -40,8 +40,14 @@ pub struct NewWorker {
     pub lost_after: Option<Duration>,
     /// The name of the machine that it runs on, if known.
     pub host: Option<String>,
+    /// What else it says about itself; kept if the name of the machine is known.
+    pub facts: Option<WorkerFacts>,
     /// The machine that it runs on, if known.
     pub machine: Option<Machine>,
+    /// What it offers; without an offer, it gets only tasks of the default request.
+    pub offer: Option<ResourceOffer>,
+    /// When it stops to run tasks: it gets only those that end before.
+    pub ends_at: Option<Timestamp>,
 }
 
 /// The credential of a user.
@@ -252,6 +258,16 @@ pub trait Workers {
         op: ShutdownOp,
         now: Timestamp,
     ) -> Result<Changed<Stop>, StoreError>;
+
+    /// Lets a worker take no more tasks for a reason, or take tasks again without one. It stays registered, and finishes
+    /// the tasks that it holds. A user must be Admin in a group that is Admin on the worker.
+    async fn drain_worker(
+        &self,
+        actor: Actor,
+        uuid: Uuid,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Changed<WorkerChange>, StoreError>;
 
     /// Removes a worker that leaves by itself, or whose end its guard reports, and requeues its tasks, like a
     /// forced stop; the removal is not recorded. `fate` is that of its attempts.

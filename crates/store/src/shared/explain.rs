@@ -1,11 +1,15 @@
 //! The facts that explain the state of a task.
 
 use async_trait::async_trait;
-use mitosis_domain::explain::{Ahead, EligibleWorkers, Facts, Hold, Holder, Nearest, Standing, Watched};
-use mitosis_domain::ids::TaskId;
+use mitosis_domain::explain::placement::{Candidate, Placement, place};
+use mitosis_domain::explain::{
+    Ahead, EligibleWorkers, Facts, Hold, Holder, Nearest, Placed, Standing, Watched,
+};
+use mitosis_domain::ids::{GroupId, TaskId};
+use mitosis_domain::tags::TagSet;
 use mitosis_domain::task::{Attempt, ExecEnd, Phase, Task};
 use mitosis_protocol::worker::WorkerState;
-use mitosis_protocol::{ExecState, Role};
+use mitosis_protocol::{ExecState, ResourceRequest, Role};
 use uuid::Uuid;
 
 use super::jobs::elements::needs;
@@ -14,7 +18,7 @@ use super::tasks::get;
 use super::workers::hosts;
 use crate::StoreError;
 use crate::backend::Backend;
-use crate::db::{Db, Json, Row, Sql, only, sql};
+use crate::db::{Db, Json, List, Params, Row, Sql, only, sql};
 use crate::enum_codes::{Code, row_count};
 use crate::error::Corrupt;
 use crate::ops::explain::Explain;
@@ -23,6 +27,18 @@ use crate::ops::explain::Explain;
 impl<B: Backend> Explain for B {
     async fn facts(&self, uuid: Uuid) -> Result<Option<Facts>, StoreError> {
         self.read_snapshot_for_user(uuid, |db, uuid| Box::pin(facts(db, *uuid))).await
+    }
+
+    async fn placement(
+        &self,
+        group: GroupId,
+        tags: &TagSet,
+        request: &ResourceRequest,
+    ) -> Result<Option<Placement>, StoreError> {
+        self.read_for_user((group, tags.clone(), request.clone()), |db, (group, tags, request)| {
+            Box::pin(placement(db, *group, tags, request, None))
+        })
+        .await
     }
 }
 
@@ -62,6 +78,7 @@ async fn standing(db: Db<'_>, task: &Task) -> Result<Standing, StoreError> {
                 None => Ok(Standing::Ready {
                     workers: eligible_workers(db, task).await?,
                     ahead: ahead(db, task.id).await?,
+                    placement: placed(db, task).await?,
                 }),
             },
         },
@@ -97,6 +114,90 @@ async fn hold(db: Db<'_>, task: TaskId) -> Result<Option<(i64, Hold)>, StoreErro
     Ok(found.and_then(|(job, hold)| Some((job, hold?))))
 }
 
+async fn placed(db: Db<'_>, task: &Task) -> Result<Option<Placed>, StoreError> {
+    let request = &task.spec.request;
+    if request.is_default() {
+        return Ok(None);
+    }
+    let placement = placement(db, task.group, &task.tags, request, Some(task.id)).await?;
+    Ok(placement.map(|placement| Placed { request: request.clone(), placement }))
+}
+
+/// The workers that serve a group and accept tasks.
+const CANDIDATES: Sql = sql!(
+    "
+    SELECT w.id, w.uuid, w.tags, w.offer, w.slots IS NULL AS is_legacy,
+           (SELECT h.host FROM worker_host h WHERE h.uuid = w.uuid) AS host,
+           v.lane_id AS reserved_lane,
+           (SELECT r.request FROM lane n JOIN resource_request r ON r.id = n.request_id WHERE n.id = v.lane_id)
+               AS reserved_request
+    FROM worker_group g INNER JOIN worker w ON w.id = g.worker_id LEFT JOIN reservation v ON v.worker_id = w.id
+    WHERE g.group_id = $1 AND g.role >= $2 AND w.state = $3
+    ORDER BY w.id"
+);
+
+/// What each worker holds, the oldest first.
+const REQUESTS_OF_WORKERS: Sql = sql!(
+    "
+    SELECT l.worker_id, coalesce(r.request, '{}') AS request
+    FROM lease l INNER JOIN task t ON t.id = l.task_id INNER JOIN lane n ON n.id = t.lane_id
+    LEFT JOIN resource_request r ON r.id = n.request_id
+    WHERE l.worker_id = ANY($1)
+    ORDER BY l.claimed_at, l.task_id"
+);
+
+const LANE_OF_TASK: Sql = sql!("SELECT lane_id FROM task WHERE id = $1");
+
+/// Where a task can run that requests certain resources. None if a worker of the legacy protocol can run it, which has one
+/// task, whatever it requests, or if no worker has the tags.
+async fn placement(
+    db: Db<'_>,
+    group: GroupId,
+    tags: &TagSet,
+    request: &ResourceRequest,
+    task: Option<TaskId>,
+) -> Result<Option<Placement>, StoreError> {
+    let lane: Option<i64> = match task {
+        Some(task) => Some(db.one(LANE_OF_TASK, &[&task.0], only).await?),
+        None => None,
+    };
+    let params: Params<'_> = &[&group.0, &Role::Write.code(), &WorkerState::Normal.code()];
+    let rows: Vec<(i64, bool, Option<Candidate>)> = db
+        .all(CANDIDATES, params, |row| {
+            let of_worker = row.tag_set("tags")?;
+            let has_tags = tags.iter().all(|tag| of_worker.iter().any(|other| other == tag));
+            let reserved: Option<i64> = row.value("reserved_lane")?;
+            let is_reserved = reserved.is_some() && reserved == lane;
+            let candidate = Candidate {
+                worker: row.value("uuid")?,
+                host: row.value("host")?,
+                offer: row.optional_json("offer")?,
+                held: Vec::new(),
+                is_reserved,
+                reserved_for_other: if is_reserved { None } else { row.optional_json("reserved_request")? },
+            };
+            let is_legacy: bool = row.value("is_legacy")?;
+            Ok((row.value("id")?, is_legacy, has_tags.then_some(candidate)))
+        })
+        .await?;
+    let rows: Vec<(i64, bool, Candidate)> =
+        rows.into_iter().filter_map(|(id, is_legacy, candidate)| Some((id, is_legacy, candidate?))).collect();
+    if rows.is_empty() || rows.iter().any(|(_, is_legacy, _)| *is_legacy) {
+        return Ok(None);
+    }
+    let ids: Vec<i64> = rows.iter().map(|(id, _, _)| *id).collect();
+    let held: Vec<(i64, ResourceRequest)> = db
+        .all(REQUESTS_OF_WORKERS, &[&List(&ids)], |row| Ok((row.value("worker_id")?, row.json("request")?)))
+        .await?;
+    let mut candidates: Vec<Candidate> = rows.into_iter().map(|(_, _, candidate)| candidate).collect();
+    for (worker, request) in held {
+        if let Ok(place) = ids.binary_search(&worker) {
+            candidates[place].held.push(request);
+        }
+    }
+    Ok(Some(place(request, &candidates)))
+}
+
 /// The numbers of workers that list the group of a task, by what they can do.
 const ELIGIBLE_WORKERS: Sql = sql!(
     postgres: "
@@ -112,7 +213,7 @@ const ELIGIBLE_WORKERS: Sql = sql!(
     FROM (
         SELECT member.role >= $2 AS serves,
             member.role >= $2 AND worker.tags @> $3 AS fits,
-            worker.state = $4 AS stopping,
+            (worker.state = $4 OR worker.drain_reason IS NOT NULL) AS stopping,
             (SELECT count(*) FROM lease WHERE lease.worker_id = worker.id) < coalesce(worker.slots, 1)
                 AS has_room,
             session.last_heartbeat, session.lease_until + clock.lag AS lease_until,
@@ -137,7 +238,7 @@ const ELIGIBLE_WORKERS: Sql = sql!(
             -- The worker has all tags of the task.
             member.role >= ?2 AND (worker.tags = ?3 OR NOT EXISTS (
                 SELECT value FROM json_each(?3) EXCEPT SELECT value FROM json_each(worker.tags))) AS fits,
-            worker.state = ?4 AS stopping,
+            (worker.state = ?4 OR worker.drain_reason IS NOT NULL) AS stopping,
             (SELECT count(*) FROM lease WHERE lease.worker_id = worker.id) < coalesce(worker.slots, 1)
                 AS has_room,
             session.last_heartbeat, session.lease_until + clock.lag AS lease_until,

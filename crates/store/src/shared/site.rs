@@ -125,13 +125,14 @@ async fn groups(db: Db<'_>, after: i64, limit: u64) -> Result<Vec<ListedGroup>, 
 const USAGE: Sql = sql!(
     "
     SELECT u.username AS creator, g.name AS group_name, sums.state, sums.message, sums.is_success, sums.attempts,
-           sums.micros
+           sums.micros, sums.cpu_micros
     FROM (SELECT t.creator_id, t.group_id, ended.state, ended.message, ended.exit_status = 0 AS is_success,
-                 count(*) AS attempts, sum(coalesce(ended.finished_at - ended.claimed_at, 0))::bigint AS micros
-          FROM (SELECT task_id, state, message, exit_status, claimed_at, finished_at FROM done
+                 count(*) AS attempts, sum(coalesce(ended.finished_at - ended.claimed_at, 0))::bigint AS micros,
+                 sum(coalesce(ended.cpu_micros, 0))::bigint AS cpu_micros
+          FROM (SELECT task_id, state, message, exit_status, claimed_at, finished_at, cpu_micros FROM done
                 WHERE finished_at >= $1 AND finished_at < $2
                 UNION ALL
-                SELECT task_id, state, message, exit_status, claimed_at, finished_at FROM attempt
+                SELECT task_id, state, message, exit_status, claimed_at, finished_at, cpu_micros FROM attempt
                 WHERE finished_at >= $1 AND finished_at < $2 AND retried_by <> $3) ended
           INNER JOIN task t ON t.id = ended.task_id
           GROUP BY t.creator_id, t.group_id, ended.state, ended.message, ended.exit_status = 0) sums
@@ -151,8 +152,12 @@ async fn usage(db: Db<'_>, since: Timestamp, until: Timestamp) -> Result<Vec<Usa
 
 fn read_usage(row: &Row<'_>) -> Result<((String, String), UsageCounts), StoreError> {
     let attempts = unsigned(row, "attempts")?;
-    let mut counts =
-        UsageCounts { slot_seconds: unsigned(row, "micros")? / 1_000_000, ..UsageCounts::default() };
+    let seconds = |column| Ok::<_, StoreError>(unsigned(row, column)? / 1_000_000);
+    let mut counts = UsageCounts {
+        slot_seconds: seconds("micros")?,
+        cpu_seconds: seconds("cpu_micros")?,
+        ..UsageCounts::default()
+    };
     let place = match read_outcome(row)? {
         TaskOutcome::Succeeded => &mut counts.succeeded,
         TaskOutcome::Failed => &mut counts.failed,

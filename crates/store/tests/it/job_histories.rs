@@ -1,7 +1,7 @@
 //! Random histories of jobs, with every rule checked after every move.
 //!
 //! The moves are those of users, workers and coordinators, in any order, with restarts between them. After each, the
-//! counts of every job equal its rows, no job exceeds its limit, named limits hold, and no task was claimed that may not
+//! counts of every job equal its rows, no job exceeds its limit, named limits hold, no worker holds more than it offers, and no task was claimed that may not
 //! start. At the end,
 //! everything is resumed and drained: every task of every job has ended once, and nothing is left.
 
@@ -12,18 +12,20 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use mitosis_domain::ids::JobId;
 use mitosis_domain::job_plan::Step;
+use mitosis_domain::resources::Free;
 use mitosis_domain::tags::TagSet;
-use mitosis_domain::task::ExecEnd;
+use mitosis_domain::task::{ExecEnd, LeaseKey};
 use mitosis_protocol::job::{JobChange, JobOptions, NeedKind, NeededJob, NewNeed, StopCause, TaskCondition};
 use mitosis_protocol::limit::LimitUse;
 use mitosis_protocol::retry::RetryPolicy;
+use mitosis_protocol::{Cpus, ResourceOffer, ResourceRequest};
 use mitosis_store::ops::Actor;
-use mitosis_store::ops::dispatch::{Completed, Completion, Ended, Exchange, Holder, Verdict};
+use mitosis_store::ops::dispatch::{Assigned, Completed, Completion, Ended, Exchange, Holder, Verdict};
 use mitosis_store::ops::jobs::{
     Job, JobCancellation, JobQuery, JobRetry, JobSubmission, JobTasks, NewJob, Refusal,
 };
 use mitosis_store::ops::tasks::NewTask;
-use mitosis_store::ops::workers::Fate;
+use mitosis_store::ops::workers::{Fate, NewWorker};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -51,11 +53,15 @@ enum Move {
         retries: Option<u32>,
         /// What each task uses of the named limits.
         uses: [u64; 2],
+        /// What each task requests: one of [`requests`].
+        request: usize,
     },
     /// Sets a named limit.
     SetLimit(usize, u64),
     /// All workers claim at the same time.
     ClaimAtOnce(usize),
+    /// A coordinator decides which workers are reserved.
+    Reserve,
     /// The coordinator does what is due for a job.
     Plan(usize),
     /// Another coordinator acts on an old snapshot.
@@ -85,16 +91,19 @@ fn one_move() -> impl Strategy<Value = Move> {
         proptest::option::weighted(0.3, 1u32..4),
         proptest::option::of(any::<usize>()),
         prop_oneof![2 => Just([0, 0]), 1 => Just([1, 0]), 1 => Just([2, 1]), 1 => Just([0, 1])],
+        prop_oneof![3 => Just(0), 2 => 1usize..5],
     );
-    let submit = submit.prop_map(|(size, paused, max_running, max_failures, need, retries, also, uses)| {
-        Move::Submit { size, paused, max_running, max_failures, need, also, retries, uses }
-    });
+    let submit =
+        submit.prop_map(|(size, paused, max_running, max_failures, need, retries, also, uses, request)| {
+            Move::Submit { size, paused, max_running, max_failures, need, also, retries, uses, request }
+        });
     prop_oneof![
         3 => submit,
         8 => any::<usize>().prop_map(Move::Plan),
         1 => (any::<usize>(), 0u64..12).prop_map(|(job, written)| Move::StaleWrite(job, written)),
         8 => (any::<usize>(), 1usize..5).prop_map(|(worker, count)| Move::Claim(worker, count)),
         2 => (1usize..5).prop_map(Move::ClaimAtOnce),
+        1 => Just(Move::Reserve),
         2 => (0usize..2, 0u64..5).prop_map(|(limit, value)| Move::SetLimit(limit, value)),
         10 => (any::<usize>(), prop_oneof![3 => Just(0), 1 => Just(256)]).prop_map(|(at, exit)| Move::Finish(at, exit)),
         1 => any::<usize>().prop_map(Move::Return),
@@ -114,10 +123,46 @@ struct History<B> {
     ann: Person,
     workers: Vec<RegisteredWorker>,
     jobs: Vec<JobId>,
+    /// What the tasks of each job request.
+    requests: BTreeMap<JobId, usize>,
     /// The attempts that are held, with their workers.
     held: Vec<(usize, Holder)>,
     /// How much of each limit was in use before the last move.
     in_use: BTreeMap<String, u64>,
+}
+
+/// An attempt that was claimed.
+struct Held {
+    lease: LeaseKey,
+}
+
+/// What tasks may request; the first worker can serve all of them.
+fn requests() -> [ResourceRequest; 5] {
+    let cpus = |cpus: &str| ResourceRequest { cpus: cpus.parse().unwrap(), ..ResourceRequest::default() };
+    [
+        cpus("1"),
+        cpus("2.5"),
+        ResourceRequest { gpus: 1, ..cpus("0.5") },
+        ResourceRequest { memory: 3, named: BTreeMap::from([("lic".to_owned(), 1)]), ..cpus("0") },
+        cpus("4"),
+    ]
+}
+
+/// What a worker offers.
+fn offer(worker: usize) -> ResourceOffer {
+    ResourceOffer {
+        cpus: Cpus::whole(if worker == 0 { 4 } else { 3 }),
+        memory: 8,
+        gpus: 2,
+        gpu_model: None,
+        named: BTreeMap::from([("lic".to_owned(), 3)]),
+        tasks: 6,
+    }
+}
+
+async fn offering<B: Backend>(harness: &Harness<B>, owner: &Person, worker: usize) -> RegisteredWorker {
+    let new = NewWorker { slots: Some(3), offer: Some(offer(worker)), ..harness.new_worker(owner) };
+    harness.register(&new).await
 }
 
 /// The named limits.
@@ -129,10 +174,17 @@ impl<B: Backend> History<B> {
         let ann = harness.person("ann").await;
         let mut workers = Vec::new();
         for _ in 0..WORKERS {
-            workers.push(harness.worker(&ann).await);
+            workers.push(offering(&harness, &ann, workers.len()).await);
         }
-        let history =
-            Self { harness, ann, workers, jobs: Vec::new(), held: Vec::new(), in_use: BTreeMap::new() };
+        let history = Self {
+            harness,
+            ann,
+            workers,
+            jobs: Vec::new(),
+            requests: BTreeMap::new(),
+            held: Vec::new(),
+            in_use: BTreeMap::new(),
+        };
         for limit in 0..LIMITS.len() {
             history.set_limit(limit, 3).await;
         }
@@ -147,8 +199,42 @@ impl<B: Backend> History<B> {
         self.harness.store().job(id).await.unwrap().expect("the job is there")
     }
 
-    fn tasks(&self, count: u64, priority: i32) -> Vec<NewTask> {
-        (0..count).map(|_| NewTask { priority, ..self.harness.task(self.ann.group) }).collect()
+    fn tasks(&self, count: u64, priority: i32, request: usize) -> Vec<NewTask> {
+        let task = || NewTask { priority, ..self.harness.task(self.ann.group) };
+        let with_request = |mut task: NewTask| {
+            task.spec.request = requests()[request].clone();
+            task
+        };
+        (0..count).map(|_| with_request(task())).collect()
+    }
+
+    /// What is free on a worker according to its leases.
+    async fn free(&self, worker: usize) -> Free {
+        let mut free = Free::of(&offer(worker));
+        for request in requests() {
+            let text = match request.is_default() {
+                true => String::new(),
+                false => serde_json::to_string(&request).unwrap(),
+            };
+            let held = format!(
+                "SELECT count(*) FROM lease l JOIN task t ON t.id = l.task_id JOIN lane n ON n.id = t.lane_id
+                    LEFT JOIN resource_request r ON r.id = n.request_id
+                 WHERE l.worker_id = {} AND coalesce(r.request, '') = '{text}'",
+                self.workers[worker].id.0
+            );
+            free.take(&request, self.harness.scalar(&held).await);
+        }
+        free
+    }
+
+    /// Claims as an agent does that wants at most this number of tasks.
+    async fn ask(&self, worker: usize, count: usize) -> Vec<Held> {
+        let want = self.free(worker).await.fits(&ResourceRequest::default()).min(count);
+        let one = Exchange { want, has_room: true, ..self.harness.nothing(self.workers[worker]) };
+        match self.harness.exchange_one(one).await.assigned {
+            Assigned::Work(work, _) => work.into_iter().map(|work| Held { lease: work.lease }).collect(),
+            other => panic!("unexpected reply: {other:?}"),
+        }
     }
 
     async fn apply(&mut self, one: &Move) {
@@ -163,10 +249,16 @@ impl<B: Backend> History<B> {
             Move::StaleWrite(job, written) => {
                 let Some(id) = self.pick(*job) else { return };
                 let before = self.job(id).await;
-                let done = store.write_tasks(id, *written, &self.tasks(1, 0), now).await.answer();
+                let done = store
+                    .write_tasks(id, *written, &self.tasks(1, 0, self.requests[&id]), now)
+                    .await
+                    .answer();
                 assert!(!done || before.written == *written, "an outdated plan has no effect");
             }
             Move::SetLimit(limit, value) => self.set_limit(*limit, *value).await,
+            Move::Reserve => {
+                store.reserve_workers(now).await.answer();
+            }
             Move::Claim(worker, count) => self.claim(*worker % WORKERS, *count).await,
             Move::ClaimAtOnce(count) => self.claim_at_once(*count).await,
             Move::Finish(at, exit) => {
@@ -191,7 +283,7 @@ impl<B: Backend> History<B> {
                 let worker = *worker % WORKERS;
                 store.sign_off(self.workers[worker].uuid, Fate::WorkerLost, now).await.answer();
                 self.held.retain(|(holder, _)| *holder != worker);
-                self.workers[worker] = self.harness.worker(&self.ann).await;
+                self.workers[worker] = offering(&self.harness, &self.ann, worker).await;
             }
             Move::Pause(job, paused) => {
                 self.change(*job, JobChange { paused: Some(*paused), ..JobChange::default() }).await;
@@ -222,7 +314,9 @@ impl<B: Backend> History<B> {
     }
 
     async fn submit(&mut self, one: &Move) {
-        let Move::Submit { size, paused, max_running, max_failures, need, also, retries, uses } = one else {
+        let Move::Submit { size, paused, max_running, max_failures, need, also, retries, uses, request } =
+            one
+        else {
             return;
         };
         let needed = need.and_then(|(job, kind)| Some((self.pick(job)?, kind)));
@@ -266,10 +360,13 @@ impl<B: Backend> History<B> {
             resources: Vec::new(),
             notify: Vec::new(),
             references: Vec::new(),
-            first: self.tasks(first, 0),
+            first: self.tasks(first, 0, *request),
         };
         match self.harness.store().submit_jobs(self.ann.user, &[job], None, self.harness.now).await.answer() {
-            JobSubmission::Accepted(ids) => self.jobs.extend(ids),
+            JobSubmission::Accepted(ids) => {
+                self.requests.extend(ids.iter().map(|id| (*id, *request)));
+                self.jobs.extend(ids);
+            }
             JobSubmission::Refused(Refusal::LimitTooSmall { value, uses, .. }) => assert!(uses > value),
             other => panic!("unexpected submission: {other:?}"),
         }
@@ -282,7 +379,7 @@ impl<B: Backend> History<B> {
             let has_effect = match snapshot.next(now) {
                 Step::Wait | Step::WaitUntil(_) => return,
                 Step::Write(count) => {
-                    let tasks = self.tasks(count.min(3), snapshot.priority);
+                    let tasks = self.tasks(count.min(3), snapshot.priority, self.requests[&id]);
                     store.write_tasks(id, snapshot.written, &tasks, now).await.answer()
                 }
                 Step::Cut(by) => store.cut_job(id, by, now).await.answer(),
@@ -312,7 +409,7 @@ impl<B: Backend> History<B> {
         for id in &self.jobs {
             before.insert(*id, self.job(*id).await);
         }
-        let claimed = self.harness.claim(self.workers[worker], count).await;
+        let claimed = self.ask(worker, count).await;
         for held in &claimed {
             let sql = format!("SELECT job_id FROM task WHERE id = {}", held.lease.task.0);
             let job = &before[&JobId(self.harness.scalar(&sql).await)];
@@ -344,7 +441,7 @@ impl<B: Backend> History<B> {
     }
 
     async fn claim_at_once(&mut self, count: usize) {
-        let claims = self.workers.iter().map(|worker| self.harness.claim(*worker, count));
+        let claims = (0..WORKERS).map(|worker| self.ask(worker, count));
         let claims = join_all(claims).await;
         for held in claims.iter().flatten() {
             self.check_needed(held.lease.task.0).await;
@@ -378,13 +475,23 @@ impl<B: Backend> History<B> {
             data: None,
             warnings: Vec::new(),
             archives: Vec::new(),
+            usage: None,
         };
         let one = Exchange { ended: vec![ended], ..self.harness.nothing(self.workers[worker]) };
         let verdicts = self.harness.exchange_one(one).await.verdicts;
         assert!(matches!(verdicts[..], [Verdict::Committed(_)]), "{verdicts:?}");
     }
 
+    /// No worker holds more than it offers.
+    async fn check_resources(&self) {
+        for worker in 0..WORKERS {
+            let free = self.free(worker).await;
+            assert!(!free.is_exceeded(), "worker {worker}: {free:?}");
+        }
+    }
+
     async fn check(&mut self) {
+        self.check_resources().await;
         self.check_named_limits().await;
         self.harness.check_invariants().await;
         for id in &self.jobs {
@@ -424,6 +531,7 @@ impl<B: Backend> History<B> {
             for id in self.jobs.clone() {
                 self.plan(id).await;
             }
+            self.harness.store().reserve_workers(self.harness.now).await.answer();
             self.claim(0, 50).await;
             for (_, holder) in std::mem::take(&mut self.held) {
                 self.finish(holder, 0).await;

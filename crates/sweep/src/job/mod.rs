@@ -216,6 +216,7 @@ impl Job {
         let notify = task.notifications();
         let retry = retries::policy(task.retries()?, &task.retry_on, task.backoff)?;
         let limits = task.limits()?;
+        let request = task.request()?;
         let mut blueprint = Blueprint {
             task: SubmitTaskRequest {
                 group_name: group,
@@ -230,6 +231,9 @@ impl Job {
                     terminal_output: task.output.unwrap_or(true),
                     lost_after: task.lost_after,
                     idempotent: task.idempotent.unwrap_or(false),
+                    stop_signal: task.stop_signal,
+                    stop_grace: task.stop_grace,
+                    request,
                     directory: Some(directory),
                     ..TaskSpec::default()
                 },

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mitosis_blueprint::{Column, Factor, Plan, Values, literal};
+use mitosis_domain::resources::{parse_gpus, parse_size};
 use mitosis_domain::selector::JobName;
 use mitosis_protocol::job::NeedKind;
 use mitosis_protocol::limit::LimitUse;
 use mitosis_protocol::notify::{Notify, NotifyOn};
 use mitosis_protocol::retry::{MAX_RETRIES, RetryCause};
+use mitosis_protocol::stop::StopSignal;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload, TaskDirectory};
-use mitosis_protocol::{ArtifactKind, TaskSpec, Uuid};
+use mitosis_protocol::{ArtifactKind, Cpus, ResourceRequest, TaskSpec, Uuid};
 use serde::Deserialize;
 
 use super::Upload;
@@ -50,6 +52,15 @@ pub(super) struct Task {
     #[serde(with = "mitosis_protocol::duration::optional_text")]
     pub(super) lost_after: Option<Duration>,
     pub(super) idempotent: Option<bool>,
+    pub(super) stop_signal: Option<StopSignal>,
+    #[serde(with = "mitosis_protocol::duration::optional_text")]
+    pub(super) stop_grace: Option<Duration>,
+    cpus: Option<Cpus>,
+    memory: Option<Size>,
+    gpus: Option<Gpus>,
+    units: BTreeMap<String, u64>,
+    #[serde(with = "mitosis_protocol::duration::optional_text")]
+    time_request: Option<Duration>,
     pub(super) priority: Option<i32>,
     max_running: Option<i64>,
     max_failures: Option<i64>,
@@ -143,6 +154,22 @@ impl Secrets {
     }
 }
 
+/// A size, as a number of bytes or with a unit.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected a size such as \"4GiB\", or a number of bytes")]
+enum Size {
+    Bytes(u64),
+    Text(String),
+}
+
+/// A number of GPUs, with a model or without.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected a number of GPUs, or a text such as \"2:a100\"")]
+enum Gpus {
+    Number(u32),
+    Text(String),
+}
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged, expecting = "expected the path of a file, or a list of paths")]
 enum Files {
@@ -196,6 +223,28 @@ pub(super) struct Attachment {
 }
 
 impl Task {
+    /// What the task requests of its worker.
+    pub(super) fn request(&self) -> Result<ResourceRequest, Error> {
+        let memory = match &self.memory {
+            None => 0,
+            Some(Size::Bytes(bytes)) => *bytes,
+            Some(Size::Text(text)) => parse_size(text).map_err(|error| Error::input(error.to_string()))?,
+        };
+        let (gpus, gpu_model) = match &self.gpus {
+            None => (0, None),
+            Some(Gpus::Number(number)) => (*number, None),
+            Some(Gpus::Text(text)) => parse_gpus(text).map_err(|error| Error::input(error.to_string()))?,
+        };
+        Ok(ResourceRequest {
+            cpus: self.cpus.unwrap_or(Cpus::ONE),
+            memory,
+            gpus,
+            gpu_model,
+            named: self.units.clone(),
+            time: self.time_request,
+        })
+    }
+
     /// Combines a task with the defaults: lists and tables are joined, other values override the default.
     pub(super) fn over(self, defaults: Self) -> Self {
         fn joined<T>(mut first: Vec<T>, second: Vec<T>) -> Vec<T> {
@@ -220,6 +269,13 @@ impl Task {
             timeout: self.timeout.or(defaults.timeout),
             lost_after: self.lost_after.or(defaults.lost_after),
             idempotent: self.idempotent.or(defaults.idempotent),
+            stop_signal: self.stop_signal.or(defaults.stop_signal),
+            stop_grace: self.stop_grace.or(defaults.stop_grace),
+            cpus: self.cpus.or(defaults.cpus),
+            memory: self.memory.or(defaults.memory),
+            gpus: self.gpus.or(defaults.gpus),
+            units: defaults.units.into_iter().chain(self.units).collect(),
+            time_request: self.time_request.or(defaults.time_request),
             priority: self.priority.or(defaults.priority),
             max_running: self.max_running.or(defaults.max_running),
             max_failures: self.max_failures.or(defaults.max_failures),

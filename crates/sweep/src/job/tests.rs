@@ -22,6 +22,8 @@ labels = ["exp1"]
 timeout = "1h"
 lost_after = "2m"
 idempotent = true
+stop_signal = "INT"
+stop_grace = "30s"
 env = { MODE = "fast", LEVEL = 3 }
 
 [[tasks]]
@@ -37,6 +39,7 @@ command = "echo 'a b' {line}"
 group = "lab"
 each_line = "lines.txt"
 idempotent = false
+stop_grace = "1m"
 env = { MODE = "slow" }
 resources = [{ attachment = "{line}.bin", as = "{line}.bin" }]
 "#;
@@ -56,6 +59,11 @@ fn tasks_override_and_extend_the_defaults() {
     let limits = |spec: &TaskSpec| (spec.lost_after, spec.idempotent);
     let two_minutes = Some(Duration::from_secs(120));
     assert_eq!(limits(&task.task_spec), (two_minutes, true));
+    let stop = |spec: &TaskSpec| (spec.stop_signal.map(|signal| signal.to_string()), spec.stop_grace);
+    let interrupt = Some("SIGINT".to_owned());
+    assert_eq!(stop(&task.task_spec), (interrupt.clone(), Some(Duration::from_secs(30))));
+    let of_second = second.blueprint.expand().unwrap().task(0).task_spec;
+    assert_eq!(stop(&of_second), (interrupt, Some(Duration::from_secs(60))));
     let attachment = RemoteFile::Attachment { key: "exp1/in.csv".into() };
     assert_eq!(task.task_spec.resources[0].remote_file, attachment);
     assert_eq!((job.uploads.len(), &job.uploads[0].key[..]), (1, "exp1/in.csv"));
@@ -437,4 +445,24 @@ fn secrets_are_a_list_or_a_table() {
     );
     let error = secrets("[[tasks]]\ncommand = 'true'\nsecrets = 'A'\n").unwrap_err();
     assert!(error.contains("a list of names, or a table"), "{error}");
+}
+
+#[test]
+fn tasks_request_resources() {
+    let request = |keys: &str| {
+        let text = format!("[[tasks]]\ncommand = 'x'\n{keys}");
+        read("job.toml", &text).map(|job| job.steps[0].blueprint.task.task_spec.request.clone())
+    };
+    assert!(request("").unwrap().is_default());
+    let all = "cpus = 2.5\nmemory = '4GiB'\ngpus = '2:a100'\nunits = {licence = 3}\ntime_request = '2h'";
+    let all = request(all).unwrap();
+    assert_eq!((all.cpus.to_string(), all.memory, all.gpus), ("2.5".to_owned(), 4 << 30, 2));
+    assert_eq!((all.gpu_model.as_deref(), all.named["licence"]), (Some("a100"), 3));
+    assert_eq!(all.time, Some(std::time::Duration::from_secs(7_200)));
+    let plain = request("cpus = 8\nmemory = 1024\ngpus = 1").unwrap();
+    assert_eq!((plain.cpus.to_string(), plain.memory, plain.gpus), ("8".to_owned(), 1_024, 1));
+    for wrong in ["cpus = -1", "cpus = 'many'", "memory = 'much'", "gpus = 'a100'", "units = {licence = -1}"]
+    {
+        assert!(request(wrong).is_err(), "{wrong}");
+    }
 }

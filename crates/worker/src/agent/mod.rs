@@ -55,6 +55,7 @@ struct PendingPoll {
     call: Call<PollReply>,
     sent: BootInstant,
     want: usize,
+    has_room: bool,
 }
 
 /// A running agent.
@@ -101,6 +102,7 @@ impl Session {
     ) -> SessionEnd {
         let entropy = self.context.settings.entropy.clone();
         let slots = contexts.len();
+        let inventory = self.context.settings.inventory();
         let now = Instant::now();
         let states = Arc::new(StateQueue::default());
         let cells: Vec<_> = contexts.iter().map(|_| Arc::new(StateCell::new(states.clone()))).collect();
@@ -109,7 +111,7 @@ impl Session {
         }
         let mut agent = Agent {
             session: self.clone(),
-            state: AgentState::new(slots),
+            state: AgentState::new(inventory),
             slots: Slots::open(self, contexts),
             watchers: WatchRunner::new(self.clone(), states.clone()),
             polling: None,
@@ -149,7 +151,7 @@ impl Session {
     async fn send_final_report(&self, state: &mut AgentState) {
         let states = state.report_failed();
         if state.has_to_report() {
-            let report = state.report(0, states);
+            let report = state.report(0, false, states);
             let reported =
                 tokio::time::timeout(FINAL_REPORT_TIMEOUT, self.context.client.report_batch(&report)).await;
             if !matches!(reported, Ok(Ok(_))) {
@@ -239,11 +241,11 @@ impl Agent<'_> {
             let is_watched = self.watched.remove(&task.task.uuid);
             self.watchers.start(task, is_watched);
         }
-        while let Some((slot, task)) = self.state.start(now) {
+        while let Some((slot, task, granted)) = self.state.start(now) {
             let uuid = task.task.uuid;
             self.slot_tasks[slot] = Some(uuid);
             self.cells[slot].begin(self.watched.remove(&uuid));
-            self.slots.start(slot, task);
+            self.slots.start(slot, task, granted);
             if self.followed.remove(&uuid) {
                 self.slots.control(slot, |control| control.is_followed = true);
             }
@@ -252,7 +254,8 @@ impl Agent<'_> {
         let states_due = self.state.can_report() && self.report_states_at.is_some_and(|at| now >= at);
         if (self.state.has_to_report() || states_due) && now >= self.report_at {
             self.report_states_at = None;
-            let report = self.state.report(self.want(asked, now), self.states.take());
+            let (want, has_room) = (self.want(asked, now), self.has_room(now));
+            let report = self.state.report(want, has_room, self.states.take());
             self.reporting = Some(report_call(self.session.clone(), report));
         }
         self.poll(now);
@@ -260,6 +263,10 @@ impl Agent<'_> {
 
     fn want(&self, asked: usize, now: Instant) -> usize {
         if self.lease_expired || !*self.has_space.borrow() { 0 } else { self.state.want(asked, now) }
+    }
+
+    fn has_room(&self, now: Instant) -> bool {
+        !self.lease_expired && *self.has_space.borrow() && self.state.has_room(now)
     }
 
     /// Abandons the poll in flight: it requests more or fewer tasks than are wanted now.
@@ -271,14 +278,17 @@ impl Agent<'_> {
     /// Keeps a poll in flight that requests the wanted number of tasks. Replaces a poll that requests none when
     /// tasks are wanted and no report in flight requests them.
     fn poll(&mut self, now: Instant) {
-        let want = if self.reporting.is_some() { 0 } else { self.want(0, now) };
-        if self.polling.as_ref().is_some_and(|polling| polling.want == 0)
-            && want > 0
-            && !self.state.has_to_report()
-        {
+        let (want, has_room) = match self.reporting {
+            Some(_) => (0, false),
+            None => (self.want(0, now), self.has_room(now)),
+        };
+        let asks_for_less = |polling: &PendingPoll| {
+            (polling.want == 0 && want > 0) || (polling.want == 0 && !polling.has_room && has_room)
+        };
+        if self.polling.as_ref().is_some_and(asks_for_less) && !self.state.has_to_report() {
             self.polling = None;
         }
-        let rests = want == 0 && now < self.rest_until;
+        let rests = want == 0 && !has_room && now < self.rest_until;
         if self.polling.is_some() || rests || now < self.poll_at {
             return;
         }
@@ -286,6 +296,7 @@ impl Agent<'_> {
         let resync = self.needs_resync && self.reporting.is_none();
         let request = PollRequest {
             want: u32::try_from(want).unwrap_or(u32::MAX),
+            has_room,
             held: self.state.held(),
             draining: self.state.is_draining(),
             resync,
@@ -299,7 +310,7 @@ impl Agent<'_> {
             self.needs_resync = false;
         }
         let call = poll_call(self.session.clone(), request);
-        self.polling = Some(PendingPoll { call, sent: BootInstant::now(), want });
+        self.polling = Some(PendingPoll { call, sent: BootInstant::now(), want, has_room });
     }
 
     /// How long the coordinator may hold a poll. A poll renews the lease when it starts, so the next one has to
@@ -481,6 +492,7 @@ impl Agent<'_> {
 const STALE: mitosis_protocol::agent::AttemptVerdict = mitosis_protocol::agent::AttemptVerdict::Stale;
 
 /// An event that the agent handles.
+#[expect(clippy::large_enum_variant, reason = "there is one value at a time")]
 enum Event {
     Slot(SlotEvent),
     Watched(Watched),

@@ -25,6 +25,8 @@ pub(super) struct PrefetchQueue {
     slot_tasks: HashSet<AttemptRef>,
     /// No task has waited longer than since this moment.
     oldest: Option<Instant>,
+    /// What the tasks request together, in thousandths of a processor.
+    cpus: u64,
 }
 
 impl PrefetchQueue {
@@ -34,6 +36,11 @@ impl PrefetchQueue {
 
     pub(super) fn is_empty(&self) -> bool {
         self.tasks.is_empty()
+    }
+
+    /// What the waiting tasks request together, in thousandths of a processor.
+    pub(super) const fn cpus(&self) -> u64 {
+        self.cpus
     }
 
     pub(super) fn contains(&self, attempt: AttemptRef) -> bool {
@@ -58,14 +65,22 @@ impl PrefetchQueue {
             place = position;
         }
         self.slot_tasks.insert(attempt_ref(&task));
+        self.cpus += cpus(&task);
         self.oldest.get_or_insert(now);
         self.tasks.insert(place, Waiting { since: now, task });
     }
 
-    pub(super) fn pop(&mut self) -> Option<AssignedTask> {
-        let task = self.tasks.pop_front()?.task;
+    /// Removes the first task that fits.
+    pub(super) fn pop_first(&mut self, fits: impl Fn(&AssignedTask) -> bool) -> Option<AssignedTask> {
+        let place = self.tasks.iter().position(|waiting| fits(&waiting.task))?;
+        let task = self.tasks.remove(place)?.task;
         self.forget(&task);
         Some(task)
+    }
+
+    /// Whether a task fits.
+    pub(super) fn has(&self, fits: impl Fn(&AssignedTask) -> bool) -> bool {
+        self.tasks.iter().any(|waiting| fits(&waiting.task))
     }
 
     pub(super) fn remove(&mut self, attempt: AttemptRef) -> Option<AssignedTask> {
@@ -93,6 +108,7 @@ impl PrefetchQueue {
         for task in &overdue {
             self.slot_tasks.remove(&attempt_ref(task));
         }
+        self.cpus = self.tasks.iter().map(|waiting| cpus(&waiting.task)).sum();
         overdue
     }
 
@@ -103,10 +119,16 @@ impl PrefetchQueue {
 
     fn forget(&mut self, task: &AssignedTask) {
         self.slot_tasks.remove(&attempt_ref(task));
+        self.cpus -= cpus(task);
         if self.tasks.is_empty() {
             self.oldest = None;
         }
     }
+}
+
+/// What a task requests, in thousandths of a processor.
+pub(super) fn cpus(task: &AssignedTask) -> u64 {
+    u64::from(task.task.spec.request.cpus.thousandths())
 }
 
 #[cfg(test)]
@@ -121,7 +143,7 @@ mod tests {
     }
 
     fn order(line: &mut PrefetchQueue) -> Vec<i64> {
-        std::iter::from_fn(|| line.pop()).map(|task| task.task.id).collect()
+        std::iter::from_fn(|| line.pop_first(|_| true)).map(|task| task.task.id).collect()
     }
 
     #[test]
@@ -150,7 +172,7 @@ mod tests {
         assert_eq!(overdue, [1]);
         assert_eq!((line.contains(AttemptRef { id: 1, epoch: Epoch::FIRST }), line.len()), (false, 1));
         assert_eq!(line.prefetch_deadline(), Some(later + PREFETCH_TIMEOUT));
-        line.pop();
+        line.pop_first(|_| true);
         assert_eq!(line.prefetch_deadline(), None);
     }
 }

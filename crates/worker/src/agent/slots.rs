@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mitosis_domain::task::ExecEnd;
+use mitosis_protocol::Granted;
 use mitosis_protocol::agent::{AssignedTask, AttemptKey, EndedTask};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -31,7 +32,7 @@ pub(super) struct SlotExit {
 /// All slots of an agent. Dropping them kills the running tasks.
 pub(super) struct Slots {
     controls: Vec<watch::Sender<TaskControl>>,
-    senders: Vec<mpsc::Sender<AssignedTask>>,
+    senders: Vec<mpsc::Sender<(AssignedTask, Granted)>>,
     events: mpsc::UnboundedReceiver<SlotEvent>,
     tasks: JoinSet<()>,
 }
@@ -59,9 +60,9 @@ impl Slots {
     }
 
     /// Starts a task in a free slot.
-    pub(super) fn start(&self, slot: usize, task: AssignedTask) {
+    pub(super) fn start(&self, slot: usize, task: AssignedTask, granted: Granted) {
         self.controls[slot].send_replace(TaskControl::default());
-        self.senders[slot].try_send(task).expect("a free slot accepts a task");
+        self.senders[slot].try_send((task, granted)).expect("a free slot accepts a task");
     }
 
     /// Changes the control state of the task in a slot.
@@ -89,18 +90,24 @@ struct Slot {
 }
 
 impl Slot {
-    async fn serve(self, mut assigned: mpsc::Receiver<AssignedTask>) {
+    async fn serve(self, mut assigned: mpsc::Receiver<(AssignedTask, Granted)>) {
         let mut backoff = BackoffTimer::new(&*self.session.context.settings.entropy);
-        while let Some(task) = assigned.recv().await {
+        while let Some((task, granted)) = assigned.recv().await {
             let key = key(&task);
-            let outcome =
-                run::run(&self.session.context, &self.context, task.task, Some((key, self.controls.clone())))
-                    .await;
-            let outcome =
-                outcome.map(|AttemptOutcome { end, result, left_archives, data, warnings, archives }| {
+            let outcome = run::run(
+                &self.session.context,
+                &self.context,
+                task.task,
+                granted,
+                Some((key, self.controls.clone())),
+            )
+            .await;
+            let outcome = outcome.map(
+                |AttemptOutcome { end, result, left_archives, data, warnings, archives, usage }| {
                     let cancelled = end == ExecEnd::Cancelled;
-                    EndedTask { key, cancelled, result, left_archives, data, warnings, archives }
-                });
+                    EndedTask { key, cancelled, result, left_archives, data, warnings, archives, usage }
+                },
+            );
             let could_not_start = matches!(outcome, Err(AttemptError::NotStarted));
             if self.events.send(SlotEvent::Exited(SlotExit { key, outcome })).is_err() {
                 return;

@@ -6,13 +6,14 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use mitosis_domain::resources::{Holding, Inventory, Ledger};
 use mitosis_protocol::agent::{
     AssignedTask, AttemptKey, AttemptRef, EndedTask, LiveState, MAX_BATCH, ReportBatch,
 };
-use mitosis_protocol::{TaskResult, TaskResultMessage, WaitStatus};
+use mitosis_protocol::{Granted, TaskResult, TaskResultMessage, WaitStatus};
 use tokio::time::Instant;
 
-use super::prefetch::PrefetchQueue;
+use super::prefetch::{self, PrefetchQueue};
 use super::watch_state::WatchState;
 use crate::run::Directive;
 
@@ -29,6 +30,10 @@ const MAX_REMEMBERED: usize = 8_192;
 #[derive(Debug)]
 pub(super) struct AgentState {
     free: Vec<usize>,
+    /// What the tasks in slots hold.
+    ledger: Ledger,
+    /// What is kept for slots that can't start tasks for a while.
+    resting: HashMap<usize, Holding>,
     waiting: PrefetchQueue,
     watching: WatchState,
     running: HashMap<AttemptRef, Running>,
@@ -43,10 +48,13 @@ pub(super) struct AgentState {
     draining: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Running {
     slot: usize,
     since: Instant,
+    /// What it requests, in thousandths of a processor.
+    cpus: u64,
+    holding: Holding,
 }
 
 /// The mean run time of tasks on this worker, if it is known.
@@ -82,12 +90,24 @@ pub(super) fn key(task: &AssignedTask) -> AttemptKey {
     AttemptKey { id: task.task.id, epoch: task.epoch, token: task.token }
 }
 
+/// How many tasks of the default request use these thousandths of a processor, rounded down.
+fn whole(cpus: u64) -> usize {
+    usize::try_from(cpus / 1_000).unwrap_or(usize::MAX)
+}
+
+/// The same, rounded up.
+fn part(cpus: u64) -> usize {
+    usize::try_from(cpus.div_ceil(1_000)).unwrap_or(usize::MAX)
+}
+
 impl AgentState {
-    pub(super) fn new(slots: usize) -> Self {
+    pub(super) fn new(inventory: Inventory) -> Self {
         Self {
-            free: (0..slots).rev().collect(),
+            free: (0..inventory.tasks as usize).rev().collect(),
             waiting: PrefetchQueue::default(),
-            watching: WatchState::new(slots),
+            watching: WatchState::new(inventory.default_tasks()),
+            ledger: Ledger::new(inventory),
+            resting: HashMap::new(),
             running: HashMap::new(),
             ended: Vec::new(),
             returned: Vec::new(),
@@ -155,24 +175,26 @@ impl AgentState {
             data: None,
             warnings: Vec::new(),
             archives: Vec::new(),
+            usage: None,
         });
     }
 
-    /// The next task to start, and its slot.
-    pub(super) fn start(&mut self, now: Instant) -> Option<(usize, AssignedTask)> {
-        if self.waiting.is_empty() {
-            return None;
-        }
-        let slot = self.free.pop()?;
-        let task = self.waiting.pop().expect("one backoff");
-        self.running.insert(attempt_ref(&task), Running { slot, since: now });
-        Some((slot, task))
+    /// The next task to start, its slot, and what it may use there. A task that does not fit yet lets others pass.
+    pub(super) fn start(&mut self, now: Instant) -> Option<(usize, AssignedTask, Granted)> {
+        let slot = *self.free.last()?;
+        let task = self.waiting.pop_first(|task| self.ledger.fits(&task.task.spec.request))?;
+        let (holding, granted) = self.ledger.grant(&task.task.spec.request)?;
+        self.free.pop();
+        let running = Running { slot, since: now, cpus: prefetch::cpus(&task), holding };
+        self.running.insert(attempt_ref(&task), running);
+        Some((slot, task, granted))
     }
 
     /// Frees the slot of a task, and queues its result unless there is nothing to report.
     pub(super) fn task_left(&mut self, attempt_ref: AttemptRef, ended: Option<EndedTask>, now: Instant) {
-        if let Some(Running { slot, since }) = self.running.remove(&attempt_ref) {
+        if let Some(Running { slot, since, holding, .. }) = self.running.remove(&attempt_ref) {
             self.free.push(slot);
+            self.ledger.release(holding);
             self.pace.note(now - since);
         }
         self.remember(attempt_ref);
@@ -182,12 +204,17 @@ impl AgentState {
     /// Returns a task that could not be started. Its slot accepts no tasks until it is
     /// [ready](Self::slot_ready).
     pub(super) fn start_failed(&mut self, key: AttemptKey) {
-        self.running.remove(&attempt(&key));
+        if let Some(Running { slot, holding, .. }) = self.running.remove(&attempt(&key)) {
+            self.resting.insert(slot, holding);
+        }
         self.return_attempt(key);
     }
 
     /// Marks a slot as free again.
     pub(super) fn slot_ready(&mut self, slot: usize) {
+        if let Some(holding) = self.resting.remove(&slot) {
+            self.ledger.release(holding);
+        }
         self.free.push(slot);
     }
 
@@ -235,7 +262,7 @@ impl AgentState {
 
     /// Returns the tasks that have waited too long for a slot.
     pub(super) fn expire_prefetched(&mut self, now: Instant) {
-        if !self.free.is_empty() {
+        if !self.free.is_empty() && self.waiting.has(|task| self.ledger.fits(&task.task.spec.request)) {
             return;
         }
         for task in self.waiting.take_overdue(now) {
@@ -248,18 +275,32 @@ impl AgentState {
         self.waiting.prefetch_deadline()
     }
 
-    /// How many more tasks the agent wants, beyond the `asked` that are requested already.
+    /// How many more tasks of the default request the agent wants, beyond the `asked` that are requested already.
     pub(super) fn want(&self, asked: usize, now: Instant) -> usize {
         if self.draining {
             return 0;
         }
+        let (mut cpus, mut slow_cpus) = (0, 0);
+        for running in self.running.values() {
+            cpus += running.cpus;
+            if now - running.since > PREFETCH_TIME {
+                slow_cpus += running.cpus;
+            }
+        }
+        let all_cpus = u64::try_from(self.ledger.free_cpus()).unwrap_or(0) + cpus;
+        let places = whole(all_cpus).min(self.free.len() + self.running.len());
         // Nothing is prefetched behind a slow task.
-        let slow = self.running.values().filter(|running| now - running.since > PREFETCH_TIME).count();
-        let slots = self.free.len() + self.running.len();
-        let quick = slots - slow;
-        let goal = slots + quick * self.pace.ahead();
-        let can_run = goal.saturating_sub(self.running.len() + self.waiting.len() + asked);
-        self.watching.want(can_run, now).min(MAX_BATCH)
+        let ahead = places.saturating_sub(part(slow_cpus)) * self.pace.ahead();
+        let by_cpus = (places + ahead).saturating_sub(part(cpus) + part(self.waiting.cpus()) + asked);
+        let by_slots = (self.free.len() + ahead).saturating_sub(self.waiting.len() + asked);
+        self.watching.want(by_cpus.min(by_slots), now).min(MAX_BATCH)
+    }
+
+    /// Whether a task with another request than the default may be able to start.
+    pub(super) fn has_room(&self, now: Instant) -> bool {
+        let free_cpus = self.ledger.free_cpus() - i64::try_from(self.waiting.cpus()).unwrap_or(i64::MAX);
+        let is_free = !self.draining && free_cpus > 0 && self.free.len() > self.waiting.len();
+        is_free && self.watching.want(1, now) > 0
     }
 
     /// When tasks are requested again, after too many watching tasks arrived.
@@ -305,11 +346,11 @@ impl AgentState {
     }
 
     /// Builds the next report. It is in flight until it is delivered or failed; a failed one is repeated.
-    pub(super) fn report(&mut self, want: usize, states: Vec<LiveState>) -> ReportBatch {
+    pub(super) fn report(&mut self, want: usize, has_room: bool, states: Vec<LiveState>) -> ReportBatch {
         let ended = self.ended.drain(..self.reportable()).collect();
         let returned = self.returned.drain(..self.returned.len().min(MAX_BATCH)).collect();
         let want = u32::try_from(want).unwrap_or(u32::MAX);
-        let report = ReportBatch { ended, returned, want, states };
+        let report = ReportBatch { ended, returned, want, has_room, states };
         self.in_flight = Some(report.clone());
         report
     }
@@ -390,12 +431,17 @@ pub(super) mod tests {
             data: None,
             warnings: Vec::new(),
             archives: Vec::new(),
+            usage: None,
         }
+    }
+
+    fn agent(slots: usize) -> AgentState {
+        AgentState::new(Inventory::of_slots(slots))
     }
 
     /// A state whose slots all run a task that has just started.
     fn busy(slots: i64, now: Instant) -> AgentState {
-        let mut state = AgentState::new(usize::try_from(slots).unwrap());
+        let mut state = agent(usize::try_from(slots).unwrap());
         state.assign(tasks(0..slots), now);
         while state.start(now).is_some() {}
         state
@@ -404,7 +450,7 @@ pub(super) mod tests {
     #[test]
     fn idle_agent_wants_one_task_for_each_slot() {
         let now = Instant::now();
-        let mut state = AgentState::new(4);
+        let mut state = agent(4);
         assert_eq!((state.want(0, now), state.want(3, now), state.want(9, now)), (4, 1, 0));
         state.assign(tasks(0..3), now);
         assert_eq!(state.want(0, now), 1);
@@ -434,7 +480,7 @@ pub(super) mod tests {
         state.expire_prefetched(now + PREFETCH_TIMEOUT.saturating_sub(Duration::from_millis(1)));
         assert!(!state.has_to_report());
         state.expire_prefetched(now + PREFETCH_TIMEOUT);
-        let report = state.report(0, vec![]);
+        let report = state.report(0, false, vec![]);
         assert_eq!(report.returned, [key(&task(1)), key(&task(2))]);
         assert_eq!(state.held().len(), 3, "until the report is answered, it may be held");
         state.report_delivered();
@@ -453,7 +499,7 @@ pub(super) mod tests {
     #[test]
     fn watching_task_uses_no_slot_until_the_target_state() {
         let now = Instant::now();
-        let mut state = AgentState::new(1);
+        let mut state = agent(1);
         state.assign(vec![watching(1)], now);
         assert!(state.start(now).is_none());
         assert_eq!((state.want(0, now), state.held()), (1, vec![of(1)]));
@@ -469,13 +515,13 @@ pub(super) mod tests {
     #[test]
     fn watching_task_can_be_stopped_revoked_and_returned() {
         let now = Instant::now();
-        let mut state = AgentState::new(1);
+        let mut state = agent(1);
         state.assign((1..=4).map(watching).collect(), now);
         assert_eq!(state.apply_directive(of(1), Directive::Stop), None);
         assert_eq!(state.apply_directive(of(2), Directive::Revoke), None);
         state.end_unstarted(key(&task(3)), TaskResultMessage::WatchTimeout);
         state.drain();
-        let report = state.report(0, vec![]);
+        let report = state.report(0, false, vec![]);
         let ends: Vec<_> =
             report.ended.iter().map(|end| (end.key.id, end.cancelled, end.result.msg)).collect();
         let [stopped, late] =
@@ -488,9 +534,9 @@ pub(super) mod tests {
     #[test]
     fn watching_tasks_beyond_the_limit_are_returned() {
         let now = Instant::now();
-        let mut state = AgentState::new(1);
+        let mut state = agent(1);
         state.assign((0..18).map(watching).collect(), now);
-        assert_eq!(state.report(0, vec![]).returned, [key(&task(16)), key(&task(17))]);
+        assert_eq!(state.report(0, false, vec![]).returned, [key(&task(16)), key(&task(17))]);
         assert_eq!(state.want(0, now), 0, "nothing else came, so it rests");
         assert_eq!(state.want(0, state.resume_at().unwrap()), 1 + 2 * 2);
     }
@@ -498,9 +544,9 @@ pub(super) mod tests {
     #[test]
     fn task_assigned_twice_runs_once() {
         let now = Instant::now();
-        let mut state = AgentState::new(1);
+        let mut state = agent(1);
         state.assign(vec![task(1), task(1), task(2)], now);
-        let (_, first) = state.start(now).unwrap();
+        let (_, first, _) = state.start(now).unwrap();
         assert_eq!(attempt_ref(&first), of(1));
         state.assign(tasks(1..3), now);
         state.task_left(of(1), Some(ended(1)), now);
@@ -518,11 +564,11 @@ pub(super) mod tests {
         let now = Instant::now();
         let mut state = busy(2, now);
         state.task_left(of(0), Some(ended(0)), now);
-        assert_eq!(state.report(1, vec![]).ended.len(), 1);
+        assert_eq!(state.report(1, false, vec![]).ended.len(), 1);
         state.task_left(of(1), Some(ended(1)), now);
         assert!(!state.has_to_report(), "one at a time");
         state.report_failed();
-        let again: Vec<i64> = state.report(0, vec![]).ended.iter().map(|ended| ended.key.id).collect();
+        let again: Vec<i64> = state.report(0, false, vec![]).ended.iter().map(|ended| ended.key.id).collect();
         assert_eq!(again, [0, 1]);
         assert!(!state.has_reported_all());
         state.report_delivered();
@@ -538,7 +584,7 @@ pub(super) mod tests {
         assert_eq!(state.apply_directive(of(1), Directive::Stop), None);
         assert_eq!(state.apply_directive(of(2), Directive::Revoke), None);
         assert_eq!(state.apply_directive(of(9), Directive::Revoke), None);
-        let report = state.report(0, vec![]);
+        let report = state.report(0, false, vec![]);
         assert_eq!(report.ended.len(), 1, "what is dropped is not reported");
         assert_eq!(report.ended[0].result.msg, Some(TaskResultMessage::UserCancellation));
         assert!(state.waiting.is_empty());
@@ -552,7 +598,7 @@ pub(super) mod tests {
         state.drain();
         state.assign(tasks(2..3), now);
         assert_eq!(state.want(0, now), 0);
-        assert_eq!(state.report(0, vec![]).returned.len(), 2);
+        assert_eq!(state.report(0, false, vec![]).returned.len(), 2);
         assert_eq!(state.running.len(), 1, "running tasks continue");
     }
 
@@ -560,19 +606,64 @@ pub(super) mod tests {
     fn slot_that_cannot_start_a_task_returns_it_and_pauses() {
         let now = Instant::now();
         let mut state = busy(2, now);
+        let slot = state.running[&attempt_ref(&task(1))].slot;
         state.start_failed(key(&task(1)));
         assert_eq!(state.want(0, now), 0, "the other slot is busy, and this one rests");
-        assert_eq!(state.report(0, vec![]).returned, [key(&task(1))]);
+        assert_eq!(state.report(0, false, vec![]).returned, [key(&task(1))]);
         state.assign(tasks(1..3), now);
         assert!(state.start(now).is_none());
-        state.slot_ready(0);
+        state.slot_ready(slot);
         assert_eq!(attempt_ref(&state.start(now).unwrap().1), of(2), "what was returned is not started here");
+    }
+
+    fn with_cpus(id: i64, cpus: &str) -> AssignedTask {
+        let mut task = task(id);
+        task.task.spec.request.cpus = cpus.parse().unwrap();
+        task
+    }
+
+    #[test]
+    fn task_starts_when_what_it_requests_is_free() {
+        let now = Instant::now();
+        let inventory = Inventory { tasks: 16, ..Inventory::of_slots(4) };
+        let mut state = AgentState::new(inventory);
+        assert_eq!((state.want(0, now), state.has_room(now)), (4, true));
+        state.assign(vec![with_cpus(1, "2.5"), with_cpus(2, "2"), with_cpus(3, "0.5"), task(4)], now);
+        assert_eq!((state.want(0, now), state.has_room(now)), (0, false), "more waits than fits");
+        let started = |state: &mut AgentState| {
+            let start = || {
+                state.start(now).map(|(_, task, granted)| (task.task.id, granted.cpus.unwrap().to_string()))
+            };
+            std::iter::from_fn(start).collect::<Vec<_>>()
+        };
+        let of = |id, cpus: &str| (id, cpus.to_owned());
+        assert_eq!(started(&mut state), [of(1, "2.5"), of(3, "0.5"), of(4, "1")]);
+        let later = now + Duration::from_secs(1);
+        state.task_left(super::tests::of(1), Some(ended(1)), later);
+        assert_eq!(started(&mut state), [of(2, "2")]);
+        assert_eq!((state.want(0, later), state.has_room(later)), (0, true), "half a processor is free");
+        state.start_failed(key(&task(2)));
+        assert_eq!(
+            (state.want(0, later), state.has_room(later)),
+            (0, true),
+            "what the resting slot held is kept"
+        );
+    }
+
+    #[test]
+    fn task_that_does_not_fit_is_returned_after_the_timeout() {
+        let now = Instant::now();
+        let mut state = AgentState::new(Inventory { tasks: 16, ..Inventory::of_slots(4) });
+        state.assign(vec![with_cpus(1, "3"), with_cpus(2, "2")], now);
+        assert!(state.start(now).is_some() && state.start(now).is_none());
+        state.expire_prefetched(now + PREFETCH_TIMEOUT);
+        assert_eq!(state.report(0, false, vec![]).returned, [key(&task(2))]);
     }
 
     #[test]
     fn number_of_remembered_attempts_is_bounded() {
         let now = Instant::now();
-        let mut state = AgentState::new(1);
+        let mut state = agent(1);
         for id in 0..i64::try_from(MAX_REMEMBERED).unwrap() + 10 {
             state.task_left(of(id), None, now);
         }

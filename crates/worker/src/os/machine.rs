@@ -1,8 +1,7 @@
 //! Identifies the machine and its boot: no process survives a reboot.
 
-use std::fmt::Write as _;
-
 use aws_lc_rs::digest::{Context, SHA256};
+use mitosis_domain::hex;
 use mitosis_protocol::worker::Machine;
 
 /// This machine, or none if the system doesn't identify it.
@@ -27,10 +26,7 @@ fn of(machine_id: &str, boot_id: &str) -> Option<Machine> {
     let mut digest = Context::new(&SHA256);
     digest.update(b"mitosis");
     digest.update(machine_id.as_bytes());
-    let id = digest.finish().as_ref().iter().fold(String::new(), |mut id, byte| {
-        write!(id, "{byte:02x}").expect("a string takes any text");
-        id
-    });
+    let id = hex::lower(digest.finish().as_ref());
     Some(Machine { id, boot: boot_id.to_owned() })
 }
 

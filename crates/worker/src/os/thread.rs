@@ -6,9 +6,11 @@
 use std::io;
 use std::sync::mpsc::{Sender, channel};
 
+use nix::sys::prctl::set_no_new_privs;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::confinement::Confinement;
 use super::guard::SlotEntry;
 
 /// Enough for packing an archive in a debug build. Only what is used takes memory.
@@ -22,15 +24,26 @@ pub(crate) struct Thread {
     jobs: Sender<Job>,
     /// The table entry in which the guard finds the running group.
     pub(crate) entry: Option<SlotEntry>,
+    /// How the commands that it starts are confined.
+    pub(crate) confinement: Confinement,
 }
 
 impl Thread {
     /// Starts the thread.
-    pub(crate) fn start(entry: Option<SlotEntry>) -> io::Result<Self> {
+    pub(crate) fn start(entry: Option<SlotEntry>, confinement: Confinement) -> io::Result<Self> {
         let (sender, jobs) = channel::<Job>();
-        let serve = move || jobs.into_iter().for_each(|job| job());
+        let no_new_privileges = confinement.no_new_privileges;
+        let serve = move || {
+            // This thread starts the commands, which inherit it.
+            if no_new_privileges && let Err(error) = set_no_new_privs() {
+                tracing::warn!(%error, "commands of this slot may gain privileges");
+            }
+            for job in jobs {
+                job();
+            }
+        };
         std::thread::Builder::new().name("mito-slot".to_owned()).stack_size(STACK_BYTES).spawn(serve)?;
-        Ok(Self { jobs: sender, entry })
+        Ok(Self { jobs: sender, entry, confinement })
     }
 
     /// Runs a job on the thread. A job that has started is completed even if its caller was dropped.

@@ -107,7 +107,9 @@ mod tests {
 
     fn masked(values: &[&str], pieces: &[&[u8]]) -> String {
         let (mut masker, mut out) = (masker(values), Vec::new());
-        pieces.iter().for_each(|piece| masker.feed(piece, &mut out));
+        for piece in pieces {
+            masker.feed(piece, &mut out);
+        }
         masker.finish(&mut out);
         String::from_utf8(out).unwrap()
     }

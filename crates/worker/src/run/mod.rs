@@ -5,6 +5,7 @@ mod collect;
 mod destination;
 mod directory;
 mod follow_up;
+mod granted_env;
 pub(crate) mod inputs;
 mod mask;
 mod masked_output;
@@ -30,8 +31,11 @@ use mitosis_client::WorkerClient;
 use mitosis_domain::announcement::of_failure;
 use mitosis_domain::task::ExecEnd;
 use mitosis_protocol::agent::{AttemptKey, InlineArchive};
+use mitosis_protocol::usage::AttemptUsage;
 use mitosis_protocol::worker::FetchedTask;
-use mitosis_protocol::{ArtifactKind, ExecState, ResultWarning, TaskResult, TaskResultMessage, WaitStatus};
+use mitosis_protocol::{
+    ArtifactKind, ExecState, Granted, ResultWarning, TaskResult, TaskResultMessage, WaitStatus,
+};
 use serde_json::value::RawValue;
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, timeout};
@@ -40,7 +44,7 @@ use crate::exec_state::StateReporter;
 use crate::exec_state::redis::Announcer;
 use crate::lease::Lease;
 use crate::os::thread::Thread;
-use crate::settings::Settings;
+use crate::settings::{AttemptLimits, Settings};
 use inputs::Inputs;
 use outputs::Outputs;
 use prepare::Prepared;
@@ -89,6 +93,9 @@ pub(crate) struct Attempt<'a> {
     thread: &'a Thread,
     reporter: &'a StateReporter,
     task: Arc<FetchedTask>,
+    limits: AttemptLimits,
+    /// What it may use; nothing in particular with a legacy coordinator.
+    granted: Granted,
     /// The key that a native coordinator requires in every report.
     key: Option<AttemptKey>,
     control: Option<Receiver<TaskControl>>,
@@ -144,6 +151,8 @@ pub(crate) struct AttemptOutcome {
     pub(crate) warnings: Vec<ResultWarning>,
     /// Small archives.
     pub(crate) archives: Vec<InlineArchive>,
+    /// What the command used, if it ran.
+    pub(crate) usage: Option<AttemptUsage>,
 }
 
 /// Runs one task.
@@ -152,12 +161,25 @@ pub(crate) async fn run(
     context: &RunContext,
     SlotContext { scratch, thread, reporter }: &SlotContext,
     task: FetchedTask,
+    granted: Granted,
     native: Option<(AttemptKey, Receiver<TaskControl>)>,
 ) -> Result<AttemptOutcome, AttemptError> {
     let (key, control) = native.unzip();
     let task = Arc::new(task);
-    let attempt =
-        Attempt { context, scratch, thread, reporter, task, key, control, fetched_at: Instant::now() };
+    let mut limits = (context.settings.limits)(&task.spec);
+    limits.memory = limits.memory.or(granted.memory);
+    let attempt = Attempt {
+        context,
+        scratch,
+        thread,
+        reporter,
+        task,
+        limits,
+        granted,
+        key,
+        control,
+        fetched_at: Instant::now(),
+    };
     let exit_notice = reporter.exit_notice(attempt.task.uuid);
     let outcome = attempt.run().await;
     if matches!(outcome, Ok(_) | Err(AttemptError::Revoked)) {
@@ -304,12 +326,12 @@ impl Attempt<'_> {
             self.while_held(self.commit(result)).await?;
         }
         let (warnings, archives) = (Vec::from_iter(detail), Vec::new());
-        Ok(AttemptOutcome { end, result, left_archives: false, data: None, warnings, archives })
+        Ok(AttemptOutcome { end, result, left_archives: false, data: None, warnings, archives, usage: None })
     }
 
     /// Ends a task whose command has run and left nothing to upload.
     async fn finish_without_uploads(&self, ran: CommandOutcome) -> Result<AttemptOutcome, AttemptError> {
-        let (end, result) = (ran.end, ran.result());
+        let (end, result, usage) = (ran.end, ran.result(), ran.usage);
         if self.key.is_none() {
             self.while_held(self.end(end)).await?;
         }
@@ -324,7 +346,7 @@ impl Attempt<'_> {
             }
             None => (Vec::new(), Vec::new()),
         };
-        Ok(AttemptOutcome { end, result, left_archives: false, data: None, warnings, archives })
+        Ok(AttemptOutcome { end, result, left_archives: false, data: None, warnings, archives, usage })
     }
 
     /// Stores the outputs and ends the task, while this worker holds it. Stopping the task a second time
@@ -345,7 +367,15 @@ impl Attempt<'_> {
             self.while_held(self.commit(result)).await?;
         }
         let Outputs { data, has_announced, warnings, archives, .. } = left;
-        Ok(AttemptOutcome { end: ran.end, result, left_archives: has_announced, data, warnings, archives })
+        Ok(AttemptOutcome {
+            end: ran.end,
+            result,
+            left_archives: has_announced,
+            data,
+            warnings,
+            archives,
+            usage: ran.usage,
+        })
     }
 
     /// Stores the small result, the archives and the follow-up (HTTP contract §12.3). A native coordinator

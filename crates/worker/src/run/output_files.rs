@@ -96,6 +96,11 @@ impl OutputFiles {
         length(&self.stdout).saturating_add(length(&self.stderr)) <= SHORT_OUTPUT
     }
 
+    /// How many bytes both streams have.
+    pub(super) fn length(&self) -> u64 {
+        [&self.stdout, &self.stderr].iter().map(|file| file.length().unwrap_or_default()).sum()
+    }
+
     /// Whether a stream is longer than the limit.
     pub(super) fn exceeds_limit(&self) -> bool {
         [&self.stdout, &self.stderr].iter().any(|file| file.length().is_ok_and(|length| length > file.limit))

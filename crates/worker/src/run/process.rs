@@ -5,18 +5,24 @@ use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::pin::pin;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use mitosis_domain::failpoints;
+use mitosis_domain::resources::GpuVendor;
 use mitosis_domain::task::ExecEnd;
+use mitosis_protocol::stop::{DEFAULT_GRACE, MAX_GRACE};
+use mitosis_protocol::usage::AttemptUsage;
 use mitosis_protocol::worker::FetchedTask;
-use mitosis_protocol::{ExecState, ResultWarning, TaskResult, TaskResultMessage, TaskSpec, WaitStatus};
+use mitosis_protocol::{
+    ExecState, Granted, ResultWarning, TaskResult, TaskResultMessage, TaskSpec, WaitStatus,
+};
 use nix::sys::signal::Signal;
 
 use super::archive::{self, Content, Packed, Target, Wanted};
+use super::granted_env;
 use super::masked_output::MaskedOutput;
 use super::output_files::OutputFiles;
 use super::prepare::Place;
@@ -25,13 +31,18 @@ use super::safe_open;
 use super::scratch::{Scratch, on_a_blocking_thread};
 use super::{Attempt, AttemptError, Directive};
 use crate::exec_state::StateReporter;
-use crate::os::process_group::ProcessGroup;
+use crate::os::cgroup::AttemptGroup;
+use crate::os::children;
+use crate::os::process_group::{GroupExit, ProcessGroup};
+use crate::os::processes::{MARK_VARIABLE, Mark};
 use crate::settings::OutputLimitAction;
 
-/// Time between SIGTERM and SIGKILL.
-const GRACE: Duration = Duration::from_secs(10);
 /// Time between two checks of the output size.
 const SIZE_CHECK: Duration = Duration::from_secs(1);
+/// Time between two checks of the memory.
+const MEMORY_CHECK: Duration = Duration::from_secs(1);
+/// How long a killed command may take to end before it is killed again.
+const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 /// The status of a shell for a command that exists and can't be executed.
 const CANNOT_EXECUTE: WaitStatus = WaitStatus::exited(126);
 
@@ -49,6 +60,8 @@ pub(super) struct CommandOutcome {
     pub(super) log: Option<PackedLog>,
     /// Whether there is no other archive to store, and no follow-up to submit.
     pub(super) left_nothing: bool,
+    /// What it used, if it ran.
+    pub(super) usage: Option<AttemptUsage>,
 }
 
 impl CommandOutcome {
@@ -72,20 +85,28 @@ struct Launch {
     /// The directory in which it starts; none for that of the worker.
     directory: Option<PathBuf>,
     output: Option<Arc<OutputFiles>>,
+    /// Identifies the processes of the attempt.
+    mark: Mark,
+    /// What the command may use.
+    granted: Granted,
+    gpu_vendor: GpuVendor,
 }
 
 /// The end of a command as the slot's thread sees it.
 struct Exit {
-    status: io::Result<ExitStatus>,
+    group: io::Result<GroupExit>,
     output: Option<Arc<OutputFiles>>,
     log: Option<PackedLog>,
     left_nothing: bool,
+    /// The most memory that was found in use while the command ran, in bytes.
+    sampled_memory: u64,
 }
 
 /// Why a running command is stopped.
 enum StopReason {
     Timeout,
     OutputLimit,
+    Memory,
     User,
 }
 
@@ -102,7 +123,9 @@ impl Attempt<'_> {
         let Place { directory, output } = place;
         let limit = limit_without_renewal(&self.task.spec);
         self.wait_for_lease(limit).await?;
-        let group = ProcessGroup::registered(self.thread.entry.clone(), limit);
+        let mark = children::new_mark(&*self.context.settings.entropy);
+        let group = ProcessGroup::registered(self.thread.entry.clone(), limit, mark);
+        let group = group.confined(self.control_group(mark));
         let output =
             output.map(|output| Arc::new(output.with_limit(self.context.settings.output_limit.bytes)));
         tokio::select! {
@@ -117,6 +140,15 @@ impl Attempt<'_> {
             }
             never = self.stream_output(output.as_ref()) => match never {},
         }
+    }
+
+    /// The control group of the command, if there are any. Without one, the command runs nevertheless.
+    fn control_group(&self, mark: Mark) -> Option<AttemptGroup> {
+        let groups = self.thread.confinement.groups.as_ref()?;
+        groups
+            .create(mark, self.limits.memory)
+            .inspect_err(|error| tracing::warn!(%error, "failed to create a control group for a command"))
+            .ok()
     }
 
     /// The error for an expired lease or limit.
@@ -154,12 +186,16 @@ impl Attempt<'_> {
             inherited: self.context.settings.environment.clone(),
             directory,
             output: output.cloned(),
+            mark: group.mark(),
+            granted: self.granted.clone(),
+            gpu_vendor: self.context.settings.gpu_vendor(),
         };
         let (group_of_thread, reporter) = (group.clone(), self.reporter.clone());
         let inline_limit = self.inline_limit();
         let mut exit = pin!(self.thread.run(move || {
-            let status = run(&group_of_thread, &launch, &reporter);
-            inspect(status, &launch.scratch, launch.output, inline_limit)
+            let exit = run(&group_of_thread, &launch, &reporter);
+            let sampled = group_of_thread.peak_memory();
+            Exit { sampled_memory: sampled, ..inspect(exit, &launch.scratch, launch.output, inline_limit) }
         }));
         let reason = tokio::select! {
             biased;
@@ -169,7 +205,7 @@ impl Attempt<'_> {
                     false => ended(exit, None),
                 };
             }
-            reason = self.limit_exceeded(output) => reason,
+            reason = self.limit_exceeded(group, output) => reason,
             directive = self.directive() => match directive {
                 Directive::Stop => StopReason::User,
                 // Another worker may start the task at any moment, so the group is killed at once.
@@ -180,26 +216,46 @@ impl Attempt<'_> {
             return ended(exit.await, None);
         }
         tracing::info!("stopping the command: {}", reason.description());
-        group.signal(Signal::SIGTERM);
-        let mut exit = match tokio::time::timeout(GRACE, &mut exit).await {
+        let spec = &self.task.spec;
+        // A command without memory can't use a grace period, and its neighbours need the memory.
+        let (signal, grace) = match reason {
+            StopReason::Memory => (Signal::SIGKILL, KILL_TIMEOUT),
+            _ => (stop_signal(spec), spec.stop_grace.unwrap_or(DEFAULT_GRACE).min(MAX_GRACE)),
+        };
+        group.signal(signal);
+        let mut exit = match tokio::time::timeout(grace, &mut exit).await {
             Ok(exit) => exit,
             Err(_) => {
                 group.signal(Signal::SIGKILL);
                 exit.await
             }
         };
-        // The result has no message for this reason.
-        if matches!(reason, StopReason::OutputLimit) {
+        if matches!(reason, StopReason::OutputLimit | StopReason::Memory) {
             exit.note(reason.description());
         }
         ended(exit, Some(&reason))
     }
 
     /// Waits until the command exceeds a limit.
-    async fn limit_exceeded(&self, output: Option<&Arc<OutputFiles>>) -> StopReason {
+    async fn limit_exceeded(&self, group: &ProcessGroup, output: Option<&Arc<OutputFiles>>) -> StopReason {
         tokio::select! {
             () = tokio::time::sleep(self.task.timeout) => StopReason::Timeout,
             () = self.output_limit_exceeded(output) => StopReason::OutputLimit,
+            () = self.memory_exceeded(group) => StopReason::Memory,
+        }
+    }
+
+    /// Watches the memory of the command, if it has a limit that the kernel does not enforce.
+    async fn memory_exceeded(&self, group: &ProcessGroup) {
+        let Some(limit) = self.limits.memory.filter(|_| !group.is_confined()) else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::time::sleep(MEMORY_CHECK).await;
+            let group = group.clone();
+            if on_a_blocking_thread(move || group.memory(limit)).await > limit {
+                return;
+            }
         }
     }
 
@@ -227,10 +283,17 @@ impl Attempt<'_> {
     }
 }
 
+/// The signal that asks the command of a task to end.
+fn stop_signal(spec: &TaskSpec) -> Signal {
+    let wanted = spec.stop_signal.and_then(|signal| Signal::try_from(i32::from(signal.number())).ok());
+    wanted.unwrap_or(Signal::SIGTERM)
+}
+
 impl StopReason {
     fn description(&self) -> &'static str {
         match self {
             Self::Timeout => "stopped at its timeout",
+            Self::Memory => "stopped for using more memory than it may",
             Self::OutputLimit => "stopped for writing more output than this worker keeps",
             Self::User => "stopped by a user",
         }
@@ -238,6 +301,18 @@ impl StopReason {
 }
 
 impl Exit {
+    /// What the command used, if it ran.
+    fn usage(&self) -> Option<AttemptUsage> {
+        let exit = self.group.as_ref().ok()?;
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        Some(AttemptUsage {
+            wall_micros: micros(exit.wall),
+            cpu_micros: micros(exit.cpu),
+            peak_memory: exit.peak_memory.max(self.sampled_memory),
+            output_bytes: self.output.as_ref().map_or(0, |output| output.length()),
+        })
+    }
+
     /// Discards the packed output, which is incomplete; it is packed again.
     fn unpack(&mut self) {
         self.left_nothing &= self.log.take().is_none();
@@ -255,7 +330,7 @@ impl Exit {
 }
 
 /// Runs on the thread of the slot: starts the command and waits for it.
-fn run(group: &ProcessGroup, launch: &Launch, reporter: &StateReporter) -> io::Result<ExitStatus> {
+fn run(group: &ProcessGroup, launch: &Launch, reporter: &StateReporter) -> io::Result<GroupExit> {
     let masked = MaskedOutput::start(&launch.task, launch.output.as_ref())?;
     let status = group.run(|| {
         failpoints::point("worker.task_spawned:before");
@@ -272,7 +347,7 @@ fn run(group: &ProcessGroup, launch: &Launch, reporter: &StateReporter) -> io::R
 
 /// Checks what a command left behind, and packs a short output at once: another thread would cost more than that.
 fn inspect(
-    status: io::Result<ExitStatus>,
+    exit: io::Result<GroupExit>,
     scratch: &Scratch,
     output: Option<Arc<OutputFiles>>,
     inline_limit: usize,
@@ -288,7 +363,7 @@ fn inspect(
         (None, _) => {}
     }
     let left_nothing = is_untouched && output.is_some() == log.is_some();
-    Exit { status, output, log, left_nothing }
+    Exit { group: exit, output, log, left_nothing, sampled_memory: 0 }
 }
 
 /// Packs the output, if its archive may travel with the report.
@@ -343,12 +418,14 @@ impl Launch {
         variables: &[(&str, &str)],
         masked: Option<&MaskedOutput>,
     ) -> io::Result<Child> {
-        let Self { task, scratch, inherited, directory, output } = self;
+        let Self { task, scratch, inherited, directory, output, granted, gpu_vendor, mark: _ } = self;
         command
             .env_clear()
             .envs(inherited.iter().map(|(name, value)| (name, value)))
+            .envs(granted_env::defaults(granted, inherited))
             .envs(&task.spec.envs)
             .envs(task.secrets.iter().map(|(name, value)| (name, value.expose())))
+            .envs(granted_env::variables(granted, *gpu_vendor))
             .env("MITO_TASK_UUID", task.uuid.to_string())
             .env("MITO_RESULT_DIR", scratch.result())
             .env("MITO_EXEC_DIR", scratch.exec())
@@ -362,7 +439,7 @@ impl Launch {
         if let Some(directory) = directory {
             command.current_dir(directory).env("PWD", directory);
         }
-        command.envs(variables.iter().copied());
+        command.envs(variables.iter().copied()).env(MARK_VARIABLE, self.mark.to_string());
         match (masked.map(MaskedOutput::stdio).transpose()?, output) {
             (Some((stdout, stderr)), _) => command.stdout(stdout).stderr(stderr),
             (None, Some(output)) => command.stdout(output.stdout.stdio()?).stderr(output.stderr.stdio()?),
@@ -374,13 +451,17 @@ impl Launch {
 
 /// The outcome of a command that ended or could not be started.
 fn ended(mut exit: Exit, reason: Option<&StopReason>) -> Result<CommandOutcome, AttemptError> {
-    let msg = match reason {
+    let is_out_of_memory = exit.group.as_ref().is_ok_and(|exit| exit.is_out_of_memory);
+    let reason = if is_out_of_memory { Some(&StopReason::Memory) } else { reason };
+    let mut msg = match reason {
         Some(StopReason::Timeout) => Some(TaskResultMessage::ExecTimeout),
         Some(StopReason::User) => Some(TaskResultMessage::UserCancellation),
-        Some(StopReason::OutputLimit) | None => None,
+        Some(StopReason::OutputLimit) => Some(TaskResultMessage::OutputLimit),
+        Some(StopReason::Memory) => Some(TaskResultMessage::OutOfMemory),
+        None => None,
     };
     let end = if reason.is_some() { ExecEnd::Cancelled } else { ExecEnd::Finished };
-    let exit_status = match &exit.status {
+    let exit_status = match exit.group.as_ref().map(|exit| exit.status) {
         // The command was stopped early: without a message for that, it must not look like success.
         Ok(status) if status.success() && matches!(reason, Some(StopReason::OutputLimit)) => {
             WaitStatus::signalled(Signal::SIGTERM as u8)
@@ -397,9 +478,11 @@ fn ended(mut exit: Exit, reason: Option<&StopReason>) -> Result<CommandOutcome, 
             }
             let line = format!("the command can't be started: {error}");
             exit.note(&line);
+            msg = msg.or(Some(TaskResultMessage::SpawnFailed));
             CANNOT_EXECUTE
         }
     };
+    let usage = exit.usage();
     let Exit { output, log, left_nothing, .. } = exit;
-    Ok(CommandOutcome { end, exit_status, msg, output, log, left_nothing })
+    Ok(CommandOutcome { end, exit_status, msg, output, log, left_nothing, usage })
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mitosis_client::ClientError;
+use mitosis_protocol::Granted;
 
 use super::{Session, SessionEnd};
 use crate::retry::BackoffTimer;
@@ -35,7 +36,7 @@ impl Session {
                 }
                 Ok(Some(task)) => {
                     backoff.reset();
-                    let outcome = run::run(&self.context, context, task, None).await;
+                    let outcome = run::run(&self.context, context, task, Granted::default(), None).await;
                     context.scratch.clear().await;
                     match outcome {
                         Ok(_) | Err(AttemptError::Revoked) => {}

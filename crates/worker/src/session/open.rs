@@ -28,11 +28,14 @@ pub(super) const TERMS_OF_LEGACY_COORDINATORS: LeaseTerms = LeaseTerms {
 
 impl Session {
     /// Logs in and registers, and waits for a coordinator that is unavailable.
-    pub(crate) async fn open(settings: &Settings, slots: usize) -> Result<Self, WorkerError> {
+    pub(crate) async fn open(settings: &Settings) -> Result<Self, WorkerError> {
         let entropy = &*settings.entropy;
+        let inventory = settings.inventory();
         let user = retry(entropy, "logging in", || settings.login.log_in()).await?;
         let request = RegisterWorkerRequest {
-            slots: Some(u32::try_from(slots).unwrap_or(u32::MAX)),
+            slots: Some(u32::try_from(inventory.default_tasks()).unwrap_or(u32::MAX)),
+            offer: Some(inventory.offer()),
+            ends_in: settings.ends_at.map(|end| end.saturating_duration_since(std::time::Instant::now())),
             host: machine::host(),
             machine: machine::this(),
             ..settings.registration.clone()

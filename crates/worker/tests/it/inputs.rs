@@ -81,7 +81,7 @@ async fn replaced_input_is_downloaded_again() {
 #[tokio::test]
 async fn interrupted_download_continues_where_it_ended() {
     let script = Script::new().await;
-    let content: Vec<u8> = (0..200_000_u32).flat_map(|number| number.to_le_bytes()).collect();
+    let content: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
     let sum = sha256(&content);
     script.stores("large", &content);
     script.breaks_after(500_000);

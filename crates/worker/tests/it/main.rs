@@ -7,6 +7,7 @@ mod directory;
 mod endings;
 mod inputs;
 mod leftovers;
+mod limits;
 mod live;
 mod objects;
 mod outages;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::{HeaderMap, Response};
+use mitosis_domain::hex;
 
 /// The body of a reply.
 pub(crate) enum Content {
@@ -50,7 +51,7 @@ impl Body for Content {
 /// The SHA-256 digest of some bytes.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::lower(digest.as_ref())
 }
 
 /// The objects, and the transfers so far.

@@ -21,7 +21,9 @@ use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::entropy::OsEntropy;
 use mitosis_protocol::worker::FetchedTask;
 use mitosis_protocol::{TaskSpec, Uuid};
-use mitosis_worker::{Login, OutputLimit, OutputLimitAction, Settings, Worker, WorkerError, WorkerExit};
+use mitosis_worker::{
+    AttemptLimits, Login, OutputLimit, OutputLimitAction, Settings, Worker, WorkerError, WorkerExit,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -71,6 +73,8 @@ struct Book {
     polls_renew: bool,
     /// Whether a watched task has reached the target state.
     has_reached: bool,
+    /// The memory that a task may use.
+    memory: Option<u64>,
     /// Further fields of the next poll reply.
     words: Vec<(&'static str, Value)>,
 }
@@ -215,6 +219,11 @@ impl Script {
         self.book().output_limit_action = OutputLimitAction::Stop;
     }
 
+    /// Starts workers that limit the memory of each task, in bytes.
+    pub(crate) fn limits_memory(&self, bytes: u64) {
+        self.book().memory = Some(bytes);
+    }
+
     /// Starts workers that run tasks in fresh directories only.
     pub(crate) fn uses_fresh_directories_only(&self) {
         self.book().fresh_directories_only = true;
@@ -233,15 +242,20 @@ impl Script {
     /// Starts a worker.
     pub(crate) fn worker(&self, slots: usize) -> JoinHandle<Result<WorkerExit, WorkerError>> {
         let login = Arc::new(Known(self.address.clone()));
-        let (action, fresh_directories_only) = {
+        let (action, fresh_directories_only, memory) = {
             let book = self.book();
-            (book.output_limit_action, book.fresh_directories_only)
+            (book.output_limit_action, book.fresh_directories_only, book.memory)
+        };
+        // Only tasks that ask for it, so that others run beside them.
+        let limits = move |spec: &TaskSpec| AttemptLimits {
+            memory: memory.filter(|_| spec.envs.contains_key("LIMITED")),
         };
         let settings = Settings {
             slots,
             polling_interval: Duration::from_millis(50),
             output_limit: OutputLimit { bytes: 1_000_000, action },
             fresh_directories_only,
+            limits: Arc::new(limits),
             drain: self.drain.clone(),
             ..Settings::new(login, self.scratch.path().to_owned(), Arc::new(OsEntropy))
         };

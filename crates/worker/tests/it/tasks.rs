@@ -138,7 +138,8 @@ async fn command_stopped_for_its_output_never_succeeds() {
     let exits = "trap 'exit 0' TERM; while :; do head -c 100000 /dev/zero; done";
     script.has(exits, |task| task.spec.terminal_output = true);
     let _worker = script.worker(1);
-    assert_eq!(script.commits(1).await["exit_status"], 15);
+    let result = script.commits(1).await;
+    assert_eq!((&result["exit_status"], &result["reason"]), (&15.into(), &"output_limit".into()));
 }
 
 #[tokio::test]
@@ -150,6 +151,7 @@ async fn command_rejected_by_the_system_fails_the_task() {
     assert_eq!(script.commits(2).await["exit_status"], 5 << 8);
     let commits: Vec<_> = script.reports().into_iter().filter_map(|op| op.get("Commit").cloned()).collect();
     assert_eq!(commits[0]["exit_status"], 126 << 8);
+    assert_eq!(commits[0]["reason"], "spawn_failed");
 }
 
 /// The worker starts simple commands directly, with the same result as `env`.

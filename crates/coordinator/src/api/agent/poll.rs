@@ -89,7 +89,8 @@ impl HeldPoll<'_> {
         tokio::pin!(renewal);
         let mut renewing = due.renewal;
         let want = wanted(request.want);
-        let work = app.batcher.wait_for_work(agent.id, want, LeaseToken(app.entropy.number()));
+        let wanted = (want, request.has_room);
+        let work = app.batcher.wait_for_work(agent.id, wanted, LeaseToken(app.entropy.number()));
         tokio::pin!(work);
         // A message may have arrived between two requests.
         let mut comparing = self.take_message() || due.comparison;
@@ -105,7 +106,7 @@ impl HeldPoll<'_> {
             tokio::select! {
                 // Assigned tasks come first: otherwise they would have to be requeued.
                 biased;
-                exchanged = &mut work, if want > 0 => return self.accept(exchanged?).await,
+                exchanged = &mut work, if want > 0 || request.has_room => return self.accept(exchanged?).await,
                 renewed = &mut renewal, if renewing => {
                     renewing = false;
                     match renewed {

@@ -54,7 +54,7 @@ async fn report(
     }
     // Before the ends, so that all states are announced in their order.
     states::forward(&app, agent, request.states).await;
-    if request.want == 0 && request.ended.is_empty() && request.returned.is_empty() {
+    if request.want == 0 && !request.has_room && request.ended.is_empty() && request.returned.is_empty() {
         return Ok(Json(ReportBatchReply::default()));
     }
     let results: Vec<TaskResult> = request.ended.iter().map(|ended| ended.result).collect();
@@ -69,6 +69,7 @@ async fn report(
         ended,
         returned,
         want: wanted(request.want),
+        has_room: request.has_room,
         token: LeaseToken(app.entropy.number()),
     };
     let exchanged = app.batcher.exchange(exchange).await?;
@@ -125,7 +126,7 @@ async fn read(app: &App, task: EndedTask) -> Result<Ended, ApiError> {
     let data = task.data.map(|data| checked(data.get())).transpose()?;
     let end = if task.cancelled { ExecEnd::Cancelled } else { ExecEnd::Finished };
     let archives = checked_archives(task.archives)?;
-    Ok(Ended { lease, end, result, data, warnings, archives })
+    Ok(Ended { lease, end, result, data, warnings, archives, usage: task.usage })
 }
 
 /// Adds a warning about a missing archive, unless the worker has reported one with its cause.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use mitosis_domain::hex;
 use mitosis_domain::object::{ObjectClass, ObjectKey};
 use mitosis_objects::{ByteRange, ByteStream, Link, ObjectBody, ObjectError, ObjectStore, Right, Span};
 use mitosis_store::StoreError;
@@ -46,11 +47,11 @@ pub(in crate::api) async fn open(
         match small(app, key).await? {
             None => return Ok(app.objects.get(key, range).await?),
             Some(SmallArchive::Inline(bytes)) => {
-                return Ok(ObjectBody { version: version(key), ..open_inline(&bytes, range)? });
+                return Ok(ObjectBody { version: Some(version(key)), ..open_inline(&bytes, range)? });
             }
             Some(SmallArchive::Packed(packed)) => match open_packed(app, &packed, range).await {
                 Err(ObjectError::NotFound(_)) => {}
-                opened => return Ok(ObjectBody { version: version(key), ..opened? }),
+                opened => return Ok(ObjectBody { version: Some(version(key)), ..opened? }),
             },
         }
     }
@@ -58,10 +59,9 @@ pub(in crate::api) async fn open(
 }
 
 /// The version of a small archive: its object name belongs to one attempt, and it does not change after the commit.
-fn version(key: &ObjectKey) -> Option<String> {
+fn version(key: &ObjectKey) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.path().as_bytes());
-    let digits: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    Some(format!("\"{digits}\""))
+    format!("\"{}\"", hex::lower(digest.as_ref()))
 }
 
 fn resolve(range: Option<ByteRange>, total: u64) -> Result<Span, ObjectError> {

@@ -183,6 +183,8 @@ pub(super) const WORKERS: &[Row] = &[
     ("POST", "/workers", r#"{"tags": [], "labels": [], "groups": ["{group}:read"]}"#, Member(Write, 403)),
     ("GET", "/workers/{worker}", "", Member(Read, 403)),
     ("DELETE", "/workers/{worker}?op=force", "", Member(Admin, 403)),
+    ("PUT", "/v1/workers/{worker}/drain", r#"{"reason": "disk"}"#, Member(Admin, 403)),
+    ("DELETE", "/v1/workers/{worker}/drain", "", Member(Admin, 403)),
     ("PUT", "/workers/{worker}/tags", r#"{"tags": ["x"]}"#, Member(Write, 403)),
     ("PUT", "/workers/{worker}/labels", r#"{"labels": ["x"]}"#, Member(Write, 403)),
     ("PUT", "/workers/{worker}/groups", r#"{"relations": {"{group}": "Read"}}"#, Member(Admin, 403)),

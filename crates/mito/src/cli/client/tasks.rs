@@ -11,7 +11,7 @@ use super::artifacts::ArtifactsCommand;
 pub(crate) use super::filter::FilterArgs;
 use super::filter::some;
 use crate::cli::logs::LogPartArgs;
-use crate::cli::task::LossArgs;
+use crate::cli::task::{LossArgs, StoppingArgs};
 use crate::cli::value_parsers;
 
 #[derive(Debug, Subcommand)]
@@ -109,6 +109,8 @@ struct SpecArgs {
     terminal: bool,
     #[command(flatten)]
     loss: LossArgs,
+    #[command(flatten)]
+    stop: StoppingArgs,
     /// Start only after task UUID has reached STATE: ExecSpawned (running), TaskCommitted (ended), …
     #[arg(long, value_name = "UUID,STATE", value_parser = value_parsers::watch)]
     watch: Option<(Uuid, ExecState)>,
@@ -176,7 +178,7 @@ pub(crate) struct WaitArgs {
 /// Options of `mito client tasks change`.
 #[derive(Debug, Args)]
 #[command(after_help = "A new command replaces the old one and its settings, so --envs, --terminal, \
-    --watch, --lost-after and --idempotent require a command.\n\n\
+    --watch, --lost-after, --idempotent, --stop-signal and --stop-grace require a command.\n\n\
 Examples:
   mito client tasks change ann-42 -t gpu -p 5
   mito client tasks change last --timeout 2h -- python3 train.py --seed 5")]
@@ -229,6 +231,8 @@ impl SpecArgs {
             watch: self.watch,
             lost_after: self.loss.lost_after,
             idempotent: self.loss.idempotent,
+            stop_signal: self.stop.stop_signal,
+            stop_grace: self.stop.stop_grace,
             ..TaskSpec::default()
         }
     }
@@ -240,6 +244,8 @@ impl SpecArgs {
                 || self.watch.is_some()
                 || self.loss.lost_after.is_some()
                 || self.loss.idempotent
+                || self.stop.stop_signal.is_some()
+                || self.stop.stop_grace.is_some()
                 || self.envs.iter().flatten().next().is_some())
     }
 }

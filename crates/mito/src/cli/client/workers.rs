@@ -36,6 +36,19 @@ pub(crate) enum WorkersCommand {
         #[command(flatten)]
         how: StopArgs,
     },
+    /// Let a worker finish its tasks and take no others; it stays registered
+    Drain {
+        #[command(flatten)]
+        node: NodeArgs,
+        /// Why, for display
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Let a drained worker take tasks again
+    Resume {
+        #[command(flatten)]
+        node: NodeArgs,
+    },
     /// Replace the tags of a worker
     UpdateTags {
         /// The worker
@@ -104,6 +117,23 @@ pub(crate) struct QueryArgs {
     /// Only print the count
     #[arg(long)]
     count: bool,
+}
+
+/// The workers of a machine.
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// Host name, or the UUID of one worker
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+    /// Only workers that serve this group (default: your own)
+    #[arg(short, long)]
+    group: Option<String>,
+}
+
+impl NodeArgs {
+    pub(crate) fn filter(&self) -> WorkerFilter {
+        WorkerFilter { group_name: self.group.clone(), ..WorkerFilter::default() }
+    }
 }
 
 /// How to stop a worker.

@@ -10,7 +10,7 @@ use super::finding::Finding;
 const CHECK: &str = "cgroup";
 /// The controllers that a worker needs.
 const WANTED: [&str; 3] = ["cpu", "memory", "pids"];
-const HINT: &str = "only matters for workers: run them in a systemd unit with `Delegate=yes`, or try \
+const HINT: &str = "only matters for workers, which check the memory of tasks once a second without it: run them in a systemd unit with `Delegate=yes`, or try \
     `systemd-run --user --scope -p Delegate=yes mito worker`";
 const NO_CGROUP_HINT: &str = "only matters for workers: boot with cgroup v2 enabled";
 
@@ -19,7 +19,7 @@ pub(super) fn check() -> Finding {
     judge(&own, Path::new("/sys/fs/cgroup"))
 }
 
-/// Without a cgroup, processes that leave the process group of their task outlive it, and memory is not limited.
+/// Without a cgroup, a worker samples the memory of tasks that have a limit, and a killed worker can leave processes behind.
 fn judge(own: &str, root: &Path) -> Finding {
     let warn = |text: String| Finding::warn(CHECK, text).hint(HINT);
     if !root.join("cgroup.controllers").exists() {

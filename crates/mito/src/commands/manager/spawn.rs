@@ -41,7 +41,7 @@ pub(super) fn checked(
 ) -> Result<(ClientConfig, Vec<String>), Failure> {
     let options = worker.args.options();
     let layers = Layers::load(Role::Worker, worker.args.config.as_deref(), options, environment)?;
-    let groups = WorkerConfig::new(&layers)?.registration.groups;
+    let groups = WorkerConfig::new(&layers, environment)?.registration.groups;
     Ok((ClientConfig::new(&layers, environment), groups))
 }
 

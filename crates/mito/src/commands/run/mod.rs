@@ -84,7 +84,9 @@ impl Work {
         folders::add(&folders.iter().collect::<Vec<_>>(), user, &mut blueprint.task, is_plain).await?;
         if !uploads.is_empty() {
             let out = Output::new(&OutputArgs { quiet: true, ..OutputArgs::default() }, environment);
-            uploads.iter_mut().for_each(|upload| group.clone_into(&mut upload.group));
+            for upload in &mut uploads {
+                group.clone_into(&mut upload.group);
+            }
             upload::upload(user, &uploads, environment, &out).await?;
         }
         Ok(blueprint)
@@ -214,7 +216,11 @@ async fn submit_job(
     let job = NewJob { notify, ..NewJob::single(task) };
     let request = SubmitJobsRequest { jobs: vec![job], idempotency_key: Some(OsEntropy.uuid().to_string()) };
     let missing = || Failure::new(Exit::Fault, "the coordinator's reply does not include the task");
-    let job = user.submit_jobs(&request).await?.jobs.first().ok_or_else(missing)?.job;
+    let reply = user.submit_jobs(&request).await?;
+    for warning in &reply.warnings {
+        note!("mito: warning: {warning}");
+    }
+    let job = reply.jobs.first().ok_or_else(missing)?.job;
     let tasks = select_jobs::tasks(user, job, &TaskSelection::default(), 1).await?;
     tasks.into_iter().next().and_then(|task| task.task).map(|task| task.uuid).ok_or_else(missing)
 }

@@ -23,8 +23,8 @@ pub(super) async fn run(args: &SetArgs, environment: &Environment) -> Result<(),
     retry_transient(|| identity.client.set_secret(&group, &args.name, &value)).await?;
     out.say(format_args!("set secret {} of group {group}", args.name));
     if value.expose().lines().all(|line| line.len() < MIN_MASKED_BYTES) {
-        out.hint(format_args!(
-            "it is shorter than {MIN_MASKED_BYTES} bytes, so it is not masked in the output of tasks"
+        out.say(format_args!(
+            "warning: a line of fewer than {MIN_MASKED_BYTES} bytes is not masked in the output of tasks"
         ));
     }
     Ok(())

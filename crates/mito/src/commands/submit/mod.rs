@@ -88,7 +88,10 @@ pub(super) async fn run(args: &SubmitArgs, environment: &Environment) -> Result<
 
 /// Prints a line for each job, and what to do next.
 fn report(reply: SubmitJobsReply, out: &Output) -> Result<ExitCode, Failure> {
-    let SubmitJobsReply { jobs, replayed } = reply;
+    let SubmitJobsReply { jobs, replayed, warnings } = reply;
+    for warning in &warnings {
+        note!("mito: warning: {warning}");
+    }
     let numbers: Vec<String> = jobs.iter().map(|job| job.job.to_string()).collect();
     let mut rows = out.sentences();
     jobs.into_iter().try_for_each(|job| rows.push(&SubmittedShown::new(job, replayed)))?;

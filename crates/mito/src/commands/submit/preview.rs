@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use mitosis_blueprint::Expansion;
+use mitosis_domain::explain::placement::describe_request;
 use mitosis_protocol::duration;
 use mitosis_protocol::job::NeedKind;
 use mitosis_protocol::task::{RemoteFile, ResourceDownload, SubmitTaskRequest, TaskDirectory};
@@ -66,11 +67,21 @@ fn common(task: &SubmitTaskRequest) -> impl Display {
         words.push(format!("directory {}", directory_text(directory)));
     }
     words.push(format!("timeout {}", duration::short(task.timeout)));
+    let request = &task.task_spec.request;
+    if !request.is_default() {
+        words.push(format!("requests {}", describe_request(request)));
+    }
     if let Some(limit) = task.task_spec.lost_after {
         words.push(format!("lost after {}", duration::short(limit)));
     }
     if task.task_spec.idempotent {
         words.push("idempotent".to_owned());
+    }
+    if let Some(signal) = task.task_spec.stop_signal {
+        words.push(format!("stopped by {signal}"));
+    }
+    if let Some(grace) = task.task_spec.stop_grace {
+        words.push(format!("killed {} later", duration::short(grace)));
     }
     if task.priority != 0 {
         words.push(format!("priority {}", task.priority));

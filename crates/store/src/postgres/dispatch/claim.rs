@@ -49,7 +49,7 @@ pub(crate) async fn claim_or_resume(
         return Ok(Changed::nothing(Claim::Stopping));
     }
     let mut queues = Queues::read(db.into(), &[&participant.eligibility]).await?;
-    let first = queues.select(db.into(), shares, 0, 1, at.now).await?;
+    let first = queues.first(db.into(), shares, at.now).await?;
     let taken = assign(db, &first, &[(worker, token)], at).await?;
     let Some((_, work)) = taken.into_iter().next() else {
         return Ok(Changed::nothing(Claim::NoTask));
@@ -101,12 +101,12 @@ pub(super) async fn assign(
     if first.is_empty() {
         return Ok(Vec::new());
     }
-    let lanes: Vec<i64> = first.iter().map(|ready| ready.lane.0).collect();
+    let lanes: Vec<i64> = first.iter().map(|ready| ready.demand.lane.0).collect();
     let places: Vec<i32> = first.iter().map(|ready| ready.neg_priority).collect();
     let tasks: Vec<i64> = first.iter().map(|ready| ready.task.0).collect();
     let (workers, tokens): (Vec<i64>, Vec<i64>) =
         to.iter().map(|(worker, token)| (worker.0, token.0)).unzip();
-    let limits: Vec<Option<i64>> = first.iter().map(|ready| ready.limits.map(|set| set.0)).collect();
+    let limits: Vec<Option<i64>> = first.iter().map(|ready| ready.demand.limits.map(|set| set.0)).collect();
     let overdue_at = at.lease + limits::PREPARATION_ALLOWANCE + limits::OVERDUE_GRACE;
     let params: Params<'_> =
         &[&lanes, &places, &tasks, &workers, &tokens, &at.now.unix_micros(), &overdue_at.micros(), &limits];

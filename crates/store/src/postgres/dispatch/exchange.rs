@@ -16,18 +16,19 @@ use uuid::Uuid;
 use super::claim;
 use super::participants;
 use crate::StoreError;
-use crate::db::warnings_to_json;
+use crate::db::{StoredUsage, warnings_to_json};
 use crate::enum_codes::Code;
-use crate::exchange_plan::{Eligibility, Participant, WorkerUpdate, eligibility_groups, worker_updates};
+use crate::exchange_plan::{Participant, WorkerUpdate, worker_updates};
 use crate::fairness::SharedFairShare;
-use crate::ops::dispatch::{Assigned, Ended, Exchange, Exchanged, Holder, Verdict, Work};
+use crate::ops::dispatch::{Assigned, Class, Ended, Exchange, Exchanged, Holder, Verdict, Work};
 use crate::ops::jobs::CountChange;
 use crate::ops::workers::Fate;
 use crate::ops::{Changed, Effects};
 use crate::postgres::session::{Params, Session};
 use crate::shared::artifacts::inline::{self, EndedWithArchives};
 use crate::shared::artifacts::records;
-use crate::shared::dispatch::ready::Queues;
+use crate::shared::dispatch::ready::Ready;
+use crate::shared::dispatch::rounds::Rounds;
 use crate::shared::dispatch::{follow_up, lease, requeue};
 use crate::shared::jobs::auto_retry;
 use crate::shared::jobs::counts::CountChanges;
@@ -62,7 +63,7 @@ pub(crate) async fn exchange(
     }
     // Last, because it locks the links of jobs, which come after the jobs.
     effects.add(settle(db.into(), needed, &mut counts, now).await?);
-    let mut work = assign_all(db, shares, batch, &participants, at).await?;
+    let (mut work, classes) = assign_all(db, shares, batch, &participants, at).await?;
     effects.moved |= !work.is_empty();
     work.values().flatten().for_each(|work| counts.add(work.job, CountChange::CLAIMED));
     effects.add(update_workers(db, batch, &participants, &verdicts, &work, now).await?);
@@ -75,7 +76,9 @@ pub(crate) async fn exchange(
                 Assigned::Stopping
             }
             Some(participant) => {
-                Assigned::Work(work.remove(&place).unwrap_or_default(), participant.eligibility.class())
+                let class = classes.get(&place).copied();
+                let class = class.unwrap_or_else(|| participant.eligibility.class());
+                Assigned::Work(work.remove(&place).unwrap_or_default(), class)
             }
         },
     });
@@ -108,9 +111,10 @@ struct CommittedTask {
 const END_ALL: &str = "
     WITH reported AS (
         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::smallint[],
-                             $6::int[], $7::smallint[], $8::text[], $9::uuid[], $11::text[])
+                             $6::int[], $7::smallint[], $8::text[], $9::uuid[], $11::text[],
+                             $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[])
             AS reported (task_id, worker_id, epoch, token, ended_as, exit_status, message, data, reporter_uuid,
-                     warnings)),
+                     warnings, wall_micros, cpu_micros, peak_memory, output_bytes)),
     ended AS (
         DELETE FROM lease USING reported
         WHERE lease.task_id = reported.task_id AND lease.worker_id = reported.worker_id
@@ -118,12 +122,15 @@ const END_ALL: &str = "
         RETURNING lease.task_id, lease.worker_id, lease.epoch, lease.token, lease.claimed_at,
                   coalesce(lease.reported_end, reported.ended_as) AS state, reported.exit_status, reported.message,
                   reported.data, reported.reporter_uuid, reported.warnings,
+                  reported.wall_micros, reported.cpu_micros, reported.peak_memory, reported.output_bytes,
                   lease.limit_set_id IS NOT NULL AS is_limited),
     inserted AS (
         INSERT INTO done (task_id, state, exit_status, message, reporter_uuid, reporter_worker_id,
-                          epoch, token, claimed_at, finished_at, data, warnings)
+                          epoch, token, claimed_at, finished_at, data, warnings,
+                          wall_micros, cpu_micros, peak_memory, output_bytes)
         SELECT task_id, state, exit_status, message, reporter_uuid, worker_id,
-               epoch, token, claimed_at, $10, data::json, warnings
+               epoch, token, claimed_at, $10, data::json, warnings,
+               wall_micros, cpu_micros, peak_memory, output_bytes
         FROM ended)
     SELECT ended.task_id, ended.worker_id, ended.epoch, ended.token, task.uuid, task.group_id, task.creator_id,
            task.job_id, ended.state, ended.is_limited
@@ -241,6 +248,11 @@ async fn end(
     let data: Vec<Option<&str>> = held.iter().map(|(_, _, ended)| ended.data.as_deref()).collect();
     let warnings: Vec<Option<String>> =
         held.iter().map(|(_, _, ended)| warnings_to_json(&ended.warnings)).collect::<Result<_, _>>()?;
+    let usages: Vec<Option<StoredUsage>> =
+        held.iter().map(|(_, _, ended)| ended.usage.map(StoredUsage::from)).collect();
+    let used = |value: fn(&StoredUsage) -> i64| -> Vec<Option<i64>> {
+        usages.iter().map(|usage| usage.as_ref().map(value)).collect()
+    };
     let reporters: Vec<Uuid> = held.iter().map(|(_, uuid, _)| *uuid).collect();
     let params: Params<'_> = &[
         &tasks,
@@ -254,6 +266,10 @@ async fn end(
         &reporters,
         &now.unix_micros(),
         &warnings,
+        &used(|usage| usage.wall_micros),
+        &used(|usage| usage.cpu_micros),
+        &used(|usage| usage.peak_memory),
+        &used(|usage| usage.output_bytes),
     ];
     db.all(END_ALL, params, |row| {
         let task = CommittedTask {
@@ -400,37 +416,32 @@ async fn requeue(
     }
 }
 
-/// Assigns tasks to the agents that want some; returns them by the position of the agent in the batch.
+/// Assigns tasks to the agents that want some; returns them, and the classes of the agents, by the position of the agent in
+/// the batch.
 async fn assign_all(
     db: Session<'_>,
     shares: &SharedFairShare,
     batch: &[Arc<Exchange>],
     participants: &Participants,
     at: Moment,
-) -> Result<HashMap<usize, Vec<Work>>, StoreError> {
-    let known = |worker| {
-        participants.get(&worker).map(|participant| (participant.worker.state, &participant.eligibility))
-    };
+) -> Result<(HashMap<usize, Vec<Work>>, HashMap<usize, Class>), StoreError> {
     let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
-    let groups = eligibility_groups(batch, known);
-    let eligibilities: Vec<&Eligibility> = groups.iter().map(|(eligibility, _)| *eligibility).collect();
-    let mut queues = Queues::read(db.into(), &eligibilities).await?;
-    for (which, (_, group)) in groups.iter().enumerate() {
-        let selected = queues.select(db.into(), shares, which, group.want(), at.now).await?;
-        let places: HashMap<TaskId, usize> =
-            selected.iter().map(|ready| ready.task).zip(group.distribute(selected.len())).collect();
+    let mut rounds = Rounds::plan(db.into(), batch, participants, at.now).await?;
+    // Leases are inserted before the next tasks are selected: it would find the same ones, since a transaction does not
+    // skip its own locks.
+    while let Some(selected) = rounds.next(db.into(), shares, at.now).await? {
+        let (places, selected): (Vec<usize>, Vec<Ready>) = selected.into_iter().unzip();
+        let places_of: HashMap<TaskId, usize> = selected.iter().map(|ready| ready.task).zip(places).collect();
         let to: Vec<(WorkerId, LeaseToken)> = selected
             .iter()
-            .map(|ready| &batch[places[&ready.task]])
+            .map(|ready| &batch[places_of[&ready.task]])
             .map(|one| (one.worker, one.token))
             .collect();
-        // Leases are inserted before the next group selects tasks: it would find the same ones, since a
-        // transaction does not skip its own locks.
         for (_, work) in claim::assign(db, &selected, &to, at).await? {
-            given.entry(places[&work.lease.task]).or_default().push(work);
+            given.entry(places_of[&work.lease.task]).or_default().push(work);
         }
     }
-    Ok(given)
+    Ok((given, rounds.classes()))
 }
 
 const TOUCH_ALL: &str = "UPDATE worker SET updated_at = $2 WHERE id = ANY($1)";

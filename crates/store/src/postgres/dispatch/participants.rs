@@ -19,7 +19,7 @@ const LOCK: &str = "SELECT 1 FROM worker WHERE id = ANY($1) ORDER BY id FOR UPDA
 
 /// Workers that are not registered any more are left out.
 const PARTICIPANTS: &str = "
-    SELECT w.id, w.uuid, w.state, w.tags, u.state AS owner_state,
+    SELECT w.id, w.uuid, w.state, w.drain_reason IS NOT NULL AS is_drained, w.tags, w.offer, w.ends_at, u.state AS owner_state,
            ARRAY(SELECT g.group_id FROM worker_group g
                  WHERE g.worker_id = w.id AND g.role >= $2 ORDER BY g.group_id) AS groups
     FROM worker w JOIN users u ON u.id = w.creator_id
@@ -52,8 +52,10 @@ fn read(row: &tokio_postgres::Row) -> Result<(Participant, AccountState), StoreE
         id: WorkerId(row.value("id")?),
         uuid: row.value("uuid")?,
         state: row.code::<WorkerState>("state")?,
+        is_drained: row.value("is_drained")?,
     };
     let groups = groups.into_iter().map(GroupId).collect();
     let eligibility = Eligibility { groups, tags: row.tag_set("tags")? };
-    Ok((Participant { worker, eligibility }, row.code("owner_state")?))
+    let (offer, ends_at) = (row.value("offer")?, row.optional_time("ends_at")?);
+    Ok((Participant { worker, eligibility, offer, ends_at }, row.code("owner_state")?))
 }

@@ -19,22 +19,49 @@ const INSERT_TAG_SETS: &str = "
     ON CONFLICT (digest) DO NOTHING";
 
 const INSERT_LANES: &str = "
-    INSERT INTO lane (group_id, tag_set_id, creator_id, limit_set_id)
-    SELECT wanted.group_id, s.id, wanted.creator_id, wanted.limit_set_id
-    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
-        AS wanted (group_id, tags, creator_id, limit_set_id)
+    INSERT INTO lane (group_id, tag_set_id, creator_id, limit_set_id, request_id)
+    SELECT wanted.group_id, s.id, wanted.creator_id, wanted.limit_set_id, wanted.request_id
+    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
+        AS wanted (group_id, tags, creator_id, limit_set_id, request_id)
     JOIN tag_set s ON s.digest = sha256(convert_to(wanted.tags, 'UTF8'))
-    ORDER BY 1, 2, 3, 4
-    ON CONFLICT (group_id, tag_set_id, creator_id, limit_set_id) DO NOTHING";
+    ORDER BY 1, 2, 3, 4, 5
+    ON CONFLICT (group_id, tag_set_id, creator_id, limit_set_id, request_id) DO NOTHING";
 
 /// Answers the positions of the wanted lanes, from 1.
 const FIND_LANES: &str = "
     SELECT wanted.place, lane.id
-    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[])
-        WITH ORDINALITY AS wanted (group_id, tags, creator_id, limit_set_id, place)
+    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
+        WITH ORDINALITY AS wanted (group_id, tags, creator_id, limit_set_id, request_id, place)
     JOIN tag_set s ON s.digest = sha256(convert_to(wanted.tags, 'UTF8'))
     JOIN lane ON lane.group_id = wanted.group_id AND lane.tag_set_id = s.id AND lane.creator_id = wanted.creator_id
-        AND lane.limit_set_id = wanted.limit_set_id";
+        AND lane.limit_set_id = wanted.limit_set_id AND lane.request_id = wanted.request_id";
+
+const INSERT_REQUESTS: &str = "
+    INSERT INTO resource_request (request) SELECT * FROM unnest($1::text[]) AS request ORDER BY 1
+    ON CONFLICT (request) DO NOTHING";
+
+const FIND_REQUESTS: &str = "SELECT request, id FROM resource_request WHERE request = ANY($1)";
+
+/// The ids of requests; 0 for the default.
+async fn requests(
+    db: Session<'_>,
+    wanted: impl Iterator<Item = &str>,
+) -> Result<HashMap<String, i64>, StoreError> {
+    let wanted: BTreeSet<&str> = wanted.filter(|request| !request.is_empty()).collect();
+    let mut ids = HashMap::from([(String::new(), 0)]);
+    if wanted.is_empty() {
+        return Ok(ids);
+    }
+    let wanted: Vec<&str> = wanted.into_iter().collect();
+    let mut found: Vec<(String, i64)> =
+        db.all(FIND_REQUESTS, &[&wanted], |row| Ok((row.get(0)?, row.get(1)?))).await?;
+    if found.len() < wanted.len() {
+        db.run(INSERT_REQUESTS, &[&wanted]).await?;
+        found = db.all(FIND_REQUESTS, &[&wanted], |row| Ok((row.get(0)?, row.get(1)?))).await?;
+    }
+    ids.extend(found);
+    Ok(ids)
+}
 
 /// The lanes for tasks.
 pub(crate) async fn lanes<'a>(
@@ -45,7 +72,9 @@ pub(crate) async fn lanes<'a>(
     let tags: Vec<&str> = wanted.iter().map(|key| key.tags).collect();
     let creators: Vec<i64> = wanted.iter().map(|key| key.creator.0).collect();
     let limits: Vec<i64> = wanted.iter().map(LaneKey::stored_limits).collect();
-    let params: Params<'_> = &[&groups, &tags, &creators, &limits];
+    let ids = requests(db, wanted.iter().map(|key| key.request)).await?;
+    let of_requests: Vec<i64> = wanted.iter().map(|key| ids[key.request]).collect();
+    let params: Params<'_> = &[&groups, &tags, &creators, &limits, &of_requests];
     let mut found = find_lanes(db, params).await?;
     if found.len() < wanted.len() {
         let different: BTreeSet<&str> = tags.iter().copied().collect();

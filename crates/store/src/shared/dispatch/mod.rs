@@ -1,12 +1,15 @@
 //! The execution of a task by a worker: claim, report, follow-up, completion.
 
+pub(crate) mod agent_room;
 pub(crate) mod assignment;
 pub(crate) mod follow_up;
 pub(crate) mod lease;
 pub(crate) mod ready;
 mod report_end;
 pub(crate) mod requeue;
+pub(crate) mod reservations;
 pub(crate) mod room;
+pub(crate) mod rounds;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -105,6 +108,13 @@ impl<B: Backend> Dispatch for B {
         let weights = self.read((), |db, ()| Box::pin(weights(db))).await?;
         self.fair_share().correct(&held, weights, now);
         Ok(())
+    }
+
+    async fn reserve_workers(&self, now: Timestamp) -> Result<Changed<usize>, StoreError> {
+        if !self.read((), |db, ()| Box::pin(reservations::may_be_due(db))).await? {
+            return Ok(Changed::nothing(0));
+        }
+        self.write(now, |db, now| Box::pin(reservations::reserve(db, *now))).await
     }
 }
 

@@ -4,12 +4,13 @@
 mod lanes;
 mod members;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use mitosis_domain::ids::{GroupId, LaneId, LimitSetId, TaskId, UserId};
+use mitosis_domain::ids::{GroupId, RequestId, TaskId, UserId};
 use mitosis_protocol::{Epoch, Timestamp};
 
-use super::room::Room;
+use super::agent_room::AgentRoom;
+use super::room::{Demand, Room};
 use crate::StoreError;
 use crate::db::Db;
 use crate::exchange_plan::Eligibility;
@@ -21,12 +22,14 @@ use lanes::{Lane, lanes_of};
 pub(crate) struct Ready {
     pub(crate) neg_priority: i32,
     pub(crate) task: TaskId,
-    pub(crate) lane: LaneId,
     pub(crate) creator: UserId,
-    pub(crate) limits: Option<LimitSetId>,
+    pub(crate) demand: Demand,
     pub(crate) epoch: Epoch,
     pub(crate) losses: i64,
 }
+
+/// The largest number of tasks that an agent gets at once, if it is served by itself.
+const MOST_OF_ONE: usize = 512;
 
 /// The lanes that some workers may serve, by their groups.
 type Lanes = Vec<(GroupId, Vec<Lane>)>;
@@ -45,20 +48,36 @@ impl Queues {
         for who in who {
             of_each.push(lanes_of(db, who).await?);
         }
-        let limits = of_each.iter().flatten().flat_map(|(_, lanes)| lanes).filter_map(|lane| lane.limits);
+        let limits =
+            of_each.iter().flatten().flat_map(|(_, lanes)| lanes).filter_map(|lane| lane.demand.limits);
         let room = Room::lock(db, &limits.collect::<Vec<_>>()).await?;
-        for (_, lanes) in of_each.iter_mut().flatten() {
-            lanes.retain(|lane| room.fits(lane.limits) > 0);
-        }
         for lanes in &mut of_each {
-            lanes.retain(|(_, lanes)| !lanes.is_empty());
+            retain(lanes, |lane| room.fits(lane.demand) > 0);
         }
         Ok(Self { of_each, room })
     }
 
-    /// Locks the next tasks for an eligibility, by its position, at most `count`, in the order of service. A group with fewer
-    /// tasks than its share leaves the rest to the others.
-    pub(crate) async fn select(
+    /// The requests of the lanes for an eligibility, by its position.
+    pub(super) fn requests(&self, which: usize) -> BTreeSet<RequestId> {
+        self.of_each[which]
+            .iter()
+            .flat_map(|(_, lanes)| lanes)
+            .filter_map(|lane| lane.demand.request)
+            .collect()
+    }
+
+    /// Locks the first task for the first eligibility, whatever it requests.
+    pub(crate) async fn first(
+        &mut self,
+        db: Db<'_>,
+        shares: &SharedFairShare,
+        now: Timestamp,
+    ) -> Result<Vec<Ready>, StoreError> {
+        self.select(db, shares, 0, 1, now).await
+    }
+
+    /// Locks the next tasks for an eligibility, by its position, at most `count`, in the order of service.
+    pub(super) async fn select(
         &mut self,
         db: Db<'_>,
         shares: &SharedFairShare,
@@ -66,32 +85,80 @@ impl Queues {
         count: usize,
         now: Timestamp,
     ) -> Result<Vec<Ready>, StoreError> {
-        let lanes = &self.of_each[which];
-        let mut open: Vec<GroupId> = lanes.iter().map(|(group, _)| *group).collect();
-        let mut selected: HashMap<GroupId, VecDeque<Ready>> = HashMap::new();
-        let mut missing = count;
-        while missing > 0 && !open.is_empty() {
-            let mut short = Vec::new();
-            for (group, share) in shares.shares(&open, missing, now) {
-                // The result includes the tasks that are already locked, and further ones.
-                let wanted = selected.get(&group).map_or(0, VecDeque::len) + share;
-                let Some((_, of_group)) = lanes.iter().find(|(known, _)| *known == group) else { continue };
-                let from = members::Source { db, shares, group, now };
-                let first = from.first(of_group, wanted, self.room.clone()).await?;
-                if first.len() < wanted {
-                    short.push(group);
-                }
-                selected.insert(group, first.into());
-            }
-            missing = count.saturating_sub(selected.values().map(VecDeque::len).sum());
-            // A group whose turn has not come yet stays.
-            open.retain(|group| !short.contains(group));
-        }
-        let of_groups = lanes.iter().filter_map(|(group, _)| Some((*group, selected.remove(group)?)));
-        let merged = shares.merge(of_groups.collect(), count, now);
-        for ready in &merged {
-            self.room.take(ready.limits);
-        }
-        Ok(merged)
+        select_from(db, shares, &self.of_each[which], &mut self.room, count, now).await
     }
+
+    /// The same, without tasks that request anything but the default.
+    pub(super) async fn select_default(
+        &mut self,
+        db: Db<'_>,
+        shares: &SharedFairShare,
+        which: usize,
+        count: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Ready>, StoreError> {
+        let mut lanes = self.of_each[which].clone();
+        retain(&mut lanes, |lane| lane.demand.request.is_none());
+        select_from(db, shares, &lanes, &mut self.room, count, now).await
+    }
+
+    /// The same, for the worker of one agent: as many as fit. The room on the worker is returned as it is then.
+    pub(super) async fn select_for(
+        &mut self,
+        db: Db<'_>,
+        shares: &SharedFairShare,
+        which: usize,
+        agent: AgentRoom,
+        now: Timestamp,
+    ) -> Result<(Vec<Ready>, AgentRoom), StoreError> {
+        let most = agent.free.tasks().min(MOST_OF_ONE);
+        self.room.agent = Some(agent);
+        let mut lanes = self.of_each[which].clone();
+        retain(&mut lanes, |lane| self.room.fits(lane.demand) > 0);
+        let fits = lanes.iter().flat_map(|(_, lanes)| lanes).map(|lane| self.room.fits(lane.demand));
+        let count = fits.fold(0, usize::saturating_add).min(most);
+        let selected = select_from(db, shares, &lanes, &mut self.room, count, now).await?;
+        Ok((selected, self.room.agent.take().expect("the selection keeps the agent")))
+    }
+}
+
+fn retain(lanes: &mut Lanes, fits: impl Fn(&Lane) -> bool) {
+    for (_, lanes) in lanes.iter_mut() {
+        lanes.retain(&fits);
+    }
+    lanes.retain(|(_, lanes)| !lanes.is_empty());
+}
+
+/// Locks the next tasks of lanes. A group with fewer tasks than its share leaves the rest to the others.
+async fn select_from(
+    db: Db<'_>,
+    shares: &SharedFairShare,
+    lanes: &Lanes,
+    room: &mut Room,
+    count: usize,
+    now: Timestamp,
+) -> Result<Vec<Ready>, StoreError> {
+    let mut open: Vec<GroupId> = lanes.iter().map(|(group, _)| *group).collect();
+    let mut selected: HashMap<GroupId, VecDeque<Ready>> = HashMap::new();
+    let mut missing = count;
+    while missing > 0 && !open.is_empty() {
+        let mut short = Vec::new();
+        for (group, share) in shares.shares(&open, missing, now) {
+            // The result includes the tasks that are already locked, and further ones.
+            let wanted = selected.get(&group).map_or(0, VecDeque::len) + share;
+            let Some((_, of_group)) = lanes.iter().find(|(known, _)| *known == group) else { continue };
+            let from = members::Source { db, shares, group, now };
+            let first = from.first(of_group, wanted, room.clone()).await?;
+            if first.len() < wanted {
+                short.push(group);
+            }
+            selected.insert(group, first.into());
+        }
+        missing = count.saturating_sub(selected.values().map(VecDeque::len).sum());
+        // A group whose turn has not come yet stays.
+        open.retain(|group| !short.contains(group));
+    }
+    let of_groups = lanes.iter().filter_map(|(group, _)| Some((*group, selected.remove(group)?)));
+    // Together, the groups may have selected more than the worker has room for.
+    Ok(shares.merge(of_groups.collect(), count, now, |ready| room.take(ready.demand)))
 }

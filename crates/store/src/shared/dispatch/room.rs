@@ -1,4 +1,4 @@
-//! How much of the named limits may still be used.
+//! How much of the named limits may still be used, and what is free on the worker that is served.
 //!
 //! What is in use is counted from the leases, so no attempt that ends in whatever way has to be recorded. A claim locks the
 //! limits whose tasks it may take before it counts, and inserts its leases in the same transaction. So the leases of a limit
@@ -6,18 +6,30 @@
 
 use std::collections::HashMap;
 
-use mitosis_domain::ids::{LimitId, LimitSetId};
+use mitosis_domain::ids::{LaneId, LimitId, LimitSetId, RequestId};
 
+use super::agent_room::AgentRoom;
 use crate::StoreError;
 use crate::db::{Db, List, Sql, sql};
 
-/// The room in the limits of some sets.
+/// What a task takes when it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Demand {
+    pub(crate) lane: LaneId,
+    pub(crate) limits: Option<LimitSetId>,
+    /// None for the default request.
+    pub(crate) request: Option<RequestId>,
+}
+
+/// The room in the limits of some sets, and on a worker.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Room {
     /// What a task of each set uses.
     uses: HashMap<LimitSetId, Vec<(LimitId, i64)>>,
     /// How much of each limit is free; negative after the limit was lowered.
     free: HashMap<LimitId, i64>,
+    /// The room on the worker that is served; none if it does not matter.
+    pub(super) agent: Option<AgentRoom>,
 }
 
 /// How much of the limit `l` is in use.
@@ -51,7 +63,7 @@ impl Room {
         sets.sort_unstable();
         sets.dedup();
         let seen = Self::read(db, &sets).await?;
-        sets.retain(|set| seen.fits(Some(LimitSetId(*set))) > 0);
+        sets.retain(|set| seen.fits_limits(Some(LimitSetId(*set))) > 0);
         if sets.is_empty() {
             return Ok(Self::default());
         }
@@ -59,6 +71,12 @@ impl Room {
         let limits: Vec<i64> = sets.iter().flat_map(limits).map(|(limit, _)| limit.0).collect();
         db.lock(LOCK, &[&List(&limits)]).await?;
         Self::read(db, &sets).await
+    }
+
+    /// Reads the room in the limits of sets, without a lock.
+    pub(super) async fn peek(db: Db<'_>, sets: &[LimitSetId]) -> Result<Self, StoreError> {
+        let sets: Vec<i64> = sets.iter().map(|set| set.0).collect();
+        if sets.is_empty() { Ok(Self::default()) } else { Self::read(db, &sets).await }
     }
 
     async fn read(db: Db<'_>, sets: &[i64]) -> Result<Self, StoreError> {
@@ -76,8 +94,19 @@ impl Room {
         Ok(room)
     }
 
+    /// How many tasks fit.
+    pub(crate) fn fits(&self, demand: Demand) -> usize {
+        let of_agent = self.agent.as_ref().map_or(usize::MAX, |agent| agent.fits(demand));
+        self.fits_limits(demand.limits).min(of_agent)
+    }
+
+    /// Whether a task may be left out because others take the room.
+    pub(crate) fn is_bounded(&self, demand: Demand) -> bool {
+        demand.limits.is_some() || self.agent.is_some()
+    }
+
     /// How many tasks of a set fit; without a set, any number.
-    pub(crate) fn fits(&self, set: Option<LimitSetId>) -> usize {
+    pub(crate) fn fits_limits(&self, set: Option<LimitSetId>) -> usize {
         let Some(set) = set else { return usize::MAX };
         let Some(uses) = self.uses.get(&set) else { return 0 };
         let fits =
@@ -87,17 +116,23 @@ impl Room {
     }
 
     /// Takes the room for one task, if it fits.
-    pub(crate) fn take(&mut self, set: Option<LimitSetId>) -> bool {
-        let fits = self.fits(set) > 0;
+    pub(crate) fn take(&mut self, demand: Demand) -> bool {
+        let fits = self.fits(demand) > 0;
         if fits {
-            self.change(set, -1);
+            self.change(demand.limits, -1);
+            if let Some(agent) = &mut self.agent {
+                agent.take(demand);
+            }
         }
         fits
     }
 
     /// Returns the room of a task that is not assigned.
-    pub(crate) fn give_back(&mut self, set: Option<LimitSetId>) {
-        self.change(set, 1);
+    pub(crate) fn give_back(&mut self, demand: Demand) {
+        self.change(demand.limits, 1);
+        if let Some(agent) = &mut self.agent {
+            agent.give_back(demand);
+        }
     }
 
     fn change(&mut self, set: Option<LimitSetId>, factor: i64) {
@@ -112,14 +147,16 @@ mod tests {
     use super::*;
     use crate::sqlite::query_plan::assert_searches;
 
-    const ONE: Option<LimitSetId> = Some(LimitSetId(1));
-    const BOTH: Option<LimitSetId> = Some(LimitSetId(2));
+    const NONE: Demand = Demand { lane: LaneId(1), limits: None, request: None };
+    const ONE: Demand = Demand { limits: Some(LimitSetId(1)), ..NONE };
+    const BOTH: Demand = Demand { limits: Some(LimitSetId(2)), ..NONE };
 
     fn room(free: [i64; 2]) -> Room {
         let [a, b] = [LimitId(1), LimitId(2)];
         Room {
             uses: HashMap::from([(LimitSetId(1), vec![(a, 1)]), (LimitSetId(2), vec![(a, 2), (b, 1)])]),
             free: HashMap::from([(a, free[0]), (b, free[1])]),
+            agent: None,
         }
     }
 
@@ -128,13 +165,13 @@ mod tests {
         assert_eq!((room([5, 9]).fits(ONE), room([5, 9]).fits(BOTH)), (5, 2));
         assert_eq!((room([5, 0]).fits(ONE), room([5, 0]).fits(BOTH)), (5, 0));
         assert_eq!((room([-3, 9]).fits(ONE), room([1, 9]).fits(BOTH)), (0, 0));
-        assert_eq!((Room::default().fits(ONE), Room::default().fits(None)), (0, usize::MAX));
+        assert_eq!((Room::default().fits(ONE), Room::default().fits(NONE)), (0, usize::MAX));
     }
 
     #[test]
     fn task_takes_what_it_uses() {
         let mut room = room([4, 1]);
-        assert!(room.take(BOTH) && !room.take(BOTH) && room.take(None));
+        assert!(room.take(BOTH) && !room.take(BOTH) && room.take(NONE));
         assert_eq!(room.fits(ONE), 2);
         room.give_back(BOTH);
         assert!(room.take(ONE) && room.take(BOTH) && room.take(ONE) && !room.take(ONE));

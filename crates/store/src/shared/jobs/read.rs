@@ -2,9 +2,9 @@
 
 use mitosis_domain::ids::{GroupId, JobId, TaskId, UserId};
 use mitosis_domain::job_plan::{Snapshot, WrittenCounts};
-use mitosis_domain::task::outcome;
+use mitosis_domain::task::{cause, outcome};
 use mitosis_protocol::Timestamp;
-use mitosis_protocol::job::{AttemptInfo, AttemptOutcome, JobAttempt, JobNeed, JobOptions};
+use mitosis_protocol::job::{AttemptCause, AttemptInfo, AttemptOutcome, JobAttempt, JobNeed, JobOptions};
 use uuid::Uuid;
 
 use super::elements;
@@ -328,10 +328,12 @@ pub(super) async fn tasks(
 const ATTEMPTS: Sql = sql!(
     "
     SELECT epoch, state, exit_status, message, reporter_uuid, claimed_at, finished_at, retried_by,
+           wall_micros, cpu_micros, peak_memory, output_bytes,
            (SELECT h.host FROM worker_host h WHERE h.uuid = a.reporter_uuid) AS host
     FROM attempt a WHERE a.task_id = (SELECT id FROM task WHERE uuid = $1)
     UNION ALL
     SELECT epoch, state, exit_status, message, reporter_uuid, claimed_at, finished_at, NULL,
+           wall_micros, cpu_micros, peak_memory, output_bytes,
            (SELECT h.host FROM worker_host h WHERE h.uuid = d.reporter_uuid)
     FROM done d WHERE d.task_id = (SELECT id FROM task WHERE uuid = $1) AND d.reporter_uuid IS NOT NULL
     ORDER BY epoch"
@@ -396,6 +398,7 @@ pub(super) async fn attempts(db: Db<'_>, task: Uuid) -> Result<Vec<AttemptInfo>,
         let result = row.result()?;
         let outcome = attempt_outcome(row)?;
         let is_lost = outcome == AttemptOutcome::Lost;
+        let cause = if is_lost { AttemptCause::Lost } else { cause(row.code("state")?, result) };
         Ok(AttemptInfo {
             attempt: row.value("epoch")?,
             worker: row.value("reporter_uuid")?,
@@ -404,6 +407,8 @@ pub(super) async fn attempts(db: Db<'_>, task: Uuid) -> Result<Vec<AttemptInfo>,
             ended_at: row.time("finished_at")?,
             outcome,
             exit_code: (!is_lost).then(|| i32::from(result.exit_status.shell_code().0)),
+            cause: Some(cause),
+            usage: row.usage()?,
         })
     })
     .await

@@ -35,8 +35,9 @@ pub(super) enum Hold {
 const KEEP_ATTEMPTS: Sql = sql!(
     "
     INSERT INTO attempt (task_id, epoch, state, exit_status, message, reporter_uuid, token, claimed_at, finished_at,
-                         retried_by, data, warnings)
-    SELECT task_id, epoch, state, exit_status, message, reporter_uuid, token, claimed_at, finished_at, $2, data, warnings
+                         retried_by, data, warnings, wall_micros, cpu_micros, peak_memory, output_bytes)
+    SELECT task_id, epoch, state, exit_status, message, reporter_uuid, token, claimed_at, finished_at, $2, data, warnings,
+           wall_micros, cpu_micros, peak_memory, output_bytes
     FROM done WHERE task_id = ANY($1) AND reporter_uuid IS NOT NULL"
 );
 

@@ -72,9 +72,18 @@ pub(super) async fn change(
     {
         return Ok(Changed::nothing(false));
     }
-    let lane = match &change.tags {
-        Some(tags) => intern::Lane::read(db, task.lane).await?.with_tags(tags.clone()).id(db).await?.0,
-        None => task.lane,
+    let lane = match (&change.tags, &change.spec) {
+        (None, None) => task.lane,
+        (tags, spec) => {
+            let mut lane = intern::Lane::read(db, task.lane).await?;
+            if let Some(tags) = tags {
+                lane = lane.with_tags(tags.clone());
+            }
+            if let Some(spec) = spec {
+                lane = lane.with_request(&spec.request)?;
+            }
+            lane.id(db).await?.0
+        }
     };
     let priority = match change.priority {
         // The legacy protocol has no bounds, so its clients don't expect a refusal.

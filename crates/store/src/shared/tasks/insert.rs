@@ -7,7 +7,7 @@ use mitosis_domain::ids::{GroupId, JobId, LaneId, LimitSetId, TaskId, UserId};
 use mitosis_domain::permission::Action;
 use mitosis_domain::timeout::Timeout;
 use mitosis_protocol::admin::AccountState;
-use mitosis_protocol::{Role, TaskSpec, Timestamp};
+use mitosis_protocol::{ResourceRequest, Role, TaskSpec, Timestamp};
 use uuid::Uuid;
 
 use crate::db::{Db, List, Params, Sql, sql, to_json};
@@ -32,6 +32,8 @@ pub(crate) struct NewRow {
     pub(crate) spec: Arc<str>,
     pub(crate) silence_limit: Option<i64>,
     pub(crate) references: BTreeSet<Uuid>,
+    /// What it requests of a worker, as JSON; empty for the default.
+    pub(crate) request: Arc<str>,
 }
 
 impl NewRow {
@@ -55,6 +57,10 @@ impl NewRow {
             Some((_, row)) => row.spec.clone(),
             None => to_json(&task.spec)?.into(),
         };
+        let request = match same(|one, other| one.spec.request == other.spec.request) {
+            Some((_, row)) => row.request.clone(),
+            None => request_text(&task.spec.request)?.into(),
+        };
         Ok(Self {
             uuid: task.uuid,
             group: task.group,
@@ -66,12 +72,13 @@ impl NewRow {
             spec,
             silence_limit: silence_limit(&task.spec),
             references: references::referenced_by(&task.spec),
+            request,
         })
     }
 
     /// What the tasks of its lane have in common.
     pub(crate) fn lane_key(&self, creator: UserId, limits: Option<LimitSetId>) -> LaneKey<'_> {
-        LaneKey { group: self.group, tags: &self.tags, creator, limits }
+        LaneKey { group: self.group, tags: &self.tags, creator, limits, request: &self.request }
     }
 
     /// Converts many tasks before the transaction begins, so that the writer has nothing else to do than write.
@@ -128,6 +135,13 @@ pub(crate) struct LaneKey<'a> {
     pub(crate) tags: &'a str,
     pub(crate) creator: UserId,
     pub(crate) limits: Option<LimitSetId>,
+    /// In its canonical JSON form; empty for the default.
+    pub(crate) request: &'a str,
+}
+
+/// The canonical JSON form of a request; empty for the default.
+pub(crate) fn request_text(request: &ResourceRequest) -> Result<String, StoreError> {
+    if request.is_default() { Ok(String::new()) } else { to_json(request) }
 }
 
 impl LaneKey<'_> {

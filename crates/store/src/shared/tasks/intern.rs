@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 
 use mitosis_domain::ids::{GroupId, LaneId, LimitSetId, UserId};
 use mitosis_domain::tags::TagSet;
+use mitosis_protocol::ResourceRequest;
 
-use super::insert::LaneKey;
+use super::insert::{LaneKey, request_text};
 use crate::db::{Db, Sql, sql, to_json};
 use crate::sqlite::tasks::intern::Interned;
 use crate::{StoreError, postgres};
 
 const LANE: Sql = sql!(
     "
-    SELECT lane.group_id, lane.creator_id, lane.limit_set_id, tag_set.tags
+    SELECT lane.group_id, lane.creator_id, lane.limit_set_id, tag_set.tags,
+           coalesce((SELECT r.request FROM resource_request r WHERE r.id = lane.request_id), '') AS request
     FROM lane INNER JOIN tag_set ON tag_set.id = lane.tag_set_id WHERE lane.id = $1"
 );
 
@@ -23,6 +25,7 @@ pub(super) struct Lane {
     creator: UserId,
     limits: Option<LimitSetId>,
     tags: TagSet,
+    request: String,
 }
 
 impl Lane {
@@ -34,6 +37,7 @@ impl Lane {
                 creator: UserId(row.value("creator_id")?),
                 limits: Some(LimitSetId(row.value("limit_set_id")?)).filter(|set| set.0 != 0),
                 tags: row.tag_set("tags")?,
+                request: row.value("request")?,
             })
         })
         .await
@@ -49,10 +53,16 @@ impl Lane {
         Self { tags, ..self }
     }
 
+    /// The same for tasks with another request.
+    pub(super) fn with_request(self, request: &ResourceRequest) -> Result<Self, StoreError> {
+        Ok(Self { request: request_text(request)?, ..self })
+    }
+
     /// The lane of such tasks.
     pub(super) async fn id(&self, db: Db<'_>) -> Result<LaneId, StoreError> {
         let tags = to_json(&self.tags)?;
-        let key = LaneKey { group: self.group, tags: &tags, creator: self.creator, limits: self.limits };
+        let Self { group, creator, limits, .. } = *self;
+        let key = LaneKey { group, tags: &tags, creator, limits, request: &self.request };
         match db {
             Db::Postgres(db) => {
                 let lanes = postgres::tasks::intern::lanes(db, &BTreeSet::from([key])).await?;

@@ -23,7 +23,7 @@ macro_rules! outcomes_by_ids {
                 coalesce(p.task_id, r.task_id) AS is_pending, l.task_id AS is_held, l.reported_end, d.state AS ended_as,
                 d.exit_status, d.message, coalesce(d.claimed_at, l.claimed_at) AS started_at, d.finished_at, ",
             $data,
-            " AS data, d.warnings
+            " AS data, d.warnings, d.wall_micros, d.cpu_micros, d.peak_memory, d.output_bytes
             FROM task t
             LEFT JOIN pending p ON p.task_id = t.id
             LEFT JOIN ready r ON r.task_id = t.id AND r.blocked <> 0
@@ -89,6 +89,7 @@ fn read(row: &Row<'_>) -> Result<TaskOutcome, StoreError> {
         repeats: row.value("repeats_uuid")?,
         data: row.value("data")?,
         warnings: row.warnings("warnings")?,
+        usage: row.usage()?,
     })
 }
 

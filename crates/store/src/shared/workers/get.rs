@@ -7,20 +7,23 @@ use uuid::Uuid;
 use crate::StoreError;
 use crate::db::{Db, Json, List, Params, Row, Sql, only, read_count, sql};
 use crate::enum_codes::{Code, duration, row_count};
+use crate::error::Corrupt;
 use crate::ops::query::{BatchSizes, FoundWorkers, WorkerPage, WorkerQuery, approximate_worker_size};
 
 /// The columns of a worker, with its held tasks and their groups as JSON.
 macro_rules! select_worker {
     (postgres) => {
         select_worker!(
-            "SELECT coalesce(json_agg(json_build_array(t.uuid, t.group_id) ORDER BY l.claimed_at, l.task_id), '[]')
+            "SELECT coalesce(json_agg(json_build_array(t.uuid, t.group_id, (
+                 SELECT r.request FROM lane n JOIN resource_request r ON r.id = n.request_id WHERE n.id = t.lane_id)) ORDER BY l.claimed_at, l.task_id), '[]')
              FROM lease l JOIN task t ON t.id = l.task_id WHERE l.worker_id = w.id",
             "JOIN"
         )
     };
     (sqlite) => {
         select_worker!(
-            "SELECT json_group_array(json_array(hex(t.uuid), t.group_id) ORDER BY l.claimed_at, l.task_id)
+            "SELECT json_group_array(json_array(hex(t.uuid), t.group_id, (
+                 SELECT r.request FROM lane n JOIN resource_request r ON r.id = n.request_id WHERE n.id = t.lane_id)) ORDER BY l.claimed_at, l.task_id)
              FROM lease l CROSS JOIN task t ON t.id = l.task_id WHERE l.worker_id = w.id",
             "CROSS JOIN"
         )
@@ -28,9 +31,10 @@ macro_rules! select_worker {
     ($held:literal, $join:literal) => {
         concat!(
             "SELECT w.id, w.uuid, w.creator_id, u.username AS creator_name, u.state AS creator_state,
-                w.tags, w.labels, w.state, w.created_at, w.updated_at, w.slots, w.token_until, w.lost_after,
+                w.tags, w.labels, w.state, w.created_at, w.updated_at, w.slots, w.token_until, w.lost_after, w.offer, w.ends_at,
                 s.last_heartbeat, s.lease_until + clock.lag AS lost_at,
                 (SELECT h.host FROM worker_host h WHERE h.uuid = w.uuid) AS host,
+                (SELECT h.facts FROM worker_host h WHERE h.uuid = w.uuid) AS facts, w.drain_reason,
                 s.lease_until - s.lease + s.missed_after + clock.lag AS missed_at, (",
             $held,
             ") AS held FROM worker w ",
@@ -155,12 +159,21 @@ fn roles(query: &WorkerQuery) -> Option<Vec<i16>> {
 }
 
 fn read(row: &Row<'_>) -> Result<Worker, StoreError> {
-    let held: Vec<(Uuid, i64)> = row.json("held")?;
-    let (held, held_groups) = held.into_iter().map(|(task, group)| (task, GroupId(group))).unzip();
+    let all: Vec<(Uuid, i64, Option<String>)> = row.json("held")?;
+    let (mut held, mut held_groups, mut held_requests) = (Vec::new(), Vec::new(), Vec::new());
+    for (task, group, request) in all {
+        held.push(task);
+        held_groups.push(GroupId(group));
+        let request =
+            request.map(|request| serde_json::from_str(&request)).transpose().map_err(Corrupt::from)?;
+        held_requests.push(request.unwrap_or_default());
+    }
     Ok(Worker {
         id: WorkerId(row.value("id")?),
         uuid: row.value("uuid")?,
         host: row.value("host")?,
+        facts: row.value::<Option<String>>("facts")?.and_then(|facts| serde_json::from_str(&facts).ok()),
+        drain_reason: row.value("drain_reason")?,
         creator: UserId(row.value("creator_id")?),
         creator_name: row.value("creator_name")?,
         creator_state: row.code("creator_state")?,
@@ -177,5 +190,8 @@ fn read(row: &Row<'_>) -> Result<Worker, StoreError> {
         lost_at: row.time("lost_at")?,
         held,
         held_groups,
+        held_requests,
+        offer: row.optional_json("offer")?,
+        ends_at: row.optional_time("ends_at")?,
     })
 }

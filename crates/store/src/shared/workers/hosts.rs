@@ -1,15 +1,22 @@
 //! The host names of workers. They stay after the worker, as long as one of its attempts does.
 
+use mitosis_protocol::worker::WorkerFacts;
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::db::{Db, List, Sql, only, sql};
+use crate::db::{Db, List, Sql, only, sql, to_json};
 
-const RECORD: Sql = sql!("INSERT INTO worker_host (uuid, host) VALUES ($1, $2)");
+const RECORD: Sql = sql!("INSERT INTO worker_host (uuid, host, facts) VALUES ($1, $2, $3)");
 
-/// Records the host name of a new worker.
-pub(super) async fn note(db: Db<'_>, worker: Uuid, host: &str) -> Result<(), StoreError> {
-    db.run_one(RECORD, &[&worker, &host]).await
+/// Records the host name of a new worker, and what else it says about itself.
+pub(super) async fn note(
+    db: Db<'_>,
+    worker: Uuid,
+    host: &str,
+    facts: Option<&WorkerFacts>,
+) -> Result<(), StoreError> {
+    let facts = facts.map(to_json).transpose()?;
+    db.run_one(RECORD, &[&worker, &host, &facts]).await
 }
 
 const HOST: Sql = sql!("SELECT host FROM worker_host WHERE uuid = $1");

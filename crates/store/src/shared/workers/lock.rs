@@ -16,14 +16,18 @@ pub(crate) struct LockedWorker {
     pub(crate) id: WorkerId,
     pub(crate) uuid: Uuid,
     pub(crate) state: WorkerState,
+    /// Whether it takes no more tasks, but stays registered.
+    pub(crate) is_drained: bool,
 }
 
-const LOCK: Sql = sql!("SELECT uuid, state FROM worker WHERE id = $1 FOR UPDATE");
+const LOCK: Sql =
+    sql!("SELECT uuid, state, drain_reason IS NOT NULL AS is_drained FROM worker WHERE id = $1 FOR UPDATE");
 
 /// Locks a worker; none if it is gone.
 pub(crate) async fn lock(db: Db<'_>, id: WorkerId) -> Result<Option<LockedWorker>, StoreError> {
     db.optional(LOCK, &[&id.0], |row| {
-        Ok(LockedWorker { id, uuid: row.value("uuid")?, state: row.code("state")? })
+        let (uuid, state) = (row.value("uuid")?, row.code("state")?);
+        Ok(LockedWorker { id, uuid, state, is_drained: row.value("is_drained")? })
     })
     .await
 }

@@ -156,6 +156,19 @@ impl<B: Backend> Workers for B {
         .await
     }
 
+    async fn drain_worker(
+        &self,
+        actor: Actor,
+        uuid: Uuid,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Changed<WorkerChange>, StoreError> {
+        self.write((actor, uuid, reason.map(str::to_owned), now), |db, (actor, uuid, reason, now)| {
+            Box::pin(stop::drain(db, *actor, *uuid, reason.as_deref(), *now))
+        })
+        .await
+    }
+
     async fn sign_off(&self, uuid: Uuid, fate: Fate, now: Timestamp) -> Result<Changed<Stop>, StoreError> {
         self.write((uuid, fate, now), |db, (uuid, fate, now)| {
             Box::pin(stop::sign_off(db, *uuid, *fate, *now))

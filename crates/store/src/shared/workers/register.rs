@@ -8,15 +8,15 @@ use mitosis_protocol::worker::{Machine, WorkerState};
 
 use super::hosts;
 use crate::StoreError;
-use crate::db::{Db, Json, List, Params, Sql, only, sql};
+use crate::db::{Db, Json, List, Params, Sql, only, sql, to_json};
 use crate::enum_codes::{Code, micros};
 use crate::ops::workers::{Credential, NewWorker, Registration};
 
 const INSERT_WORKER: Sql = sql!(
     "
     INSERT INTO worker (uuid, creator_id, tags, labels, state, created_at, updated_at, slots, token_until,
-                        personal_token_id, lost_after, machine, boot)
-    VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11, $12)
+                        personal_token_id, lost_after, machine, boot, offer, ends_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11, $12, $13, $14)
     RETURNING id"
 );
 
@@ -88,6 +88,8 @@ pub(super) async fn register(
         &new.lost_after.map(micros),
         &new.machine.as_ref().map(|machine| &machine.id),
         &new.machine.as_ref().map(|machine| &machine.boot),
+        &new.offer.as_ref().map(to_json).transpose()?,
+        &new.ends_at.map(Timestamp::unix_micros),
     ];
     let worker: i64 = db.one(INSERT_WORKER, params, only).await?;
     let groups: Vec<i64> = new.groups.keys().map(|group| group.0).collect();
@@ -101,7 +103,7 @@ pub(super) async fn register(
     let session: Params<'_> = &[&worker, &at.now.unix_micros(), &lease, &missed_after, &at.lease.micros()];
     db.run_one(INSERT_SESSION, session).await?;
     if let Some(host) = &new.host {
-        hosts::note(db, new.uuid, host).await?;
+        hosts::note(db, new.uuid, host, new.facts.as_ref()).await?;
     }
     if let Some(Machine { id, boot }) = &new.machine {
         db.run(END_LEASES_OF_EARLIER_BOOTS, &[&new.creator.0, id, boot]).await?;

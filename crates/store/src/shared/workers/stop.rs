@@ -12,7 +12,7 @@ use super::remove::remove;
 use crate::StoreError;
 use crate::db::{Db, Sql, only, sql};
 use crate::enum_codes::Code;
-use crate::ops::workers::{Departure, Fate, Stop};
+use crate::ops::workers::{Departure, Fate, Stop, WorkerChange};
 use crate::ops::{Actor, Changed, Effects};
 
 const HOLDS_A_TASK: Sql = sql!("SELECT EXISTS (SELECT 1 FROM lease WHERE worker_id = $1)");
@@ -44,6 +44,27 @@ pub(super) async fn stop(
     let mut effects = Effects { workers: vec![uuid], ..Effects::default() };
     effects.keep(remove(db, worker, uuid, Some(Departure::Removed), Fate::Returned, now).await?);
     Ok(effects.with(Stop::Removed))
+}
+
+const SET_DRAIN: Sql = sql!("UPDATE worker SET drain_reason = $2, updated_at = $3 WHERE id = $1");
+
+/// Lets a worker take no more tasks, or take tasks again.
+pub(super) async fn drain(
+    db: Db<'_>,
+    actor: Actor,
+    uuid: Uuid,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Result<Changed<WorkerChange>, StoreError> {
+    let Some(worker) = lock_by_uuid(db, uuid).await? else {
+        return Ok(Changed::nothing(WorkerChange::Unknown));
+    };
+    let actor = rights::resolve(db, actor).await?;
+    if !rights::controls(db, actor, worker).await? {
+        return Ok(Changed::nothing(WorkerChange::Denied));
+    }
+    db.run_one(SET_DRAIN, &[&worker.0, &reason, &now.unix_micros()]).await?;
+    Ok(Effects { workers: vec![uuid], ..Effects::ready() }.with(WorkerChange::Done))
 }
 
 /// Removes a worker that signs off, or whose end its guard reports.

@@ -21,6 +21,7 @@ use crate::ops::dispatch::{Assignment, Claim, Work};
 use crate::ops::jobs::CountChange;
 use crate::ops::{Changed, Effects};
 use crate::shared::dispatch::ready::{Queues, Ready};
+use crate::shared::dispatch::room::Demand;
 use crate::shared::dispatch::{assignment, lease};
 use crate::shared::jobs::counts::CountChanges;
 use crate::shared::tasks::get;
@@ -29,7 +30,7 @@ use crate::sqlite::connection::Connection;
 use crate::sqlite::finish;
 
 const PARTICIPANT: &str = "
-    SELECT w.uuid, w.state, w.tags, u.state AS owner_state
+    SELECT w.uuid, w.state, w.drain_reason IS NOT NULL AS is_drained, w.tags, w.offer, w.ends_at, u.state AS owner_state
     FROM worker w CROSS JOIN users u ON u.id = w.creator_id WHERE w.id = ?1";
 
 const GROUPS_OF_WORKER: &str = "
@@ -38,13 +39,16 @@ const GROUPS_OF_WORKER: &str = "
 /// Reads a worker and what it may run. A worker whose owner's account is not Active counts as gone.
 pub(super) fn participant(db: &Connection, id: WorkerId) -> Result<Option<Participant>, StoreError> {
     let found = db.optional(PARTICIPANT, [id.0], |row| {
-        let worker = LockedWorker { id, uuid: row.value("uuid")?, state: row.code("state")? };
-        Ok((worker, row.tag_set("tags")?, row.code::<AccountState>("owner_state")?))
+        let (uuid, state) = (row.value("uuid")?, row.code("state")?);
+        let worker = LockedWorker { id, uuid, state, is_drained: row.value("is_drained")? };
+        let (offer, ends_at) = (row.value("offer")?, row.optional_time("ends_at")?);
+        let owner: AccountState = row.code("owner_state")?;
+        Ok((worker, row.tag_set("tags")?, offer, ends_at, owner))
     })?;
-    let Some((worker, tags, AccountState::Active)) = found else { return Ok(None) };
+    let Some((worker, tags, offer, ends_at, AccountState::Active)) = found else { return Ok(None) };
     let groups =
         db.all(GROUPS_OF_WORKER, params![id.0, Role::Write.code()], |row| row.get(0).map(GroupId))?;
-    Ok(Some(Participant { worker, eligibility: Eligibility { groups, tags } }))
+    Ok(Some(Participant { worker, eligibility: Eligibility { groups, tags }, offer, ends_at }))
 }
 
 /// The task that a worker holds, the oldest if there are several.
@@ -74,7 +78,7 @@ pub(crate) fn claim_or_resume(
         return Ok(Changed::nothing(Claim::Stopping));
     }
     let mut queues = finish(Queues::read(db.into(), &[&participant.eligibility]))?;
-    let Some(first) = finish(queues.select(db.into(), shares, 0, 1, at.now))?.into_iter().next() else {
+    let Some(first) = finish(queues.first(db.into(), shares, at.now))?.into_iter().next() else {
         return Ok(Changed::nothing(Claim::NoTask));
     };
     let work = assign(db, worker, first, token, at)?;
@@ -106,7 +110,7 @@ pub(super) fn assign(
     token: LeaseToken,
     at: Moment,
 ) -> Result<Work, StoreError> {
-    let Ready { neg_priority, task, lane, limits, epoch, losses, .. } = ready;
+    let Ready { neg_priority, task, demand: Demand { lane, limits, .. }, epoch, losses, .. } = ready;
     db.run_one(DEQUEUE, params![lane.0, neg_priority, task.0])?;
     failpoints::point("claim.lease:before");
     let lease = LeaseKey { task, epoch: epoch.next(), token };

@@ -4,11 +4,13 @@ use mitosis_domain::failpoints;
 use mitosis_domain::ids::{GroupId, JobId, UserId, WorkerId};
 use mitosis_domain::task::{ExecEnd, LeaseKey, outcome};
 use mitosis_protocol::job::TaskOutcome;
+use mitosis_protocol::usage::AttemptUsage;
 use mitosis_protocol::{ResultWarning, TaskResult, Timestamp};
 use rusqlite::params;
 use uuid::Uuid;
 
 use crate::StoreError;
+use crate::db::StoredUsage;
 use crate::db::{only, warnings_to_json};
 use crate::enum_codes::Code;
 use crate::ops::dispatch::{Completed, Completion, Holder};
@@ -57,7 +59,7 @@ fn complete_one(
         });
     };
     let Some(end) = lease.reported_end.or(completion.end) else { return Ok(Completed::NotReported) };
-    let ended = AttemptEnd { result: completion.result, data: None, warnings: &[] };
+    let ended = AttemptEnd { result: completion.result, data: None, warnings: &[], usage: None };
     let Some(worker) = finish(workers::lock(db.into(), lease.worker))? else { return Ok(Completed::Stale) };
     // A request to stop that comes after the end has no effect.
     failpoints::point("complete.delete:before");
@@ -76,6 +78,7 @@ pub(super) struct AttemptEnd<'a> {
     pub(super) result: TaskResult,
     pub(super) data: Option<&'a str>,
     pub(super) warnings: &'a [ResultWarning],
+    pub(super) usage: Option<AttemptUsage>,
 }
 
 const ENDED_TASK: &str = "
@@ -124,7 +127,7 @@ pub(super) fn end(
     let outcome = outcome(end, result);
     failpoints::point("complete.delete:after");
     insert_done(db, lease, reporter, end, ended, now)?;
-    let found = db.one(ENDED_TASK, [task.0, i64::from(epoch.0)], |row| {
+    let found = db.one(ENDED_TASK, [task.0, epoch.0], |row| {
         Ok(FoundTask {
             uuid: row.get(0)?,
             job: row.get::<Option<i64>>(1)?.map(JobId),
@@ -178,18 +181,20 @@ pub(super) fn was_committed(db: &Connection, holder: Holder) -> Result<bool, Sto
 
 const INSERT_DONE: &str = "
     INSERT INTO done (task_id, state, exit_status, message, reporter_uuid, reporter_worker_id,
-                      epoch, token, claimed_at, finished_at, data, warnings)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+                      epoch, token, claimed_at, finished_at, data, warnings,
+                      wall_micros, cpu_micros, peak_memory, output_bytes)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 
 fn insert_done(
     db: &Connection,
     lease: &Lease,
     reporter: Uuid,
     end: ExecEnd,
-    AttemptEnd { result, data, warnings }: AttemptEnd<'_>,
+    AttemptEnd { result, data, warnings, usage }: AttemptEnd<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let WorkerId(worker) = lease.worker;
+    let usage = usage.map(StoredUsage::from);
     db.run_one(
         INSERT_DONE,
         params![
@@ -205,6 +210,10 @@ fn insert_done(
             now.unix_micros(),
             data,
             warnings_to_json(warnings)?,
+            usage.map(|usage| usage.wall_micros),
+            usage.map(|usage| usage.cpu_micros),
+            usage.map(|usage| usage.peak_memory),
+            usage.map(|usage| usage.output_bytes),
         ],
     )
 }

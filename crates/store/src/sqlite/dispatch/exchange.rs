@@ -14,16 +14,16 @@ use mitosis_protocol::worker::WorkerState;
 use super::claim;
 use super::complete::{self, EndedTask};
 use crate::StoreError;
-use crate::exchange_plan::{Eligibility, Participant, WorkerUpdate, eligibility_groups, worker_updates};
+use crate::exchange_plan::{Participant, WorkerUpdate, worker_updates};
 use crate::fairness::SharedFairShare;
-use crate::ops::dispatch::{Assigned, Ended, Exchange, Exchanged, Holder, Verdict, Work};
+use crate::ops::dispatch::{Assigned, Class, Ended, Exchange, Exchanged, Holder, Verdict, Work};
 use crate::ops::jobs::CountChange;
 use crate::ops::workers::Fate;
 use crate::ops::{Changed, Effects};
 use crate::shared::artifacts::inline::{self, EndedWithArchives};
 use crate::shared::dispatch::lease::{self, EndedLease};
-use crate::shared::dispatch::ready::Queues;
 use crate::shared::dispatch::requeue;
+use crate::shared::dispatch::rounds::Rounds;
 use crate::shared::jobs::counts::CountChanges;
 use crate::shared::jobs::elements::EndedElement;
 use crate::shared::jobs::elements::settle::settle;
@@ -32,6 +32,9 @@ use crate::sqlite::connection::Connection;
 use crate::sqlite::finish;
 
 type Participants = HashMap<WorkerId, Participant>;
+
+/// What agents get, by their positions in the batch.
+type WorkByPlace = HashMap<usize, Vec<Work>>;
 
 /// Processes a batch of exchanges.
 pub(crate) fn exchange(
@@ -61,7 +64,7 @@ pub(crate) fn exchange(
         }
     }
     effects.add(finish(settle(db.into(), needed, &mut counts, now))?);
-    let mut work = assign_all(db, shares, batch, &participants, at)?;
+    let (mut work, classes) = assign_all(db, shares, batch, &participants, at)?;
     effects.moved |= !work.is_empty();
     work.values().flatten().for_each(|work| counts.add(work.job, CountChange::CLAIMED));
     effects.add(finish(counts.write(db.into()))?);
@@ -71,10 +74,11 @@ pub(crate) fn exchange(
         verdicts,
         assigned: match participants.get(&one.worker) {
             None => Assigned::WorkerGone,
-            Some(Participant { worker, eligibility }) => match worker.state {
+            Some(Participant { worker, eligibility, .. }) => match worker.state {
                 WorkerState::GracefulShutdown => Assigned::Stopping,
                 WorkerState::Normal => {
-                    Assigned::Work(work.remove(&place).unwrap_or_default(), eligibility.class())
+                    let class = classes.get(&place).copied().unwrap_or_else(|| eligibility.class());
+                    Assigned::Work(work.remove(&place).unwrap_or_default(), class)
                 }
             },
         },
@@ -131,7 +135,12 @@ fn not_held(db: &Connection, key: LeaseKey) -> Result<Verdict, StoreError> {
 }
 
 fn attempt_end(ended: &Ended) -> complete::AttemptEnd<'_> {
-    complete::AttemptEnd { result: ended.result, data: ended.data.as_deref(), warnings: &ended.warnings }
+    complete::AttemptEnd {
+        result: ended.result,
+        data: ended.data.as_deref(),
+        warnings: &ended.warnings,
+        usage: ended.usage,
+    }
 }
 
 /// Requeues an attempt that was not started. Only the number of the attempt differs from before.
@@ -144,28 +153,24 @@ fn requeue(db: &Connection, worker: WorkerId, key: LeaseKey, now: Timestamp) -> 
     }
 }
 
-/// Assigns tasks to the agents that want some; returns them by the position of the agent in the batch.
+/// Assigns tasks to the agents that want some; returns them, and the classes of the agents, by the position of the agent in
+/// the batch.
 fn assign_all(
     db: &Connection,
     shares: &SharedFairShare,
     batch: &[Arc<Exchange>],
     participants: &Participants,
     at: Moment,
-) -> Result<HashMap<usize, Vec<Work>>, StoreError> {
-    let known = |worker| participants.get(&worker).map(|found| (found.worker.state, &found.eligibility));
+) -> Result<(WorkByPlace, HashMap<usize, Class>), StoreError> {
     let mut given: HashMap<usize, Vec<Work>> = HashMap::new();
-    let groups = eligibility_groups(batch, known);
-    let eligibilities: Vec<&Eligibility> = groups.iter().map(|(eligibility, _)| *eligibility).collect();
-    let mut queues = finish(Queues::read(db.into(), &eligibilities))?;
-    for (which, (_, group)) in groups.iter().enumerate() {
-        let selected = finish(queues.select(db.into(), shares, which, group.want(), at.now))?;
-        let dealt = group.distribute(selected.len());
-        for (ready, place) in selected.into_iter().zip(dealt) {
+    let mut rounds = finish(Rounds::plan(db.into(), batch, participants, at.now))?;
+    while let Some(selected) = finish(rounds.next(db.into(), shares, at.now))? {
+        for (place, ready) in selected {
             let Exchange { worker, token, .. } = *batch[place];
             given.entry(place).or_default().push(claim::assign(db, worker, ready, token, at)?);
         }
     }
-    Ok(given)
+    Ok((given, rounds.classes()))
 }
 
 fn update_workers(

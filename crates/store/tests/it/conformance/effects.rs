@@ -119,6 +119,7 @@ pub(crate) async fn exchange_names_the_tasks_that_ended<B: Backend>(harness: &mu
         data: None,
         warnings: vec![],
         archives: vec![],
+        usage: None,
     };
     assert_eq!(exchange(Exchange { ended: vec![end.clone()], ..nothing() }).await, ended(&[first]));
     assert_eq!(exchange(Exchange { ended: vec![end], ..nothing() }).await, Effects::default());

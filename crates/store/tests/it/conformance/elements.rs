@@ -115,6 +115,7 @@ fn ended(held: &Assignment, exit: i32) -> Ended {
         data: None,
         warnings: Vec::new(),
         archives: Vec::new(),
+        usage: None,
     }
 }
 

@@ -7,8 +7,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use mitosis_domain::task::{Attempt, ExecEnd, LeaseKey, Phase};
 use mitosis_protocol::admin::AccountState;
+use mitosis_protocol::job::AttemptCause;
+use mitosis_protocol::usage::AttemptUsage;
 use mitosis_protocol::worker::{ShutdownOp, WorkerState};
-use mitosis_protocol::{Epoch, LeaseToken, Role, TaskResult, TaskResultMessage, TaskState, WaitStatus};
+use mitosis_protocol::{
+    Epoch, LeaseToken, Role, TaskResult, TaskResultMessage, TaskState, Timestamp, WaitStatus,
+};
 use mitosis_store::ops::Actor;
 use mitosis_store::ops::Effects;
 use mitosis_store::ops::dispatch::{
@@ -30,6 +34,7 @@ fn finished(lease: LeaseKey) -> Ended {
         data: None,
         warnings: Vec::new(),
         archives: Vec::new(),
+        usage: None,
     }
 }
 
@@ -317,6 +322,30 @@ pub(crate) async fn data_of_a_task_is_stored<B: Backend>(harness: &mut Harness<B
     let ended = vec![Ended { data, ..finished(held.lease) }];
     harness.exchange_one(Exchange { ended, ..harness.nothing(worker) }).await;
     assert_eq!(harness.scalar("SELECT CAST(length(CAST(data AS TEXT)) AS BIGINT) FROM done").await, 13);
+}
+
+pub(crate) async fn usage_of_an_attempt_is_stored_and_summed_up<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let worker = harness.worker(&ann).await;
+    let (measured, other) = (harness.submit_one(&ann).await, harness.submit_one(&ann).await);
+    let held = takes(harness, worker, 2).await;
+    let usage =
+        AttemptUsage { wall_micros: 4_000_000, cpu_micros: 3_500_000, peak_memory: 1 << 40, output_bytes: 7 };
+    let killed =
+        TaskResult { exit_status: WaitStatus::signalled(9), msg: Some(TaskResultMessage::OutOfMemory) };
+    let ended = held.iter().map(|one| match one.uuid == measured {
+        true => Ended { usage: Some(usage), end: ExecEnd::Cancelled, result: killed, ..finished(one.lease) },
+        false => finished(one.lease),
+    });
+    harness.exchange_one(Exchange { ended: ended.collect(), ..harness.nothing(worker) }).await;
+    let attempts = async |task| harness.store().attempts(task).await.unwrap();
+    let [first] = &attempts(measured).await[..] else { panic!("one attempt") };
+    assert_eq!((first.usage, first.cause), (Some(usage), Some(AttemptCause::Oom)));
+    let [second] = &attempts(other).await[..] else { panic!("one attempt") };
+    assert_eq!((second.usage, second.cause), (None, Some(AttemptCause::Exit)));
+    let end = harness.now + SECOND;
+    let all = harness.store().usage(Timestamp::UNIX_EPOCH, end, 60 * SECOND).await.unwrap().unwrap();
+    assert_eq!((all.len(), all[0].counts.cpu_seconds), (1, 3));
 }
 
 pub(crate) async fn held_work_is_returned_to_its_worker_only<B: Backend>(harness: &mut Harness<B>) {

@@ -23,7 +23,7 @@ fn archive(kind: ArtifactKind, text: &'static str) -> InlineArchive {
 
 pub(crate) fn ended(lease: LeaseKey, archives: Vec<InlineArchive>) -> Ended {
     let warnings = Vec::new();
-    Ended { lease, end: ExecEnd::Finished, result: status(0), data: None, warnings, archives }
+    Ended { lease, end: ExecEnd::Finished, result: status(0), data: None, warnings, archives, usage: None }
 }
 
 async fn ends<B: Backend>(harness: &Harness<B>, worker: RegisteredWorker, ended: Vec<Ended>) -> Vec<Verdict> {

@@ -219,6 +219,7 @@ pub(crate) async fn end_of_a_limited_task_wakes_others<B: Backend>(harness: &mut
                     result: status(0),
                     data: None,
                     archives: Vec::new(),
+                    usage: None,
                     warnings: Vec::new(),
                 }];
                 let exchange = Exchange { ended, ..harness.nothing(worker) };
@@ -311,7 +312,7 @@ pub(crate) async fn members_with_various_priorities_get_all_tasks<B: Backend>(ha
         let priorities = [0, 3, -2, i32::MIN, 3, i32::MAX, 0];
         let task = |at: usize| NewTask {
             priority: priorities[at % 7],
-            tags: tag_set(if at % 2 == 0 { "" } else { "x" }),
+            tags: tag_set(if at.is_multiple_of(2) { "" } else { "x" }),
             ..harness.task(lab)
         };
         harness.submit(person, &[task(at), task(at + 1), task(at + 2)]).await;

@@ -25,6 +25,7 @@ pub(crate) mod limits;
 pub(crate) mod notifications;
 pub(crate) mod packing;
 pub(crate) mod personal_tokens;
+pub(crate) mod placement;
 pub(crate) mod queries;
 pub(crate) mod races;
 pub(crate) mod reaper;
@@ -112,6 +113,17 @@ macro_rules! conformance {
                     concurrent_ends_and_writes_lose_no_task,
                     submission_sees_tasks_that_end_meanwhile,
                     artifacts_are_those_of_the_needed_tasks,
+                }
+                placement {
+                    worker_gets_what_it_has_room_for,
+                    every_resource_is_counted,
+                    groups_share_a_worker_without_exceeding_it,
+                    older_agents_get_only_default_requests,
+                    workers_of_different_sizes_wait_by_themselves,
+                    starved_task_gets_a_worker_reserved,
+                    nothing_is_reserved_for_what_no_worker_can_run,
+                    tasks_end_before_their_worker,
+                    changed_and_repeated_tasks_keep_their_request,
                 }
                 limits {
                     jobs_share_a_limit,
@@ -234,6 +246,7 @@ macro_rules! conformance {
                 }
                 exchange {
                     exchange_ends_one_task_and_assigns_the_next,
+                    usage_of_an_attempt_is_stored_and_summed_up,
                     work_carries_its_group_and_priority,
                     verdicts_of_agents_are_independent,
                     few_tasks_are_spread_over_the_agents_of_a_batch,
@@ -468,6 +481,8 @@ macro_rules! conformance {
                 workers {
                     worker_is_stored_as_registered,
                     host_stays_known_as_long_as_an_attempt,
+                    facts_of_a_worker_are_shown,
+                    drained_worker_keeps_its_tasks_and_takes_no_others,
                     worker_shows_the_tasks_that_it_holds,
                     heartbeats_are_stored_and_gone_workers_returned,
                     tags_and_labels_are_replaced,

@@ -154,6 +154,7 @@ pub(crate) async fn data_of_a_task_is_part_of_its_outcome<B: Backend>(harness: &
             data,
             warnings: Vec::new(),
             archives: Vec::new(),
+            usage: None,
         };
         let exchanged =
             harness.exchange_one(Exchange { ended: vec![ended], ..harness.nothing(worker) }).await;
@@ -179,6 +180,7 @@ pub(crate) async fn warnings_are_stored_with_the_end_of_a_task<B: Backend>(harne
             data: None,
             warnings,
             archives: Vec::new(),
+            usage: None,
         };
         harness.exchange_one(Exchange { ended: vec![ended], ..harness.nothing(worker) }).await;
     }

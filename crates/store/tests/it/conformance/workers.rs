@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 
 use mitosis_domain::tags::TagSet;
-use mitosis_domain::task::Phase;
+use mitosis_domain::task::{ExecEnd, Phase};
 use mitosis_protocol::Role;
 use mitosis_protocol::admin::AccountState;
-use mitosis_protocol::worker::{ShutdownOp, WorkerState};
+use mitosis_protocol::worker::{ShutdownOp, WorkerFacts, WorkerState};
 use mitosis_store::ops::Actor;
+use mitosis_store::ops::dispatch::{Assigned, Ended, Exchange};
 use mitosis_store::ops::query::{FoundWorkers, WorkerPage, WorkerQuery};
 use mitosis_store::ops::workers::{Departure, Fate, NewWorker, Stop, WorkerChange, WorkerGroupsChange};
 use uuid::Uuid;
 
 use crate::backend::Backend;
+use crate::conformance::exchange::takes;
 use crate::harness::Answer as _;
-use crate::harness::{Harness, LEASE, Person, RegisteredWorker, SECOND, TERMS, tag_set};
+use crate::harness::{Harness, LEASE, Person, RegisteredWorker, SECOND, TERMS, status, tag_set};
 
 fn relations(relations: &[(&str, Role)]) -> BTreeMap<String, Role> {
     relations.iter().map(|(name, role)| ((*name).to_owned(), *role)).collect()
@@ -84,6 +86,55 @@ pub(crate) async fn host_stays_known_as_long_as_an_attempt<B: Backend>(harness: 
     harness.pass(SECOND);
     harness.store().delete_ended_tasks(harness.now, None, 10, harness.now).await.unwrap();
     assert_eq!(kept_hosts(harness).await, 0);
+}
+
+pub(crate) async fn facts_of_a_worker_are_shown<B: Backend>(harness: &mut Harness<B>) {
+    let ann = harness.person("ann").await;
+    let facts = WorkerFacts {
+        version: Some("1.2.3".to_owned()),
+        isolation: Some("cgroup".to_owned()),
+        free_space: Some(1 << 40),
+    };
+    let new =
+        NewWorker { host: Some("node-1".to_owned()), facts: Some(facts.clone()), ..harness.new_worker(&ann) };
+    let worker = harness.register(&new).await;
+    let shown = harness.store().worker(worker.uuid).await.unwrap().unwrap();
+    assert_eq!((shown.facts, shown.drain_reason), (Some(facts), None));
+}
+
+pub(crate) async fn drained_worker_keeps_its_tasks_and_takes_no_others<B: Backend>(harness: &mut Harness<B>) {
+    let (ann, bob) = (harness.person("ann").await, harness.person("bob").await);
+    let worker = harness.worker(&ann).await;
+    let (first, second) = (harness.submit_one(&ann).await, harness.submit_one(&ann).await);
+    let held = takes(harness, worker, 1).await.remove(0);
+    assert_eq!(held.uuid, first);
+    let drain = async |actor, reason| {
+        let changed = harness.store().drain_worker(actor, worker.uuid, reason, harness.now).await.unwrap();
+        changed.into_parts()
+    };
+    let (by_bob, effects) = drain(Actor::User(bob.user), Some("mine")).await;
+    assert_eq!((by_bob, effects.workers.len()), (WorkerChange::Denied, 0));
+    assert_eq!(drain(Actor::User(ann.user), Some("disk")).await.0, WorkerChange::Done);
+    let shown = harness.store().worker(worker.uuid).await.unwrap().unwrap();
+    assert_eq!((shown.drain_reason.as_deref(), shown.held), (Some("disk"), vec![first]));
+    assert!(takes(harness, worker, 1).await.is_empty());
+    let ended = Ended {
+        lease: held.lease,
+        end: ExecEnd::Finished,
+        result: status(0),
+        data: None,
+        warnings: Vec::new(),
+        archives: Vec::new(),
+        usage: None,
+    };
+    let exchanged =
+        harness.exchange_one(Exchange { ended: vec![ended], want: 1, ..harness.nothing(worker) }).await;
+    assert!(matches!(exchanged.assigned, Assigned::Work(work, _) if work.is_empty()), "it stays registered");
+    let (resumed, effects) = drain(Actor::User(ann.user), None).await;
+    assert_eq!((resumed, effects.ready, effects.workers), (WorkerChange::Done, true, vec![worker.uuid]));
+    assert_eq!(takes(harness, worker, 1).await[0].uuid, second);
+    let unknown = harness.store().drain_worker(Actor::System, Uuid::nil(), None, harness.now).await.unwrap();
+    assert_eq!(unknown.into_parts().0, WorkerChange::Unknown);
 }
 
 pub(crate) async fn worker_shows_the_tasks_that_it_holds<B: Backend>(harness: &mut Harness<B>) {

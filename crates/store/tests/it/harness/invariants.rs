@@ -4,7 +4,7 @@ use super::Harness;
 use crate::backend::Backend;
 
 /// The name of each rule, and a query that counts the rows that violate it.
-const RULES: [(&str, &str); 18] = [
+const RULES: [(&str, &str); 19] = [
     (
         "a task is in exactly one state table",
         "SELECT count(*) FROM task t WHERE
@@ -26,6 +26,10 @@ const RULES: [(&str, &str); 18] = [
         "a lease counts for the limits of its task",
         "SELECT count(*) FROM lease l JOIN task t ON t.id = l.task_id JOIN lane n ON n.id = t.lane_id
             WHERE coalesce(l.limit_set_id, 0) <> n.limit_set_id",
+    ),
+    (
+        "a lane has a request that exists",
+        "SELECT count(*) FROM lane WHERE request_id <> 0 AND request_id NOT IN (SELECT id FROM resource_request)",
     ),
     (
         "a group is charged for what it has recorded",

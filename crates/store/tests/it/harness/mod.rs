@@ -257,7 +257,10 @@ impl<B: Backend> Harness<B> {
             token_until: None,
             lost_after: None,
             host: None,
+            facts: None,
             machine: None,
+            offer: None,
+            ends_at: None,
         }
     }
 
@@ -309,7 +312,8 @@ impl<B: Backend> Harness<B> {
 
     /// An empty exchange.
     pub(crate) fn nothing(&self, worker: RegisteredWorker) -> Exchange {
-        Exchange { worker: worker.id, ended: vec![], returned: vec![], want: 0, token: self.token() }
+        let (ended, returned) = (vec![], vec![]);
+        Exchange { worker: worker.id, ended, returned, want: 0, has_room: false, token: self.token() }
     }
 
     /// Runs the exchange of one agent.

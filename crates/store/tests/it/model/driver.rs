@@ -166,6 +166,7 @@ impl<B: Backend> Driver<B> {
                 .collect(),
             returned: part.returned.iter().map(|at| self.attempts[*at].0).collect(),
             want: part.want,
+            has_room: false,
             token: self.token(),
         };
         let batch: Vec<Arc<Exchange>> = parts.iter().map(of_part).map(Arc::new).collect();
@@ -195,6 +196,7 @@ impl<B: Backend> Driver<B> {
             data: None,
             warnings: Vec::new(),
             archives: Vec::new(),
+            usage: None,
         }
     }
 

@@ -18,6 +18,8 @@ pub(super) enum Message {
     },
     /// A registration has ended and needs no sign-off.
     Left { registration: usize },
+    /// The attempts have control groups below this one.
+    Groups { root: String },
 }
 
 /// What the guard needs to sign off a registration.

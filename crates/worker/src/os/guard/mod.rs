@@ -13,12 +13,14 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mitosis_client::WorkerClient;
 
+use super::children;
 use message::{Credentials, Message};
 pub use process::run_guard;
 use table::Table;
@@ -58,6 +60,8 @@ struct State {
     /// The pipe to the present guard process.
     pipe: Option<ChildStdin>,
     registrations: BTreeMap<usize, Credentials>,
+    /// The control group that has those of the attempts.
+    groups: Option<String>,
     /// Whether the worker is ending, and its guard with it.
     is_stopping: bool,
 }
@@ -80,6 +84,16 @@ impl Guard {
         let watched = supervisor.clone();
         std::thread::Builder::new().name("mito-guard".to_owned()).spawn(move || watched.supervise(first))?;
         Ok(Self(supervisor))
+    }
+
+    /// Lets the guard kill the control groups of attempts below this one, if the worker dies.
+    pub(crate) fn watch_groups(&self, root: &Path) {
+        let mut state = self.0.state();
+        state.groups = root.to_str().map(str::to_owned);
+        let message = state.groups.clone().map(|root| Message::Groups { root });
+        if let Some(message) = &message {
+            state.send(message);
+        }
     }
 
     /// The table entry of a slot, counted from 0.
@@ -148,7 +162,8 @@ impl GuardSupervisor {
     fn spawn_guard(&self) -> io::Result<Child> {
         let (program, args) = self.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let passed_on = INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(args)
             // The guard needs little of the worker's environment, and outlives signals to the terminal and
             // directory locks.
@@ -158,14 +173,16 @@ impl GuardSupervisor {
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::from(self.table.file()?))
-            .stderr(Stdio::null())
-            .spawn()?;
+            .stderr(Stdio::null());
+        let mut child = children::spawn(|| command.spawn())?;
         let mut state = self.state();
         // If the worker is ending, the pipe closes and the guard exits.
         if !state.is_stopping {
             state.pipe = child.stdin.take();
-            let messages: Vec<Message> =
-                state.registrations.iter().map(|(number, it)| Message::registered(*number, it)).collect();
+            let registrations = state.registrations.iter();
+            let registrations = registrations.map(|(number, it)| Message::registered(*number, it));
+            let groups = state.groups.clone().map(|root| Message::Groups { root });
+            let messages: Vec<Message> = registrations.chain(groups).collect();
             for message in &messages {
                 state.send(message);
             }
@@ -179,6 +196,9 @@ impl GuardSupervisor {
         let mut pause = MIN_RESTART_PAUSE;
         loop {
             let ended = guard.wait();
+            if let Ok(pid) = children::pid_of(&guard) {
+                children::reaped(pid);
+            }
             if self.state().is_stopping {
                 return;
             }

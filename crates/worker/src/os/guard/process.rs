@@ -4,24 +4,25 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use mitosis_client::{Client, ClientError};
 use mitosis_domain::backoff::Backoff;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_dumpable;
-use nix::sys::signal::{SigSet, Signal, killpg};
-use nix::unistd::Pid;
+use nix::sys::signal::{SigSet, Signal};
 
 use super::message::{Credentials, Message};
 use super::table::{Reader, RunningGroup};
 use crate::os::boot_clock::BootInstant;
+use crate::os::cgroup::kill_attempts;
+use crate::os::process_tree::{Ending, Finder, Tree};
 
 /// Time between SIGTERM and SIGKILL for the commands of a worker that has died.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long killed commands may take to die.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
-const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// The maximum time between two checks of the table. Timers stop while the machine is suspended.
 const LEASE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the guard tries to return tasks. After that, they return when their lease expires.
@@ -44,13 +45,16 @@ pub fn run_guard() -> io::Result<()> {
     set_dumpable(false)?;
     let table = Reader::new(File::from(io::stdout().as_fd().try_clone_to_owned()?))?;
     let pipe = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let mut worker = Worker { pipe, unread: Vec::new(), registrations: BTreeMap::new() };
+    let mut worker = Worker { pipe, unread: Vec::new(), registrations: BTreeMap::new(), groups: None };
     while worker.wait(time_to_next_check(&table.entries()?))? {
         for entry in table.entries()? {
             kill_if_overdue(&table, &entry)?;
         }
     }
-    end(table.entries()?.iter().map(|entry| entry.group).collect());
+    end(&table.entries()?, GRACE);
+    if let Some(root) = &worker.groups {
+        kill_attempts(root);
+    }
     return_tasks(worker.registrations);
     Ok(())
 }
@@ -66,8 +70,7 @@ fn time_to_next_check(entries: &[RunningGroup]) -> Duration {
 fn kill_if_overdue(table: &Reader, entry: &RunningGroup) -> io::Result<()> {
     if entry.deadline.is_some_and(|deadline| deadline <= BootInstant::system_now()) {
         table.record_kill(entry)?;
-        // A process that has exited needs no signal.
-        let _ = killpg(entry.group, Signal::SIGKILL);
+        end(&[*entry], Duration::ZERO);
     }
     Ok(())
 }
@@ -77,6 +80,7 @@ struct Worker {
     pipe: File,
     unread: Vec<u8>,
     registrations: BTreeMap<usize, Credentials>,
+    groups: Option<PathBuf>,
 }
 
 impl Worker {
@@ -110,6 +114,7 @@ impl Worker {
                     self.registrations.insert(registration, credentials);
                 }
                 Ok(Message::Left { registration }) => drop(self.registrations.remove(&registration)),
+                Ok(Message::Groups { root }) => self.groups = Some(root.into()),
                 // A message of a newer worker; it is ignored.
                 Err(_) => {}
             }
@@ -117,20 +122,11 @@ impl Worker {
     }
 }
 
-/// Sends SIGTERM, waits, sends SIGKILL, and waits again.
-fn end(mut groups: Vec<Pid>) {
-    groups.retain(|group| killpg(*group, Signal::SIGTERM).is_ok());
-    wait_for(&mut groups, GRACE);
-    groups.retain(|group| killpg(*group, Signal::SIGKILL).is_ok());
-    wait_for(&mut groups, KILL_TIMEOUT);
-}
-
-fn wait_for(groups: &mut Vec<Pid>, limit: Duration) {
-    let deadline = Instant::now() + limit;
-    while !groups.is_empty() && Instant::now() < deadline {
-        std::thread::sleep(POLL_INTERVAL);
-        groups.retain(|group| killpg(*group, None).is_ok());
-    }
+/// Ends all processes of these attempts: SIGTERM, and SIGKILL after the grace.
+fn end(entries: &[RunningGroup], grace: Duration) {
+    let tree = |it: &RunningGroup| Tree { group: Some(it.group), mark: it.mark, since: it.since };
+    let ending = Ending { grace, limit: KILL_TIMEOUT, is_killed: &|| grace.is_zero(), reap: &|| () };
+    ending.end(entries.iter().map(tree).collect(), &mut Finder::new(&|_| false));
 }
 
 /// Signs off for the worker, so that its tasks can run elsewhere at once.

@@ -15,15 +15,17 @@ use nix::unistd::Pid;
 
 use crate::lease_limits::{length, margin};
 use crate::os::boot_clock::BootInstant;
+use crate::os::processes::{Mark, StartTime};
 
 /// The numbers of leases and of slots, 4 bytes each.
 const HEAD_BYTES: usize = 8;
 /// The renewal time in nanoseconds since boot, the lease length, and the silence after which the worker is
 /// missed.
 const TERM_BYTES: usize = 24;
-/// A process group, the limit of its attempt in milliseconds, the group that the guard has killed, and padding.
-const SLOT_BYTES: usize = 16;
-const KILLED_OFFSET: u64 = 8;
+/// A process group, the limit of its attempt in milliseconds, the mark and the start of the attempt, the group that
+/// the guard has killed, and padding.
+const SLOT_BYTES: usize = 32;
+const KILLED_OFFSET: u64 = 24;
 
 /// The table as the worker writes it.
 #[derive(Debug, Clone)]
@@ -87,14 +89,14 @@ impl LeaseEntry {
 
 impl SlotEntry {
     /// Records that the slot runs this group, for an attempt that may have a shorter limit than the lease.
-    pub(crate) fn runs(&self, group: Pid, limit: Option<Duration>) {
+    pub(crate) fn runs(&self, group: Pid, limit: Option<Duration>, mark: Mark, since: StartTime) {
         let limit = limit.map_or(0, |limit| u32::try_from(limit.as_millis()).unwrap_or(u32::MAX).max(1));
-        self.write(group.as_raw(), limit);
+        self.write(group.as_raw(), limit, mark, since);
     }
 
     /// Records that the slot runs nothing. This must happen before the system can reuse the group's number.
     pub(crate) fn clear(&self) {
-        self.write(0, 0);
+        self.write(0, 0, Mark::default(), StartTime::default());
     }
 
     /// Whether the guard has killed this group, because the worker had not done so when its lease expired.
@@ -104,10 +106,12 @@ impl SlotEntry {
             && i32::from_ne_bytes(killed) == group.as_raw()
     }
 
-    fn write(&self, group: i32, limit: u32) {
-        let mut entry = [0; 8];
+    fn write(&self, group: i32, limit: u32, mark: Mark, since: StartTime) {
+        let mut entry = [0; 24];
         entry[..4].copy_from_slice(&group.to_ne_bytes());
-        entry[4..].copy_from_slice(&limit.to_ne_bytes());
+        entry[4..8].copy_from_slice(&limit.to_ne_bytes());
+        entry[8..16].copy_from_slice(&mark.0.to_ne_bytes());
+        entry[16..].copy_from_slice(&since.0.to_ne_bytes());
         write(&self.file, &entry, self.offset);
     }
 }
@@ -141,6 +145,10 @@ pub(super) struct RunningGroup {
     pub(super) group: Pid,
     /// When the coordinator is about to requeue the task. None if that is not known yet.
     pub(super) deadline: Option<BootInstant>,
+    /// The mark in the environment of all processes of the attempt.
+    pub(super) mark: Mark,
+    /// When the attempt was started.
+    pub(super) since: StartTime,
 }
 
 impl Reader {
@@ -178,7 +186,8 @@ impl Reader {
             let limit = (limit > 0).then(|| Duration::from_millis(limit.into()));
             let length = length(lease, missed_after, limit);
             let deadline = (!length.is_zero()).then(|| from + (length.saturating_sub(margin(length) / 2)));
-            (group > 1).then(|| RunningGroup { slot, group: Pid::from_raw(group), deadline })
+            let (mark, since) = (Mark(number(&entry[8..16])), StartTime(number(&entry[16..24])));
+            (group > 1).then(|| RunningGroup { slot, group: Pid::from_raw(group), deadline, mark, since })
         });
         Ok(entries.collect())
     }
@@ -212,10 +221,10 @@ mod tests {
     fn slots_of_one_registration_end_with_its_lease_or_earlier() {
         let table = Table::new(1, 3).unwrap();
         let reader = Reader::new(table.file().unwrap()).unwrap();
-        table.slot(0).runs(Pid::from_raw(70), None);
+        table.slot(0).runs(Pid::from_raw(70), None, Mark(7), StartTime(8));
         assert_eq!(deadlines(&reader), [(0, 70, None)]);
         table.lease_entry(0).renewed(BootInstant::from_nanos(0) + SECOND * 100, terms(30, 5));
-        table.slot(2).runs(Pid::from_raw(72), Some(SECOND * 10));
+        table.slot(2).runs(Pid::from_raw(72), Some(SECOND * 10), Mark(7), StartTime(8));
         // A little before the coordinator requeues the task, and after the worker should have acted.
         let ends = [128_500, 109_500].map(Duration::from_millis).map(Some);
         assert_eq!(deadlines(&reader), [(0, 70, ends[0]), (2, 72, ends[1])]);
@@ -227,7 +236,7 @@ mod tests {
     fn each_renewal_updates_the_table() {
         let table = Table::new(1, 1).unwrap();
         let reader = Reader::new(table.file().unwrap()).unwrap();
-        table.slot(0).runs(Pid::from_raw(70), None);
+        table.slot(0).runs(Pid::from_raw(70), None, Mark(7), StartTime(8));
         let start = BootInstant::from_nanos(0);
         let lease = Lease::new(start, terms(30, 5));
         lease.publish_to(table.lease_entry(0));
@@ -244,7 +253,7 @@ mod tests {
         let table = Table::new(2, 2).unwrap();
         let reader = Reader::new(table.file().unwrap()).unwrap();
         for slot in 0..2 {
-            table.slot(slot).runs(Pid::from_raw(70), None);
+            table.slot(slot).runs(Pid::from_raw(70), None, Mark(7), StartTime(8));
         }
         table.lease_entry(1).renewed(BootInstant::from_nanos(0), terms(100, 30));
         assert_eq!(deadlines(&reader), [(0, 70, None), (1, 70, Some(SECOND * 95))]);
@@ -256,7 +265,7 @@ mod tests {
         let reader = Reader::new(table.file().unwrap()).unwrap();
         table.lease_entry(0).renewed(BootInstant::from_nanos(0), terms(600, 20));
         for (slot, limit) in [1, 60, 3_600].into_iter().enumerate() {
-            table.slot(slot).runs(Pid::from_raw(70), Some(SECOND * limit));
+            table.slot(slot).runs(Pid::from_raw(70), Some(SECOND * limit), Mark(7), StartTime(8));
         }
         let ends: Vec<_> = deadlines(&reader).iter().map(|(_, _, end)| end.unwrap().as_secs()).collect();
         assert_eq!(ends, [19, 57, 595]);
@@ -267,11 +276,11 @@ mod tests {
         let table = Table::new(1, 1).unwrap();
         let reader = Reader::new(table.file().unwrap()).unwrap();
         let entry = table.slot(0);
-        entry.runs(Pid::from_raw(70), None);
+        entry.runs(Pid::from_raw(70), None, Mark(7), StartTime(8));
         assert!(!entry.was_killed(Pid::from_raw(70)));
         reader.record_kill(&reader.entries().unwrap()[0]).unwrap();
         assert!(entry.was_killed(Pid::from_raw(70)));
-        entry.runs(Pid::from_raw(71), None);
+        entry.runs(Pid::from_raw(71), None, Mark(7), StartTime(8));
         assert!(!entry.was_killed(Pid::from_raw(71)));
     }
 

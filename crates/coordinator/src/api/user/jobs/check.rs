@@ -9,6 +9,7 @@ use mitosis_domain::job_plan::CHUNK;
 use mitosis_domain::notify::{AllowedReceivers, InvalidReceiver, Receiver};
 use mitosis_domain::selector::JobName;
 use mitosis_domain::spec;
+use mitosis_domain::tags::TagSet;
 use mitosis_protocol::job::{
     self, JobOptions, JobResource, MAX_EACH_NEEDS, MAX_JOB_RESOURCES, MAX_JOBS, MAX_NEEDS, NeedKind,
     NeededJob, NewNeed,
@@ -16,7 +17,7 @@ use mitosis_protocol::job::{
 use mitosis_protocol::limit::{LimitUse, MAX_LIMIT, MAX_LIMITS_OF_JOB};
 use mitosis_protocol::notify::{MAX_NOTIFICATIONS, Notify};
 use mitosis_protocol::retry::{MAX_BACKOFF, MAX_RETRIES, RetryPolicy};
-use mitosis_protocol::{ErrorCode, TaskSpec, Timestamp, duration};
+use mitosis_protocol::{ErrorCode, ResourceRequest, TaskSpec, Timestamp, duration};
 use mitosis_store::ops::jobs::NewJob;
 use mitosis_store::ops::webhooks::NewWebhook;
 
@@ -35,6 +36,8 @@ const MAX_CAUSES: usize = 16;
 pub(crate) struct CheckedJob {
     pub(crate) group_name: String,
     pub(crate) job: NewJob,
+    /// The tags and the request of its tasks, if the request is not the default.
+    pub(crate) placement: Option<(TagSet, ResourceRequest)>,
 }
 
 /// A job in the form of an error: nothing for the only one of a request.
@@ -171,6 +174,11 @@ impl Checks<'_> {
         let labels = submission::words(task.labels.clone())?;
         let references = spec::referenced_tasks(&task.task_spec).collect();
         check_fetched(&task.task_spec, &resources)?;
+        let request = &task.task_spec.request;
+        let placement = match request.is_default() {
+            true => None,
+            false => Some((submission::words(task.tags.clone())?, request.clone())),
+        };
         let blueprint = JobBlueprint::new(group, Blueprint { task, plan }).map_err(unusable)?;
         let place = |error| of_task(error, blueprint.size());
         let is_free = needs.is_empty() && resources.is_empty();
@@ -197,7 +205,7 @@ impl Checks<'_> {
             references,
             first,
         };
-        Ok(CheckedJob { group_name, job })
+        Ok(CheckedJob { group_name, job, placement })
     }
 
     /// How many tasks to write with a job that needs no other.

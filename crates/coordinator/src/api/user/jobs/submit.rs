@@ -1,15 +1,19 @@
 //! `POST /v1/jobs`: submits jobs.
 
+use std::collections::BTreeSet;
 use std::panic::resume_unwind;
 
 use axum::Json;
 use axum::extract::State;
 use mitosis_domain::account::{Membership, User};
+use mitosis_domain::explain::placement::Placement;
+use mitosis_domain::explain::resources_text;
 use mitosis_domain::failpoints;
 use mitosis_domain::ids::{GroupId, JobId};
 use mitosis_domain::permission::Action;
-use mitosis_protocol::ErrorCode;
+use mitosis_domain::tags::TagSet;
 use mitosis_protocol::job::{self, SubmitJobsReply, SubmitJobsRequest, SubmittedJob};
+use mitosis_protocol::{ErrorCode, ResourceRequest};
 use mitosis_store::ops::jobs::{JobSubmission, NewJob, Refusal};
 
 use super::check::{self, CheckedJob, about, item};
@@ -25,6 +29,9 @@ use crate::auth::caller::Caller;
 use crate::error::{ApiError, Rejection};
 use crate::jobs::blueprints::blocking;
 use crate::secrets::KnownSecrets;
+
+/// The most warnings of a reply.
+const MAX_WARNINGS: usize = 20;
 
 pub(super) fn routes() -> Routes {
     Routes::new().post("/v1/jobs", Access::Write, submit, Op::new("Submit jobs").or(409))
@@ -45,14 +52,16 @@ async fn submit(
     let (now, entropy) = (app.now(), app.entropy.clone());
     let checked = blocking(move || check::check_all(request.jobs, &groups, now, &*entropy)).await;
     let checked = checked.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))?;
+    let placements: Vec<_> = checked.iter().map(|job| job.placement.clone()).collect();
     let (names, jobs) = split(checked);
     let sizes: Vec<u64> = jobs.iter().map(|job| job.size).collect();
+    let warnings = resource_warnings(&app, &names, &jobs, &placements).await?;
     let submitted = app.store.submit_jobs(user.id, &jobs, key.as_ref(), now).await?;
     failpoints::point("submit.commit:after");
     failpoints::point("submit.reply:before");
     match app.publish(submitted) {
-        JobSubmission::Accepted(ids) => Ok(Json(reply(ids, names, false)?)),
-        JobSubmission::Replayed(ids) => Ok(Json(reply(ids, names, true)?)),
+        JobSubmission::Accepted(ids) => Ok(Json(reply(ids, names, false, warnings)?)),
+        JobSubmission::Replayed(ids) => Ok(Json(reply(ids, names, true, warnings)?)),
         JobSubmission::KeyReused => Err(submission::key_reused().into()),
         JobSubmission::Denied => Err(submission::denied().into()),
         JobSubmission::UnknownJob(job) => Err(no_such(job).into()),
@@ -103,7 +112,7 @@ async fn groups(app: &App, user: &User, jobs: &[job::NewJob]) -> Result<Vec<Grou
 
 /// What the reply says about each job besides its number, and the jobs to store.
 fn split(checked: Vec<CheckedJob>) -> (Vec<SubmittedJob>, Vec<NewJob>) {
-    let each = checked.into_iter().map(|CheckedJob { group_name, job }| {
+    let each = checked.into_iter().map(|CheckedJob { group_name, job, .. }| {
         let shown = SubmittedJob { job: 0, name: job.name.clone(), tasks: job.size, group: group_name };
         (shown, job)
     });
@@ -118,11 +127,39 @@ fn check_receivers(app: &App, jobs: &[job::NewJob]) -> Result<(), Rejection> {
     })
 }
 
-fn reply(ids: Vec<JobId>, jobs: Vec<SubmittedJob>, replayed: bool) -> Result<SubmitJobsReply, Rejection> {
+/// Warnings about jobs whose tasks no worker could run, whatever ends. Jobs with equal tags and requests get one.
+async fn resource_warnings(
+    app: &App,
+    shown: &[SubmittedJob],
+    jobs: &[NewJob],
+    placements: &[Option<(TagSet, ResourceRequest)>],
+) -> Result<Vec<String>, ApiError> {
+    let mut different = BTreeSet::new();
+    let mut warnings = Vec::new();
+    for ((job, shown), placement) in jobs.iter().zip(shown).zip(placements) {
+        let Some((tags, request)) = placement else { continue };
+        let key = (job.group.0, tags.to_vec(), request.clone());
+        if warnings.len() == MAX_WARNINGS || !different.insert(key) {
+            continue;
+        }
+        let placement = app.store.placement(job.group, tags, request).await?;
+        if let Some(Placement::Nowhere { workers, nearest }) = placement {
+            warnings.push(resources_text(&shown.group, request, workers, nearest.as_ref()));
+        }
+    }
+    Ok(warnings)
+}
+
+fn reply(
+    ids: Vec<JobId>,
+    jobs: Vec<SubmittedJob>,
+    replayed: bool,
+    warnings: Vec<String>,
+) -> Result<SubmitJobsReply, Rejection> {
     if ids.len() != jobs.len() {
         let message = "the store returned the numbers of another number of jobs";
         return Err(Rejection::new(ErrorCode::Internal, message));
     }
     let jobs = ids.into_iter().zip(jobs).map(|(id, job)| SubmittedJob { job: id.0, ..job });
-    Ok(SubmitJobsReply { jobs: jobs.collect(), replayed })
+    Ok(SubmitJobsReply { jobs: jobs.collect(), replayed, warnings })
 }

@@ -53,6 +53,7 @@ pub(in crate::api) fn outcome(row: TaskOutcome) -> mitosis_protocol::sweep::Task
         // The stored data is a JSON object.
         data: row.data.and_then(|data| RawValue::from_string(data).ok()),
         warnings: row.warnings,
+        usage: row.usage,
     }
 }
 

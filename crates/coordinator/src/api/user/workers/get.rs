@@ -57,9 +57,12 @@ pub(crate) fn info(worker: Worker, own_groups: &[GroupId], now: Timestamp) -> Wo
     let missed = worker.missed_at <= now;
     let mut held = worker.held.iter().zip(&worker.held_groups);
     let assigned = held.find(|(_, group)| own_groups.contains(group));
+    let free = worker.free();
     WorkerInfo {
         worker_id: worker.uuid,
         host: worker.host,
+        facts: worker.facts,
+        drain_reason: worker.drain_reason,
         assigned_task_id: assigned.map(|(task, _)| *task),
         creator_username: worker.creator_name,
         tags: worker.tags.to_vec(),
@@ -71,5 +74,8 @@ pub(crate) fn info(worker: Worker, own_groups: &[GroupId], now: Timestamp) -> Wo
         missed,
         lost_at: missed.then_some(worker.lost_at),
         lost_after: worker.lost_after,
+        free,
+        offer: worker.offer,
+        ends_at: worker.ends_at,
     }
 }

@@ -1,6 +1,7 @@
 //! Workers, for users.
 
 mod cancel;
+mod drain;
 mod edit;
 pub(crate) mod get;
 mod groups;
@@ -19,6 +20,7 @@ pub(super) fn routes() -> Routes {
         .merge(shutdown::routes())
         .merge(get::routes())
         .merge(cancel::routes())
+        .merge(drain::routes())
         .merge(edit::routes())
         .merge(groups::routes())
         .tag("workers")

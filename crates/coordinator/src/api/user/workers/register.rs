@@ -9,9 +9,10 @@ use mitosis_domain::account::{Membership, User};
 use mitosis_domain::ids::GroupId;
 use mitosis_domain::limits;
 use mitosis_domain::permission::Action;
-use mitosis_domain::worker::{WorkerKind, host_name};
-use mitosis_protocol::Role;
+use mitosis_domain::resources::check_offer;
+use mitosis_domain::worker::{self, WorkerKind, host_name};
 use mitosis_protocol::worker::{Machine, RegisterWorkerReply, RegisterWorkerRequest};
+use mitosis_protocol::{ResourceOffer, Role};
 use mitosis_store::ops::workers::{NewWorker, Registration};
 
 use crate::api::body::Body;
@@ -51,7 +52,10 @@ async fn register(
         token_until,
         lost_after: lost_after(request.lost_after)?,
         host: request.host.as_deref().and_then(host_name),
+        facts: request.facts.as_ref().map(worker::facts),
         machine: request.machine.map(machine).transpose()?,
+        offer: request.offer.map(offer).transpose()?,
+        ends_at: request.ends_in.map(|time| now + time),
     };
     let terms = terms(&app, WorkerKind::of_slots(new.slots), new.lost_after);
     match app.store.register_worker(&new, terms, at).await? {
@@ -72,6 +76,11 @@ fn slots(slots: Option<u32>) -> Result<Option<u32>, Rejection> {
         }
         slots => Ok(slots),
     }
+}
+
+fn offer(offer: ResourceOffer) -> Result<ResourceOffer, Rejection> {
+    check_offer(&offer).map_err(|error| Rejection::invalid(error.to_string()))?;
+    Ok(offer)
 }
 
 fn lost_after(limit: Option<Duration>) -> Result<Option<Duration>, Rejection> {

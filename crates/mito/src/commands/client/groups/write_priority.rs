@@ -14,7 +14,7 @@ pub(super) async fn write_priority(
     identity.client.set_write_priority(group, most).await?;
     match most {
         Some(most) => {
-            out.say(format_args!("members of {group} with the role Write use priorities up to {most}"))
+            out.say(format_args!("members of {group} with the role Write use priorities up to {most}"));
         }
         None => out.say(format_args!("members of {group} with the role Write use any priority")),
     }

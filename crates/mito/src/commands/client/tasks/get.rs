@@ -13,8 +13,10 @@ pub(super) async fn get(uuid: Uuid, identity: &Identity, out: &Output) -> Result
     let (state, result) = (task.info.state, task.info.result);
     let outcome = TaskExit::from_info(&task.info);
     out.one(&TaskShown::from(task.info).with_artifacts(task.artifacts))?;
-    // The protocol has another message for every other reason to stop a command.
-    if state == TaskState::Cancelled && result.is_some_and(|result| result.msg.is_none()) {
+    // Earlier workers have no message for this reason, and for every other one.
+    let is_limited =
+        |msg: Option<TaskResultMessage>| msg.is_none_or(|msg| msg == TaskResultMessage::OutputLimit);
+    if state == TaskState::Cancelled && result.is_some_and(|result| is_limited(result.msg)) {
         out.say(format_args!("mito: stopped {TOO_MUCH_OUTPUT}"));
     }
     say_missing_resources(uuid, outcome, identity, out).await;

@@ -9,8 +9,8 @@ use std::path::Path;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Files;
-use super::unit::{Unit, Unwritable, variable};
-use crate::cli::manager::InstallArgs;
+use super::unit::{Role, Unit, Unwritable, variable};
+use crate::cli::manager::{InstallArgs, InstallCoordinatorArgs};
 use crate::commands::manager::spawn::{self, PASSWORD};
 use crate::config::Environment;
 use crate::process::atomic_file;
@@ -48,12 +48,52 @@ fn unit(args: &InstallArgs, files: &Files) -> Result<String, Failure> {
     let program = std::env::current_exe().map_err(failed)?;
     let folder = std::env::current_dir().map_err(failed)?;
     let unit = Unit {
+        role: Role::Worker,
         program: &program,
         words: &args.worker.words,
         folder: &folder,
         environment: &files.environment,
     };
     unit.text().map_err(unwritable)
+}
+
+/// Writes the unit of a coordinator. Its secrets are in its config file.
+pub(super) fn coordinator(args: &InstallCoordinatorArgs, environment: &Environment) -> Result<(), Failure> {
+    let files = Files::of_coordinator(&args.name, environment);
+    let failed = |error| Failure::io("cannot determine the path of this program", error);
+    let program = std::env::current_exe().map_err(failed)?;
+    let folder = std::env::current_dir().map_err(failed)?;
+    let mut words = Vec::new();
+    if let Some(config) = &args.config {
+        let config = std::path::absolute(config)
+            .map_err(|error| Failure::io("cannot determine the path of the config file", error))?;
+        let mut word = std::ffi::OsString::from("--config=");
+        word.push(config);
+        words.push(word);
+    }
+    let unit = Unit {
+        role: Role::Coordinator,
+        program: &program,
+        words: &words,
+        folder: &folder,
+        environment: &files.environment,
+    };
+    let unit = unit.text().map_err(unwritable)?;
+    if args.print {
+        return show::line(format_args!("# {}\n{}", files.unit.display(), unit.trim_end()));
+    }
+    let variables = variables(None, environment).map_err(unwritable)?;
+    write(&files.environment, &variables, 0o600)?;
+    write(&files.unit, &unit, 0o644)?;
+    show::line(format_args!("wrote {}", files.unit.display()))?;
+    show::line(format_args!("wrote {}, readable only by you", files.environment.display()))?;
+    let name = &files.name;
+    note!("To start it, now and whenever you log in:");
+    note!("  systemctl --user daemon-reload");
+    note!("  systemctl --user enable --now {name}");
+    note!("To keep it when you log out, and start it with the machine:");
+    note!("  loginctl enable-linger");
+    Ok(())
 }
 
 fn variables(password: Option<&SecretString>, environment: &Environment) -> Result<String, Unwritable> {

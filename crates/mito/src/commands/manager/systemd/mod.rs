@@ -1,4 +1,4 @@
-//! `mito manager systemd`: workers as systemd user units.
+//! `mito manager systemd`: workers and a coordinator as systemd user units.
 
 mod install;
 mod uninstall;
@@ -13,7 +13,12 @@ use crate::process::failure::Failure;
 pub(super) async fn run(command: &SystemdCommand, environment: &Environment) -> Result<(), Failure> {
     match command {
         SystemdCommand::Install(args) => install::run(args, environment).await,
-        SystemdCommand::Uninstall { name } => uninstall::run(&Files::of(name, environment)),
+        SystemdCommand::InstallCoordinator(args) => install::coordinator(args, environment),
+        SystemdCommand::Uninstall { name } => {
+            let files = Files::of(name, environment);
+            let of_coordinator = Files::of_coordinator(name, environment);
+            uninstall::run(if of_coordinator.unit.exists() { &of_coordinator } else { &files })
+        }
     }
 }
 
@@ -27,6 +32,13 @@ struct Files {
 }
 
 impl Files {
+    /// The files of a coordinator, whose unit is no template.
+    fn of_coordinator(name: &str, environment: &Environment) -> Self {
+        let files = Self::of(name, environment);
+        let unit = files.unit.with_file_name(format!("{name}.service"));
+        Self { unit, ..files }
+    }
+
     fn of(name: &str, environment: &Environment) -> Self {
         let folder = environment.config_folder();
         let systemd = folder.with_file_name("systemd").join("user");

@@ -38,12 +38,12 @@ fn enabled(files: &Files) -> io::Result<Vec<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
-    let start = format!("{}@", files.name);
+    let (own, start) = (files.name.as_str(), format!("{}@", files.name));
     let mut names = Vec::new();
     for entry in entries {
         let name = entry?.file_name();
         let name = name.to_string_lossy();
-        let instance = name.strip_suffix(".service").filter(|name| name.starts_with(&start));
+        let instance = name.strip_suffix(".service").filter(|name| *name == own || name.starts_with(&start));
         names.extend(instance.map(str::to_owned));
     }
     names.sort();

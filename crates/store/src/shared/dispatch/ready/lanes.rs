@@ -2,22 +2,21 @@
 
 use std::ops::RangeInclusive;
 
-use mitosis_domain::ids::{GroupId, LaneId, LimitSetId, TaskId, UserId};
+use mitosis_domain::ids::{GroupId, LaneId, LimitSetId, RequestId, TaskId, UserId};
 use mitosis_protocol::Epoch;
 
-use super::super::room::Room;
+use super::super::room::{Demand, Room};
 use super::{Lanes, Ready};
 use crate::StoreError;
-use crate::db::{Db, Json, List, Params, Sql, sql};
+use crate::db::{Db, Json, List, Params, Row, Sql, sql};
 use crate::enum_codes::row_count;
 use crate::exchange_plan::Eligibility;
 
 /// A lane with waiting tasks.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Lane {
-    pub(super) id: LaneId,
+pub(crate) struct Lane {
     pub(super) creator: UserId,
-    pub(super) limits: Option<LimitSetId>,
+    pub(super) demand: Demand,
     /// The priority of its first task, as it is stored.
     pub(super) neg_priority: i32,
 }
@@ -25,7 +24,7 @@ pub(super) struct Lane {
 /// The non-empty lanes that the worker may serve. On PostgreSQL, they are ordered by their first tasks.
 const LANES: Sql = sql!(
     postgres: "
-    SELECT lane.group_id, lane.id, lane.creator_id, lane.limit_set_id, head.neg_priority
+    SELECT lane.group_id, lane.id, lane.creator_id, lane.limit_set_id, head.neg_priority, lane.request_id
     FROM lane
     JOIN tag_set ON tag_set.id = lane.tag_set_id
     CROSS JOIN LATERAL (
@@ -36,7 +35,7 @@ const LANES: Sql = sql!(
       AND tag_set.tags <@ $2
     ORDER BY head.neg_priority, head.task_id",
     sqlite: "
-    SELECT lane.group_id, lane.id, lane.creator_id, lane.limit_set_id, ready.neg_priority
+    SELECT lane.group_id, lane.id, lane.creator_id, lane.limit_set_id, ready.neg_priority, lane.request_id
     FROM json_each(?1) AS wanted
     CROSS JOIN lane ON lane.group_id = wanted.value
     CROSS JOIN tag_set ON tag_set.id = lane.tag_set_id
@@ -55,8 +54,10 @@ pub(super) async fn lanes_of(db: Db<'_>, who: &Eligibility) -> Result<Lanes, Sto
     let lanes: Vec<(GroupId, Lane)> = db
         .all(LANES, params, |row| {
             let limits = Some(LimitSetId(row.get(3)?)).filter(|set| set.0 != 0);
-            let (id, creator) = (LaneId(row.get(1)?), UserId(row.get(2)?));
-            Ok((GroupId(row.get(0)?), Lane { id, creator, limits, neg_priority: row.get(4)? }))
+            let request = Some(RequestId(row.get(5)?)).filter(|request| request.0 != 0);
+            let demand = Demand { lane: LaneId(row.get(1)?), limits, request };
+            let lane = Lane { creator: UserId(row.get(2)?), demand, neg_priority: row.get(4)? };
+            Ok((GroupId(row.get(0)?), lane))
         })
         .await?;
     let mut by_group: Lanes = Vec::new();
@@ -84,6 +85,18 @@ const FIRST_OF_LANE: Sql = sql!(
     FOR UPDATE SKIP LOCKED"
 );
 
+/// The same, without tasks that may run longer than a number of seconds.
+const FIRST_THAT_END: Sql = sql!(
+    "
+    SELECT r.neg_priority, r.task_id, r.epoch, r.losses
+    FROM ready r INNER JOIN task t ON t.id = r.task_id
+    WHERE r.lane_id = $1 AND r.held = FALSE AND (r.neg_priority, r.task_id) < ($2, $3) AND r.neg_priority >= $5
+      AND t.timeout_seconds <= $6
+    ORDER BY r.neg_priority, r.task_id
+    LIMIT $4
+    FOR UPDATE OF r SKIP LOCKED"
+);
+
 /// Locks the first `count` tasks of lanes of one member, with these priorities, as far as there is room, which they take. Once
 /// there are that many, a further lane is only queried for tasks ahead of the last one. Since the lanes are ordered, there
 /// rarely are any.
@@ -97,17 +110,17 @@ pub(super) async fn first_of_lanes(
     let (from, end) = (*priorities.start(), (*priorities.end(), i64::MAX));
     let (mut free, mut limited) = (Vec::new(), Vec::new());
     for lane in lanes {
-        let most = count.min(room.fits(lane.limits));
+        let most = count.min(room.fits(lane.demand));
         if most == 0 {
             continue;
         }
-        // Limited tasks may yet be left out, so they set no bound.
+        // Bounded tasks may yet be left out, so they set no bound.
         let last = count.checked_sub(1).and_then(|last| free.get(last));
         let bound = last.map_or(end, |last: &Ready| (last.neg_priority, last.task.0).min(end));
-        let of_lane = first_of_lane(db, lane, from, bound, most).await?;
-        match lane.limits {
-            Some(_) => limited.extend(of_lane),
-            None => {
+        let of_lane = first_of_lane(db, lane, from, bound, most, room.longest_timeout(lane.demand)).await?;
+        match room.is_bounded(lane.demand) {
+            true => limited.extend(of_lane),
+            false => {
                 free.extend(of_lane);
                 free.sort_unstable();
                 free.truncate(count);
@@ -119,7 +132,7 @@ pub(super) async fn first_of_lanes(
     }
     free.append(&mut limited);
     free.sort_unstable();
-    Ok(free.into_iter().filter(|ready| room.take(ready.limits)).take(count).collect())
+    Ok(free.into_iter().filter(|ready| room.take(ready.demand)).take(count).collect())
 }
 
 async fn first_of_lane(
@@ -128,15 +141,19 @@ async fn first_of_lane(
     from: i32,
     (priority, task): (i32, i64),
     most: usize,
+    longest: Option<i64>,
 ) -> Result<Vec<Ready>, StoreError> {
-    let params: Params<'_> = &[&lane.id.0, &priority, &task, &row_count(most), &from];
-    let Lane { id, creator, limits, .. } = *lane;
-    db.all(FIRST_OF_LANE, params, |row| {
+    let Lane { creator, demand, .. } = *lane;
+    let (id, most) = (demand.lane.0, row_count(most));
+    let read = |row: &Row<'_>| {
         let (neg_priority, task) = (row.get(0)?, TaskId(row.get(1)?));
         let (epoch, losses) = (Epoch(row.get(2)?), row.get(3)?);
-        Ok(Ready { neg_priority, task, lane: id, creator, limits, epoch, losses })
-    })
-    .await
+        Ok::<_, StoreError>(Ready { neg_priority, task, creator, demand, epoch, losses })
+    };
+    match longest {
+        None => db.all(FIRST_OF_LANE, &[&id, &priority, &task, &most, &from], read).await,
+        Some(longest) => db.all(FIRST_THAT_END, &[&id, &priority, &task, &most, &from, &longest], read).await,
+    }
 }
 
 #[cfg(test)]
@@ -148,5 +165,6 @@ mod tests {
     fn sqlite_starts_at_the_groups_and_reads_lanes_by_their_keys() {
         assert_searches(LANES, &["lane", "tag_set", "ready", "ready"]);
         assert_searches(FIRST_OF_LANE, &["ready"]);
+        assert_searches(FIRST_THAT_END, &["r", "t"]);
     }
 }

@@ -74,7 +74,7 @@ impl Source<'_> {
                 let member = &mut members[open[place]];
                 // The result includes the tasks that are already locked, and further ones.
                 let wanted = member.selected.len() + share;
-                member.selected.drain(..).for_each(|ready| room.give_back(ready.limits));
+                member.selected.drain(..).for_each(|ready| room.give_back(ready.demand));
                 member.selected = first_of_lanes(self.db, &member.lanes, level..=level, wanted, room).await?;
                 if member.selected.len() < wanted {
                     short.push(open[place]);
