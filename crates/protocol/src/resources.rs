@@ -249,9 +249,10 @@ mod tests {
         for wrong in ["", ".5", "5.", "-1", "1e3", "0.0001", "x", "1 ", "9999999999", "2000000"] {
             assert!(wrong.parse::<Cpus>().is_err(), "{wrong}");
         }
-        assert!(
-            serde_json::from_str::<Cpus>("-1").is_err() && serde_json::from_str::<Cpus>("\"1\"").is_err()
-        );
+        assert_eq!(serde_json::from_str::<Cpus>("\"1.5\"").unwrap().thousandths(), 1_500);
+        for wrong in ["-1", "\"many\"", "[1]", "true"] {
+            assert!(serde_json::from_str::<Cpus>(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
