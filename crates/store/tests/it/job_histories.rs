@@ -33,7 +33,7 @@ use crate::backend::Backend;
 use crate::harness::{Answer as _, Harness, Person, RegisteredWorker, name, status};
 
 /// The number of histories on each backend.
-const CASES: u32 = 8;
+const CASES: u32 = 5;
 /// The number of moves in the longest history.
 const LONGEST: usize = 50;
 /// The number of workers.
