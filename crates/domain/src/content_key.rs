@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::hex;
+
 /// The folder of these keys in a group.
 const PREFIX: &str = "inputs/sha256-";
 
@@ -40,7 +42,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::lower(&self.0))
     }
 }
 
