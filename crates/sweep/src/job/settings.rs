@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mitosis_blueprint::{Column, Factor, Plan, Values, literal};
-use mitosis_domain::resources::{parse_gpus, parse_size};
+use mitosis_domain::resources::{InvalidText, parse_gpus, parse_size};
 use mitosis_domain::selector::JobName;
 use mitosis_protocol::job::NeedKind;
 use mitosis_protocol::limit::LimitUse;
@@ -56,8 +56,8 @@ pub(super) struct Task {
     #[serde(with = "mitosis_protocol::duration::optional_text")]
     pub(super) stop_grace: Option<Duration>,
     cpus: Option<Cpus>,
-    memory: Option<Size>,
-    gpus: Option<Gpus>,
+    memory: Option<String>,
+    gpus: Option<String>,
     units: BTreeMap<String, u64>,
     #[serde(with = "mitosis_protocol::duration::optional_text")]
     time_request: Option<Duration>,
@@ -154,22 +154,6 @@ impl Secrets {
     }
 }
 
-/// A size, as a number of bytes or with a unit.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged, expecting = "expected a size such as \"4GiB\", or a number of bytes")]
-enum Size {
-    Bytes(u64),
-    Text(String),
-}
-
-/// A number of GPUs, with a model or without.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged, expecting = "expected a number of GPUs, or a text such as \"2:a100\"")]
-enum Gpus {
-    Number(u32),
-    Text(String),
-}
-
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged, expecting = "expected the path of a file, or a list of paths")]
 enum Files {
@@ -225,16 +209,9 @@ pub(super) struct Attachment {
 impl Task {
     /// What the task requests of its worker.
     pub(super) fn request(&self) -> Result<ResourceRequest, Error> {
-        let memory = match &self.memory {
-            None => 0,
-            Some(Size::Bytes(bytes)) => *bytes,
-            Some(Size::Text(text)) => parse_size(text).map_err(|error| Error::input(error.to_string()))?,
-        };
-        let (gpus, gpu_model) = match &self.gpus {
-            None => (0, None),
-            Some(Gpus::Number(number)) => (*number, None),
-            Some(Gpus::Text(text)) => parse_gpus(text).map_err(|error| Error::input(error.to_string()))?,
-        };
+        let invalid = |error: InvalidText| Error::input(error.to_string());
+        let memory = self.memory.as_deref().map_or(Ok(0), parse_size).map_err(invalid)?;
+        let (gpus, gpu_model) = self.gpus.as_deref().map_or(Ok((0, None)), parse_gpus).map_err(invalid)?;
         Ok(ResourceRequest {
             cpus: self.cpus.unwrap_or(Cpus::ONE),
             memory,
