@@ -26,5 +26,5 @@ pub use inherited_env::inherited_env;
 pub use os::directory_lock::{DirectoryLock, remove_abandoned};
 pub use os::guard::run_guard;
 pub use os::machine_resources::{MachineResources, Roots};
-pub use settings::{AttemptLimits, Isolation, LimitsOf, Login, OutputLimit, OutputLimitAction, Settings};
+pub use settings::{Isolation, Login, OutputLimit, OutputLimitAction, Settings};
 pub use worker::Worker;

@@ -11,8 +11,8 @@ use mitosis_domain::clock::{Clock, SystemClock};
 use mitosis_domain::entropy::Entropy;
 use mitosis_domain::limits::MAX_OUTPUT_BYTES;
 use mitosis_domain::resources::{GpuVendor, Inventory};
+use mitosis_protocol::Uuid;
 use mitosis_protocol::worker::RegisterWorkerRequest;
-use mitosis_protocol::{TaskSpec, Uuid};
 use tokio_util::sync::CancellationToken;
 
 /// How many bytes of inputs are kept by default.
@@ -43,16 +43,6 @@ pub enum OutputLimitAction {
     /// It is stopped.
     Stop,
 }
-
-/// What the command of an attempt may use.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct AttemptLimits {
-    /// The memory of all of its processes together, in bytes. Without it, only the machine limits them.
-    pub memory: Option<u64>,
-}
-
-/// Finds the limits of a task.
-pub type LimitsOf = Arc<dyn Fn(&TaskSpec) -> AttemptLimits + Send + Sync>;
 
 /// How commands are kept apart from each other and from the worker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -98,8 +88,6 @@ pub struct Settings {
     /// The program and the arguments of a process that calls [`run_guard`](crate::run_guard). Without a guard,
     /// the commands of a killed worker continue.
     pub guard: Option<Vec<OsString>>,
-    /// The limits of each task.
-    pub limits: LimitsOf,
     /// How commands are isolated.
     pub isolation: Isolation,
     /// Called with the UUID of each new registration.
@@ -150,7 +138,6 @@ impl Settings {
             fresh_directories_only: false,
             environment: Arc::new(crate::inherited_env(std::env::vars_os(), None)),
             guard: None,
-            limits: Arc::new(|_| AttemptLimits::default()),
             isolation: Isolation::default(),
             registered: Arc::new(|_| {}),
             skip_redis: false,

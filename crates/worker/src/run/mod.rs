@@ -44,7 +44,7 @@ use crate::exec_state::StateReporter;
 use crate::exec_state::redis::Announcer;
 use crate::lease::Lease;
 use crate::os::thread::Thread;
-use crate::settings::{AttemptLimits, Settings};
+use crate::settings::Settings;
 use inputs::Inputs;
 use outputs::Outputs;
 use prepare::Prepared;
@@ -93,7 +93,6 @@ pub(crate) struct Attempt<'a> {
     thread: &'a Thread,
     reporter: &'a StateReporter,
     task: Arc<FetchedTask>,
-    limits: AttemptLimits,
     /// What it may use; nothing in particular with a legacy coordinator.
     granted: Granted,
     /// The key that a native coordinator requires in every report.
@@ -166,15 +165,12 @@ pub(crate) async fn run(
 ) -> Result<AttemptOutcome, AttemptError> {
     let (key, control) = native.unzip();
     let task = Arc::new(task);
-    let mut limits = (context.settings.limits)(&task.spec);
-    limits.memory = limits.memory.or(granted.memory);
     let attempt = Attempt {
         context,
         scratch,
         thread,
         reporter,
         task,
-        limits,
         granted,
         key,
         control,

@@ -146,7 +146,7 @@ impl Attempt<'_> {
     fn control_group(&self, mark: Mark) -> Option<AttemptGroup> {
         let groups = self.thread.confinement.groups.as_ref()?;
         groups
-            .create(mark, self.limits.memory)
+            .create(mark, self.memory_limit())
             .inspect_err(|error| tracing::warn!(%error, "failed to create a control group for a command"))
             .ok()
     }
@@ -245,9 +245,15 @@ impl Attempt<'_> {
         }
     }
 
+    /// The memory of all processes of the command together, in bytes. Only what a task requests is measured: without a request,
+    /// it may have all that its worker offers.
+    fn memory_limit(&self) -> Option<u64> {
+        self.granted.memory.filter(|_| self.task.spec.request.memory > 0)
+    }
+
     /// Watches the memory of the command, if it has a limit that the kernel does not enforce.
     async fn memory_exceeded(&self, group: &ProcessGroup) {
-        let Some(limit) = self.limits.memory.filter(|_| !group.is_confined()) else {
+        let Some(limit) = self.memory_limit().filter(|_| !group.is_confined()) else {
             return std::future::pending().await;
         };
         loop {

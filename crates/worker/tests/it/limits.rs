@@ -16,7 +16,7 @@ fn last_ended(script: &Script) -> Value {
 #[tokio::test]
 async fn command_beyond_its_memory_is_stopped_and_its_neighbour_runs_on() {
     let script = Script::new().await;
-    script.limits_memory(60 << 20);
+    script.offers_memory(1 << 30);
     let (go, started) = (script.scratch().join("go"), script.scratch().join("started"));
     let neighbour =
         format!("touch {}; until test -e {}; do sleep 0.02; done", started.display(), go.display());
@@ -26,7 +26,7 @@ async fn command_beyond_its_memory_is_stopped_and_its_neighbour_runs_on() {
     // The memory of a child counts, too.
     let hog = "(head -c 100000000 /dev/zero | tail -c 100000000 | sleep 60) & wait";
     script.has(hog, |task| {
-        task.spec.envs.insert("LIMITED".to_owned(), String::new());
+        task.spec.request.memory = 60 << 20;
         task.spec.terminal_output = true;
     });
     let start = Instant::now();

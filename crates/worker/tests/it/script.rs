@@ -19,11 +19,10 @@ use hyper_util::server::conn::auto::Builder;
 use mitosis_client::{Client, ClientError, UserClient};
 use mitosis_domain::clock::{Clock as _, SystemClock};
 use mitosis_domain::entropy::OsEntropy;
+use mitosis_domain::resources::Inventory;
 use mitosis_protocol::worker::FetchedTask;
 use mitosis_protocol::{TaskSpec, Uuid};
-use mitosis_worker::{
-    AttemptLimits, Login, OutputLimit, OutputLimitAction, Settings, Worker, WorkerError, WorkerExit,
-};
+use mitosis_worker::{Login, OutputLimit, OutputLimitAction, Settings, Worker, WorkerError, WorkerExit};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -73,7 +72,7 @@ struct Book {
     polls_renew: bool,
     /// Whether a watched task has reached the target state.
     has_reached: bool,
-    /// The memory that a task may use.
+    /// The memory that workers offer.
     memory: Option<u64>,
     /// Further fields of the next poll reply.
     words: Vec<(&'static str, Value)>,
@@ -219,8 +218,8 @@ impl Script {
         self.book().output_limit_action = OutputLimitAction::Stop;
     }
 
-    /// Starts workers that limit the memory of each task, in bytes.
-    pub(crate) fn limits_memory(&self, bytes: u64) {
+    /// Starts workers that offer this memory, in bytes.
+    pub(crate) fn offers_memory(&self, bytes: u64) {
         self.book().memory = Some(bytes);
     }
 
@@ -246,16 +245,12 @@ impl Script {
             let book = self.book();
             (book.output_limit_action, book.fresh_directories_only, book.memory)
         };
-        // Only tasks that ask for it, so that others run beside them.
-        let limits = move |spec: &TaskSpec| AttemptLimits {
-            memory: memory.filter(|_| spec.envs.contains_key("LIMITED")),
-        };
         let settings = Settings {
             slots,
             polling_interval: Duration::from_millis(50),
             output_limit: OutputLimit { bytes: 1_000_000, action },
             fresh_directories_only,
-            limits: Arc::new(limits),
+            inventory: memory.map(|memory| Inventory { memory, ..Inventory::of_slots(slots) }),
             drain: self.drain.clone(),
             ..Settings::new(login, self.scratch.path().to_owned(), Arc::new(OsEntropy))
         };
